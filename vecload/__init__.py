@@ -1,0 +1,69 @@
+"""vecload, the bulk loader for CyborgDB: the Python API.
+
+import vecload
+
+key = vecload.generate_key()
+index = vecload.connect("some/folder").create_index("docs", key)
+index.upsert([{"id": "doc1", "vector": [0.1, 0.2, 0.3, 0.4], "contents": "text or bytes"}])
+index.get(["doc1"])
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vecload._version import __version__
+
+if TYPE_CHECKING:
+    from vecload.contents import Key, generate_key
+    from vecload.errors import (
+        AccessRefused,
+        IndexExists,
+        IndexMismatch,
+        IndexNotFound,
+        ItemTypeError,
+        ItemValueError,
+        SealError,
+        TargetError,
+        UsageError,
+        VecloadError,
+        WrongKey,
+    )
+    from vecload.index import Connection, Index, connect
+
+__all__ = [
+    "AccessRefused",
+    "Connection",
+    "Index",
+    "IndexExists",
+    "IndexMismatch",
+    "IndexNotFound",
+    "ItemTypeError",
+    "ItemValueError",
+    "Key",
+    "SealError",
+    "TargetError",
+    "UsageError",
+    "VecloadError",
+    "WrongKey",
+    "__version__",
+    "connect",
+    "generate_key",
+]
+
+_HOMES = {
+    "Connection": "index",
+    "Index": "index",
+    "connect": "index",
+    "Key": "contents",
+    "generate_key": "contents",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # The API is imported when it is used: the command line asks for the version without it.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)

@@ -1,0 +1,103 @@
+"""Batch and Span: the values that flow from the readers to the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors: TypeAlias = NDArray[np.float32]
+Metadata: TypeAlias = dict[str, Any]
+Contents: TypeAlias = str | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Rows `[start, stop)` of one source.
+
+    `begin` and `end` are the byte offsets of those rows where the source is read by lines, else None.
+    """
+
+    source: str
+    start: int
+    stop: int
+    begin: int | None = None
+    end: int | None = None
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that can't be loaded, and why.
+
+    `code` is a short fixed name for scripts, `message` a clause for people. Neither holds the row's contents.
+    """
+
+    source: str
+    row: int
+    field: str
+    code: str
+    message: str
+    id: str | None = None
+    offset: int | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.source}, row {self.row}"
+        item = f" (id {self.id!r})" if self.id else ""
+        return f"{where}{item}: {self.field}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Items of one span as columns, validated: what is sent in one request.
+
+    ids: n texts, in the order of the rows.
+    vectors: float32, C-contiguous, shape (n, dim); None where the index embeds the contents itself.
+    metadata: n JSON objects or None each; None when no item has any.
+    contents: n texts, bytes or None each; None when no item has any.
+    span: the rows these items come from. Rows of it that are not in `rows` were rejected.
+    rows: int64, shape (n,): the row number of each item; None when the items are all the span's rows.
+    rejects: the span's rows that became no item.
+    """
+
+    ids: list[str]
+    vectors: Vectors | None
+    metadata: list[Metadata | None] | None
+    contents: list[Contents | None] | None
+    span: Span
+    rows: NDArray[np.int64] | None = None
+    rejects: tuple[Reject, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes the items hold: vectors and contents exactly, metadata as a guess."""
+        vectors = 0 if self.vectors is None else self.vectors.nbytes
+        contents = 0 if self.contents is None else sum(len(c) for c in self.contents if c is not None)
+        metadata = 0 if self.metadata is None else 64 * sum(len(m) for m in self.metadata if m is not None)
+        return vectors + contents + metadata + sum(map(len, self.ids))
+
+    def part(self, start: int, stop: int) -> Batch:
+        """The items `[start, stop)` of this batch, without its rejects. Shares memory with it."""
+        rows = self.item_rows()[start:stop]
+        return replace(
+            self,
+            ids=self.ids[start:stop],
+            vectors=None if self.vectors is None else self.vectors[start:stop],
+            metadata=None if self.metadata is None else self.metadata[start:stop],
+            contents=None if self.contents is None else self.contents[start:stop],
+            rows=rows,
+            rejects=(),
+        )
+
+    def item_rows(self) -> NDArray[np.int64]:
+        """The row number of each item: int64, shape (n,)."""
+        if self.rows is not None:
+            return self.rows
+        return np.arange(self.span.start, self.span.stop, dtype=np.int64)

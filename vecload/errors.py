@@ -1,0 +1,209 @@
+"""Every error vecload raises, as one small tree.
+
+    VecloadError                     exit 1   stopped; run the same command again
+    ├── UsageError                   exit 2   the command, its configuration or files can't be used
+    │   ├── SourceError              exit 2   a source is missing, unreadable, empty or of another kind
+    │   ├── MappingError             exit 2   no usable id or vector column, or more than one candidate
+    │   ├── KeyFileError             exit 2   a key file is missing, malformed or readable by others
+    │   ├── EngineMissing            exit 2   cyborgdb-core is not installed
+    │   ├── IndexNotFound            exit 2   the target has no index of that name
+    │   ├── IndexExists              exit 2   the target has one already
+    │   └── IndexMismatch            exit 2   the index has another dimension, or settings that can't be had
+    ├── ItemError                             an item that can't be stored (never raised bare)
+    │   ├── ItemTypeError            exit 2   also a TypeError
+    │   └── ItemValueError           exit 2   also a ValueError
+    ├── RowsRejected                 exit 4   more rows were rejected than allowed
+    ├── TargetError                  exit 1   the target failed or refused
+    │   ├── Unreachable              exit 1   no connection, or no answer in time
+    │   ├── Busy                     exit 1   408, 429 or a 5xx: the same request may succeed later
+    │   ├── BatchRefused             exit 1   400, 413 or 422: this batch will never be taken as it is
+    │   ├── NotAcknowledged          exit 1   the answer is not the acknowledgement of what was sent
+    │   ├── StoreLocked              exit 1   another process holds the embedded store
+    │   ├── ItemLimit                exit 1   the free tier's limit of items an index
+    │   └── AccessRefused            exit 6
+    │       ├── Unauthorised         exit 6   the service refuses the API key
+    │       └── WrongKey             exit 6   the index key is not this index's
+    ├── SealError                    exit 1   sealed contents that do not open
+    ├── JournalError                 exit 1   the journal or the reject file can't be kept
+    │   └── LoadLocked               exit 1   the same load is running already
+    └── Interrupted                  exit 130 or 143
+
+Each has an `exit_code` and a `hint`: what to do next, in one clause. Messages never hold keys, contents or
+request bodies.
+"""
+
+from __future__ import annotations
+
+
+class VecloadError(Exception):
+    """Anything that vecload reports: a message of one line, and a hint of what to do next.
+
+    Args:
+        message: What happened, and where: the file and row, or the target and index.
+        hint: What to do about it. Shown after the message.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        message = str(self.args[0]) if self.args else type(self).__name__
+        return f"{message}; {self.hint}" if self.hint else message
+
+
+class UsageError(VecloadError):
+    """The command, its configuration or its files can't be used as they are."""
+
+    exit_code = 2
+
+
+class SourceError(UsageError):
+    """A source is missing, unreadable, empty or of another kind."""
+
+
+class MappingError(UsageError):
+    """The columns of a source don't say which is the id, the vector, the metadata or the contents."""
+
+
+class KeyFileError(UsageError):
+    """A key file is missing, malformed, or readable by others than its owner."""
+
+
+class EngineMissing(UsageError):
+    """An embedded store was asked for, and cyborgdb-core is not installed."""
+
+
+class IndexNotFound(UsageError):
+    """The target has no index of that name."""
+
+
+class IndexExists(UsageError):
+    """The target has an index of that name already."""
+
+
+class IndexMismatch(UsageError):
+    """The index exists with another dimension, or can't be made with these settings."""
+
+
+class ItemError(VecloadError):
+    """An item that can't be stored. Raised before anything is sent."""
+
+    exit_code = 2
+
+
+class ItemTypeError(ItemError, TypeError):
+    """A part of an item has a type that can't be stored."""
+
+
+class ItemValueError(ItemError, ValueError):
+    """A part of an item has a value that can't be stored, or would be stored silently wrong."""
+
+
+class RowsRejected(VecloadError):
+    """More rows were rejected than allowed."""
+
+    exit_code = 4
+
+
+class TargetError(VecloadError):
+    """The target failed or refused."""
+
+    retryable = False
+    """Whether the same request may succeed when sent again."""
+    splittable = False
+    """Whether a part of the batch may succeed where the whole did not."""
+    retry_after: float | None = None
+    """Seconds the service asked to wait, if it did."""
+
+
+class Unreachable(TargetError):
+    """No connection, or no answer in time. What was sent may have been stored or not."""
+
+    retryable = True
+
+
+class Busy(TargetError):
+    """The service answered 408, 429 or 5xx: the same request may succeed later."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, hint: str = "", status: int = 500) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class BatchRefused(TargetError):
+    """The target refuses this batch and always will; a part of it may be fine."""
+
+    splittable = True
+
+
+class NotAcknowledged(TargetError):
+    """The answer came, but is not the acknowledgement of what was sent."""
+
+    retryable = True
+
+
+class StoreLocked(TargetError):
+    """Another process holds the embedded store."""
+
+
+class ItemLimit(TargetError):
+    """The index is at the free tier's limit of items."""
+
+
+class AccessRefused(TargetError):
+    """The target refuses the caller."""
+
+    exit_code = 6
+
+
+class Unauthorised(AccessRefused):
+    """The service refuses the API key."""
+
+
+class WrongKey(AccessRefused):
+    """The index key is not the key this index was made with."""
+
+
+class SealError(VecloadError):
+    """Sealed contents that do not open.
+
+    Args:
+        outcome: What is wrong, by the names that docs/envelope.md gives each: `bad tag`, `unknown key`, ...
+        item_id: The item, if one was named.
+        key_id: The key id that the envelope names, as hex, if it could be read.
+    """
+
+    def __init__(self, outcome: str, *, item_id: str = "", key_id: str = "") -> None:
+        about = f" of item {item_id!r}" if item_id else ""
+        with_key = f" (sealed with key {key_id})" if key_id else ""
+        super().__init__(
+            f"the contents{about} do not open: {outcome}{with_key}",
+            hint="open them with the key file and under the index name they were sealed with",
+        )
+        self.outcome = outcome
+
+
+class JournalError(VecloadError):
+    """The journal or the reject file can't be kept, so nothing more may be claimed."""
+
+
+class LoadLocked(JournalError):
+    """The same load is running already."""
+
+
+class Interrupted(VecloadError):
+    """A signal ended the load.
+
+    Args:
+        signal_number: SIGINT or SIGTERM; the exit code is 128 and the number.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__("interrupted", hint="run the same command again to go on")
+        self.signal_number = signal_number
+        self.exit_code = 128 + signal_number

@@ -1,0 +1,357 @@
+"""The Python API: a connection to a target, and its indexes as the CyborgDB SDK documents them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self, overload
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vecload.batch import Batch, Contents, Metadata
+from vecload.contents import Key, Opener, Sealer
+from vecload.contents.keys import as_key
+from vecload.errors import ItemTypeError, ItemValueError
+from vecload.items import batch_of_columns, batch_of_dicts
+from vecload.loading.loader import BATCH_BYTES, BATCH_ROWS, seal
+from vecload.loading.retry import RetryPolicy, Sender
+from vecload.targets import (
+    BINARY_THRESHOLD,
+    IndexInfo,
+    IndexSettings,
+    Metric,
+    StoragePrecision,
+    StoredItem,
+    Target,
+    TargetIndex,
+    WireFormat,
+    connect_target,
+)
+
+FIELDS = ("vector", "metadata", "contents")
+
+
+class Index:
+    """An index, opened. Made by `Connection.open_index` and `Connection.create_index`.
+
+    Every method raises TargetError, or what derives from it, when the target fails or refuses. May be
+    shared by threads; two upserts of the same id at the same time end in either order.
+    """
+
+    def __init__(
+        self,
+        index: TargetIndex,
+        key: Key,
+        *,
+        seal: bool = True,
+        embed: bool = False,
+        allow_zero_vectors: bool = False,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self._index = index
+        self._sealer = Sealer(key.contents_key, index.name) if seal and not embed else None
+        self._opener = Opener(key.opening_keys, index.name)
+        self._embed = embed
+        self._allow_zero = allow_zero_vectors
+        self._sender = Sender(index.upsert, policy=retry or RetryPolicy())
+        self._dimension = index.describe().dimension
+
+    def __repr__(self) -> str:
+        return f"vecload.Index({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        """The index's name."""
+        return self._index.name
+
+    def describe(self) -> IndexInfo:
+        """Dimension, metric, and whether it is trained, as the target tells them now."""
+        return self._index.describe()
+
+    @overload
+    def upsert(self, items: list[dict[str, Any]], /) -> None: ...
+
+    @overload
+    def upsert(self, ids: Sequence[str], vectors: ArrayLike, /) -> None: ...
+
+    def upsert(self, items: Any, /, vectors: Any = None, *others: Any, **named: Any) -> None:
+        """Store items, replacing those of the same ids whole.
+
+        Args:
+            items: Dicts with `id`, `vector`, and maybe `metadata` and `contents`; or, with vectors, n ids.
+            vectors: Shape (n, dim): then this is `upsert_binary(ids, vectors)`.
+            others: None.
+            named: None.
+
+        Raises:
+            ItemTypeError: A part of an item has another type. Also a TypeError.
+            ItemValueError: A value that can't be stored, or would be stored wrong. Also a ValueError.
+            TargetError: The target failed or refused; nothing is lost by calling again.
+        """
+        if others or named:
+            raise ItemTypeError(
+                "upsert takes a list of dicts, or ids and vectors and nothing else",
+                hint="give metadata and contents to upsert_binary(ids, vectors, metadata=..., contents=...)",
+            )
+        if vectors is not None:
+            self.upsert_binary(items, vectors)
+            return
+        self._store(
+            batch_of_dicts(
+                items, dimension=self._known_dimension(), embed=self._embed, allow_zero=self._allow_zero
+            )
+        )
+
+    def upsert_binary(
+        self,
+        ids: Sequence[str],
+        vectors: ArrayLike,
+        metadata: Sequence[Metadata | None] | None = None,
+        contents: Sequence[Contents | None] | None = None,
+    ) -> None:
+        """Store items given as columns, replacing those of the same ids whole.
+
+        Args:
+            ids: n texts.
+            vectors: Numbers, shape (n, dim); stored as float32.
+            metadata: n dicts or None each.
+            contents: n texts, bytes or None each.
+
+        Raises:
+            ItemTypeError: A column has another type. Also a TypeError.
+            ItemValueError: Lengths differ, or a value can't be stored. Also a ValueError.
+            TargetError: The target failed or refused; nothing is lost by calling again.
+        """
+        if vectors is None or self._embed:
+            raise ItemValueError("upsert_binary needs vectors, and an index that embeds nothing itself")
+        self._store(
+            batch_of_columns(
+                ids,
+                vectors,
+                metadata,
+                contents,
+                dimension=self._known_dimension(),
+                allow_zero=self._allow_zero,
+            )
+        )
+
+    def _known_dimension(self) -> int:
+        """The index's dimension, which the first upsert of anyone may have set meanwhile."""
+        if not self._dimension:
+            self._dimension = self._index.describe().dimension
+        return self._dimension
+
+    def _store(self, batch: Batch) -> None:
+        """Send a batch in parts of the usual size, in order."""
+        rows = BATCH_ROWS
+        if len(batch):
+            rows = max(1, min(rows, BATCH_BYTES * len(batch) // max(batch.nbytes, 1)))
+        for start in range(0, len(batch), rows):
+            self._sender.insist(seal(batch.part(start, start + rows), self._sealer))
+
+    def get(self, ids: Sequence[str], include: Iterable[str] = FIELDS) -> list[dict[str, Any]]:
+        """Fetch items, in the order of the ids; those that are not there are left out.
+
+        Args:
+            ids: Any number of ids.
+            include: Of `vector`, `metadata`, `contents`.
+
+        Returns:
+            Dicts with `id` and what was asked for: the vector as a list of floats (each a float32), the
+            metadata as a dict, the contents in their original type, None where there are none.
+
+        Raises:
+            SealError: Sealed contents that do not open.
+        """
+        wanted = [name for name in FIELDS if name in tuple(include)]
+        asked = list(dict.fromkeys(ids))
+        found = {item.id: item for item in self._index.get(asked, wanted)}
+        # The engine leaves out items that lack all that is asked for; asked for nothing, it tells them.
+        lacking = [item_id for item_id in asked if item_id not in found]
+        if lacking and wanted:
+            found |= {item.id: item for item in self._index.get(lacking, [])}
+        return [self._opened(found[item_id], wanted) for item_id in ids if item_id in found]
+
+    def _opened(self, item: StoredItem, wanted: Sequence[str]) -> dict[str, Any]:
+        opened: dict[str, Any] = {"id": item.id}
+        if "vector" in wanted:
+            opened["vector"] = None if item.vector is None else item.vector.tolist()
+        if "metadata" in wanted:
+            opened["metadata"] = item.metadata
+        if "contents" in wanted:
+            stored = item.contents
+            opened["contents"] = None if stored is None else self._opener.open(item.id, stored)
+        return opened
+
+    def query(self, vector: ArrayLike, top_k: int = 10) -> list[dict[str, Any]]:
+        """The nearest items, nearest first.
+
+        Args:
+            vector: Numbers, shape (dim,).
+            top_k: How many.
+
+        Returns:
+            Dicts with `id`, `distance` and `metadata`.
+
+        Raises:
+            ItemValueError: The vector has another dimension than the index, or is not finite.
+        """
+        query = np.asarray(vector, dtype=np.float32)
+        dimension = self._known_dimension()
+        if query.ndim != 1 or not np.isfinite(query).all() or (dimension and len(query) != dimension):
+            raise ItemValueError(
+                f"a query needs one vector of {dimension} finite numbers, not shape {query.shape}"
+            )
+        return [
+            {"id": hit.id, "distance": hit.distance, "metadata": hit.metadata}
+            for hit in self._index.query(query, top_k)
+        ]
+
+    def count(self) -> int:
+        """How many items the index holds."""
+        return self._index.count()
+
+    def list_ids(self) -> list[str]:
+        """The ids of all items, in no order."""
+        return self._index.list_ids()
+
+
+class Connection:
+    """A target, connected. Made by `vecload.connect`."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def __repr__(self) -> str:
+        return f"vecload.Connection({self.location!r})"
+
+    @property
+    def location(self) -> str:
+        """The service's address, or the store's folder."""
+        return self._target.location
+
+    def list_indexes(self) -> list[str]:
+        """The names of the indexes, sorted."""
+        return self._target.list_indexes()
+
+    def create_index(
+        self,
+        name: str,
+        key: Key | bytes,
+        *,
+        dimension: int | None = None,
+        metric: Metric | None = None,
+        storage_precision: StoragePrecision | None = None,
+        unfilterable: Iterable[str] = (),
+        pattern: Iterable[str] = (),
+        full_text: Iterable[str] = (),
+        embedding_model: str | None = None,
+        seal: bool = True,
+        allow_zero_vectors: bool = False,
+    ) -> Index:
+        """Make an index and open it.
+
+        Args:
+            name: Its name.
+            key: A Key, or 32 bytes: then the contents key is derived, and the service could open contents.
+            dimension: Values a vector; None lets the first upsert decide.
+            metric: `euclidean` (the default), `cosine` or `squared_euclidean`.
+            storage_precision: `float32` (the default, exact), `float16`, `tq12`, `tq8`, `tq6` or `tq4`.
+            unfilterable: Metadata fields that no filter will name: they load several times faster.
+            pattern: Metadata fields that regular expressions will search.
+            full_text: Metadata fields that full-text search will search.
+            embedding_model: The engine's model that makes vectors of contents; contents then go unsealed.
+            seal: Encrypt contents on this machine.
+            allow_zero_vectors: Store vectors of zeros, which the engine can't give back.
+
+        Raises:
+            IndexExists: There is one of that name.
+            IndexMismatch: The settings can't be had.
+        """
+        opened = as_key(key)
+        settings = IndexSettings(
+            dimension=dimension,
+            metric=metric,
+            storage_precision=storage_precision,
+            unfilterable=tuple(unfilterable),
+            pattern=tuple(pattern),
+            full_text=tuple(full_text),
+            embedding_model=embedding_model,
+        )
+        index = self._target.create_index(name, opened.index_key, settings)
+        embed = embedding_model is not None
+        return Index(index, opened, seal=seal, embed=embed, allow_zero_vectors=allow_zero_vectors)
+
+    def open_index(
+        self,
+        name: str,
+        key: Key | bytes,
+        *,
+        seal: bool = True,
+        embed: bool = False,
+        allow_zero_vectors: bool = False,
+    ) -> Index:
+        """Open an index.
+
+        Args:
+            name: Its name.
+            key: The Key or the 32 bytes it was made with.
+            seal: Encrypt contents on this machine; what is sealed is opened in any case.
+            embed: It was made with an embedding model: items need no vector, and contents go unsealed.
+            allow_zero_vectors: Store vectors of zeros, which the engine can't give back.
+
+        Raises:
+            IndexNotFound: There is none of that name.
+            WrongKey: It was made with another key.
+        """
+        opened = as_key(key)
+        index = self._target.open_index(name, opened.index_key)
+        return Index(index, opened, seal=seal, embed=embed, allow_zero_vectors=allow_zero_vectors)
+
+    def delete_index(self, name: str, key: Key | bytes) -> None:
+        """Delete an index and all that is in it.
+
+        Raises:
+            IndexNotFound: There is none of that name.
+            WrongKey: It was made with another key.
+        """
+        self._target.open_index(name, as_key(key).index_key).drop()
+
+    def close(self) -> None:
+        """Let go of connections and locks."""
+        self._target.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def connect(
+    location: str | os.PathLike[str],
+    *,
+    api_key: str | None = None,
+    wire: WireFormat = "auto",
+    binary_threshold: int = BINARY_THRESHOLD,
+) -> Connection:
+    """Connect to a target.
+
+    Args:
+        location: `http://…` or `https://…` is a CyborgDB service; all else a folder with a store.
+        api_key: For a service, sent as X-API-Key.
+        wire: How batches are sent to a service: `json`, `binary`, or `auto` by their size.
+        binary_threshold: Items of a batch from which `auto` takes binary.
+
+    Raises:
+        UsageError: The location is neither.
+        EngineMissing: A folder, and cyborgdb-core is not installed.
+    """
+    return Connection(connect_target(location, api_key=api_key, wire=wire, binary_threshold=binary_threshold))

@@ -1,0 +1,232 @@
+"""Items as Python callers give them, checked and turned into a Batch before anything is sent."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vecload.batch import Batch, Contents, Metadata, Span, Vectors
+from vecload.errors import ItemTypeError, ItemValueError
+from vecload.mapping.json_rows import fault_of_contents
+from vecload.mapping.rows import check_values, fault_of_id
+
+SOURCE = "items"
+"""What stands for a source in messages about items that came from Python."""
+
+_ITEM_FIELDS = frozenset({"id", "vector", "metadata", "contents"})
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_METADATA_DEPTH = 200
+
+
+def batch_of_dicts(items: Any, *, dimension: int, embed: bool, allow_zero: bool) -> Batch:
+    """A batch of a list of dicts with `id`, `vector`, and maybe `metadata` and `contents`.
+
+    Args:
+        items: As the caller gave them.
+        dimension: The index's; 0 where no upsert has set it.
+        embed: The index makes the vectors of the contents.
+        allow_zero: Let vectors of zeros pass.
+
+    Raises:
+        ItemTypeError: Not a list of dicts, or a part of another type.
+        ItemValueError: A missing id or vector, a field not known, a value that can't be stored.
+    """
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise ItemTypeError(
+            f"upsert takes a list of dicts, or ids and vectors; it was given {_kind(items)}",
+            hint='write [{"id": "doc1", "vector": [0.1, 0.2]}]',
+        )
+    for position, item in enumerate(items):
+        unknown = item.keys() - _ITEM_FIELDS
+        if unknown:
+            raise ItemValueError(
+                f"item {position} has a field {min(map(str, unknown))!r}; "
+                "the fields of an item are id, vector, metadata and contents"
+            )
+        if "id" not in item:
+            raise ItemValueError(f"item {position} has no id")
+    vectors: Any = None
+    if not embed:
+        lacking = next((i for i, item in enumerate(items) if item.get("vector") is None), None)
+        if lacking is not None:
+            raise ItemValueError(f"item {lacking} has no vector")
+        vectors = [_one_vector(item["vector"], position) for position, item in enumerate(items)]
+        lengths = {len(vector) for vector in vectors}
+        if len(lengths) > 1:
+            raise ItemValueError(f"the vectors have {len(lengths)} different dimensions: {sorted(lengths)}")
+    elif any(item.get("vector") is not None for item in items):
+        raise ItemValueError("an item has a vector, but this index was opened with embed=True")
+    return batch_of_columns(
+        [item["id"] for item in items],
+        vectors,
+        [item.get("metadata") for item in items],
+        [item.get("contents") for item in items],
+        dimension=dimension,
+        allow_zero=allow_zero,
+    )
+
+
+def batch_of_columns(
+    ids: Any, vectors: Any, metadata: Any, contents: Any, *, dimension: int, allow_zero: bool
+) -> Batch:
+    """A batch of columns of equal length.
+
+    Args:
+        ids: n texts.
+        vectors: Numbers of any float or integer type, shape (n, dim); None where the index embeds.
+        metadata: n dicts or None each, or None.
+        contents: n texts, bytes or None each, or None.
+        dimension: The index's; 0 where no upsert has set it.
+        allow_zero: Let vectors of zeros pass.
+
+    Raises:
+        ItemTypeError: A column or a value has another type.
+        ItemValueError: Lengths differ, or a value can't be stored.
+    """
+    ids = _column(ids, "ids")
+    n = len(ids)
+    for position, item_id in enumerate(ids):
+        if not isinstance(item_id, str):
+            raise ItemTypeError(f"id {position} is {_kind(item_id)}, not text")
+        fault = fault_of_id(item_id)
+        if fault is not None:
+            raise ItemValueError(f"id {position} {fault.message}")
+    array = None if vectors is None else _vectors(vectors, n, dimension, allow_zero=allow_zero)
+    return Batch(
+        ids=ids,
+        vectors=array,
+        metadata=_metadata_column(metadata, n),
+        contents=_contents_column(contents, n),
+        span=Span(SOURCE, 0, n),
+    )
+
+
+def _vectors(vectors: Any, n: int, dimension: int, *, allow_zero: bool) -> Vectors:
+    try:
+        array = np.asarray(vectors)
+    except ValueError:
+        raise ItemValueError("the vectors have different dimensions") from None
+    if array.dtype.kind not in "fiu":
+        raise ItemTypeError(f"the vectors hold {array.dtype}, not numbers")
+    if array.ndim != 2 and n:
+        raise ItemValueError(f"the vectors' array is {array.ndim}-D, not 2-D of shape ({n}, dimension)")
+    if len(array) != n:
+        raise ItemValueError(f"there are {n} ids and {len(array)} vectors")
+    if not n:
+        return np.empty((0, dimension), dtype=np.float32)
+    if array.shape[1] == 0 or (dimension and array.shape[1] != dimension):
+        raise ItemValueError(
+            f"the vectors have {array.shape[1]} dimensions; the index has {dimension or 'at least 1'}"
+        )
+    with np.errstate(over="ignore"):
+        single = np.ascontiguousarray(array, dtype=np.float32)
+    for position, fault in check_values(single, allow_zero=allow_zero).items():
+        what = fault.message
+        if fault.code == "infinite" and np.isfinite(array[position].astype(np.float64)).all():
+            what = "holds a value beyond float32"
+        raise ItemValueError(f"vector {position} {what}")
+    return single
+
+
+def _one_vector(vector: Any, position: int) -> Any:
+    if isinstance(vector, np.ndarray):
+        if vector.ndim != 1:
+            raise ItemValueError(f"the vector of item {position} is {vector.ndim}-D, not 1-D")
+        return vector
+    if not isinstance(vector, list | tuple):
+        raise ItemTypeError(f"the vector of item {position} is {_kind(vector)}, not a list of numbers")
+    for value in vector:
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+            raise ItemTypeError(f"the vector of item {position} holds {_kind(value)}")
+    return [_as_float(value) for value in vector]
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _metadata_column(metadata: Any, n: int) -> list[Metadata | None] | None:
+    if metadata is None:
+        return None
+    column: list[Metadata | None] = []
+    for position, value in enumerate(_column(metadata, "metadata", n)):
+        if value is not None and not isinstance(value, dict):
+            raise ItemTypeError(f"metadata {position} is {_kind(value)}, not a dict")
+        column.append(_json_value(value, f"metadata {position}", 0) or None)
+    return column if any(column) else None
+
+
+def _json_value(value: Any, where: str, depth: int) -> Any:
+    """The value as JSON can say it; dates become epoch milliseconds, as the engine's own client has it."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        if not value.isascii():
+            _encodable(value, where)
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ItemValueError(f"{where} is {value}, which JSON can't say")
+        return value
+    if isinstance(value, dt.date):
+        return _epoch_milliseconds(value)
+    if depth > _METADATA_DEPTH:
+        raise ItemValueError(f"{where[:80]}… is nested deeper than {_METADATA_DEPTH}")
+    if isinstance(value, list | tuple):
+        return [_json_value(inner, f"{where}[{i}]", depth + 1) for i, inner in enumerate(value)]
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise ItemTypeError(f"{where} has a key that is {_kind(key)}, not text")
+            _encodable(key, where)
+        return {key: _json_value(inner, f"{where}.{key}", depth + 1) for key, inner in value.items()}
+    raise ItemTypeError(f"{where} is {_kind(value)}, which JSON can't say")
+
+
+def _epoch_milliseconds(value: dt.date) -> int:
+    if not isinstance(value, dt.datetime):
+        value = dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
+    elif value.tzinfo is None:
+        value = value.replace(tzinfo=dt.UTC)
+    return (value - _EPOCH) // dt.timedelta(milliseconds=1)
+
+
+def _encodable(text: str, where: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ItemValueError(f"{where[:80]!r} holds a lone surrogate, which is no Unicode text") from None
+
+
+def _contents_column(contents: Any, n: int) -> list[Contents | None] | None:
+    if contents is None:
+        return None
+    column = _column(contents, "contents", n)
+    for position, value in enumerate(column):
+        fault = fault_of_contents(value)
+        if fault is not None:
+            kind = ItemTypeError if fault.code == "not-text" else ItemValueError
+            raise kind(f"contents {position} {fault.message}")
+    return column if any(value is not None for value in column) else None
+
+
+def _column(values: Any, name: str, n: int | None = None) -> list[Any]:
+    if not isinstance(values, list | tuple | np.ndarray):
+        raise ItemTypeError(f"{name} is {_kind(values)}, not a list")
+    column = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    if n is not None and len(column) != n:
+        raise ItemValueError(f"there are {n} ids and {len(column)} {name}")
+    return column
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes) and value:
+        return f"{type(value).__name__} of {type(value[0]).__name__}"
+    return type(value).__name__

@@ -1,0 +1,1 @@
+"""Loading: the flow from sources into an index."""

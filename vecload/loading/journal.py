@@ -1,0 +1,269 @@
+"""The journal: the durable record of acknowledged spans, by which a load resumes.
+
+One SQLite file for each load, found by what is loaded where: the same command finds it again. A span is
+recorded only after its target's acknowledgement was checked and its rejects are on the disk. Commits are
+grouped: what a kill loses of them is only sent again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vecload.batch import Span
+from vecload.errors import JournalError, LoadLocked, SourceError, UsageError
+
+COMMIT_SECONDS = 0.1
+"""Spans are committed together that often; a commit for each costs 5% of an embedded load."""
+_SAMPLE_BYTES = 1 << 20
+_FORMAT = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS load (
+    format INTEGER NOT NULL,
+    identity TEXT NOT NULL,
+    finished INTEGER NOT NULL DEFAULT 0,
+    index_items INTEGER NOT NULL DEFAULT 0,
+    reject_bytes INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS span (
+    source TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    stop INTEGER NOT NULL,
+    begin INTEGER,
+    "end" INTEGER,
+    loaded INTEGER NOT NULL,
+    rejected INTEGER NOT NULL,
+    PRIMARY KEY (source, start)
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What makes a load the same load.
+
+    Attributes:
+        target: The target's location.
+        index: The index.
+        sources: Absolute paths, in order.
+        fingerprints: Of each source: device, inode, size, time of change, digest of its ends.
+        settings: All else that changes what is stored: mapping, key id, sealing, wire options.
+    """
+
+    target: str
+    index: str
+    sources: tuple[str, ...]
+    fingerprints: tuple[str, ...]
+    settings: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The journal's name: the same for the same sources into the same index of the same target."""
+        what = json.dumps([self.target, self.index, self.sources])
+        return hashlib.sha256(what.encode()).hexdigest()[:24]
+
+    def text(self) -> str:
+        """All of it as JSON."""
+        return json.dumps([self.fingerprints, self.settings])
+
+
+class Journal:
+    """The journal of one load, held by one process at a time.
+
+    Args:
+        folder: Where journals are kept; made if missing.
+        identity: The load.
+        fresh: Forget what an earlier run recorded.
+        clock: Monotonic seconds.
+
+    Raises:
+        LoadLocked: The same load is running.
+        SourceError: A source changed under the unfinished load.
+        UsageError: The unfinished load had other settings.
+        JournalError: It can't be kept.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        identity: Identity,
+        *,
+        fresh: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.path = folder / f"{identity.name}.sqlite"
+        self._clock = clock
+        self._waiting: list[tuple[Any, ...]] = []
+        self._committed = clock()
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise JournalError(f"no journal can be kept in {folder}: {error.strerror}") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise LoadLocked(
+                f"the same load into index {identity.index!r} is running already", hint="wait for it to end"
+            ) from None
+        try:
+            self._begin(identity, fresh=fresh)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _begin(self, identity: Identity, *, fresh: bool) -> None:
+        self._database = self._open()
+        known = self._run("SELECT format, identity, finished, index_items, reject_bytes FROM load").fetchone()
+        if known is not None and known[0] != _FORMAT:
+            raise JournalError(
+                f"the journal {self.path} is of another version", hint="start over with --fresh"
+            )
+        self.had_finished = bool(known and known[2])
+        self.unchanged = known is not None and known[1] == identity.text()
+        if known is not None and not fresh and not self.had_finished:
+            if not self.unchanged:
+                self._refuse(json.loads(known[1]), identity)
+            self.index_items, self.reject_bytes = int(known[3]), int(known[4])
+            return
+        self.index_items = self.reject_bytes = 0
+        self._identity_text = identity.text()
+        if fresh or known is None:
+            self.start_over()
+
+    def start_over(self) -> None:
+        """Forget every span: the load begins."""
+        self._run("DELETE FROM span")
+        self._run("DELETE FROM load")
+        self._run("INSERT INTO load (format, identity) VALUES (?, ?)", (_FORMAT, self._identity_text))
+        self._run("COMMIT")
+        self._run("BEGIN IMMEDIATE")
+
+    def done(self, source: str) -> list[Span]:
+        """The spans of a source that are recorded, joined where they touch, in order."""
+        rows = self._run(
+            'SELECT start, stop, begin, "end" FROM span WHERE source = ? ORDER BY start', (source,)
+        )
+        spans: list[Span] = []
+        for start, stop, begin, end in rows:
+            if spans and spans[-1].stop == start:
+                spans[-1] = Span(source, spans[-1].start, stop, spans[-1].begin, end)
+            else:
+                spans.append(Span(source, start, stop, begin, end))
+        return spans
+
+    def totals(self) -> tuple[int, int]:
+        """Rows loaded and rows rejected, as recorded."""
+        loaded, rejected = self._run(
+            "SELECT coalesce(sum(loaded), 0), coalesce(sum(rejected), 0) FROM span"
+        ).fetchone()
+        return int(loaded), int(rejected)
+
+    def record(self, span: Span, loaded: int, rejected: int) -> None:
+        """Record an acknowledged span. Durable at the next commit."""
+        self._waiting.append((span.source, span.start, span.stop, span.begin, span.end, loaded, rejected))
+
+    def due(self) -> bool:
+        """Whether it is time to commit."""
+        return bool(self._waiting) and self._clock() - self._committed >= COMMIT_SECONDS
+
+    def commit(self, *, reject_bytes: int, index_items: int | None = None, finished: bool = False) -> None:
+        """Make what was recorded durable.
+
+        Args:
+            reject_bytes: The reject file's length, which is on the disk already.
+            index_items: How many items the index was seen to hold, if it was asked.
+            finished: The load is complete.
+
+        Raises:
+            JournalError: It can't be written; nothing recorded since the last commit may be claimed.
+        """
+        self._run("INSERT OR REPLACE INTO span VALUES (?, ?, ?, ?, ?, ?, ?)", many=self._waiting)
+        self._run(
+            "UPDATE load SET reject_bytes = ?, index_items = coalesce(?, index_items), finished = ?",
+            (reject_bytes, index_items, int(finished)),
+        )
+        self._run("COMMIT")
+        self._run("BEGIN IMMEDIATE")
+        self._waiting.clear()
+        self._committed = self._clock()
+
+    def close(self) -> None:
+        """Let go of the journal. What was not committed is forgotten."""
+        try:
+            self._database.close()
+        except sqlite3.Error:
+            pass  # nothing more is claimed
+        finally:
+            os.close(self._lock)
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            database = sqlite3.connect(self.path, isolation_level=None)
+            self.path.chmod(0o600)
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = FULL")
+            database.executescript(_SCHEMA)
+            database.execute("BEGIN IMMEDIATE")
+        except (sqlite3.Error, OSError) as error:
+            raise JournalError(
+                f"the journal {self.path} can't be used: {error}",
+                hint="mend the disk; if the file is damaged, remove it and load from the start",
+            ) from None
+        return database
+
+    def _run(
+        self, statement: str, values: Sequence[Any] = (), *, many: Iterable[Sequence[Any]] | None = None
+    ) -> sqlite3.Cursor:
+        try:
+            if many is not None:
+                return self._database.executemany(statement, many)
+            return self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            raise JournalError(
+                f"the journal {self.path} can't be written: {error}",
+                hint="make room or mend the disk, then run the same command again",
+            ) from None
+
+    def _refuse(self, known: Sequence[Any], identity: Identity) -> None:
+        """Say what differs from the unfinished load."""
+        fingerprints, settings = known
+        for path, before, now in zip(identity.sources, fingerprints, identity.fingerprints, strict=True):
+            if before != now:
+                raise SourceError(
+                    f"{path} changed since the load of it began, and that load is unfinished",
+                    hint="put the file back to go on, or load it from the start with --fresh",
+                )
+        differing = sorted(set(identity.settings) ^ set(settings))
+        raise UsageError(
+            f"an unfinished load of these sources had other settings ({', '.join(differing)})",
+            hint="use the same to go on, or load from the start with --fresh",
+        )
+
+
+def fingerprint(path: str) -> str:
+    """What a file looked like: device, inode, size, time of change, digest of its first and last MiB.
+
+    Raises:
+        SourceError: It can't be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            status = os.fstat(file.fileno())
+            digest = hashlib.sha256(file.read(_SAMPLE_BYTES))
+            file.seek(max(0, status.st_size - _SAMPLE_BYTES))
+            digest.update(file.read(_SAMPLE_BYTES))
+    except OSError as error:
+        raise SourceError(f"{path} can't be read: {error.strerror}") from None
+    parts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, digest.hexdigest()[:32])
+    return ":".join(map(str, parts))

@@ -1,0 +1,171 @@
+"""The ledger: what a load has read, loaded and rejected, kept true in the journal and the reject file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vecload.batch import Batch, Reject, Span
+from vecload.errors import RowsRejected, VecloadError
+from vecload.loading.journal import Journal
+from vecload.loading.rejects import ErrorLimit, RejectFile, too_many
+from vecload.loading.retry import Outcome
+
+INDEX_COUNT_COMMITS = 50
+"""Commits after which the index is asked again how many items it holds: about every 5 s."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """Rows of a load. At its end `read = loaded + rejected + skipped`.
+
+    Attributes:
+        read: Rows read, and rows of earlier runs that are not read again.
+        loaded: Rows acknowledged in this run.
+        rejected: Rows rejected, in earlier runs too.
+        skipped: Rows that earlier runs loaded.
+        nbytes: Bytes sent in this run.
+        requests: Requests of this run by wire format.
+        retries: Requests sent again.
+    """
+
+    read: int = 0
+    loaded: int = 0
+    rejected: int = 0
+    skipped: int = 0
+    nbytes: int = 0
+    requests: Counter[str] = field(default_factory=Counter)
+    retries: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every row read is accounted for."""
+        return self.read == self.loaded + self.rejected + self.skipped
+
+
+class Ledger:
+    """Takes what the flow yields, and claims nothing before it is durable.
+
+    Args:
+        journal: Where acknowledged spans are recorded; None keeps none.
+        rejects: Where rejects are written; None keeps none.
+        limit: How many rejects are allowed.
+        count_index: Asks how many items the index holds.
+        on_progress: Told of every span that is done.
+    """
+
+    def __init__(
+        self,
+        *,
+        journal: Journal | None = None,
+        rejects: RejectFile | None = None,
+        limit: ErrorLimit | None = None,
+        count_index: Callable[[], int] | None = None,
+        on_progress: Callable[[Span, Totals], None] = lambda span, totals: None,
+    ) -> None:
+        self.totals = Totals()
+        self.first_reject: Reject | None = None
+        self._journal = journal
+        self._rejects = rejects
+        self._limit = limit or ErrorLimit()
+        self._count_index = count_index
+        self._on_progress = on_progress
+        self._commits = 0
+        self._unrecorded: tuple[Reject, ...] = ()
+        if journal is not None:
+            self.totals.skipped, self.totals.rejected = journal.totals()
+            self.totals.read = self.totals.skipped + self.totals.rejected
+
+    def done(self, source: str) -> list[Span]:
+        """The spans of a source that earlier runs finished."""
+        return [] if self._journal is None else self._journal.done(source)
+
+    def mapped(self, batch: Batch) -> None:
+        """A batch was read and mapped.
+
+        Raises:
+            RowsRejected: Its rejects are more than allowed.
+        """
+        self.totals.read += len(batch.span)
+        self._count(batch.rejects)
+        try:
+            self._judge(ended=False)
+        except RowsRejected:
+            self._unrecorded = batch.rejects
+            raise
+
+    def acknowledged(self, outcome: Outcome) -> None:
+        """Every item of a batch was acknowledged or refused for good.
+
+        Raises:
+            RowsRejected: The refused ones are more than allowed.
+            JournalError: It can't be recorded.
+        """
+        batch = outcome.batch
+        totals = self.totals
+        totals.loaded += outcome.ack.items
+        totals.nbytes += outcome.ack.nbytes
+        totals.requests.update(outcome.ack.requests)
+        totals.retries += outcome.retries
+        rejects = sorted((*batch.rejects, *outcome.rejects), key=lambda reject: reject.row)
+        if rejects and self._rejects is not None:
+            self._rejects.write(rejects)
+        self._count(outcome.rejects)
+        if self._journal is not None:
+            self._journal.record(batch.span, outcome.ack.items, len(rejects))
+            if self._journal.due():
+                self._commit()
+        self._on_progress(batch.span, totals)
+        self._judge(ended=False)
+
+    def _count(self, rejects: tuple[Reject, ...]) -> None:
+        if rejects:
+            self.first_reject = self.first_reject or rejects[0]
+            self.totals.rejected += len(rejects)
+
+    def _judge(self, *, ended: bool) -> None:
+        if self.first_reject is not None and self._limit.exceeded(
+            self.totals.rejected, self.totals.read, ended=ended
+        ):
+            raise too_many(self.first_reject, self.totals.rejected)
+
+    def _commit(self, *, finished: bool = False) -> None:
+        if self._journal is None:
+            return
+        index_items = None
+        if self._count_index is not None and (finished or self._commits % INDEX_COUNT_COMMITS == 0):
+            index_items = self._count_index()
+        self._commits += 1
+        self._journal.commit(
+            reject_bytes=0 if self._rejects is None else self._rejects.length,
+            index_items=index_items,
+            finished=finished,
+        )
+
+    def save(self) -> None:
+        """Record what is known, for a load that stops.
+
+        The rejects that stopped it are written after that: a resumed load cuts them off, and meets them
+        again.
+        """
+        self._commit()
+        if self._rejects is not None and self._unrecorded:
+            self._rejects.write(self._unrecorded)
+
+    def finish(self) -> None:
+        """The load has ended.
+
+        Raises:
+            RowsRejected: The rejects are more than the allowed percentage.
+            VecloadError: The rows don't add up.
+        """
+        self._judge(ended=True)
+        totals = self.totals
+        if not totals.balanced:
+            raise VecloadError(
+                f"{totals.read} rows were read, but {totals.loaded} loaded, {totals.rejected} rejected and "
+                f"{totals.skipped} skipped",
+                hint="this is a defect of vecload: please report it; the load is not claimed to be complete",
+            )
+        self._commit(finished=True)

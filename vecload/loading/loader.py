@@ -1,0 +1,99 @@
+"""The flow: reader -> mapping -> Batch -> seal -> dispatch -> target -> ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from vecload.batch import Batch
+from vecload.contents import Sealer
+from vecload.errors import Interrupted, RowsRejected
+from vecload.loading.dispatch import Dispatcher
+from vecload.loading.ledger import Ledger
+from vecload.loading.retry import Outcome, Stopping
+from vecload.mapping import Mapper
+from vecload.readers import Source
+from vecload.targets import Ack
+
+BATCH_ROWS = 1000
+"""Larger batches are slower, in the service and in the engine (docs/performance.md)."""
+BATCH_BYTES = 6_000_000
+"""Of a batch's rows in memory; base64 makes a request body of 8 MB of it."""
+ABANDON_SECONDS = 4.0
+"""How long a load that stops waits for what is in flight."""
+
+
+def seal(batch: Batch, sealer: Sealer | None) -> Batch:
+    """The batch with its contents sealed; as it is without a sealer or contents."""
+    if sealer is None or batch.contents is None:
+        return batch
+    return replace(batch, contents=[*sealer.seal(batch.ids, batch.contents)])
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One source, and how its rows become items."""
+
+    source: Source
+    mapper: Mapper
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A load, ready to run.
+
+    Attributes:
+        jobs: The sources in order.
+        sealer: Seals contents; None leaves them to the engine.
+        dispatcher: Sends batches.
+        ledger: Keeps the books.
+        batch_rows: Rows of a batch at the most.
+        batch_bytes: Bytes of a batch at about the most.
+        interrupted: The number of the signal that asked the load to stop, 0 if none did.
+    """
+
+    jobs: Sequence[Job]
+    sealer: Sealer | None
+    dispatcher: Dispatcher
+    ledger: Ledger
+    batch_rows: int = BATCH_ROWS
+    batch_bytes: int = BATCH_BYTES
+    interrupted: Callable[[], int] = lambda: 0
+
+    def run(self) -> None:
+        """Load every row.
+
+        Raises:
+            Interrupted: A signal came; what was acknowledged is recorded.
+            VecloadError: It can't go on; what was acknowledged is recorded.
+        """
+        ledger, dispatcher = self.ledger, self.dispatcher
+        try:
+            for job in self.jobs:
+                for rows in job.source.read(
+                    batch_rows=self.batch_rows,
+                    batch_bytes=self.batch_bytes,
+                    done=ledger.done(job.source.name),
+                ):
+                    batch = job.mapper.map(rows)
+                    ledger.mapped(batch)
+                    for outcome in self._send(seal(batch, self.sealer)):
+                        ledger.acknowledged(outcome)
+            for outcome in dispatcher.finish():
+                ledger.acknowledged(outcome)
+            ledger.finish()
+        except BaseException as error:
+            for outcome in dispatcher.abandon(ABANDON_SECONDS):
+                with suppress(RowsRejected):
+                    ledger.acknowledged(outcome)
+            ledger.save()
+            if isinstance(error, Stopping):
+                raise Interrupted(self.interrupted()) from None
+            raise
+
+    def _send(self, batch: Batch) -> Iterable[Outcome]:
+        if not batch.ids:
+            # Every row was rejected: there is nothing to send, and the span is done.
+            return [Outcome(batch, Ack(0, {}, 0))]
+        return self.dispatcher.submit(batch)

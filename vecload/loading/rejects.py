@@ -1,0 +1,118 @@
+"""Rejects: how many a load allows, and the file that holds them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import orjson
+
+from vecload.batch import Reject
+from vecload.errors import JournalError, RowsRejected, UsageError
+
+PERCENT_FROM_ROWS = 1000
+"""Rows that must be read before a percentage of them is judged; at the end it is judged in any case."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorLimit:
+    """How many rows may be rejected before a load stops: a number, or a percentage of the rows read."""
+
+    rows: int | None = 0
+    percent: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `N` or `N%`.
+
+        Raises:
+            UsageError: Neither.
+        """
+        try:
+            if text.endswith("%"):
+                percent = float(text[:-1])
+                if 0 <= percent <= 100:
+                    return cls(None, percent)
+            elif int(text) >= 0:
+                return cls(int(text))
+        except ValueError:
+            pass
+        raise UsageError(f"--max-errors {text!r} is neither a number of rows nor a percentage")
+
+    def exceeded(self, rejected: int, read: int, *, ended: bool) -> bool:
+        """Whether that many rejects of that many rows are too many."""
+        if self.rows is not None:
+            return rejected > self.rows
+        if not ended and read < PERCENT_FROM_ROWS:
+            return False
+        return rejected > read * (self.percent or 0.0) / 100
+
+
+class RejectFile:
+    """A file of JSON Lines, one for each reject, readable by its owner alone.
+
+    Args:
+        path: Where; appended to.
+        length: Its length in bytes when the load that goes on now last recorded it; what a killed run wrote
+            after that is cut off. None for a load that begins: then an existing file is started anew.
+
+    Raises:
+        JournalError: It can't be written.
+    """
+
+    def __init__(self, path: str, length: int | None = None) -> None:
+        self.path = path
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._file = os.fdopen(descriptor, "r+b", buffering=0)
+            if os.fstat(descriptor).st_size < (length or 0):
+                raise JournalError(
+                    f"the reject file {path} is shorter than the load left it",
+                    hint="put it back, or start over with --fresh",
+                )
+            self._file.truncate(length or 0)
+            self._file.seek(0, os.SEEK_END)
+            self._sync_folder()
+        except OSError as error:
+            raise JournalError(f"the reject file {path} can't be written: {error.strerror}") from None
+
+    @property
+    def length(self) -> int:
+        """Bytes written so far."""
+        return self._file.tell()
+
+    def write(self, rejects: Sequence[Reject]) -> None:
+        """Append rejects, and have them on the disk before returning.
+
+        Raises:
+            JournalError: They can't be written.
+        """
+        lines = b"".join(orjson.dumps(asdict(reject), default=str) + b"\n" for reject in rejects)
+        try:
+            while lines:
+                lines = lines[self._file.write(lines) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise JournalError(f"the reject file {self.path} can't be written: {error.strerror}") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(Path(self.path).resolve().parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def too_many(first: Reject, rejected: int) -> RowsRejected:
+    """The error that stops a load."""
+    others = f" ({rejected} rows were rejected so far)" if rejected > 1 else ""
+    return RowsRejected(
+        f"{first}{others}", hint="mend the row, or let rows be left out with --max-errors and --rejects FILE"
+    )

@@ -1,0 +1,216 @@
+"""Sending one batch until it is acknowledged, or until it is known that it won't be."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from vecload.batch import Batch, Reject
+from vecload.errors import Busy, NotAcknowledged, TargetError, Unreachable
+from vecload.targets import Ack
+
+SERVER_FAULTS = 3
+"""500s in a row after which a batch is taken to hold a row that the service can't stand."""
+UNACKNOWLEDGED = 5
+"""Answers in a row that are no acknowledgement after which the target is taken to be something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long to wait between tries: exponential backoff with full jitter.
+
+    Attributes:
+        wait_initial: Seconds, the upper bound of the first wait.
+        wait_max: Seconds, the upper bound of any wait that the service didn't ask for.
+        give_up_after: Seconds from a batch's first failure to its last try.
+    """
+
+    wait_initial: float = 0.25
+    wait_max: float = 15.0
+    give_up_after: float = 300.0
+
+    def next_wait(self, failures: int, retry_after: float | None, chance: float) -> float:
+        """Seconds to wait before the next try.
+
+        Args:
+            failures: Failures so far, from 1.
+            retry_after: Seconds the service asked for, already capped.
+            chance: Uniform in [0, 1).
+        """
+        bound = min(self.wait_max, self.wait_initial * 2.0 ** min(failures - 1, 30))
+        return (retry_after or 0.0) + bound * chance
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a batch: every item was acknowledged, or is among the rejects."""
+
+    batch: Batch
+    ack: Ack
+    rejects: tuple[Reject, ...] = ()
+    retries: int = 0
+
+
+class Stopping(Exception):
+    """The load is stopping; a batch that was waiting to be sent again is abandoned."""
+
+
+@dataclass(slots=True)
+class Sender:
+    """Sends batches to one index. May be shared by threads.
+
+    Attributes:
+        upsert: Stores a batch, or raises a TargetError.
+        probe: Whether the target is up; asked before a batch is sent again after a lost connection.
+        policy: The waits.
+        stop: Set to abandon batches that wait.
+        clock: Monotonic seconds.
+        pause: Waits for some seconds, less if `stop` is set.
+        chance: Uniform in [0, 1).
+        on_busy: Called when the target asks for less.
+    """
+
+    upsert: Callable[[Batch], Ack]
+    probe: Callable[[], bool] = lambda: True
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    stop: threading.Event = field(default_factory=threading.Event)
+    clock: Callable[[], float] = time.monotonic
+    pause: Callable[[float], object] | None = None
+    chance: Callable[[], float] = random.random
+    on_busy: Callable[[], None] = lambda: None
+
+    def send(self, batch: Batch) -> Outcome:
+        """Send a batch until every item is acknowledged or rejected.
+
+        A batch that the target refuses is halved, left half first, until the bad rows stand alone.
+
+        Raises:
+            TargetError: It can't be stored now, or the target refuses all of it for another reason.
+            Stopping: The load is stopping.
+        """
+        try:
+            ack, retries = self.insist(batch)
+            return Outcome(batch, ack, (), retries)
+        except TargetError as error:
+            if not _splittable(error):
+                raise
+            total = _Total()
+            self._split(batch, error, total)
+            if total.suspects and not total.ack.items:
+                # Nothing at all is taken: that is the service's fault, not the rows'.
+                raise total.suspects[0][1] from None
+            rejects = [*total.rejects, *(_reject(part, cause) for part, cause in total.suspects)]
+            rejects.sort(key=lambda reject: reject.row)
+            return Outcome(batch, total.ack, tuple(rejects), total.requests)
+
+    def insist(self, batch: Batch, server_faults: int = SERVER_FAULTS) -> tuple[Ack, int]:
+        """Send a batch whole, again and again while that can help.
+
+        Args:
+            batch: The batch.
+            server_faults: 500s in a row after which it is not sent again.
+
+        Returns:
+            The acknowledgement, and how often it was sent again.
+
+        Raises:
+            TargetError: It can't be stored now, or is refused.
+            Stopping: The load is stopping.
+        """
+        failures = in_a_row = 0
+        begun = self.clock()
+        kind: type[TargetError] | None = None
+        while True:
+            try:
+                return self.upsert(batch), failures
+            except TargetError as error:
+                if not error.retryable:
+                    raise
+                failures += 1
+                in_a_row = in_a_row + 1 if type(error) is kind else 1
+                kind = type(error)
+                if isinstance(error, Busy) and error.status in (429, 503):
+                    self.on_busy()
+                if _server_fault(error) and in_a_row >= server_faults and self.probe():
+                    raise
+                if isinstance(error, NotAcknowledged) and in_a_row >= UNACKNOWLEDGED:
+                    raise
+                self._wait(error, failures, begun)
+
+    def _wait(self, error: TargetError, failures: int, begun: float) -> None:
+        """Wait before the next try; after a lost connection, until the target is up again.
+
+        Raises:
+            TargetError: The error itself, when the time is over.
+            Stopping: The load is stopping.
+        """
+        while True:
+            wait = self.policy.next_wait(failures, error.retry_after, self.chance())
+            left = self.policy.give_up_after - (self.clock() - begun)
+            if left <= 0 or (error.retry_after or 0) > left:
+                raise error
+            (self.pause or self.stop.wait)(min(wait, left))
+            if self.stop.is_set():
+                raise Stopping
+            if not isinstance(error, Unreachable) or self.probe():
+                return
+            failures += 1
+
+    def _split(self, batch: Batch, error: TargetError, total: _Total) -> None:
+        """Send the halves of a refused batch, and theirs, in order."""
+        if len(batch) == 1:
+            if _server_fault(error):
+                total.suspects.append((batch, error))
+            else:
+                total.rejects.append(_reject(batch, error))
+            return
+        middle = len(batch) // 2
+        for half in (batch.part(0, middle), batch.part(middle, len(batch))):
+            total.requests += 1
+            try:
+                ack, retries = self.insist(half, server_faults=1)
+                total.add(ack, retries)
+            except TargetError as refused:
+                if not _splittable(refused):
+                    raise
+                self._split(half, refused, total)
+
+
+class _Total:
+    """What the parts of a split batch came to."""
+
+    def __init__(self) -> None:
+        self.ack = Ack(0, {}, 0)
+        self.rejects: list[Reject] = []
+        self.suspects: list[tuple[Batch, TargetError]] = []
+        self.requests = 0
+
+    def add(self, ack: Ack, retries: int) -> None:
+        self.requests += retries
+        requests = dict(Counter(self.ack.requests) + Counter(ack.requests))
+        self.ack = replace(
+            self.ack, items=self.ack.items + ack.items, requests=requests, nbytes=self.ack.nbytes + ack.nbytes
+        )
+
+
+def _server_fault(error: TargetError) -> bool:
+    return isinstance(error, Busy) and error.status == 500
+
+
+def _splittable(error: TargetError) -> bool:
+    return error.splittable or _server_fault(error)
+
+
+def _reject(batch: Batch, error: TargetError) -> Reject:
+    return Reject(
+        source=batch.span.source,
+        row=int(batch.item_rows()[0]),
+        field="item",
+        code="refused",
+        message=str(error),
+        id=batch.ids[0],
+    )

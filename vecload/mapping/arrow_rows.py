@@ -1,0 +1,237 @@
+"""Rows of Arrow record batches: what Parquet files give."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from vecload.batch import Contents, Metadata, Span, Vectors
+from vecload.mapping.arrow_values import is_binary, is_list, is_text, plain, texts, to_json
+from vecload.mapping.guess import Column, Mapping, Shape
+from vecload.mapping.json_rows import JsonRows, as_object, fault_of_contents
+from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length
+
+FLOAT32_BYTES = 4
+
+
+class ArrowRows:
+    """Some rows of a source as an Arrow record batch.
+
+    Args:
+        span: Where they come from.
+        table: The record batch, as long as the span.
+    """
+
+    broken: dict[int, Fault] = {}  # noqa: RUF012 a record batch has no broken rows; nothing is ever put in
+
+    def __init__(self, span: Span, table: pa.RecordBatch) -> None:
+        self.span = span
+        self._table = table
+
+    def offset(self, position: int) -> None:
+        """Arrow rows have no byte offset."""
+
+    def ids(self, column: str) -> Mapped[list[str]]:
+        """Text as it is, integers as decimal text, 16 bytes as a UUID."""
+        array = plain(self._table.column(column))
+        kind = array.type
+        faults: dict[int, Fault] = {}
+        if pa.types.is_integer(kind):
+            values: list[str | None] = pc.cast(array, pa.string()).to_pylist()
+        elif is_text(kind):
+            values, bad = texts(array)
+            faults = {i: Fault("id", "not-utf8", "is not UTF-8") for i in bad}
+        elif pa.types.is_fixed_size_binary(kind) and kind.byte_width == 16:
+            values = [None if v is None else str(uuid.UUID(bytes=v)) for v in array.to_pylist()]
+        else:
+            fault = Fault("id", "not-text", f"is neither text nor an integer but {kind}")
+            return Mapped([""] * len(array), dict.fromkeys(range(len(array)), fault))
+        for position, value in enumerate(values):
+            # Only what is empty, long or not ASCII needs a look.
+            if value is None:
+                faults.setdefault(position, Fault("id", "missing", "is missing"))
+                values[position] = ""
+            elif not value or len(value) > 1000 or not value.isascii():
+                fault_of_it = fault_of_id(value)
+                if fault_of_it is not None:
+                    faults.setdefault(position, fault_of_it)
+        return Mapped([value or "" for value in values] if faults else values, faults)  # type: ignore[arg-type] # None has a fault
+
+    def vector_lengths(self, column: str) -> NDArray[np.int64]:
+        """How many values each row's vector has; -1 where there is none."""
+        array = plain(self._table.column(column))
+        kind = array.type
+        if is_list(kind):
+            lengths = pc.list_value_length(array)
+        elif is_binary(kind):
+            lengths = pc.divide(pc.binary_length(array), FLOAT32_BYTES)
+        else:
+            return self._parsed(column, array).vector_lengths(column)
+        return np.asarray(pc.fill_null(lengths, -1), dtype=np.int64)
+
+    def vectors(self, column: str, dimension: int) -> Mapped[Vectors]:
+        """Lists of numbers of any width; bytes of little-endian float32; text of a JSON array."""
+        array = plain(self._table.column(column))
+        kind = array.type
+        if is_list(kind):
+            return _from_lists(array, self.vector_lengths(column), dimension)
+        if is_binary(kind):
+            return _from_bytes(array, dimension)
+        return self._parsed(column, array).vectors(column, dimension)
+
+    def metadata(self, mapping: Mapping) -> Mapped[list[Metadata | None] | None]:
+        """The metadata object's entries and the columns left over; nulls are left out."""
+        names = mapping.leftover(self._table.schema.names)
+        n = len(self._table)
+        faults: dict[int, Fault] = {}
+        columns: list[list[Any]] = []
+        has_null = False
+        for name in names:
+            array = self._table.column(name)
+            values, bad = to_json(array)
+            columns.append(values)
+            has_null = has_null or None in values
+            for position in bad:
+                faults.setdefault(
+                    position, Fault("metadata", "not-json", f"field {name!r} holds what JSON can't say")
+                )
+        found: list[Metadata | None]
+        if not names:
+            found = [None] * n
+        elif has_null:
+            rows = zip(*columns, strict=True)
+            found = [
+                {name: value for name, value in zip(names, row, strict=True) if value is not None} or None
+                for row in rows
+            ]
+        else:
+            found = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        if mapping.metadata_object is not None:
+            spread, bad = to_json(self._table.column(mapping.metadata_object))
+            for position, value in enumerate(spread):
+                entries, fault = as_object(value)
+                if fault is not None:
+                    faults.setdefault(position, fault)
+                elif entries:
+                    found[position] = {**(found[position] or {}), **entries}
+            for position in bad:
+                faults.setdefault(position, Fault("metadata", "not-json", "holds what JSON can't say"))
+        return Mapped(found if any(found) else None, faults)
+
+    def contents(self, column: str) -> Mapped[list[Contents | None] | None]:
+        """Text and bytes as they are."""
+        array = plain(self._table.column(column))
+        values: list[Any]
+        bad: list[int]
+        if is_text(array.type):
+            found, bad = texts(array)
+            values = list(found)
+        elif is_binary(array.type):
+            values, bad = array.to_pylist(), []
+        else:
+            values, bad = to_json(array)
+        faults = {position: Fault("contents", "not-utf8", "is not UTF-8") for position in bad}
+        for position, value in enumerate(values):
+            fault = fault_of_contents(value)
+            if fault is not None:
+                faults.setdefault(position, fault)
+                values[position] = None
+        return Mapped(None if array.null_count == len(array) else values, faults)
+
+    def _parsed(self, column: str, array: pa.Array) -> JsonRows:
+        """A column of text or anything else as JSON values, so that both kinds of rows judge alike."""
+        values, _ = to_json(array)
+        return JsonRows(self.span, [{column: value} for value in values])
+
+
+def columns_of(schema: pa.Schema) -> list[Column]:
+    """The columns of an Arrow schema."""
+    return [Column(field.name, _shape(field.type), str(field.type)) for field in schema]
+
+
+def _from_lists(array: pa.Array, lengths: NDArray[np.int64], dimension: int) -> Mapped[Vectors]:
+    n = len(array)
+    if pa.types.is_fixed_size_list(array.type):
+        size = array.type.list_size
+        starts = (np.arange(n, dtype=np.int64) + array.offset) * size
+    else:
+        starts = np.asarray(array.offsets, dtype=np.int64)[:-1]
+    values = array.values
+    right = np.asarray(lengths == dimension)
+    gaps: NDArray[np.bool_] | None
+    faults = {i: fault_of_length(int(lengths[i]), dimension) for i in np.flatnonzero(~right).tolist()}
+    begin = int(starts[0]) if n else 0
+    if not faults and (n == 0 or int(starts[-1]) == begin + (n - 1) * dimension):
+        block = values.slice(begin, n * dimension)
+        numbers = _numbers(block).reshape(n, dimension)
+        nulls = np.asarray(block.is_null()).reshape(n, dimension)
+        gaps = np.asarray(nulls.any(axis=1)) if block.null_count else None
+    else:
+        numbers = np.ones((n, dimension), dtype=np.float64)  # 1: not mistaken for another fault
+        gaps = np.zeros(n, dtype=np.bool_)
+        for position in np.flatnonzero(right).tolist():
+            block = values.slice(int(starts[position]), dimension)
+            numbers[position] = _numbers(block)
+            gaps[position] = block.null_count > 0
+    if gaps is not None:
+        missing = Fault("vector", "null-element", "holds a null")
+        faults |= dict.fromkeys(np.flatnonzero(gaps & right).tolist(), missing)
+        numbers = np.where(gaps[:, None], 1, numbers)
+    with np.errstate(over="ignore"):
+        return Mapped(np.ascontiguousarray(numbers, dtype=np.float32), faults)
+
+
+def _numbers(values: pa.Array) -> NDArray[Any]:
+    """The numbers of an array without a copy, where it has no nulls."""
+    if values.null_count:
+        values = pc.fill_null(values, 0)
+    return np.asarray(values.to_numpy(zero_copy_only=False))
+
+
+def _from_bytes(array: pa.Array, dimension: int) -> Mapped[Vectors]:
+    """Little-endian float32 in bytes."""
+    size = dimension * FLOAT32_BYTES
+    faults: dict[int, Fault] = {}
+    rows: list[bytes] = []
+    for position, value in enumerate(array.to_pylist()):
+        if value is not None and len(value) == size:
+            rows.append(value)
+            continue
+        rows.append(bytes(size))
+        if value is None or len(value) % FLOAT32_BYTES == 0:
+            length = -1 if value is None else len(value) // FLOAT32_BYTES
+            faults[position] = fault_of_length(length, dimension)
+        else:
+            faults[position] = Fault("vector", "bytes", f"has {len(value)} bytes, no whole number of float32")
+    flat = np.frombuffer(b"".join(rows), dtype="<f4").reshape(len(rows), dimension)
+    return Mapped(np.ascontiguousarray(flat, dtype=np.float32), faults)
+
+
+def _shape(kind: pa.DataType) -> Shape:
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if is_list(kind):
+        inner = kind.value_type
+        if pa.types.is_floating(inner):
+            return "floats"
+        return "integers" if pa.types.is_integer(inner) else "other"
+    for shape, is_it in _SHAPES:
+        if is_it(kind):
+            return shape
+    return "other"
+
+
+_SHAPES: tuple[tuple[Shape, Any], ...] = (
+    ("text", is_text),
+    ("integer", pa.types.is_integer),
+    ("bytes", is_binary),
+    ("object", pa.types.is_struct),
+    ("object", pa.types.is_map),
+)

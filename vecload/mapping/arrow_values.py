@@ -1,0 +1,180 @@
+"""Arrow values as JSON values: what each type becomes in metadata, docs/values.md."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pybase64
+
+_MS_DIVISOR = {"s": 1, "ms": 1, "us": 1_000, "ns": 1_000_000}
+_MS_FACTOR = {"s": 1_000, "ms": 1, "us": 1, "ns": 1}
+_DAY_MS = 86_400_000
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is text, of any offset width."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_binary(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is bytes, of any width."""
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is a list, of any width."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def plain(array: pa.Array) -> pa.Array:
+    """The array without extension type, dictionary or run-end encoding; views become plain arrays."""
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_run_end_encoded(array.type):
+        array = pc.run_end_decode(array)
+    if pa.types.is_string_view(array.type):
+        array = array.cast(pa.large_string())
+    if pa.types.is_binary_view(array.type):
+        array = array.cast(pa.large_binary())
+    return array
+
+
+def texts(array: pa.Array) -> tuple[list[str | None], list[int]]:
+    """The texts of a text array, and the positions of those that are not UTF-8."""
+    try:
+        return array.to_pylist(), []
+    except UnicodeDecodeError:
+        # Parquet doesn't check what it calls text.
+        values: list[str | None] = []
+        bad: list[int] = []
+        for position, raw in enumerate(array.cast(pa.large_binary()).to_pylist()):
+            try:
+                values.append(None if raw is None else raw.decode())
+            except UnicodeDecodeError:
+                values.append(None)
+                bad.append(position)
+        return values, bad
+
+
+def to_json(array: pa.Array) -> tuple[list[Any], list[int]]:
+    """The values of any array as JSON values, and the positions of those that JSON can't say.
+
+    Nulls are None; inside a struct they are left out.
+    """
+    if isinstance(array, pa.ExtensionArray) and array.type.extension_name == "arrow.uuid":
+        return [None if v is None else str(uuid.UUID(bytes=v)) for v in array.storage.to_pylist()], []
+    array = plain(array)
+    kind = array.type
+    if is_text(kind):
+        return texts(array)
+    if pa.types.is_floating(kind):
+        numbers = array.cast(pa.float64())
+        finite = pc.fill_null(pc.is_finite(numbers), True)
+        bad = [] if pc.all(finite).as_py() in (True, None) else np.flatnonzero(~np.asarray(finite)).tolist()
+        return numbers.to_pylist(), bad
+    if is_list(kind):
+        return _lists(array)
+    if pa.types.is_struct(kind):
+        return _structs(array)
+    if pa.types.is_map(kind):
+        return _maps(array)
+    for is_it, convert in _SCALARS:
+        if is_it(kind):
+            return [None if value is None else convert(value) for value in array.to_pylist()], []
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
+        return _milliseconds(array), []
+    if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        return array.to_pylist(), []
+    return [None] * len(array), np.flatnonzero(np.asarray(array.is_valid())).tolist()
+
+
+def _milliseconds(array: pa.Array) -> list[int | None]:
+    """Integer milliseconds: since the epoch for dates and timestamps, naive ones taken as UTC.
+
+    The engine's convention; what is finer is cut off towards the past, as its own client does.
+    """
+    kind = array.type
+    if pa.types.is_date32(kind):
+        return [None if v is None else v * _DAY_MS for v in array.cast(pa.int32()).to_pylist()]
+    unit = "ms" if pa.types.is_date64(kind) else kind.unit
+    factor, divisor = _MS_FACTOR[unit], _MS_DIVISOR[unit]
+    return [None if v is None else v * factor // divisor for v in array.cast(pa.int64()).to_pylist()]
+
+
+def _decimal(value: Decimal) -> int | float | str:
+    """A number if its JSON text says the same decimal, else text."""
+    if value == value.to_integral_value():
+        return int(value)
+    number = float(value)
+    return number if Decimal(repr(number)) == value else str(value)
+
+
+def _lists(array: pa.Array) -> tuple[list[Any], list[int]]:
+    if pa.types.is_fixed_size_list(array.type):
+        size = array.type.list_size
+        bounds = ((np.arange(len(array) + 1) + array.offset) * size).tolist()
+    else:
+        bounds = np.asarray(array.offsets).tolist()
+    first, last = bounds[0], bounds[-1]
+    inner, inner_bad = to_json(array.values.slice(first, last - first))
+    valid = np.asarray(array.is_valid()).tolist()
+    values = [
+        inner[start - first : stop - first] if there else None
+        for start, stop, there in zip(bounds, bounds[1:], valid, strict=False)
+    ]
+    parents = np.searchsorted(np.asarray(bounds), np.asarray(inner_bad) + first, side="right") - 1
+    return values, sorted({p for p in parents.tolist() if valid[p]})
+
+
+def _structs(array: pa.Array) -> tuple[list[Any], list[int]]:
+    names = [field.name for field in array.type]
+    # field() keeps the parent's nulls apart, and knows nothing of its offset in old releases; flatten does.
+    parts = [to_json(part) for part in array.flatten()]
+    bad = sorted({position for _, positions in parts for position in positions})
+    valid = np.asarray(array.is_valid()).tolist()
+    rows = zip(*(values for values, _ in parts), strict=True) if parts else ((),) * len(array)
+    values = [
+        {name: value for name, value in zip(names, row, strict=True) if value is not None} if there else None
+        for row, there in zip(rows, valid, strict=True)
+    ]
+    return values, bad
+
+
+def _maps(array: pa.Array) -> tuple[list[Any], list[int]]:
+    entries = pa.ListArray.from_arrays(
+        array.offsets, pa.StructArray.from_arrays([array.keys, array.items], names=["key", "value"])
+    )
+    pairs, bad = _lists(entries)
+    valid = np.asarray(array.is_valid()).tolist()
+    values = [
+        {str(pair["key"]): pair.get("value") for pair in row if pair.get("value") is not None}
+        if there
+        else None
+        for row, there in zip(pairs, valid, strict=True)
+    ]
+    return values, bad
+
+
+def _iso(value: dt.time) -> str:
+    return value.isoformat()
+
+
+_SCALARS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any], Any]], ...] = (
+    (is_binary, pybase64.b64encode_as_string),
+    (pa.types.is_decimal, _decimal),
+    (pa.types.is_time, _iso),
+)

@@ -1,0 +1,278 @@
+"""Rows of JSON objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+import pybase64
+from numpy.typing import NDArray
+
+from vecload.batch import Contents, Metadata, Span, Vectors
+from vecload.mapping.guess import Column, Mapping, Shape
+from vecload.mapping.rows import CONTENTS_MAX_BYTES, Fault, Mapped, fault_of_id, fault_of_length
+
+BYTES_MARK = "$bytes"
+"""`{"$bytes": "base64"}` stands for bytes in JSON: so `vecload get` writes them, and so they are read."""
+
+_EXACT_FLOATS = 2.0**63
+"""The fast parser makes floats of integers beyond 64 bits; no smaller float can be one."""
+
+
+class JsonRows:
+    """Some rows of a source of JSON objects.
+
+    Args:
+        span: Where they come from.
+        rows: n objects; of a broken row an empty one.
+        exact: Parses the row at a position again, with integers of any size kept exact.
+        broken: Rows that could not be read.
+        offsets: The byte offset of each row, where the source has lines.
+    """
+
+    def __init__(
+        self,
+        span: Span,
+        rows: Sequence[dict[str, Any]],
+        *,
+        exact: Callable[[int], dict[str, Any]] | None = None,
+        broken: dict[int, Fault] | None = None,
+        offsets: Sequence[int] | None = None,
+    ) -> None:
+        self.span = span
+        self.broken = broken or {}
+        self._rows = rows
+        self._exact = exact
+        self._offsets = offsets
+
+    def offset(self, position: int) -> int | None:
+        """The byte offset of a row."""
+        return None if self._offsets is None else self._offsets[position]
+
+    def ids(self, column: str) -> Mapped[list[str]]:
+        """Text as it is, integers as decimal text."""
+        faults: dict[int, Fault] = {}
+        ids: list[str] = []
+        for position, row in enumerate(self._rows):
+            value = row.get(column)
+            if type(value) is float and abs(value) >= _EXACT_FLOATS:
+                value = self._exactly(position).get(column)
+            if type(value) is int:
+                value = str(value)
+            fault = fault_of_id(value) if isinstance(value, str) else _no_id(value)
+            if fault is not None:
+                faults[position] = fault
+            ids.append(value if isinstance(value, str) else "")
+        return Mapped(ids, faults)
+
+    def vector_lengths(self, column: str) -> NDArray[np.int64]:
+        """How many values each row's vector has; -1 where there is none."""
+        vectors = (_as_list(row.get(column)) for row in self._rows)
+        return np.array([len(v) if isinstance(v, list) else -1 for v in vectors], dtype=np.int64)
+
+    def vectors(self, column: str, dimension: int) -> Mapped[Vectors]:
+        """Lists of numbers, or their JSON text."""
+        values = [_as_list(row.get(column)) for row in self._rows]
+        if all(type(value) is list and len(value) == dimension for value in values):
+            try:
+                array = np.array(values)
+            except (ValueError, OverflowError):
+                array = np.empty(0, dtype=object)
+            # Numbers alone give a number type. A boolean among them passes for 0 or 1: rows with either
+            # are looked at one by one, like all rows where anything is no number.
+            if array.dtype.kind in "fiu" and array.ndim == 2:
+                return _checked(values, array)
+        faults: dict[int, Fault] = {}
+        vectors = np.zeros((len(values), dimension), dtype=np.float32)
+        for position, value in enumerate(values):
+            fault = _fault_of_vector(value, dimension)
+            if fault is None:
+                with np.errstate(over="ignore"):
+                    vectors[position] = [_to_float(number) for number in value]
+            else:
+                faults[position] = fault
+                vectors[position] = 1  # not mistaken for another fault
+        return Mapped(vectors, faults)
+
+    def metadata(self, mapping: Mapping) -> Mapped[list[Metadata | None] | None]:
+        """The metadata object's entries and the columns left over; an explicit null stays."""
+        faults: dict[int, Fault] = {}
+        found: list[Metadata | None] = []
+        for position, row in enumerate(self._rows):
+            fields = {name: row[name] for name in mapping.leftover(row)}
+            spread = row.get(mapping.metadata_object) if mapping.metadata_object else None
+            if _has_big_float(fields) or _has_big_float(spread):
+                row = self._exactly(position)
+                fields = {name: row[name] for name in mapping.leftover(row)}
+                spread = row.get(mapping.metadata_object) if mapping.metadata_object else None
+            entries, fault = as_object(spread)
+            if fault is not None:
+                faults[position] = fault
+            found.append({**fields, **entries} or None)
+        return Mapped(found if any(found) else None, faults)
+
+    def contents(self, column: str) -> Mapped[list[Contents | None] | None]:
+        """Text; bytes as `{"$bytes": "base64"}`."""
+        faults: dict[int, Fault] = {}
+        found: list[Contents | None] = []
+        for position, row in enumerate(self._rows):
+            value = row.get(column)
+            if isinstance(value, dict) and value.keys() == {BYTES_MARK}:
+                value = _marked_bytes(value[BYTES_MARK])
+            fault = fault_of_contents(value)
+            if fault is not None:
+                faults[position] = fault
+                value = None
+            found.append(value)
+        return Mapped(None if all(c is None for c in found) else found, faults)
+
+    def _exactly(self, position: int) -> dict[str, Any]:
+        return self._rows[position] if self._exact is None else self._exact(position)
+
+
+def columns_of(rows: Sequence[dict[str, Any]]) -> list[Column]:
+    """The columns of some JSON rows, each by its first value that is not null."""
+    shapes: dict[str, Shape | None] = {}
+    for row in rows:
+        for name, value in row.items():
+            # Whole numbers in one row don't make integers of a column that has fractions in the next.
+            if shapes.get(name) in (None, "integers"):
+                shapes[name] = shapes.get(name) if value is None else _shape(value)
+    return [Column(name, shape or "other", shape or "null") for name, shape in shapes.items()]
+
+
+def as_object(value: Any) -> tuple[dict[str, Any], Fault | None]:
+    """The entries of a metadata object, or of its JSON text; none for null."""
+    if isinstance(value, str | bytes):
+        try:
+            parsed = parse_exact(value)
+        except (ValueError, RecursionError):
+            return {}, Fault("metadata", "not-json", "is text, but not the JSON of an object")
+        value = {} if parsed is None else parsed
+    if value is None:
+        return {}, None
+    if not isinstance(value, dict):
+        return {}, Fault("metadata", "not-object", "is no JSON object")
+    return value, None
+
+
+def parse_exact(text: str | bytes) -> Any:
+    """Parse JSON with integers of any size kept exact.
+
+    Raises:
+        ValueError: Not JSON, or not JSON that another reader would take: NaN, lone surrogates.
+    """
+    value = orjson.loads(text)
+    return json.loads(text) if _has_big_float(value) else value
+
+
+def fault_of_contents(value: Any) -> Fault | None:
+    """What is wrong with contents, if anything; None are absent contents."""
+    if value is None:
+        return None
+    if not isinstance(value, str | bytes):
+        return Fault("contents", "not-text", f"is neither text nor bytes but {_named(value)}")
+    try:
+        size = len(value.encode()) if isinstance(value, str) and len(value) > CONTENTS_MAX_BYTES // 4 else 0
+        if isinstance(value, str) and not size and not value.isascii():
+            value.encode()
+    except UnicodeEncodeError:
+        return Fault("contents", "lone-surrogate", "holds a lone surrogate, which is no Unicode text")
+    if max(size, len(value)) > CONTENTS_MAX_BYTES:
+        return Fault("contents", "too-large", f"is larger than {CONTENTS_MAX_BYTES // 2**20} MiB")
+    return None
+
+
+def _checked(values: list[Any], array: NDArray[Any]) -> Mapped[Vectors]:
+    """Numbers as float32, less the rows in which a boolean passed for a number."""
+    with np.errstate(over="ignore"):
+        vectors = np.ascontiguousarray(array, dtype=np.float32)
+    faults: dict[int, Fault] = {}
+    doubtful = ((array == 0) | (array == 1)).any(axis=1)
+    for position in np.flatnonzero(doubtful).tolist():
+        fault = _fault_of_vector(values[position], array.shape[1])
+        if fault is not None:
+            faults[position] = fault
+    return Mapped(vectors, faults)
+
+
+def _fault_of_vector(value: Any, dimension: int) -> Fault | None:
+    if value is None:
+        return fault_of_length(-1, dimension)
+    if not isinstance(value, list):
+        return Fault("vector", "not-a-list", f"is no list of numbers but {_named(value)}")
+    if len(value) != dimension:
+        return fault_of_length(len(value), dimension)
+    for place, number in enumerate(value):
+        if type(number) not in (float, int):
+            return Fault("vector", "not-a-number", f"holds {_named(number)} at place {place}")
+    return None
+
+
+def _to_float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return float("inf")
+
+
+def _as_list(value: Any) -> Any:
+    """A vector given as the JSON text of an array."""
+    if isinstance(value, str):
+        try:
+            return orjson.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _has_big_float(value: Any) -> bool:
+    """Whether an integer beyond 64 bits may have become a float anywhere inside."""
+    if type(value) is float:
+        return abs(value) >= _EXACT_FLOATS
+    if type(value) is dict:
+        return any(_has_big_float(inner) for inner in value.values())
+    if type(value) is list:
+        return any(_has_big_float(inner) for inner in value)
+    return False
+
+
+def _no_id(value: Any) -> Fault:
+    if value is None:
+        return Fault("id", "missing", "is missing")
+    return Fault("id", "not-text", f"is neither text nor an integer but {_named(value)}")
+
+
+def _marked_bytes(text: Any) -> Any:
+    try:
+        return pybase64.b64decode(text, validate=True)
+    except (TypeError, ValueError):
+        return {}
+
+
+def _named(value: Any) -> str:
+    for kind, name in (
+        (bool, "a boolean"),
+        (int, "an integer"),
+        (float, "a number"),
+        (str, "text"),
+        (bytes, "bytes"),
+        (list, "a list"),
+        (dict, "an object"),
+    ):
+        if isinstance(value, kind):
+            return name
+    return "null" if value is None else type(value).__name__
+
+
+def _shape(value: Any) -> Shape:
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, dict):
+        return "object"
+    if isinstance(value, list) and value and all(type(number) in (int, float) for number in value):
+        return "floats" if any(type(number) is float for number in value) else "integers"
+    return "integer" if type(value) is int else "other"

@@ -1,0 +1,102 @@
+"""Mapper: rows of a source into a validated Batch and its rejects."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from vecload.batch import Batch, Reject
+from vecload.errors import MappingError
+from vecload.mapping.guess import Mapping
+from vecload.mapping.rows import Fault, Rows, check_values
+
+
+class Mapper:
+    """Maps rows to batches for one index.
+
+    Args:
+        mapping: Which column is which.
+        dimension: Values of every vector; 0 where rows have none.
+        allow_zero_vectors: Let vectors of zeros pass, which the engine can't give back.
+    """
+
+    def __init__(self, mapping: Mapping, dimension: int, *, allow_zero_vectors: bool = False) -> None:
+        self.mapping = mapping
+        self.dimension = dimension
+        self._allow_zero = allow_zero_vectors
+
+    def map(self, rows: Rows) -> Batch:
+        """The items of the rows that can be mapped; the others are the batch's rejects."""
+        mapping = self.mapping
+        faults: dict[int, Fault] = dict(rows.broken)
+        ids = rows.ids(mapping.id)
+        vectors = None
+        found = [ids.faults]
+        if mapping.vector is not None:
+            mapped = rows.vectors(mapping.vector, self.dimension)
+            vectors = mapped.values
+            wrong = check_values(vectors, allow_zero=self._allow_zero)
+            found += [mapped.faults, wrong]
+        metadata = rows.metadata(mapping)
+        found.append(metadata.faults)
+        contents = rows.contents(mapping.contents) if mapping.contents is not None else None
+        if contents is not None:
+            found.append(contents.faults)
+        for part in found:
+            for position, fault in part.items():
+                faults.setdefault(position, fault)
+
+        batch = Batch(
+            ids=ids.values,
+            vectors=vectors,
+            metadata=metadata.values,
+            contents=contents.values if contents is not None else None,
+            span=rows.span,
+        )
+        return _without(batch, faults, rows) if faults else batch
+
+
+def common_dimension(rows: Rows, column: str, source: str) -> int:
+    """The length that most of the first rows' vectors have.
+
+    Raises:
+        MappingError: No row has a vector.
+    """
+    lengths = Counter(length for length in rows.vector_lengths(column).tolist() if length > 0)
+    if not lengths:
+        raise MappingError(
+            f"column {column!r} of {source} holds no vector in its first {len(rows.span)} rows",
+            hint="name another with --vector-column",
+        )
+    return int(lengths.most_common(1)[0][0])
+
+
+def _without(batch: Batch, faults: dict[int, Fault], rows: Rows) -> Batch:
+    """The batch less the rows with faults, which become its rejects."""
+    span = batch.span
+    keep = np.ones(len(batch), dtype=bool)
+    keep[list(faults)] = False
+    kept = np.flatnonzero(keep)
+    positions = kept.tolist()
+    rejects = tuple(
+        Reject(
+            source=span.source,
+            row=span.start + position,
+            field=fault.field,
+            code=fault.code,
+            message=fault.message,
+            id=batch.ids[position] or None,
+            offset=rows.offset(position),
+        )
+        for position, fault in sorted(faults.items())
+    )
+    return Batch(
+        ids=[batch.ids[i] for i in positions],
+        vectors=None if batch.vectors is None else batch.vectors[keep],
+        metadata=None if batch.metadata is None else [batch.metadata[i] for i in positions],
+        contents=None if batch.contents is None else [batch.contents[i] for i in positions],
+        span=span,
+        rows=(kept + span.start).astype(np.int64),
+        rejects=rejects,
+    )

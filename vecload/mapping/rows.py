@@ -1,0 +1,119 @@
+"""Rows: what a reader hands to the mapper, and what the mapper asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Dict
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecload.batch import Contents, Metadata, Span, Vectors
+from vecload.mapping.guess import Mapping
+
+T = TypeVar("T")
+
+ID_MAX_BYTES = 4096
+CONTENTS_MAX_BYTES = 48 * 2**20
+"""The engine refuses 80 MB and takes 64 MB; base64 of sealed contents adds a third (docs/cyborgdb.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why one row can't be mapped: the part of the item, a fixed code, and a clause for people."""
+
+    field: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped(Generic[T]):
+    """One part of n items. The values of rows with a fault are there, and mean nothing."""
+
+    values: T
+    faults: Dict[int, Fault]
+
+
+class Rows(Protocol):
+    """Some rows of one source, in the source's own form. Positions count from 0 within these rows."""
+
+    @property
+    def span(self) -> Span:
+        """Where the rows come from."""
+
+    @property
+    def broken(self) -> Dict[int, Fault]:
+        """Rows that could not even be read as rows."""
+
+    def offset(self, position: int) -> int | None:
+        """The byte offset of a row in its source, where the source is read by lines."""
+
+    def ids(self, column: str) -> Mapped[list[str]]:
+        """Ids as text."""
+
+    def vector_lengths(self, column: str) -> NDArray[np.int64]:
+        """How many values each row's vector has; -1 where there is none."""
+
+    def vectors(self, column: str, dimension: int) -> Mapped[Vectors]:
+        """Vectors: float32, C-contiguous, shape (n, dimension)."""
+
+    def metadata(self, mapping: Mapping) -> Mapped[list[Metadata | None] | None]:
+        """JSON objects; None where there is none, None for all where no row has any."""
+
+    def contents(self, column: str) -> Mapped[list[Contents | None] | None]:
+        """Text, bytes or None; None for all where no row has any."""
+
+
+def fault_of_id(item_id: str) -> Fault | None:
+    """What is wrong with an id, if anything."""
+    if not item_id:
+        return Fault("id", "empty-id", "is empty")
+    # Four bytes a character at the most: a short one needs no encoding to be measured.
+    if not item_id.isascii() or len(item_id) > ID_MAX_BYTES:
+        try:
+            size = len(item_id.encode())
+        except UnicodeEncodeError:
+            return Fault("id", "lone-surrogate", "holds a lone surrogate, which is no Unicode text")
+        if size > ID_MAX_BYTES:
+            return Fault("id", "long-id", f"is {size} bytes long; {ID_MAX_BYTES} are allowed")
+    return None
+
+
+def check_values(vectors: Vectors, *, allow_zero: bool) -> dict[int, Fault]:
+    """Find the vectors that the engine would store silently wrong.
+
+    Args:
+        vectors: float32, shape (n, dim).
+        allow_zero: Let vectors of zeros pass.
+
+    Returns:
+        Faults by position.
+    """
+    # One pass: NaN and infinity survive the sum of squares, and only zeros give 0. Squares may also
+    # overflow or vanish, so what looks wrong is looked at again.
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        squares = np.einsum("ij,ij->i", vectors, vectors)
+    suspects = np.flatnonzero(~np.isfinite(squares) | (squares == 0))
+    faults: dict[int, Fault] = {}
+    for position in suspects.tolist():
+        vector = vectors[position]
+        if np.isnan(vector).any():
+            faults[position] = Fault("vector", "nan", "holds NaN")
+        elif np.isinf(vector).any():
+            faults[position] = Fault("vector", "infinite", "holds a value that is infinite as float32")
+        elif not allow_zero and not vector.any():
+            faults[position] = Fault(
+                "vector", "zero", "is all zeros, which the engine stores but can't give back"
+            )
+    return faults
+
+
+def fault_of_length(length: int, dimension: int) -> Fault:
+    """What is wrong with a vector of that many values, -1 for none."""
+    if length < 0:
+        return Fault("vector", "missing", "is missing")
+    if length == 0:
+        return Fault("vector", "empty", "is empty")
+    return Fault("vector", "dimension", f"has {length} values; the index has {dimension} dimensions")

@@ -1,0 +1,150 @@
+"""JSON Lines, read in blocks of whole lines."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from vecload.batch import Span
+from vecload.errors import SourceError
+from vecload.mapping import Column, JsonRows
+from vecload.mapping.json_rows import columns_of
+from vecload.mapping.rows import Fault
+from vecload.readers.source import missing
+
+HEAD_ROWS = 100
+LINE_MAX_BYTES = 128 * 2**20
+"""A line with contents at their limit, escaped, fits; a longer one is rejected, and never held whole."""
+
+
+class JsonlSource:
+    """A file of one JSON object a line. Blank lines are no rows; a last line needs no newline.
+
+    Args:
+        path: The file.
+        line_max_bytes: A longer line is rejected.
+    """
+
+    total_rows = None
+
+    def __init__(self, path: str, *, line_max_bytes: int = LINE_MAX_BYTES) -> None:
+        self.name = path
+        self._line_max = line_max_bytes
+        try:
+            self.nbytes = Path(path).stat().st_size
+        except OSError as error:
+            raise SourceError(f"{path} can't be read: {error.strerror}") from None
+
+    def columns(self) -> list[Column]:
+        """The columns of its first rows."""
+        return columns_of(self._head_rows())
+
+    def head(self) -> JsonRows | None:
+        """Its first rows."""
+        return next(self.read(batch_rows=HEAD_ROWS, batch_bytes=2**30), None)
+
+    def _head_rows(self) -> list[dict[str, Any]]:
+        return [
+            parsed
+            for _, _, line in self._lines(Span(self.name, 0, HEAD_ROWS, 0))
+            if isinstance(parsed := _parse(line), dict)
+        ]
+
+    def read(
+        self,
+        *,
+        batch_rows: int,
+        batch_bytes: int,
+        columns: Sequence[str] | None = None,
+        done: Sequence[Span] = (),
+    ) -> Iterator[JsonRows]:
+        """Its rows in order, from the byte where each gap begins."""
+        for gap in missing(done, None):
+            lines: list[bytes] = []
+            offsets: list[int] = []
+            size, row, end = 0, gap.start, gap.begin or 0
+            for offset, end_of_line, line in self._lines(gap):
+                if lines and (len(lines) >= batch_rows or size + len(line) > batch_bytes):
+                    yield self._rows(row, lines, offsets, end)
+                    row, size, lines, offsets = row + len(lines), 0, [], []
+                lines.append(line)
+                offsets.append(offset)
+                size += len(line)
+                end = end_of_line
+            if lines:
+                yield self._rows(row, lines, offsets, end)
+
+    def _rows(self, start: int, lines: list[bytes], offsets: list[int], end: int) -> JsonRows:
+        span = Span(self.name, start, start + len(lines), offsets[0], end)
+        broken: dict[int, Fault] = {}
+        rows: list[dict[str, Any]] = []
+        for position, line in enumerate(lines):
+            parsed = _parse(line)
+            if isinstance(parsed, Fault):
+                broken[position] = parsed
+                parsed = {}
+            rows.append(parsed)
+        return JsonRows(
+            span, rows, exact=lambda position: _exactly(lines[position]), broken=broken, offsets=offsets
+        )
+
+    def _lines(self, gap: Span) -> Iterator[tuple[int, int, bytes]]:
+        """The gap's lines that are not blank: offset, offset after it, and the line."""
+        left = gap.stop - gap.start if gap.stop >= 0 else -1
+        try:
+            with Path(self.name).open("rb") as file:
+                file.seek(gap.begin or 0)
+                offset = gap.begin or 0
+                while left != 0:
+                    line, size = self._line(file)
+                    if not size:
+                        return
+                    if offset == 0:
+                        line = line.removeprefix(codecs.BOM_UTF8)
+                    if line.strip():
+                        yield offset, offset + size, line
+                        left -= 1
+                    offset += size
+        except OSError as error:
+            raise SourceError(f"{self.name} can't be read: {error.strerror}") from None
+
+    def _line(self, file: BinaryIO) -> tuple[bytes, int]:
+        """A line and its bytes in the file; of one too long only the beginning, cut to be no JSON."""
+        line = file.readline(self._line_max + 1)
+        size = len(line)
+        if size <= self._line_max:
+            return line, size
+        rest = line
+        while rest and not rest.endswith(b"\n"):
+            rest = file.readline(1 << 20)
+            size += len(rest)
+        return _TOO_LONG, size
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+_TOO_LONG = b"(a line too long)"
+
+
+def _parse(line: bytes) -> dict[str, Any] | Fault:
+    if line is _TOO_LONG:
+        return Fault("line", "long-line", f"is longer than {LINE_MAX_BYTES // 2**20} MiB")
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        # The parser's message names a kind and a place, never a value.
+        return Fault("line", "not-json", f"is not JSON: {error.msg} at column {error.colno}")
+    if not isinstance(row, dict):
+        return Fault("line", "not-object", "is no JSON object")
+    return row
+
+
+def _exactly(line: bytes) -> dict[str, Any]:
+    row: dict[str, Any] = json.loads(line.removeprefix(codecs.BOM_UTF8))
+    return row

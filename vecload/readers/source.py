@@ -1,0 +1,72 @@
+"""Source: what every reader is to the loader, and which of its rows are still to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from vecload.batch import Span
+from vecload.mapping import Column, Rows
+
+
+class Source(Protocol):
+    """One input file, opened. May be read several times, by one thread at a time."""
+
+    @property
+    def name(self) -> str:
+        """As the user gave it."""
+
+    @property
+    def nbytes(self) -> int:
+        """The file's size in bytes."""
+
+    @property
+    def total_rows(self) -> int | None:
+        """How many rows it holds, where the file tells."""
+
+    def columns(self) -> list[Column]:
+        """Its columns; where only rows tell, those of its first rows."""
+
+    def head(self) -> Rows | None:
+        """Its first rows; None if it has none."""
+
+    def read(
+        self,
+        *,
+        batch_rows: int,
+        batch_bytes: int,
+        columns: Sequence[str] | None = None,
+        done: Sequence[Span] = (),
+    ) -> Iterator[Rows]:
+        """Its rows in order, in pieces.
+
+        Args:
+            batch_rows: Rows of a piece at the most.
+            batch_bytes: Bytes of a piece at about the most; a larger row is a piece by itself.
+            columns: The columns that will be asked for; None is all of them.
+            done: Spans that are not to be read again.
+
+        Raises:
+            SourceError: The file can't be read on, or is damaged.
+        """
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+def missing(done: Sequence[Span], total: int | None) -> Iterator[Span]:
+    """The gaps between spans that are done, in order; the last has no end where the total is unknown.
+
+    Args:
+        done: In any order; may touch, never overlap.
+        total: Rows of the source; None where unknown: then the last gap's `stop` is -1.
+    """
+    row, offset, source = 0, 0, done[0].source if done else ""
+    for span in sorted(done, key=lambda span: span.start):
+        if span.start > row:
+            yield Span(source, row, span.start, offset, span.begin)
+        row, offset = span.stop, span.end or 0
+    if total is None:
+        yield Span(source, row, -1, offset, None)
+    elif row < total:
+        yield Span(source, row, total, offset, None)

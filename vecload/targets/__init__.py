@@ -1,0 +1,81 @@
+"""Targets: the service, the embedded engine, memory; and which of them a location means."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vecload.targets.target import (
+    Ack,
+    Hit,
+    IndexInfo,
+    IndexSettings,
+    Metric,
+    StoragePrecision,
+    StoredItem,
+    Target,
+    TargetIndex,
+    WireFormat,
+)
+from vecload.targets.wire import BINARY_THRESHOLD
+
+__all__ = [
+    "BINARY_THRESHOLD",
+    "Ack",
+    "Hit",
+    "IndexInfo",
+    "IndexSettings",
+    "Metric",
+    "StoragePrecision",
+    "StoredItem",
+    "Target",
+    "TargetIndex",
+    "WireFormat",
+    "connect_target",
+]
+
+
+def is_service(location: str) -> bool:
+    """Whether a location is the URL of a service; all else is a folder."""
+    return "://" in location
+
+
+def connect_target(
+    location: str | os.PathLike[str],
+    *,
+    api_key: str | None = None,
+    wire: WireFormat = "auto",
+    binary_threshold: int = BINARY_THRESHOLD,
+) -> Target:
+    """The target at a location.
+
+    Args:
+        location: `http://…` or `https://…` is a service; anything else a folder with an embedded store.
+        api_key: For a service.
+        wire: The wire format, for a service.
+        binary_threshold: Items of a batch from which `auto` takes binary.
+
+    Raises:
+        UsageError: The location is neither.
+        EngineMissing: An embedded store without cyborgdb-core.
+    """
+    # httpx takes 80 ms to import, the engine 40: only what is used is loaded.
+    if is_service(os.fspath(location)):
+        from vecload.targets.service import ServiceTarget
+
+        return ServiceTarget(
+            os.fspath(location), api_key=api_key, wire=wire, binary_threshold=binary_threshold
+        )
+    from vecload.targets.embedded import EmbeddedTarget
+
+    return EmbeddedTarget(Path(location))
+
+
+if TYPE_CHECKING:
+    # Every target keeps the interface: mypy says so here.
+    from vecload.targets.embedded import EmbeddedTarget
+    from vecload.targets.memory import MemoryTarget
+    from vecload.targets.service import ServiceTarget
+
+    _TARGETS: tuple[type[Target], ...] = (ServiceTarget, EmbeddedTarget, MemoryTarget)

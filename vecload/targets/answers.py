@@ -1,0 +1,196 @@
+"""What the service's answers mean: each becomes an acknowledgement, a value, or the right error of ours.
+
+The service reports one and the same fault in several ways (docs/cyborgdb.md): a wrong index key is a 404 on
+one thread and a 401 on another, a locked store a 400, a missing index a 404 about an envelope. Its 422 bodies
+echo the request, the index key in it, so of those only the places and kinds of the faults are repeated.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vecload.errors import (
+    BatchRefused,
+    Busy,
+    IndexExists,
+    IndexMismatch,
+    IndexNotFound,
+    ItemLimit,
+    NotAcknowledged,
+    StoreLocked,
+    TargetError,
+    Unauthorised,
+    VecloadError,
+    WrongKey,
+)
+
+DETAIL_CHARACTERS = 300
+RETRY_AFTER_MAX_SECONDS = 300.0
+
+_HEX_KEY = re.compile(r"[0-9A-Fa-f]{64}")
+_UPSERTED = re.compile(r"Upserted (\d+) vectors")
+
+_Maker = Callable[[str], VecloadError]
+
+
+def _wrong_key(detail: str) -> VecloadError:
+    return WrongKey(
+        f"the service refuses the index key ({detail})", hint="name the right one with --key-file"
+    )
+
+
+def _unauthorised(detail: str) -> VecloadError:
+    return Unauthorised(
+        f"the service refuses the API key ({detail})", hint="set VECLOAD_API_KEY, or name --api-key-file"
+    )
+
+
+def _locked(detail: str) -> VecloadError:
+    return StoreLocked(
+        f"another process holds the service's store ({detail})", hint="stop the other process, then run again"
+    )
+
+
+def _limit(detail: str) -> VecloadError:
+    return ItemLimit(
+        f"the index is full ({detail})",
+        hint="what is in stays in; the service needs a CyborgDB licence key to hold more",
+    )
+
+
+_MEANINGS: tuple[tuple[str, _Maker], ...] = (
+    ("permission denied", _unauthorised),
+    ("requires an admin", _unauthorised),
+    ("locked by another store", _locked),
+    ("Item limit reached", _limit),
+    ("Wrong encryption key", _wrong_key),
+    ("Failed to unwrap DEK", _wrong_key),
+    ("client_kek required", _wrong_key),
+    ("do not supply index_key", _wrong_key),
+    ("No KMS envelope", lambda detail: IndexNotFound(f"the service has no such index ({detail})")),
+    ("does not exist", lambda detail: IndexNotFound(f"the service has no such index ({detail})")),
+    ("already exists", lambda detail: IndexExists(f"the service has that index already ({detail})")),
+    (
+        "not set up for automatic embedding",
+        lambda detail: IndexMismatch(
+            f"the index embeds nothing itself ({detail})",
+            hint="leave --embed away, and give every row a vector",
+        ),
+    ),
+)
+"""Parts of the engine's messages that say more than their status, and what each means."""
+
+
+def error_of(status: int, headers: Mapping[str, str], body: bytes) -> VecloadError:
+    """The error that an answer other than 200 stands for.
+
+    Args:
+        status: HTTP status.
+        headers: Response headers.
+        body: The response's body, which may be cut.
+
+    Returns:
+        An error without keys, contents or request bodies in it.
+    """
+    detail = _detail(status, body)
+    for part, make in _MEANINGS:
+        if part in detail:
+            return make(detail)
+    if status in (401, 403):
+        return _unauthorised(detail)
+    if status == 408 or status == 429 or status >= 500:
+        busy = Busy(f"the service answered {status} ({detail})", status=status)
+        busy.retry_after = retry_after_seconds(headers.get("retry-after"), time.time())
+        return busy
+    if status in (400, 413, 422):
+        return BatchRefused(f"the service refused the request with {status} ({detail})")
+    if 300 <= status < 400:
+        return TargetError(
+            f"the service answered with a redirect ({status}), which is not followed",
+            hint="give --to the service's own address",
+        )
+    return TargetError(
+        f"the service answered {status} ({detail})", hint="is this the address of a CyborgDB service?"
+    )
+
+
+def check_upserted(body: bytes, items: int) -> None:
+    """Raise unless the body of a 200 acknowledges that many items.
+
+    Raises:
+        NotAcknowledged: Not JSON, not a success, or of another number of items.
+    """
+    answer = object_of(body)
+    message = answer.get("message")
+    counted = _UPSERTED.fullmatch(message) if isinstance(message, str) else None
+    if answer.get("status") != "success" or counted is None:
+        raise NotAcknowledged("the service answered 200, but with no acknowledgement of an upsert")
+    if int(counted[1]) != items:
+        raise NotAcknowledged(f"the service acknowledged {counted[1]} items of {items}")
+
+
+def object_of(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body. Integers of any size stay exact.
+
+    Raises:
+        NotAcknowledged: There is none.
+    """
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise NotAcknowledged(
+            "the service answered 200, but with no JSON object",
+            hint="is this the address of a CyborgDB service?",
+        )
+    return answer
+
+
+def retry_after_seconds(value: str | None, now: float) -> float | None:
+    """Seconds to wait of a Retry-After header, a number or a date; capped at 300.
+
+    Args:
+        value: The header, if any.
+        now: Seconds since the epoch.
+    """
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - now
+        except (ValueError, OverflowError):
+            return None
+    if seconds != seconds:
+        return None
+    return min(max(seconds, 0.0), RETRY_AFTER_MAX_SECONDS)
+
+
+def _detail(status: int, body: bytes) -> str:
+    """What the body says of the fault, on one line, with nothing secret in it."""
+    try:
+        answer = json.loads(body)
+        detail = answer.get("detail", "") if isinstance(answer, dict) else ""
+    except (ValueError, RecursionError):
+        detail = body.decode("utf-8", "replace")
+    if isinstance(detail, list):
+        detail = "; ".join(_place(fault) for fault in detail[:3])
+    elif status == 422 or not isinstance(detail, str):
+        detail = ""
+    line = "".join(c if c.isprintable() else " " for c in _HEX_KEY.sub("…", detail))
+    return line[:DETAIL_CHARACTERS].strip() or "no reason given"
+
+
+def _place(fault: Any) -> str:
+    if not isinstance(fault, dict):
+        return "invalid"
+    place = fault.get("loc")
+    where = ".".join(str(part) for part in place) if isinstance(place, list) else "request"
+    return f"{where}: {fault.get('type', 'invalid')}"

@@ -1,0 +1,280 @@
+"""The embedded store: cyborgdb-core on a folder of this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+
+from vecload.batch import Batch, Vectors
+from vecload.errors import (
+    BatchRefused,
+    EngineMissing,
+    IndexExists,
+    IndexMismatch,
+    IndexNotFound,
+    ItemLimit,
+    StoreLocked,
+    TargetError,
+    VecloadError,
+    WrongKey,
+)
+from vecload.targets.target import (
+    Ack,
+    Hit,
+    IndexInfo,
+    IndexSettings,
+    StoredItem,
+    check_settings,
+    metadata_of,
+)
+from vecload.targets.wire import contents_text
+
+T = TypeVar("T")
+
+GET_ITEMS = 5000
+"""Ids of one get, so that a long list is not held twice."""
+
+
+class EmbeddedIndex:
+    """An index of an embedded store. Its writes may run on two threads at once."""
+
+    writers = (
+        2  # the engine releases the GIL: a second thread gains half again, more do not (docs/cyborgdb.md)
+    )
+
+    def __init__(self, store: EmbeddedTarget, name: str, index_key: bytes, engine_index: Any) -> None:
+        self.name = name
+        self._store = store
+        self._key = index_key
+        self._engine = engine_index
+
+    def __repr__(self) -> str:
+        return f"EmbeddedIndex({self.name!r}, {self._store.location!r})"
+
+    def describe(self) -> IndexInfo:
+        """Ask the engine about the index."""
+        config = self._call(self._engine.index_config)
+        return IndexInfo(
+            name=self.name,
+            dimension=int(config["dimension"] or 0),
+            metric=str(config["metric"]),
+            trained=self._call(self._engine.is_trained),
+            n_lists=int(config["n_lists"]),
+            metadata_schema=config["metadata_schema"],
+        )
+
+    def upsert(self, batch: Batch) -> Ack:
+        """Store a batch; the engine takes it whole or not at all, and syncs it before it returns."""
+        if batch.vectors is not None and batch.metadata is None and batch.contents is None:
+            # The engine ignores strides, silently (docs/cyborgdb.md): a Batch is C-contiguous.
+            self._call(
+                self._engine.upsert, batch.ids, np.ascontiguousarray(batch.vectors), index_key=self._key
+            )
+        else:
+            self._call(self._engine.upsert, _engine_items(batch), index_key=self._key)
+        return Ack(len(batch), {}, batch.nbytes)
+
+    def get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
+        """Fetch items."""
+        items: list[StoredItem] = []
+        for start in range(0, len(ids), GET_ITEMS):
+            some = list(ids[start : start + GET_ITEMS])
+            for stored in self._call(self._engine.get, some, list(include), index_key=self._key):
+                vector = stored.get("vector")
+                items.append(
+                    StoredItem(
+                        stored["id"],
+                        None if vector is None or len(vector) == 0 else np.asarray(vector, dtype=np.float32),
+                        metadata_of(stored.get("metadata")),
+                        stored.get("contents") or None,
+                    )
+                )
+        return items
+
+    def query(self, vector: Vectors, top_k: int) -> list[Hit]:
+        """The nearest items."""
+        results = self._call(
+            self._engine.query,
+            query_vectors=vector,
+            top_k=top_k,
+            include=["distance", "metadata"],
+            index_key=self._key,
+        )
+        return [Hit(hit["id"], float(hit["distance"]), metadata_of(hit.get("metadata"))) for hit in results]
+
+    def count(self) -> int:
+        """How many items the index holds."""
+        return int(self._call(self._engine.get_num_vectors, index_key=self._key))
+
+    def list_ids(self) -> list[str]:
+        """The ids of all items."""
+        return list(self._call(self._engine.list_ids, index_key=self._key))
+
+    def drop(self) -> None:
+        """Delete the index, and the envelope by which a service would serve it."""
+        self._call(self._engine.delete_index, index_key=self._key)
+        self._store.delete_envelope(self.name)
+
+    def _call(self, method: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        return self._store.call(method, *args, **kwargs)
+
+
+class EmbeddedTarget:
+    """An embedded store.
+
+    Args:
+        folder: Where the engine keeps it; made if it is missing, readable by its owner alone.
+        clock: Seconds since the epoch, for the envelopes' dates.
+
+    Raises:
+        EngineMissing: cyborgdb-core is not installed.
+        TargetError: The folder can't be used.
+    """
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+        try:
+            import cyborgdb_core
+        except ImportError as error:
+            raise EngineMissing(
+                f"the embedded store needs cyborgdb-core ({error})",
+                hint="install it with: pip install 'vecload[embedded]', or give --to the URL of a service",
+            ) from None
+        self._core = cyborgdb_core
+        self._clock = clock
+        self.location = str(folder.expanduser().resolve())
+        try:
+            Path(self.location).mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise TargetError(f"the store {self.location} can't be made: {error.strerror}") from None
+        # The engine writes its own lines of log to both standard streams unless told not to.
+        self._logger = cyborgdb_core.Logger.instance()
+        self._logger.configure("critical")
+        self._config = cyborgdb_core.StorageConfig.disk(self.location)
+        self._client = self.call(cyborgdb_core.Client, storage_config=self._config)
+
+    def __repr__(self) -> str:
+        return f"EmbeddedTarget({self.location!r})"
+
+    def list_indexes(self) -> list[str]:
+        """The names of the indexes, sorted."""
+        return sorted(self.call(self._client.list_indexes))
+
+    def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> EmbeddedIndex:
+        """Make an index that cyborgdb-service can serve from the same folder.
+
+        The envelope that the service looks for is written first: an index is never there without it, and
+        one that was left behind by a kill in between is written again.
+        """
+        check_settings(name, settings)
+        if name in self.list_indexes():
+            raise IndexExists(f"there is an index {name!r} in {self.location} already")
+        self._push_envelope(name)
+        try:
+            engine_index = self.call(
+                self._client.create_index,
+                name,
+                index_key,
+                dimension=settings.dimension,
+                metric=settings.metric,
+                storage_precision=settings.storage_precision,
+                metadata_schema=settings.metadata_schema() or None,
+                embedding_model=settings.embedding_model,
+                logger=self._logger,
+            )
+        except VecloadError:
+            if name not in self.list_indexes():
+                self.delete_envelope(name)
+            raise
+        return EmbeddedIndex(self, name, index_key, engine_index)
+
+    def open_index(self, name: str, index_key: bytes) -> EmbeddedIndex:
+        """Open an index; one made by the engine alone becomes servable as well."""
+        if name not in self.list_indexes():
+            raise IndexNotFound(f"there is no index {name!r} in {self.location}")
+        engine_index = self.call(self._client.load_index, name, index_key, self._logger)
+        try:
+            self._core.get_index_kms(self._config, name)
+        except ValueError as error:
+            if "No KMS blob exists" in str(error):
+                self._push_envelope(name)
+        return EmbeddedIndex(self, name, index_key, engine_index)
+
+    def call(self, method: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Call the engine; its errors become ours."""
+        try:
+            return method(*args, **kwargs)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise self._error_of(str(error)) from None
+
+    def delete_envelope(self, name: str) -> None:
+        """Forget how a service would serve an index."""
+        self.call(self._core.delete_index_kms, self._config, name)
+
+    def _push_envelope(self, name: str) -> None:
+        blob = self._core.KMSBlob(provider="none", wrapped_kek=b"", version=1, created_at=int(self._clock()))
+        self.call(self._core.push_index_kms, self._config, name, blob)
+
+    def _error_of(self, message: str) -> VecloadError:
+        line = " ".join(message.split())[:300]
+        if "does not authenticate the stored wrap" in message:
+            return WrongKey(
+                f"the key is not that of the index in {self.location}",
+                hint="name the right one with --key-file",
+            )
+        if "locked by another store" in message:
+            return StoreLocked(
+                f"another process holds the store {self.location}",
+                hint="stop it (a running cyborgdb-service, or another load), then run again",
+            )
+        if "Item limit reached" in message:
+            return ItemLimit(
+                f"the index is full ({line})", hint="what is in stays in; CYBORGDB_API_KEY lifts the limit"
+            )
+        if "not set up for automatic embedding" in message:
+            return IndexMismatch(
+                "the index embeds nothing itself", hint="leave --embed away, and give every row a vector"
+            )
+        if "mbedding model" in message:
+            return TargetError(f"the embedding model can't be had ({line})")
+        if "metric" in message or "storage_precision" in message or "metadata_schema" in message:
+            return IndexMismatch(f"the index can't be made with these settings ({line})")
+        if "[IoError]" in message or "[NoSpace]" in message or "commit" in message:
+            return TargetError(f"the store {self.location} failed ({line})")
+        return BatchRefused(f"the engine refused ({line})")
+
+    def close(self) -> None:
+        """Let go of the store; its locks end with the last index object."""
+        self._client = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _engine_items(batch: Batch) -> list[dict[str, Any]]:
+    """A batch as the engine's dicts. Rows of a C-contiguous array are contiguous, as it needs them."""
+    items: list[dict[str, Any]] = [{"id": item_id} for item_id in batch.ids]
+    if batch.vectors is not None:
+        for item, vector in zip(items, np.ascontiguousarray(batch.vectors), strict=True):
+            item["vector"] = vector
+    if batch.metadata is not None:
+        for item, metadata in zip(items, batch.metadata, strict=True):
+            if metadata:
+                item["metadata"] = metadata
+    if batch.contents is not None:
+        for item, contents in zip(items, batch.contents, strict=True):
+            if contents is not None:
+                item["contents"] = contents_text(contents)
+    return items

@@ -1,0 +1,132 @@
+"""A target in memory, for unit tests and dry runs: what the engine would hold, and nothing kept."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from vecload.batch import Batch, Vectors
+from vecload.errors import BatchRefused, IndexExists, IndexNotFound, WrongKey
+from vecload.targets.target import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
+
+
+class MemoryIndex:
+    """An index of a MemoryTarget."""
+
+    writers = 1
+
+    def __init__(self, target: MemoryTarget, name: str, index_key: bytes, settings: IndexSettings) -> None:
+        self.name = name
+        self.index_key = index_key
+        self._target = target
+        self._settings = settings
+        self._dimension = settings.dimension or 0
+        self._items: dict[str, StoredItem] = {}
+        self._lock = threading.Lock()
+
+    def describe(self) -> IndexInfo:
+        """The settings, as the engine would report them."""
+        settings = self._settings
+        return IndexInfo(
+            self.name, self._dimension, settings.metric or "euclidean", False, 1, settings.metadata_schema()
+        )
+
+    def upsert(self, batch: Batch) -> Ack:
+        """Keep the items; refuse a batch whole if one of them would be refused."""
+        if batch.vectors is None:
+            raise BatchRefused("this index embeds nothing; every item needs a vector")
+        with self._lock:
+            dimension = batch.vectors.shape[1]
+            if self._dimension not in (0, dimension):
+                raise BatchRefused(f"vectors of dimension {dimension} in an index of {self._dimension}")
+            self._dimension = dimension
+            metadata = batch.metadata or [None] * len(batch)
+            contents = batch.contents or [None] * len(batch)
+            for item_id, vector, fields, body in zip(
+                batch.ids, batch.vectors, metadata, contents, strict=True
+            ):
+                self._items[item_id] = StoredItem(item_id, vector.copy(), fields or {}, body or None)
+        return Ack(len(batch), {}, batch.nbytes)
+
+    def get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
+        """The items, with the parts asked for."""
+        found = [self._items[item_id] for item_id in ids if item_id in self._items]
+        return [
+            StoredItem(
+                item.id,
+                item.vector if "vector" in include else None,
+                item.metadata if "metadata" in include else {},
+                item.contents if "contents" in include else None,
+            )
+            for item in found
+        ]
+
+    def query(self, vector: Vectors, top_k: int) -> list[Hit]:
+        """The nearest by squared Euclidean distance."""
+        stored = [(item, item.vector) for item in self._items.values() if item.vector is not None]
+        hits = [Hit(item.id, float(np.sum((own - vector) ** 2)), item.metadata) for item, own in stored]
+        return sorted(hits, key=lambda hit: hit.distance)[:top_k]
+
+    def count(self) -> int:
+        """How many items there are."""
+        return len(self._items)
+
+    def list_ids(self) -> list[str]:
+        """The ids of all items."""
+        return list(self._items)
+
+    def drop(self) -> None:
+        """Forget the index."""
+        self._target.forget(self.name)
+
+
+class MemoryTarget:
+    """A target that lives as long as this object."""
+
+    location = "memory"
+
+    def __init__(self) -> None:
+        self._indexes: dict[str, MemoryIndex] = {}
+
+    def list_indexes(self) -> list[str]:
+        """The names of the indexes, sorted."""
+        return sorted(self._indexes)
+
+    def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> MemoryIndex:
+        """Make an index."""
+        check_settings(name, settings)
+        if name in self._indexes:
+            raise IndexExists(f"there is an index {name!r} in {self.location}")
+        index = self._indexes[name] = MemoryIndex(self, name, index_key, settings)
+        return index
+
+    def open_index(self, name: str, index_key: bytes) -> MemoryIndex:
+        """Open an index."""
+        index = self._indexes.get(name)
+        if index is None:
+            raise IndexNotFound(f"there is no index {name!r} in {self.location}")
+        if index.index_key != index_key:
+            raise WrongKey(f"the key is not that of index {name!r}")
+        return index
+
+    def forget(self, name: str) -> None:
+        """Drop an index by name."""
+        self._indexes.pop(name, None)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

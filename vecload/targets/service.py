@@ -1,0 +1,336 @@
+"""The CyborgDB service over HTTP."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import urllib.parse
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import httpcore
+import httpx
+import numpy as np
+
+from vecload._version import __version__
+from vecload.batch import Batch, Vectors
+from vecload.errors import IndexExists, NotAcknowledged, Unreachable, UsageError
+from vecload.targets.answers import check_upserted, error_of, object_of
+from vecload.targets.target import (
+    Ack,
+    Hit,
+    IndexInfo,
+    IndexSettings,
+    StoredItem,
+    WireFormat,
+    check_settings,
+    metadata_of,
+)
+from vecload.targets.transport import DeadlineTransport
+from vecload.targets.wire import BINARY_THRESHOLD, choose_format, dumps, encode_binary, encode_json
+
+REQUEST_SECONDS = 120.0
+"""How long one request may take in all: 120 s is what the engine itself waits for its store."""
+BODY_MAX_BYTES = 10_000_000
+"""Request bodies stay below it: the service needs ten times a body's size in memory."""
+ANSWER_MAX_BYTES = 1_000_000
+GET_ITEMS = 500
+"""Ids of one get: the service holds about 70 kB an item of 768 dimensions while it answers."""
+GET_MAX_BYTES = 1_000_000_000
+CONNECTIONS = 64
+
+
+class ServiceIndex:
+    """An index of a CyborgDB service.
+
+    Args:
+        service: The service.
+        name: The index.
+        index_key: 32 bytes.
+        wire: The wire format.
+        binary_threshold: Items of a batch from which `auto` takes binary.
+    """
+
+    writers = 2  # two requests at once keep the service busy; more only queue (docs/cyborgdb.md)
+
+    def __init__(
+        self, service: ServiceTarget, name: str, index_key: bytes, *, wire: WireFormat, binary_threshold: int
+    ) -> None:
+        self.name = name
+        self._service = service
+        self._key_hex = index_key.hex()  # lower case: the service compares the text
+        self._wire = wire
+        self._binary_threshold = binary_threshold
+
+    def __repr__(self) -> str:
+        return f"ServiceIndex({self.name!r}, {self._service.location!r})"
+
+    def describe(self) -> IndexInfo:
+        """Ask the service about the index."""
+        answer = self._ask("/v1/indexes/describe")
+        try:
+            return IndexInfo(
+                name=self.name,
+                dimension=int(answer["dimension"] or 0),
+                metric=str(answer["metric"]),
+                trained=bool(answer["is_trained"]),
+                n_lists=int(answer["n_lists"]),
+                metadata_schema=answer.get("metadata_schema") or {},
+            )
+        except (KeyError, TypeError, ValueError):
+            raise NotAcknowledged("the service described the index in a form not known") from None
+
+    def upsert(self, batch: Batch) -> Ack:
+        """Send a batch: in one request, or in halves where its body would be too large."""
+        wire = choose_format(batch, self._wire, self._binary_threshold)
+        encode = encode_json if wire == "json" else encode_binary
+        body = encode(batch, self.name, self._key_hex)
+        if len(body) > BODY_MAX_BYTES and len(batch) > 1:
+            del body
+            middle = len(batch) // 2
+            left = self.upsert(batch.part(0, middle))
+            right = self.upsert(batch.part(middle, len(batch)))
+            requests = Counter(left.requests) + Counter(right.requests)
+            return Ack(left.items + right.items, requests, left.nbytes + right.nbytes)
+        path = "/v1/vectors/upsert" if wire == "json" else "/v1/vectors/upsert_binary"
+        check_upserted(self._service.request("POST", path, body), len(batch))
+        return Ack(len(batch), {wire: 1}, len(body))
+
+    def get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
+        """Fetch items, some hundreds a request."""
+        items: list[StoredItem] = []
+        for start in range(0, len(ids), GET_ITEMS):
+            answer = self._ask(
+                "/v1/vectors/get",
+                limit=GET_MAX_BYTES,
+                ids=list(ids[start : start + GET_ITEMS]),
+                include=list(include),
+            )
+            items += [_stored(result) for result in _results(answer)]
+        return items
+
+    def query(self, vector: Vectors, top_k: int) -> list[Hit]:
+        """The nearest items."""
+        answer = self._ask(
+            "/v1/vectors/query",
+            limit=GET_MAX_BYTES,
+            query_vectors=vector.astype(np.float64),
+            top_k=top_k,
+            include=["distance", "metadata"],
+        )
+        return [
+            Hit(str(result["id"]), float(result["distance"]), metadata_of(result.get("metadata")))
+            for result in _results(answer)
+        ]
+
+    def count(self) -> int:
+        """How many items the index holds."""
+        number = self._ask("/v1/vectors/num_vectors").get("result")
+        if not isinstance(number, int):
+            raise NotAcknowledged("the service told no number of items")
+        return number
+
+    def list_ids(self) -> list[str]:
+        """The ids of all items."""
+        ids = self._ask("/v1/vectors/list_ids", limit=GET_MAX_BYTES).get("ids")
+        if not isinstance(ids, list):
+            raise NotAcknowledged("the service listed no ids")
+        return ids
+
+    def drop(self) -> None:
+        """Delete the index."""
+        self._ask("/v1/indexes/delete")
+
+    def _ask(self, path: str, *, limit: int = ANSWER_MAX_BYTES, **fields: Any) -> dict[str, Any]:
+        body = dumps({"index_name": self.name, "index_key": self._key_hex, **fields})
+        return object_of(self._service.request("POST", path, body, limit=limit))
+
+
+class ServiceTarget:
+    """A running CyborgDB service.
+
+    Args:
+        url: Its address, `http://` or `https://`, without a path.
+        api_key: Sent as X-API-Key.
+        wire: The wire format of upserts.
+        binary_threshold: Items of a batch from which `auto` takes binary.
+        request_seconds: How long one request may take in all.
+        transport: What carries the requests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        wire: WireFormat = "auto",
+        binary_threshold: int = BINARY_THRESHOLD,
+        request_seconds: float = REQUEST_SECONDS,
+        transport: DeadlineTransport | None = None,
+    ) -> None:
+        self.location = service_location(url)
+        self._wire: WireFormat = wire
+        self._binary_threshold = binary_threshold
+        self._request_seconds = request_seconds
+        self._transport = transport or DeadlineTransport(connections=CONNECTIONS)
+        if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+            raise UsageError("the API key holds characters that no header can", hint="check VECLOAD_API_KEY")
+        self._client = httpx.Client(
+            base_url=self.location,
+            transport=self._transport,
+            timeout=request_seconds,
+            trust_env=False,
+            headers={
+                "Accept-Encoding": "identity",
+                "Content-Type": "application/json",
+                "User-Agent": f"vecload/{__version__}",
+                **({"X-API-Key": api_key} if api_key else {}),
+            },
+        )
+
+    def __repr__(self) -> str:
+        return f"ServiceTarget({self.location!r})"
+
+    def list_indexes(self) -> list[str]:
+        """The names of the indexes; needs the root API key where the service has one."""
+        names = object_of(self.request("GET", "/v1/indexes/list", limit=GET_MAX_BYTES)).get("indexes")
+        if not isinstance(names, list):
+            raise NotAcknowledged("the service listed no indexes")
+        return sorted(names)
+
+    def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> ServiceIndex:
+        """Make an index under this key."""
+        check_settings(name, settings)
+        body = {
+            "index_name": name,
+            "index_key": index_key.hex(),
+            "dimension": settings.dimension,
+            "metric": settings.metric,
+            "storage_precision": settings.storage_precision,
+            "metadata_schema": settings.metadata_schema(),
+            "embedding_model": settings.embedding_model,
+        }
+        try:
+            self.request(
+                "POST", "/v1/indexes/create", dumps({key: value for key, value in body.items() if value})
+            )
+        except IndexExists:
+            raise IndexExists(f"{self.location} has an index {name!r} already") from None
+        return self._index(name, index_key)
+
+    def open_index(self, name: str, index_key: bytes) -> ServiceIndex:
+        """Open an index: the service is asked to describe it, which needs the right key."""
+        index = self._index(name, index_key)
+        index.describe()
+        return index
+
+    def _index(self, name: str, index_key: bytes) -> ServiceIndex:
+        return ServiceIndex(self, name, index_key, wire=self._wire, binary_threshold=self._binary_threshold)
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, *, limit: int = ANSWER_MAX_BYTES
+    ) -> bytes:
+        """Send one request, and return the body of a 200.
+
+        Args:
+            method: HTTP method.
+            path: Path and query.
+            body: JSON.
+            limit: Bytes of the answer at the most.
+
+        Raises:
+            Unreachable: No connection, or no whole answer in time.
+            VecloadError: Any other answer than 200, by its meaning.
+        """
+        self._transport.set_deadline(self._request_seconds)
+        try:
+            with self._client.stream(method, path, content=body) as response:
+                answer = bytearray()
+                if "content-encoding" in response.headers:
+                    raise NotAcknowledged("the service's answer is compressed, which was not asked for")
+                for chunk in response.iter_raw():
+                    answer += chunk
+                    if len(answer) > limit:
+                        raise NotAcknowledged(f"the service's answer is larger than {limit} bytes")
+                if response.status_code != 200:
+                    raise error_of(response.status_code, response.headers, bytes(answer))
+                return bytes(answer)
+        except (httpcore.TimeoutException, httpx.TimeoutException):
+            raise Unreachable(f"{self.location} gave no answer in {self._request_seconds:g} s") from None
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpx.TransportError, OSError) as error:
+            raise Unreachable(
+                f"no connection to {self.location} ({_reason(error)})",
+                hint="check the address, and that the service is running",
+            ) from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def service_location(url: str) -> str:
+    """The one spelling of a service's address: scheme, host and port in lower case, nothing after.
+
+    Raises:
+        UsageError: It is no such address, or holds a user name or password.
+    """
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise UsageError(f"{url!r} is not the address of a service") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"{url!r} is not the address of a service", hint="it looks like http://host:8000")
+    if parts.username or parts.password:
+        raise UsageError("the service's address holds a password", hint="set VECLOAD_API_KEY instead")
+    if parts.path not in ("", "/", "/v1", "/v1/") or parts.query or parts.fragment:
+        raise UsageError(f"{url!r} has a path", hint="give the address alone: http://host:8000")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{port}" if port else "")
+
+
+def _reason(error: Exception) -> str:
+    """The cause of a failed connection in a few words."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate is not trusted: {cause.verify_message}; set SSL_CERT_FILE to its authority"
+            )
+        if isinstance(cause, socket.gaierror):
+            return "no such host"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror.lower()
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__
+
+
+def _results(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    results = answer.get("results")
+    if not isinstance(results, list):
+        raise NotAcknowledged("the service answered without results")
+    return results
+
+
+def _stored(result: dict[str, Any]) -> StoredItem:
+    vector = result.get("vector")
+    contents = result.get("contents")
+    return StoredItem(
+        str(result["id"]),
+        np.array(vector, dtype=np.float64).astype(np.float32) if vector else None,
+        metadata_of(result.get("metadata")),
+        contents or None,
+    )

@@ -1,0 +1,147 @@
+"""An httpx transport whose requests end by a deadline.
+
+httpx's timeouts hold for each read and write by itself: a server that drips one byte at a time, headers
+included, outlives all of them. Here every read and write of a request gets what is left of its time.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import httpcore
+import httpx
+
+CONNECT_SECONDS = 10.0
+KEEPALIVE_SECONDS = 4.0
+"""The service drops idle connections after 5 s without a word (docs/cyborgdb.md)."""
+
+_WRITE_BYTES = 256 * 1024
+"""How much one write may take to, so that a server that reads slowly can't outlive the deadline."""
+
+
+class DeadlineTransport(httpx.BaseTransport):
+    """Sends requests over kept connections; each ends by the deadline its thread set.
+
+    Args:
+        connections: How many connections at the most.
+        clock: Monotonic seconds.
+        backend: What opens the sockets.
+    """
+
+    def __init__(
+        self,
+        *,
+        connections: int,
+        clock: Callable[[], float] = time.monotonic,
+        backend: httpcore.NetworkBackend | None = None,
+    ) -> None:
+        self._clock = clock
+        self._deadline = threading.local()
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=ssl.create_default_context(),
+            max_connections=connections,
+            keepalive_expiry=KEEPALIVE_SECONDS,
+            network_backend=_DeadlineBackend(backend or httpcore.SyncBackend(), self._remaining),
+        )
+
+    def set_deadline(self, seconds: float) -> None:
+        """The calling thread's next request ends within that many seconds from now."""
+        self._deadline.at = self._clock() + seconds
+
+    def _remaining(self, timeout: float | None) -> float:
+        """What a read or write may take: `timeout`, or what is left of the request's time.
+
+        Raises:
+            httpcore.TimeoutException: Nothing is left.
+        """
+        left: float = self._deadline.at - self._clock()
+        if left <= 0:
+            raise httpcore.ReadTimeout("the request's time is over")
+        return left if timeout is None else min(left, timeout)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request; the body of the response is read as it is iterated."""
+        url = request.url
+        response = self._pool.handle_request(
+            httpcore.Request(
+                method=request.method,
+                url=httpcore.URL(
+                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions=request.extensions,
+            )
+        )
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_Body(response),
+            extensions=response.extensions,
+        )
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._response.iter_stream()
+
+    def close(self) -> None:
+        self._response.close()
+
+
+class _DeadlineBackend(httpcore.NetworkBackend):
+    def __init__(self, inner: httpcore.NetworkBackend, remaining: Callable[[float | None], float]) -> None:
+        self._inner = inner
+        self._remaining = remaining
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        stream = self._inner.connect_tcp(
+            host, port, min(self._remaining(timeout), CONNECT_SECONDS), local_address, socket_options
+        )
+        return _DeadlineStream(stream, self._remaining)
+
+
+class _DeadlineStream(httpcore.NetworkStream):
+    def __init__(self, inner: httpcore.NetworkStream, remaining: Callable[[float | None], float]) -> None:
+        self._inner = inner
+        self._remaining = remaining
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, self._remaining(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(buffer), _WRITE_BYTES):
+            self._inner.write(buffer[start : start + _WRITE_BYTES], self._remaining(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        stream = self._inner.start_tls(ssl_context, server_hostname, self._remaining(timeout))
+        return _DeadlineStream(stream, self._remaining)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)

@@ -1,0 +1,105 @@
+"""The wire formats: a batch as the bytes of a service request. Pure encoding, no I/O.
+
+Both formats carry every float32 exactly. `binary` sends the vectors' bytes as base64; `json` sends each
+value widened to float64, since the shortest text of some float32 reads back as its neighbour (0x15ae43fd).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import orjson
+import pybase64
+
+from vecload.batch import Batch
+from vecload.targets.target import WireFormat
+
+BINARY_THRESHOLD = 4
+"""Items of a batch from which `auto` sends it as binary: measured, docs/wire-formats.md."""
+
+
+def choose_format(batch: Batch, wire: WireFormat, binary_threshold: int) -> WireFormat:
+    """`json` or `binary` for one batch; items without vectors can go as JSON only."""
+    if batch.vectors is None:
+        return "json"
+    if wire != "auto":
+        return wire
+    return "binary" if len(batch) >= binary_threshold else "json"
+
+
+def encode_json(batch: Batch, index_name: str, index_key: str) -> bytes:
+    """The body of `POST /v1/vectors/upsert`.
+
+    Args:
+        batch: With or without vectors.
+        index_name: The index.
+        index_key: 64 lower-case hex digits.
+    """
+    items: list[dict[str, Any]] = [{"id": item_id} for item_id in batch.ids]
+    if batch.metadata is not None:
+        for item, metadata in zip(items, batch.metadata, strict=True):
+            if metadata is not None:
+                item["metadata"] = metadata
+    if batch.contents is not None:
+        for item, contents in zip(items, batch.contents, strict=True):
+            if contents is not None:
+                item["contents"] = contents_text(contents)
+    if batch.vectors is not None:
+        for item, vector in zip(items, batch.vectors.astype(np.float64), strict=True):
+            item["vector"] = vector
+    return b"".join((_head(index_name, index_key), b'"items":', dumps(items), b"}"))
+
+
+def encode_binary(batch: Batch, index_name: str, index_key: str) -> bytes:
+    """The body of `POST /v1/vectors/upsert_binary`.
+
+    Args:
+        batch: With vectors.
+        index_name: The index.
+        index_key: 64 lower-case hex digits.
+    """
+    if batch.vectors is None:
+        raise ValueError("a batch without vectors has no binary form")
+    parts = [
+        _head(index_name, index_key),
+        b'"batch":{"ids":',
+        dumps(batch.ids),
+        b',"dimension":%d,"vectors_b64":"' % batch.vectors.shape[1],
+        pybase64.b64encode(batch.vectors.data.cast("B")),
+        b'"',
+    ]
+    if batch.metadata is not None:
+        parts += (b',"metadata":', dumps(batch.metadata))
+    if batch.contents is not None:
+        contents = [None if value is None else contents_text(value) for value in batch.contents]
+        parts += (b',"contents":', dumps(contents))
+    parts.append(b"}}")
+    return b"".join(parts)
+
+
+def dumps(value: Any) -> bytes:
+    """JSON bytes. Integers of any size stay exact; numpy arrays are lists of numbers."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError:
+        # orjson stops at 64 bits.
+        return json.dumps(
+            value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_list
+        ).encode()
+
+
+def _as_list(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def _head(index_name: str, index_key: str) -> bytes:
+    return b'{"index_name":%b,"index_key":"%b",' % (orjson.dumps(index_name), index_key.encode("ascii"))
+
+
+def contents_text(contents: str | bytes) -> str:
+    """Unsealed contents as the official SDK sends them: text as it is, bytes as base64."""
+    return contents if isinstance(contents, str) else pybase64.b64encode_as_string(contents)
