@@ -112,6 +112,7 @@ class Sealer:
         Returns:
             n base64 texts, None where there were no contents.
         """
+        contents = list(contents)
         plain = [c.encode() if isinstance(c, str) else c for c in contents]
         present = sum(p is not None for p in plain)
         segment = self._claim(present, sum(len(p) for p in plain if p is not None))

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from vecload.errors import (
     BatchRefused,
     Busy,
@@ -28,6 +30,7 @@ from vecload.errors import (
     VecloadError,
     WrongKey,
 )
+from vecload.targets.target import Hit, StoredItem, metadata_of
 
 DETAIL_CHARACTERS = 300
 RETRY_AFTER_MAX_SECONDS = 300.0
@@ -152,6 +155,57 @@ def object_of(body: bytes) -> dict[str, Any]:
     return answer
 
 
+def stored_items_of(answer: dict[str, Any]) -> list[StoredItem]:
+    """The items in an answer to get.
+
+    Raises:
+        NotAcknowledged: It holds something else.
+    """
+    try:
+        return [_stored(result) for result in _results(answer)]
+    except (TypeError, ValueError):
+        raise NotAcknowledged("the service gave back items in a form not known") from None
+
+
+def hits_of(answer: dict[str, Any]) -> list[Hit]:
+    """The results in an answer to query.
+
+    Raises:
+        NotAcknowledged: It holds something else.
+    """
+    try:
+        return [
+            Hit(result["id"], float(result["distance"]), metadata_of(result.get("metadata")))
+            for result in _results(answer)
+        ]
+    except (KeyError, TypeError, ValueError):
+        raise NotAcknowledged("the service gave back results in a form not known") from None
+
+
+def texts_of(answer: dict[str, Any], field: str) -> list[str]:
+    """A field that lists texts.
+
+    Raises:
+        NotAcknowledged: It does not.
+    """
+    texts = answer.get(field)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise NotAcknowledged(f"the service listed no {field}")
+    return texts
+
+
+def number_of(answer: dict[str, Any], field: str) -> int:
+    """A field that is a whole number.
+
+    Raises:
+        NotAcknowledged: It is not.
+    """
+    number = answer.get(field)
+    if type(number) is not int:
+        raise NotAcknowledged(f"the service told no number as {field}")
+    return number
+
+
 def retry_after_seconds(value: str | None, now: float) -> float | None:
     """Seconds to wait of a Retry-After header, a number or a date; capped at 300.
 
@@ -194,3 +248,21 @@ def _place(fault: Any) -> str:
     place = fault.get("loc")
     where = ".".join(str(part) for part in place) if isinstance(place, list) else "request"
     return f"{where}: {fault.get('type', 'invalid')}"
+
+
+def _results(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    results = answer.get("results")
+    if not isinstance(results, list) or not all(
+        isinstance(result, dict) and isinstance(result.get("id"), str) for result in results
+    ):
+        raise NotAcknowledged("the service answered without results")
+    return results
+
+
+def _stored(result: dict[str, Any]) -> StoredItem:
+    vector = result.get("vector")
+    array = np.array(vector, dtype=np.float64).astype(np.float32) if vector else None
+    contents = result.get("contents")
+    if (array is not None and array.ndim != 1) or not isinstance(contents, str | None):
+        raise TypeError
+    return StoredItem(result["id"], array, metadata_of(result.get("metadata")), contents or None)

@@ -160,6 +160,10 @@ class EmbeddedTarget:
     def __repr__(self) -> str:
         return f"EmbeddedTarget({self.location!r})"
 
+    def healthy(self) -> bool:
+        """A store in this process always answers."""
+        return True
+
     def list_indexes(self) -> list[str]:
         """The names of the indexes, sorted."""
         return sorted(self.call(self._client.list_indexes))

@@ -10,8 +10,9 @@ from typing import Self
 import numpy as np
 
 from vecload.batch import Batch, Vectors
-from vecload.errors import BatchRefused, IndexExists, IndexNotFound, WrongKey
+from vecload.errors import BatchRefused, IndexExists, IndexMismatch, IndexNotFound, WrongKey
 from vecload.targets.target import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
+from vecload.targets.wire import contents_text
 
 
 class MemoryIndex:
@@ -38,7 +39,9 @@ class MemoryIndex:
     def upsert(self, batch: Batch) -> Ack:
         """Keep the items; refuse a batch whole if one of them would be refused."""
         if batch.vectors is None:
-            raise BatchRefused("this index embeds nothing; every item needs a vector")
+            raise IndexMismatch(
+                "the index embeds nothing itself", hint="leave --embed away, and give every row a vector"
+            )
         with self._lock:
             dimension = batch.vectors.shape[1]
             if self._dimension not in (0, dimension):
@@ -49,7 +52,8 @@ class MemoryIndex:
             for item_id, vector, fields, body in zip(
                 batch.ids, batch.vectors, metadata, contents, strict=True
             ):
-                self._items[item_id] = StoredItem(item_id, vector.copy(), fields or {}, body or None)
+                stored = contents_text(body) if body else None
+                self._items[item_id] = StoredItem(item_id, vector.copy(), fields or {}, stored)
         return Ack(len(batch), {}, batch.nbytes)
 
     def get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
@@ -91,6 +95,10 @@ class MemoryTarget:
 
     def __init__(self) -> None:
         self._indexes: dict[str, MemoryIndex] = {}
+
+    def healthy(self) -> bool:
+        """A store in this process always answers."""
+        return True
 
     def list_indexes(self) -> list[str]:
         """The names of the indexes, sorted."""

@@ -16,8 +16,24 @@ import numpy as np
 
 from vecload._version import __version__
 from vecload.batch import Batch, Vectors
-from vecload.errors import IndexExists, NotAcknowledged, Unreachable, UsageError
-from vecload.targets.answers import check_upserted, error_of, object_of
+from vecload.errors import (
+    BatchRefused,
+    IndexExists,
+    IndexMismatch,
+    NotAcknowledged,
+    Unreachable,
+    UsageError,
+    VecloadError,
+)
+from vecload.targets.answers import (
+    check_upserted,
+    error_of,
+    hits_of,
+    number_of,
+    object_of,
+    stored_items_of,
+    texts_of,
+)
 from vecload.targets.target import (
     Ack,
     Hit,
@@ -26,7 +42,6 @@ from vecload.targets.target import (
     StoredItem,
     WireFormat,
     check_settings,
-    metadata_of,
 )
 from vecload.targets.transport import DeadlineTransport
 from vecload.targets.wire import BINARY_THRESHOLD, choose_format, dumps, encode_binary, encode_json
@@ -35,6 +50,7 @@ REQUEST_SECONDS = 120.0
 """How long one request may take in all: 120 s is what the engine itself waits for its store."""
 BODY_MAX_BYTES = 10_000_000
 """Request bodies stay below it: the service needs ten times a body's size in memory."""
+PROBE_SECONDS = 5.0
 ANSWER_MAX_BYTES = 1_000_000
 GET_ITEMS = 500
 """Ids of one get: the service holds about 70 kB an item of 768 dimensions while it answers."""
@@ -108,7 +124,7 @@ class ServiceIndex:
                 ids=list(ids[start : start + GET_ITEMS]),
                 include=list(include),
             )
-            items += [_stored(result) for result in _results(answer)]
+            items += stored_items_of(answer)
         return items
 
     def query(self, vector: Vectors, top_k: int) -> list[Hit]:
@@ -120,24 +136,15 @@ class ServiceIndex:
             top_k=top_k,
             include=["distance", "metadata"],
         )
-        return [
-            Hit(str(result["id"]), float(result["distance"]), metadata_of(result.get("metadata")))
-            for result in _results(answer)
-        ]
+        return hits_of(answer)
 
     def count(self) -> int:
         """How many items the index holds."""
-        number = self._ask("/v1/vectors/num_vectors").get("result")
-        if not isinstance(number, int):
-            raise NotAcknowledged("the service told no number of items")
-        return number
+        return number_of(self._ask("/v1/vectors/num_vectors"), "result")
 
     def list_ids(self) -> list[str]:
         """The ids of all items."""
-        ids = self._ask("/v1/vectors/list_ids", limit=GET_MAX_BYTES).get("ids")
-        if not isinstance(ids, list):
-            raise NotAcknowledged("the service listed no ids")
-        return ids
+        return texts_of(self._ask("/v1/vectors/list_ids", limit=GET_MAX_BYTES), "ids")
 
     def drop(self) -> None:
         """Delete the index."""
@@ -193,12 +200,19 @@ class ServiceTarget:
     def __repr__(self) -> str:
         return f"ServiceTarget({self.location!r})"
 
+    def healthy(self) -> bool:
+        """Whether the service answers its health check, which touches no storage."""
+        try:
+            return (
+                object_of(self.request("GET", "/v1/health", seconds=PROBE_SECONDS)).get("status") == "healthy"
+            )
+        except VecloadError:
+            return False
+
     def list_indexes(self) -> list[str]:
         """The names of the indexes; needs the root API key where the service has one."""
-        names = object_of(self.request("GET", "/v1/indexes/list", limit=GET_MAX_BYTES)).get("indexes")
-        if not isinstance(names, list):
-            raise NotAcknowledged("the service listed no indexes")
-        return sorted(names)
+        answer = object_of(self.request("GET", "/v1/indexes/list", limit=GET_MAX_BYTES))
+        return sorted(texts_of(answer, "indexes"))
 
     def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> ServiceIndex:
         """Make an index under this key."""
@@ -218,6 +232,8 @@ class ServiceTarget:
             )
         except IndexExists:
             raise IndexExists(f"{self.location} has an index {name!r} already") from None
+        except BatchRefused as refused:
+            raise IndexMismatch(f"the index can't be made with these settings: {refused}") from None
         return self._index(name, index_key)
 
     def open_index(self, name: str, index_key: bytes) -> ServiceIndex:
@@ -230,7 +246,13 @@ class ServiceTarget:
         return ServiceIndex(self, name, index_key, wire=self._wire, binary_threshold=self._binary_threshold)
 
     def request(
-        self, method: str, path: str, body: bytes | None = None, *, limit: int = ANSWER_MAX_BYTES
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        limit: int = ANSWER_MAX_BYTES,
+        seconds: float | None = None,
     ) -> bytes:
         """Send one request, and return the body of a 200.
 
@@ -239,12 +261,14 @@ class ServiceTarget:
             path: Path and query.
             body: JSON.
             limit: Bytes of the answer at the most.
+            seconds: How long it may take in all; None is as long as any request of this target.
 
         Raises:
             Unreachable: No connection, or no whole answer in time.
             VecloadError: Any other answer than 200, by its meaning.
         """
-        self._transport.set_deadline(self._request_seconds)
+        seconds = seconds or self._request_seconds
+        self._transport.set_deadline(seconds)
         try:
             with self._client.stream(method, path, content=body) as response:
                 answer = bytearray()
@@ -258,7 +282,7 @@ class ServiceTarget:
                     raise error_of(response.status_code, response.headers, bytes(answer))
                 return bytes(answer)
         except (httpcore.TimeoutException, httpx.TimeoutException):
-            raise Unreachable(f"{self.location} gave no answer in {self._request_seconds:g} s") from None
+            raise Unreachable(f"{self.location} gave no answer in {seconds:g} s") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpx.TransportError, OSError) as error:
             raise Unreachable(
                 f"no connection to {self.location} ({_reason(error)})",
@@ -316,21 +340,3 @@ def _reason(error: Exception) -> str:
             return cause.strerror.lower()
         cause = cause.__cause__ or cause.__context__
     return str(error) or type(error).__name__
-
-
-def _results(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    results = answer.get("results")
-    if not isinstance(results, list):
-        raise NotAcknowledged("the service answered without results")
-    return results
-
-
-def _stored(result: dict[str, Any]) -> StoredItem:
-    vector = result.get("vector")
-    contents = result.get("contents")
-    return StoredItem(
-        str(result["id"]),
-        np.array(vector, dtype=np.float64).astype(np.float32) if vector else None,
-        metadata_of(result.get("metadata")),
-        contents or None,
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TypeAlias
+from typing import Any, Literal, Protocol, Self, TypeAlias, get_args
 
 from vecload.batch import Batch, Contents, Metadata, Vectors
 from vecload.errors import IndexMismatch
@@ -161,6 +161,9 @@ class Target(Protocol):
     def location(self) -> str:
         """Where it is, for people and for telling targets apart: a URL, or a folder."""
 
+    def healthy(self) -> bool:
+        """Whether it answers at all. Never raises."""
+
     def list_indexes(self) -> list[str]:
         """The names of the indexes, sorted."""
 
@@ -199,7 +202,7 @@ def check_settings(name: str, settings: IndexSettings) -> None:
     """Refuse what no target can make.
 
     Raises:
-        IndexMismatch: The name, the dimension or the fields' policies.
+        IndexMismatch: The name, the dimension, the metric, the precision or the fields' policies.
     """
     if not name or name != name.strip() or "/" in name or "\0" in name or name in (".", ".."):
         raise IndexMismatch(
@@ -216,6 +219,12 @@ def check_settings(name: str, settings: IndexSettings) -> None:
         raise IndexMismatch("the service reserves the index name 'default'", hint="choose another")
     if settings.dimension is not None and not 1 <= settings.dimension <= DIMENSION_MAX:
         raise IndexMismatch(f"dimension {settings.dimension} is not between 1 and {DIMENSION_MAX}")
+    for what, value, known in (
+        ("metric", settings.metric, get_args(Metric)),
+        ("storage precision", settings.storage_precision, get_args(StoragePrecision)),
+    ):
+        if value is not None and value not in known:
+            raise IndexMismatch(f"there is no {what} {value!r}", hint=f"it is one of {', '.join(known)}")
     settings.metadata_schema()
 
 

@@ -1,0 +1,241 @@
+"""The service as a target: API keys, addresses, and bodies of a size that it can stand."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from servers import Service, free_port
+
+from vecload.batch import Batch, Contents, Span
+from vecload.errors import Unauthorised, Unreachable, UsageError, WrongKey
+from vecload.targets import IndexSettings, TargetIndex, connect_target
+from vecload.targets.service import BODY_MAX_BYTES, ServiceTarget, service_location
+
+KEY = bytes(range(32))
+
+
+def batch(vectors: np.ndarray, contents: list[Contents | None] | None = None) -> Batch:
+    n = len(vectors)
+    return Batch([f"i{k}" for k in range(n)], vectors, None, contents, Span("rows", 0, n))
+
+
+@pytest.fixture
+def target(service: str) -> Iterator[ServiceTarget]:
+    with ServiceTarget(service) as made:
+        yield made
+
+
+@pytest.fixture
+def index(target: ServiceTarget, index_name: str) -> TargetIndex:
+    return target.create_index(index_name, KEY, IndexSettings())
+
+
+def test_the_right_api_key_opens_the_service(service_with_key: Service, index_name: str) -> None:
+    with ServiceTarget(service_with_key.url, api_key=service_with_key.root_key) as target:
+        index = target.create_index(index_name, KEY, IndexSettings())
+        assert index.upsert(batch(np.ones((2, 4), dtype=np.float32))).items == 2
+        assert index_name in target.list_indexes()
+
+
+@pytest.mark.parametrize("api_key", [None, "", "wrong", "Bearer wrong", "cdbk_0123456789abcdef", "x" * 5000])
+def test_any_other_api_key_is_refused_and_not_repeated(
+    service_with_key: Service, index_name: str, api_key: str | None
+) -> None:
+    with ServiceTarget(service_with_key.url, api_key=api_key) as target:
+        assert target.healthy()
+        for ask in (
+            target.list_indexes,
+            lambda: target.open_index(index_name, KEY),
+            lambda: target.create_index(index_name, KEY, IndexSettings()),
+        ):
+            with pytest.raises(Unauthorised) as caught:
+                ask()
+            assert caught.value.exit_code == 6
+            assert not caught.value.retryable
+            assert "VECLOAD_API_KEY" in caught.value.hint
+            if api_key and len(api_key) > 5:
+                assert api_key not in str(caught.value)
+
+
+def test_an_api_key_is_not_needed_where_none_is_asked_for(service: str) -> None:
+    with ServiceTarget(service, api_key="whatever") as target:
+        assert isinstance(target.list_indexes(), list)
+
+
+@pytest.mark.parametrize("api_key", ["two\nlines", "ключ", "nul\0", "trailing\r"])
+def test_an_api_key_that_no_header_can_hold_is_refused_before_anything_is_sent(api_key: str) -> None:
+    with pytest.raises(UsageError, match="API key") as caught:
+        ServiceTarget("http://127.0.0.1:9", api_key=api_key)
+    assert api_key not in str(caught.value)
+
+
+def test_a_target_shows_neither_keys_nor_api_keys(service: str, index_name: str) -> None:
+    with ServiceTarget(service, api_key="the-api-key") as target:
+        shown = repr(target) + repr(target.create_index(index_name, KEY, IndexSettings()))
+        assert service in shown
+        assert "the-api-key" not in shown
+        assert KEY.hex() not in shown
+
+
+def test_both_ways_in_which_the_service_words_a_wrong_key_are_known(
+    target: ServiceTarget, index: TargetIndex
+) -> None:
+    wordings: set[str] = set()
+    for _ in range(10):
+        for key in (os.urandom(32), KEY):
+            try:
+                target.open_index(index.name, key)
+            except WrongKey as error:
+                wordings |= {part for part in ("Failed to unwrap DEK", "Wrong encryption key") if part in str(error)}
+    # Whichever thread answers: one that has not loaded the index says 404, one that has says 401.
+    assert wordings <= {"Failed to unwrap DEK", "Wrong encryption key"}
+    assert "Wrong encryption key" in wordings
+
+
+def test_a_key_with_letters_among_its_hex_digits_opens_on_every_thread(
+    target: ServiceTarget, index_name: str
+) -> None:
+    key = bytes.fromhex("ABCDEFabcdef" * 5 + "FfEe")
+    target.create_index(index_name, key, IndexSettings(dimension=4))
+    for _ in range(10):
+        assert target.open_index(index_name, key).count() == 0
+
+
+def test_a_service_that_is_not_there_is_told_with_its_address(index_name: str) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with ServiceTarget(url) as target:
+        with pytest.raises(Unreachable, match="refused") as caught:
+            target.open_index(index_name, KEY)
+        assert url in str(caught.value)
+        assert "is running" in caught.value.hint
+        assert caught.value.retryable
+        assert not target.healthy()
+
+
+def test_a_host_that_does_not_exist_is_told() -> None:
+    with ServiceTarget("http://no-such-host.invalid:8000") as target, pytest.raises(Unreachable) as caught:
+        target.list_indexes()
+    assert "no-such-host.invalid" in str(caught.value)
+
+
+def test_https_to_a_plain_port_is_told(service: str) -> None:
+    with ServiceTarget(service.replace("http:", "https:"), request_seconds=5) as target:
+        with pytest.raises(Unreachable, match="https://127.0.0.1") as caught:
+            target.list_indexes()
+        assert not target.healthy()
+    assert str(caught.value).isprintable()
+
+
+def test_a_port_that_never_answers_is_not_healthy() -> None:
+    # A listener with a full backlog neither accepts nor refuses.
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with ServiceTarget(url, request_seconds=0.3) as target, pytest.raises(Unreachable, match="no answer in 0.3"):
+            target.list_indexes()
+
+
+def test_a_body_beyond_the_limit_is_sent_in_parts(index: TargetIndex) -> None:
+    vectors = np.random.default_rng(0).standard_normal((2000, 1024), dtype=np.float32)
+    ack = index.upsert(batch(vectors))
+    assert ack.items == 2000
+    assert ack.requests == {"binary": 2}
+    assert ack.nbytes > BODY_MAX_BYTES
+    assert index.count() == 2000
+    for position in (0, 999, 1000, 1999):
+        (item,) = index.get([f"i{position}"], ["vector"])
+        assert item.vector is not None
+        assert item.vector.tobytes() == vectors[position].tobytes()
+
+
+def test_a_json_body_beyond_the_limit_is_sent_in_parts(service: str, index_name: str) -> None:
+    contents: list[Contents | None] = [f"{n:06}" * 300_000 for n in range(7)]
+    with ServiceTarget(service, wire="json") as target:
+        index = target.create_index(index_name, KEY, IndexSettings())
+        ack = index.upsert(batch(np.eye(7, 8, dtype=np.float32), contents))
+        assert (ack.items, ack.requests) == (7, {"json": 2})
+        assert [item.contents for item in index.get([f"i{n}" for n in range(7)], ["contents"])] == contents
+
+
+def test_the_last_row_of_an_id_wins_across_parts(index: TargetIndex) -> None:
+    contents: list[Contents | None] = [letter * 4_000_000 for letter in "abcd"]
+    sent = Batch(["x", "y", "x", "x"], np.eye(4, dtype=np.float32), None, contents, Span("rows", 0, 4))
+    assert sum(index.upsert(sent).requests.values()) >= 2
+    (item,) = index.get(["x"], ["contents"])
+    assert item.contents == "d" * 4_000_000
+
+
+def test_an_item_beyond_the_limit_goes_alone(index: TargetIndex) -> None:
+    contents: list[Contents | None] = ["small", "x" * (BODY_MAX_BYTES + 1)]
+    assert index.upsert(batch(np.eye(2, dtype=np.float32), contents)).items == 2
+    assert [len(str(item.contents)) for item in index.get(["i0", "i1"], ["contents"])] == [5, 10_000_001]
+
+
+def test_few_items_go_as_json_and_many_as_binary(index: TargetIndex) -> None:
+    assert index.upsert(batch(np.ones((3, 4), dtype=np.float32))).requests == {"json": 1}
+    assert index.upsert(batch(np.ones((4, 4), dtype=np.float32))).requests == {"binary": 1}
+
+
+def test_more_threads_than_connections_all_get_their_answers(target: ServiceTarget, index: TargetIndex) -> None:
+    index.upsert(batch(np.eye(4, dtype=np.float32)))
+    counts: list[int] = []
+    threads = [threading.Thread(target=lambda: counts.append(index.count())) for _ in range(70)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert counts == [4] * 70
+
+
+@pytest.mark.parametrize(
+    ("given_url", "location"),
+    [
+        ("http://Example.COM:8000", "http://example.com:8000"),
+        ("HTTPS://example.com/", "https://example.com"),
+        ("http://example.com/v1/", "http://example.com"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("http://127.0.0.1", "http://127.0.0.1"),
+    ],
+)
+def test_an_address_has_one_spelling(given_url: str, location: str) -> None:
+    assert service_location(given_url) == location
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://example.com",
+        "s3://bucket/prefix",
+        "http://",
+        "http://:8000",
+        "http://example.com:99999",
+        "http://example.com:port",
+        "http://[::1",
+        "http://user:secret@example.com",
+        "http://example.com/index/docs",
+        "http://example.com?x=1",
+        "http://exa mple.com",
+        "http://a..b",
+        "http://exam\nple.com",
+        "http://*",
+    ],
+)
+def test_what_is_no_address_of_a_service_is_refused(url: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        connect_target(url)
+    assert caught.value.exit_code == 2
+    assert "secret" not in str(caught.value)
+
+
+@given(st.text(max_size=20), st.text(max_size=5))
+def test_an_address_of_garbage_is_refused_as_one(host: str, port: str) -> None:
+    try:
+        connect_target(f"http://{host}:{port}").close()
+    except UsageError as error:
+        assert error.exit_code == 2

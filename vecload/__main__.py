@@ -1,0 +1,31 @@
+"""`python -m vecload`, and what the `vecload` command runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command line, and end the process with its exit code."""
+    if sys.argv[1:] == ["--version"]:
+        # Asked for by scripts: answered without importing the command line.
+        from vecload._version import __version__
+
+        sys.stdout.write(f"vecload {__version__}\n")
+        code = 0
+    else:
+        from vecload.cli.app import run
+
+        code = run(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = code or 1  # the reader of our output is gone
+    # A request that was abandoned must not hold up the end: its thread is not waited for.
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The command line: parse, wire the parts together, map errors to exit codes."""

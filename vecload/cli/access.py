@@ -1,0 +1,190 @@
+"""Reaching an index: which target, which key, and making the index where there is none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from vecload.config import config_folder, read_api_key, store_folder
+from vecload.contents import Key, generate_key
+from vecload.contents.keys import stored_key_path
+from vecload.errors import IndexNotFound, KeyFileError, UsageError, VecloadError
+from vecload.targets import (
+    BINARY_THRESHOLD,
+    IndexSettings,
+    Target,
+    TargetIndex,
+    WireFormat,
+    connect_target,
+)
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class KeySource:
+    """Where the user says the key is; nothing at all means the default key store.
+
+    Attributes:
+        file: `--key-file` of the command line.
+        command: `--key-command`.
+        environ: With VECLOAD_KEY_FILE, VECLOAD_INDEX_KEY and VECLOAD_CONTENTS_KEY.
+    """
+
+    file: Path | None = None
+    command: str | None = None
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+
+    def named(self) -> tuple[Key, str] | None:
+        """The key and where it is from; None if the user named none.
+
+        Raises:
+            KeyFileError: It can't be had from there.
+        """
+        if self.file is not None:
+            return Key.load(self.file), str(self.file)
+        if self.command is not None:
+            return Key.from_command(self.command), "the key command"
+        if path := self.environ.get("VECLOAD_KEY_FILE"):
+            return Key.load(path), path
+        if index_key := self.environ.get("VECLOAD_INDEX_KEY"):
+            contents_key = self.environ.get("VECLOAD_CONTENTS_KEY")
+            return Key.from_hex(index_key, contents_key, where="VECLOAD_INDEX_KEY"), "VECLOAD_INDEX_KEY"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedIndex:
+    """An index, with the key it was opened with.
+
+    Attributes:
+        index: The index.
+        key: Its key.
+        key_from: Where the key is, for people.
+        created: It was made just now.
+    """
+
+    index: TargetIndex
+    key: Key
+    key_from: str
+    created: bool
+
+
+def connect_to(
+    to: str | None,
+    api_key_file: Path | None,
+    *,
+    wire: WireFormat = "auto",
+    binary_threshold: int = BINARY_THRESHOLD,
+) -> Target:
+    """The target that the user named, or the embedded store of this user."""
+    return connect_target(
+        to or store_folder(), api_key=read_api_key(api_key_file), wire=wire, binary_threshold=binary_threshold
+    )
+
+
+def is_exposed(location: str) -> bool:
+    """Whether keys would travel in the clear to another machine."""
+    parts = urlsplit(location)
+    return parts.scheme == "http" and parts.hostname not in _LOOPBACK
+
+
+def only_index(target: Target) -> str:
+    """The target's index, if it has just one.
+
+    Raises:
+        UsageError: It has none or several.
+    """
+    names = target.list_indexes()
+    if len(names) != 1:
+        listed = ", ".join(names[:10]) or "none"
+        raise UsageError(
+            f"{target.location} has {len(names)} indexes ({listed})", hint="name one with --index"
+        )
+    return names[0]
+
+
+def open_existing(target: Target, name: str, keys: KeySource) -> OpenedIndex:
+    """Open an index that must be there.
+
+    Raises:
+        IndexNotFound: It is not.
+        KeyFileError: Its key can't be found.
+        WrongKey: The key is another's.
+    """
+    named = keys.named()
+    if named is None:
+        path = stored_key_path(config_folder(), target.location, name)
+        if not path.exists():
+            if name not in target.list_indexes():
+                raise _not_found(target, name)
+            raise KeyFileError(
+                f"the key of index {name!r} is not in the key store ({path})", hint="name it with --key-file"
+            )
+        named = Key.load(path), str(path)
+    try:
+        return OpenedIndex(target.open_index(name, named[0].index_key), *named, created=False)
+    except IndexNotFound:
+        raise _not_found(target, name) from None
+
+
+def create_new(target: Target, name: str, keys: KeySource, settings: IndexSettings) -> OpenedIndex:
+    """Make an index; without a named key, with a new one in the key store.
+
+    The key file is on the disk before the index is made, and is removed again if making it fails.
+
+    Raises:
+        IndexExists: There is one of that name.
+        IndexMismatch: The settings can't be had.
+        KeyFileError: The key file can't be written.
+    """
+    named = keys.named()
+    made: Path | None = None
+    if named is None:
+        path = stored_key_path(config_folder(), target.location, name)
+        if path.exists():
+            named = Key.load(path), str(path)
+        else:
+            try:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise KeyFileError(f"the key store {path.parent} can't be made: {error.strerror}") from None
+            named = generate_key(), str(path)
+            named[0].save(path)
+            made = path
+    try:
+        return OpenedIndex(target.create_index(name, named[0].index_key, settings), *named, created=True)
+    except BaseException:
+        if made is not None and _is_absent(target, name):
+            made.unlink(missing_ok=True)
+        raise
+
+
+def open_or_create(
+    target: Target, name: str, keys: KeySource, settings: IndexSettings, *, create: bool
+) -> OpenedIndex:
+    """Open an index, or make it where there is none and that is allowed."""
+    try:
+        return open_existing(target, name, keys)
+    except IndexNotFound:
+        if not create:
+            raise
+        return create_new(target, name, keys, settings)
+
+
+def _is_absent(target: Target, name: str) -> bool:
+    """Whether the target surely has no such index: a key is never thrown away on a guess."""
+    try:
+        return name not in target.list_indexes()
+    except VecloadError:
+        return False
+
+
+def _not_found(target: Target, name: str) -> IndexNotFound:
+    return IndexNotFound(
+        f"there is no index {name!r} in {target.location}",
+        hint="'vecload index list' shows those there are, 'vecload index create' makes one",
+    )

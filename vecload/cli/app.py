@@ -1,0 +1,282 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+from vecload._version import __version__
+from vecload.cli import options as opt
+from vecload.cli.indexes import index_app
+from vecload.errors import Interrupted, VecloadError
+
+app = typer.Typer(
+    name="vecload",
+    help="Load files of embeddings into an encrypted CyborgDB index, with no row lost.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.add_typer(index_app, name="index")
+
+
+@app.callback()
+def main(
+    context: typer.Context,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            envvar="VECLOAD_CONFIG",
+            metavar="FILE",
+            help="Defaults for the options. [default: vecload.toml in this folder, if there is one]",
+            show_default=False,
+        ),
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Tell the version.", is_eager=True)] = False,
+) -> None:
+    """Load files of embeddings into an encrypted CyborgDB index, with no row lost."""
+    if version:
+        typer.echo(f"vecload {__version__}")
+        raise typer.Exit
+    from vecload.cli.defaults import default_map
+
+    context.default_map = default_map(context.command, config)
+
+
+UPSERT_HELP = (
+    "Load sources into an index.\n\n"
+    "An upsert replaces the whole item: contents and metadata that a row lacks are gone from the index "
+    "afterwards. After a stop, run the same command again to go on."
+)
+
+
+@app.command(help=UPSERT_HELP)
+def upsert(
+    context: typer.Context,
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE", help="Parquet or JSON Lines files.", show_default=False),
+    ],
+    to: opt.To = None,
+    index: Annotated[
+        str | None,
+        typer.Option(
+            "--index",
+            envvar="VECLOAD_INDEX",
+            metavar="NAME",
+            help="The index; made if there is none. [default: named after the file]",
+            rich_help_panel=opt.TARGET_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    key_file: opt.KeyFile = None,
+    key_command: opt.KeyCommand = None,
+    api_key_file: opt.ApiKeyFile = None,
+    id_column: opt.IdColumn = None,
+    vector_column: opt.VectorColumn = None,
+    metadata_column: opt.MetadataColumn = None,
+    contents_column: opt.ContentsColumn = None,
+    seal: opt.Seal = True,
+    embed: opt.Embed = False,
+    allow_zero_vectors: opt.AllowZeroVectors = False,
+    create: opt.Create = True,
+    dimension: opt.Dimension = None,
+    metric: opt.MetricOption = None,
+    storage_precision: opt.Precision = None,
+    unfilterable: opt.Unfilterable = None,
+    pattern: opt.Pattern = None,
+    full_text: opt.FullText = None,
+    embedding_model: opt.EmbeddingModel = None,
+    wire: opt.Wire = opt.WireName.auto,
+    binary_threshold: opt.BinaryThreshold = 4,
+    batch_rows: opt.BatchRows = 1000,
+    batch_bytes: opt.BatchBytes = 6_000_000,
+    concurrency: opt.ConcurrencyOption = "auto",
+    give_up_after: opt.GiveUpAfter = 300.0,
+    max_errors: opt.MaxErrors = "0",
+    rejects: opt.Rejects = None,
+    fresh: opt.Fresh = False,
+    skip_loaded: opt.SkipLoaded = False,
+    state_dir: opt.StateDir = None,
+    json_output: opt.JsonOutput = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Load sources into an index."""
+    import orjson
+
+    from vecload.cli.upsert import UpsertSettings, fail, load
+    from vecload.loading.rejects import ErrorLimit
+    from vecload.mapping import ColumnChoice
+    from vecload.summary import Summary
+    from vecload.targets import IndexSettings
+
+    summary = Summary()
+    try:
+        load(
+            UpsertSettings(
+                sources=sources,
+                to=to,
+                index=index,
+                keys=opt.key_source(context, key_file, key_command),
+                api_key_file=api_key_file,
+                columns=ColumnChoice(id_column, vector_column, contents_column, tuple(metadata_column or ())),
+                wire=wire.value,
+                binary_threshold=binary_threshold,
+                batch_rows=batch_rows,
+                batch_bytes=batch_bytes,
+                concurrency=concurrency,
+                seal=seal and not embed,
+                embed=embed,
+                create=create,
+                creation=IndexSettings(
+                    dimension=dimension,
+                    metric=metric.value if metric else None,
+                    storage_precision=storage_precision.value if storage_precision else None,
+                    unfilterable=tuple(unfilterable or ()),
+                    pattern=tuple(pattern or ()),
+                    full_text=tuple(full_text or ()),
+                    embedding_model=embedding_model,
+                ),
+                allow_zero_vectors=allow_zero_vectors,
+                max_errors=ErrorLimit.parse(max_errors),
+                rejects=rejects,
+                state_dir=state_dir,
+                fresh=fresh,
+                skip_loaded=skip_loaded,
+                give_up_after=give_up_after,
+                quiet=quiet,
+                terminal=sys.stderr.isatty(),
+            ),
+            summary,
+            tell,
+        )
+        summary.exit_code = 3 if summary.status == "rejected" else 0
+    except VecloadError as error:
+        fail(summary, error)
+        raise
+    finally:
+        if json_output:
+            typer.echo(orjson.dumps(summary.as_json()))
+        if not quiet and summary.about and (summary.exit_code in (0, 3) or summary.read):
+            for line in summary.lines():
+                tell(line)
+    if summary.exit_code:
+        raise typer.Exit(summary.exit_code)
+
+
+@app.command()
+def get(
+    context: typer.Context,
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="Item ids.", show_default=False)],
+    to: opt.To = None,
+    index: opt.IndexName = None,
+    key_file: opt.KeyFile = None,
+    key_command: opt.KeyCommand = None,
+    api_key_file: opt.ApiKeyFile = None,
+) -> None:
+    """Print items as JSON Lines, contents opened; bytes as {"$bytes": "base64"}."""
+    from vecload.cli.items import get_items
+
+    found = get_items(
+        ids, to, index, opt.key_source(context, key_file, key_command), api_key_file, typer.echo
+    )
+    if found < len(ids):
+        raise VecloadError(f"{len(ids) - found} of {len(ids)} ids are not in the index")
+
+
+@app.command()
+def query(
+    context: typer.Context,
+    vector: Annotated[
+        str,
+        typer.Argument(
+            metavar="VECTOR|FILE",
+            help="A JSON array, a file of one, or a Parquet or JSON Lines file.",
+            show_default=False,
+        ),
+    ],
+    row: Annotated[
+        int, typer.Option("--row", envvar="VECLOAD_ROW", min=0, help="Which row of the file.")
+    ] = 0,
+    top_k: Annotated[
+        int, typer.Option("--top-k", envvar="VECLOAD_TOP_K", min=1, help="How many items to print.")
+    ] = 10,
+    contents: Annotated[
+        bool, typer.Option("--contents/--no-contents", envvar="VECLOAD_CONTENTS", help="Print contents too.")
+    ] = False,
+    vector_column: opt.VectorColumn = None,
+    to: opt.To = None,
+    index: opt.IndexName = None,
+    key_file: opt.KeyFile = None,
+    key_command: opt.KeyCommand = None,
+    api_key_file: opt.ApiKeyFile = None,
+) -> None:
+    """Print the items nearest to a vector as JSON Lines, nearest first."""
+    from vecload.cli.items import run_query
+
+    keys = opt.key_source(context, key_file, key_command)
+    run_query(vector, row, vector_column, top_k, contents, to, index, keys, api_key_file, typer.echo)
+
+
+@app.command()
+def keygen(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The key file to write.", show_default=False)],
+) -> None:
+    """Write a new key file, readable by you alone. An existing one is never overwritten."""
+    from vecload.contents import generate_key
+
+    key = generate_key()
+    key.save(file)
+    tell(f"wrote {file} (key id {key.key_id}); without it, what is sealed with it is gone: keep a copy")
+
+
+def tell(line: str) -> None:
+    """Say a line to people: on standard error."""
+    typer.echo(line, err=True)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line, and return its exit code. An error is one line on standard error."""
+    command = get_command(app)
+    try:
+        with command.make_context("vecload", list(arguments) or ["--help"]) as context:
+            return _exit_code(command.invoke(context))
+    except VecloadError as error:
+        tell(f"vecload: {error}")
+        return error.exit_code
+    except typer.Exit as ended:
+        return ended.exit_code
+    except typer.TyperException as error:
+        return _usage_error(error)
+    except (KeyboardInterrupt, typer.Abort):
+        tell(f"vecload: {Interrupted(2)}")
+        return 130
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        # A defect: one line, and none of the values that a traceback could show.
+        if os.environ.get("VECLOAD_TRACEBACK"):
+            raise
+        tell(
+            f"vecload: a defect of vecload: {type(error).__name__}; please report it with what "
+            "VECLOAD_TRACEBACK=1 shows"
+        )
+        return 1
+
+
+def _usage_error(error: typer.TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "vecload"
+    tell(f"vecload: {error.format_message().rstrip('.')}; see '{command} --help'")
+    return error.exit_code
+
+
+def _exit_code(result: Any) -> int:
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,108 @@
+"""`vecload index`: list, describe, create and delete indexes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from vecload.cli import options as opt
+from vecload.errors import UsageError
+
+index_app = typer.Typer(help="List, describe, make and delete indexes.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The index.", show_default=False)]
+
+
+@index_app.command("list")
+def list_indexes(to: opt.To = None, api_key_file: opt.ApiKeyFile = None) -> None:
+    """Print the names of the target's indexes, one a line."""
+    from vecload.cli.access import connect_to
+
+    with connect_to(to, api_key_file) as target:
+        for name in target.list_indexes():
+            typer.echo(name)
+
+
+@index_app.command("describe")
+def describe(
+    context: typer.Context,
+    name: Name,
+    to: opt.To = None,
+    key_file: opt.KeyFile = None,
+    key_command: opt.KeyCommand = None,
+    api_key_file: opt.ApiKeyFile = None,
+) -> None:
+    """Print what the target tells of an index, as a JSON object."""
+    import orjson
+
+    from vecload.cli.access import connect_to, open_existing
+
+    with connect_to(to, api_key_file) as target:
+        opened = open_existing(target, name, opt.key_source(context, key_file, key_command))
+        about = asdict(opened.index.describe()) | {
+            "items": opened.index.count(),
+            "target": target.location,
+            "key": opened.key_from,
+            "key_id": opened.key.key_id,
+        }
+    typer.echo(orjson.dumps(about, option=orjson.OPT_INDENT_2))
+
+
+@index_app.command("create")
+def create(
+    context: typer.Context,
+    name: Name,
+    to: opt.To = None,
+    key_file: opt.KeyFile = None,
+    key_command: opt.KeyCommand = None,
+    api_key_file: opt.ApiKeyFile = None,
+    dimension: opt.Dimension = None,
+    metric: opt.MetricOption = None,
+    storage_precision: opt.Precision = None,
+    unfilterable: opt.Unfilterable = None,
+    pattern: opt.Pattern = None,
+    full_text: opt.FullText = None,
+    embedding_model: opt.EmbeddingModel = None,
+) -> None:
+    """Make an index. Without a key file named, its key is made and kept in the key store of this user."""
+    from vecload.cli.access import connect_to, create_new
+    from vecload.targets import IndexSettings
+
+    settings = IndexSettings(
+        dimension=dimension,
+        metric=metric.value if metric else None,
+        storage_precision=storage_precision.value if storage_precision else None,
+        unfilterable=tuple(unfilterable or ()),
+        pattern=tuple(pattern or ()),
+        full_text=tuple(full_text or ()),
+        embedding_model=embedding_model,
+    )
+    with connect_to(to, api_key_file) as target:
+        opened = create_new(target, name, opt.key_source(context, key_file, key_command), settings)
+        typer.echo(f"made index {name!r} in {target.location}", err=True)
+        typer.echo(f"its key: {opened.key_from} (key id {opened.key.key_id})", err=True)
+
+
+@index_app.command("delete")
+def delete(
+    context: typer.Context,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", envvar="VECLOAD_YES", help="Delete without asking.")] = False,
+    to: opt.To = None,
+    key_file: opt.KeyFile = None,
+    key_command: opt.KeyCommand = None,
+    api_key_file: opt.ApiKeyFile = None,
+) -> None:
+    """Delete an index and all that is in it. Its key file stays."""
+    from vecload.cli.access import connect_to, open_existing
+
+    with connect_to(to, api_key_file) as target:
+        opened = open_existing(target, name, opt.key_source(context, key_file, key_command))
+        items = opened.index.count()
+        question = f"delete index {name!r} with {items:,} items from {target.location}?"
+        if not yes and not typer.confirm(question, err=True):
+            raise UsageError("nothing was deleted")
+        opened.index.drop()
+        typer.echo(f"deleted index {name!r}; its key stays: {opened.key_from}", err=True)

@@ -1,0 +1,92 @@
+"""The plan of a load: which columns of each source become what, and of which dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vecload.errors import IndexMismatch, MappingError
+from vecload.loading.journal import Identity, fingerprint
+from vecload.loading.loader import Job
+from vecload.mapping import ColumnChoice, Mapper, Mapping, guess_mapping
+from vecload.mapping.mapper import common_dimension
+from vecload.readers import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was found out before anything is made or sent.
+
+    Attributes:
+        sources: With rows, in order.
+        mappings: Of each source.
+        dimension: Of the vectors; 0 where there are none.
+        embed: The index makes the vectors.
+    """
+
+    sources: tuple[Source, ...]
+    mappings: tuple[Mapping, ...]
+    dimension: int
+    embed: bool
+
+    def jobs(self, *, index_dimension: int, allow_zero_vectors: bool) -> list[Job]:
+        """The plan for an index.
+
+        Args:
+            index_dimension: The index's; 0 where no upsert has set it.
+            allow_zero_vectors: Let vectors of zeros pass.
+
+        Raises:
+            IndexMismatch: The index has another dimension.
+        """
+        if self.dimension and index_dimension and index_dimension != self.dimension:
+            raise IndexMismatch(
+                f"the vectors of {self.sources[0].name} have {self.dimension} dimensions, the index has "
+                f"{index_dimension}",
+                hint="load into another index with --index, or pick another column with --vector-column",
+            )
+        dimension = index_dimension or self.dimension
+        return [
+            Job(source, Mapper(mapping, dimension, allow_zero_vectors=allow_zero_vectors))
+            for source, mapping in zip(self.sources, self.mappings, strict=True)
+        ]
+
+    def identity(self, target: str, index: str, settings: Sequence[str]) -> Identity:
+        """What makes this load the same load, for its journal."""
+        mappings = [f"mapping {mapping}" for mapping in self.mappings]
+        return Identity(
+            target=target,
+            index=index,
+            sources=tuple(str(Path(source.name).resolve()) for source in self.sources),
+            fingerprints=tuple(fingerprint(source.name) for source in self.sources),
+            settings=(*mappings, *settings),
+        )
+
+
+def make_plan(sources: Sequence[Source], choice: ColumnChoice, *, embed: bool) -> Plan:
+    """Look at the first rows of every source, and decide.
+
+    Raises:
+        MappingError: The columns can't be told, or sources differ in dimension.
+        SourceError: A source can't be read.
+    """
+    kept: list[Source] = []
+    mappings: list[Mapping] = []
+    dimensions: dict[int, str] = {}
+    for source in sources:
+        head = source.head()
+        if head is None:
+            continue
+        mapping = guess_mapping(source.columns(), choice, source=source.name, embed=embed)
+        if mapping.vector is not None:
+            dimensions.setdefault(common_dimension(head, mapping.vector, source.name), source.name)
+        kept.append(source)
+        mappings.append(mapping)
+    if len(dimensions) > 1:
+        (one, first), (other, second) = list(dimensions.items())[:2]
+        raise MappingError(
+            f"the vectors of {first} have {one} dimensions, those of {second} {other}",
+            hint="load them into different indexes",
+        )
+    return Plan(tuple(kept), tuple(mappings), next(iter(dimensions), 0), embed)

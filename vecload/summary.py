@@ -1,0 +1,88 @@
+"""The summary of a load: one JSON object for scripts, a few lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+SCHEMA_VERSION = 1
+"""Grows when a key of the JSON object changes its meaning or goes; docs/summary.md."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a load came to. `rates` are of this run alone.
+
+    Attributes:
+        status: `complete`, `rejected` (complete but for allowed rejects), `failed` or `interrupted`.
+        index: The index's name.
+        target: The target's location.
+        sources: The sources as they were named.
+        key_id: Of the contents key, 8 hex digits.
+        key_from: Where the key is, for people.
+        about: The index's dimension and metric, for people.
+        seconds: Of this run, from the first row read.
+        exit_code: The process's.
+        error: The error's message, where there is one.
+    """
+
+    status: Literal["complete", "rejected", "failed", "interrupted"] = "failed"
+    index: str = ""
+    target: str = ""
+    sources: list[str] = field(default_factory=list)
+    key_id: str = ""
+    key_from: str = ""
+    about: str = ""
+    read: int = 0
+    loaded: int = 0
+    rejected: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    nbytes: int = 0
+    wire: Mapping[str, int] = field(default_factory=dict)
+    retries: int = 0
+    exit_code: int = 0
+    error: str | None = None
+
+    @property
+    def items_per_second(self) -> float:
+        """Items loaded a second."""
+        return self.loaded / self.seconds if self.seconds else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `--json` prints: docs/summary.md."""
+        return {
+            "version": SCHEMA_VERSION,
+            "status": self.status,
+            "read": self.read,
+            "loaded": self.loaded,
+            "rejected": self.rejected,
+            "skipped": self.skipped,
+            "seconds": round(self.seconds, 3),
+            "items_per_second": round(self.items_per_second, 1),
+            "bytes": self.nbytes,
+            "index": self.index,
+            "target": self.target,
+            "key_id": self.key_id,
+            "wire": {"json": self.wire.get("json", 0), "binary": self.wire.get("binary", 0)},
+            "retries": self.retries,
+            "sources": self.sources,
+            "exit_code": self.exit_code,
+            "error": self.error,
+        }
+
+    def lines(self) -> list[str]:
+        """For people."""
+        counts = f"{self.read:,} read, {self.loaded:,} loaded, {self.rejected:,} rejected"
+        if self.skipped:
+            counts += f", {self.skipped:,} were in already"
+        megabytes = self.nbytes / 1e6 / self.seconds if self.seconds else 0.0
+        requests = ", ".join(f"{number:,} {wire}" for wire, number in sorted(self.wire.items()) if number)
+        return [
+            f"rows   {counts}",
+            f"rate   {self.items_per_second:,.0f} items/s, {megabytes:,.1f} MB/s, {self.seconds:,.2f} s"
+            + (f", {requests} requests" if requests else ""),
+            f"index  {self.index} ({self.about}) in {self.target}",
+            f"key    {self.key_from} (key id {self.key_id})",
+        ]
