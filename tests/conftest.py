@@ -1,4 +1,4 @@
-"""What every test may ask for: real services, an empty store, fresh names; and what every test gets: no home."""
+"""What every test may ask for: real services, a store, fresh names; and what each gets: no home."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from servers import Service
+
+from tests.servers import Service
 
 ROOT_KEY = "a-root-key-of-the-tests"
 

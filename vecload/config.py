@@ -41,6 +41,12 @@ def state_folder() -> Path:
     return home("XDG_STATE_HOME", ".local/state") / "journals"
 
 
+def short(path: str) -> str:
+    """A path as people write it: `~` for the user's home. Anything else as it is."""
+    own = str(Path.home())
+    return f"~{path[len(own) :]}" if path == own or path.startswith(own + os.sep) else path
+
+
 def read_config(path: str | None) -> dict[str, Any]:
     """The defaults that vecload.toml gives, in the form of the commands' options.
 

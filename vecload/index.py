@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike
 from vecload.batch import Batch, Contents, Metadata
 from vecload.contents import Key, Opener, Sealer
 from vecload.contents.keys import as_key
+from vecload.defaults import BATCH_BYTES, BATCH_ROWS, BINARY_THRESHOLD, QUERY_TOP_K
 from vecload.errors import ItemTypeError, ItemValueError
 from vecload.items import batch_of_columns, batch_of_dicts
-from vecload.loading.loader import BATCH_BYTES, BATCH_ROWS, seal
+from vecload.loading.loader import seal
 from vecload.loading.retry import RetryPolicy, Sender
 from vecload.targets import (
-    BINARY_THRESHOLD,
     IndexInfo,
     IndexSettings,
     Metric,
@@ -163,9 +163,15 @@ class Index:
             metadata as a dict, the contents in their original type, None where there are none.
 
         Raises:
+            ItemValueError: A field that items don't have.
             SealError: Sealed contents that do not open.
         """
-        wanted = [name for name in FIELDS if name in tuple(include)]
+        names = [include] if isinstance(include, str) else list(include)
+        if isinstance(include, str) or not set(names) <= set(FIELDS):
+            raise ItemValueError(
+                f"get can't include {names}", hint="give a list of vector, metadata, contents"
+            )
+        wanted = [name for name in FIELDS if name in names]
         asked = list(dict.fromkeys(ids))
         found = {item.id: item for item in self._index.get(asked, wanted)}
         # The engine leaves out items that lack all that is asked for; asked for nothing, it tells them.
@@ -185,7 +191,7 @@ class Index:
             opened["contents"] = None if stored is None else self._opener.open(item.id, stored)
         return opened
 
-    def query(self, vector: ArrayLike, top_k: int = 10) -> list[dict[str, Any]]:
+    def query(self, vector: ArrayLike, top_k: int = QUERY_TOP_K) -> list[dict[str, Any]]:
         """The nearest items, nearest first.
 
         Args:
@@ -196,9 +202,14 @@ class Index:
             Dicts with `id`, `distance` and `metadata`.
 
         Raises:
+            ItemTypeError: The vector doesn't hold numbers.
             ItemValueError: The vector has another dimension than the index, or is not finite.
         """
-        query = np.asarray(vector, dtype=np.float32)
+        try:
+            with np.errstate(over="ignore"):
+                query = np.asarray(vector, dtype=np.float32)
+        except (TypeError, ValueError):
+            raise ItemTypeError("a query needs one vector of numbers") from None
         dimension = self._known_dimension()
         if query.ndim != 1 or not np.isfinite(query).all() or (dimension and len(query) != dimension):
             raise ItemValueError(

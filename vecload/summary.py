@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from vecload.config import short
+
 SCHEMA_VERSION = 1
 """Grows when a key of the JSON object changes its meaning or goes; docs/summary.md."""
 
@@ -83,6 +85,6 @@ class Summary:
             f"rows   {counts}",
             f"rate   {self.items_per_second:,.0f} items/s, {megabytes:,.1f} MB/s, {self.seconds:,.2f} s"
             + (f", {requests} requests" if requests else ""),
-            f"index  {self.index} ({self.about}) in {self.target}",
-            f"key    {self.key_from} (key id {self.key_id})",
+            f"index  {self.index} ({self.about}) in {short(self.target)}",
+            f"key    {short(self.key_from)} (key id {self.key_id})",
         ]

@@ -47,8 +47,7 @@ def answer(status: int, detail: Any, **headers: str) -> VecloadError:
         (401, "Wrong encryption key for index 't'", WrongKey, 6),
         (
             404,
-            "Index not found: Failed to unwrap DEK for index 't': the supplied KEK does not authenticate the "
-            "stored wrap",
+            "Index not found: Failed to unwrap DEK for index 't': the supplied KEK does not authenticate it",
             WrongKey,
             6,
         ),
@@ -64,28 +63,25 @@ def answer(status: int, detail: Any, **headers: str) -> VecloadError:
         ),
         (
             400,
-            "Failed to upsert vectors: Invalid input: Exception in GetStore [AlreadyOpen]: data dir /d/vectors "
-            "is locked by another store",
+            "Failed to upsert vectors: Invalid input: [AlreadyOpen]: data dir /d is locked by another store",
             StoreLocked,
             1,
         ),
         (
             400,
-            "Failed to upsert vectors: Invalid input: Item limit reached: this index is capped at 1000000 "
-            "items (currently has 1000000).",
+            "Invalid input: Item limit reached: this index is capped at 1000000 items (currently 1000000).",
             ItemLimit,
             1,
         ),
         (
             400,
-            "Failed to upsert vectors: Invalid input: Index was not set up for automatic embedding generation.",
+            "Invalid input: Index was not set up for automatic embedding generation, so vectors are needed.",
             IndexMismatch,
             2,
         ),
         (
             400,
-            "Failed to upsert vectors: Invalid input: BatchPushVariable [InvalidArgument]: batch payload "
-            "exceeds max_record_size",
+            "BatchPushVariable [InvalidArgument]: batch payload exceeds max_record_size",
             BatchRefused,
             1,
         ),

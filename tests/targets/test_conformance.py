@@ -255,6 +255,22 @@ def test_the_first_upsert_sets_a_dimension_that_was_left_open(
     assert index.describe().dimension == 7
 
 
+def test_an_index_opened_before_its_dimension_was_set_learns_of_it(
+    target: Target, index_name: str, key: bytes
+) -> None:
+    first = target.create_index(index_name, key, IndexSettings())
+    early, idle = target.open_index(index_name, key), target.open_index(index_name, key)
+    vectors = numbers(2, dim=3)
+    first.upsert(batch(["a"], vectors[:1]))
+    with pytest.raises(BatchRefused):
+        early.upsert(batch(["x"], numbers(1, dim=4)))
+    assert idle.describe().dimension == 3
+    early.upsert(batch(["b"], vectors[1:]))
+    for index in (first, early, idle):
+        got = index.get(["a", "b", "x"], ["vector"])
+        assert [bits(item.vector) for item in got] == vectors.view(np.uint32).tolist()
+
+
 def test_an_acknowledgement_tells_how_many_items_were_taken(index: TargetIndex) -> None:
     ack = index.upsert(batch(["a", "b", "a"], numbers(3), [{"x": 1}, None, None]))
     assert ack.items == 3
@@ -273,7 +289,7 @@ def test_a_batch_of_another_dimension_is_refused_whole(index: TargetIndex) -> No
 
 
 def test_a_batch_without_vectors_is_refused_where_the_index_embeds_nothing(index: TargetIndex) -> None:
-    with pytest.raises(IndexMismatch, match="embeds nothing itself.*vector"):
+    with pytest.raises(IndexMismatch, match=r"embeds nothing itself.*vector"):
         index.upsert(batch(["a"], None, None, ["text"]))
     assert index.count() == 0
 
@@ -338,6 +354,10 @@ def test_a_dropped_index_is_gone_and_its_name_is_free(
     with pytest.raises(IndexNotFound):
         target.open_index(index_name, other_key)
     assert target.create_index(index_name, other_key, IndexSettings(dimension=2)).count() == 0
+
+
+def test_a_target_that_is_there_is_healthy(target: Target) -> None:
+    assert target.healthy()
 
 
 def test_indexes_are_listed_by_name(target: Target, new_name: Callable[[], str], key: bytes) -> None:

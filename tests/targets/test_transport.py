@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import socket
 import threading
 import time
@@ -17,7 +18,6 @@ import pytest
 
 from vecload.batch import Batch, Span
 from vecload.errors import NotAcknowledged, TargetError, Unreachable
-from vecload.targets import IndexSettings
 from vecload.targets.service import ServiceTarget
 
 SECONDS = 0.6
@@ -87,8 +87,8 @@ class Server:
                 return False
             data += received
         head, _, body = data.partition(b"\r\n\r\n")
-        sizes = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]
-        while len(body) < int(sizes[0] if sizes else 0):
+        size = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+        while size and len(body) < int(size[1]):
             received = connection.recv(65536)
             if not received:
                 return False
@@ -248,7 +248,9 @@ def test_a_connection_that_was_closed_while_idle_is_not_used_again(connect: Conn
             assert len(server.requests) == number
 
 
-@pytest.mark.parametrize("garbage", [b"SSH-2.0-OpenSSH_9.6\r\n", b"\x15\x03\x01\x00\x02\x02\x16", b"\0" * 200_000])
+@pytest.mark.parametrize(
+    "garbage", [b"SSH-2.0-OpenSSH_9.6\r\n", b"\x15\x03\x01\x00\x02\x02\x16", b"\0" * 200_000]
+)
 def test_what_is_no_http_is_told(connect: Connect, garbage: bytes) -> None:
     with Server(always(garbage, close=True)) as server:
         ends_in_time(connect(server))
@@ -373,5 +375,3 @@ def test_requests_of_many_threads_each_have_their_own_time(connect: Connect) -> 
         for thread in threads:
             thread.join(10)
         assert len(errors) == 4
-
-

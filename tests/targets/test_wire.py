@@ -62,7 +62,7 @@ def test_every_float32_survives_json(patterns: np.ndarray) -> None:
 
 @given(finite_patterns)
 def test_every_float32_survives_a_reader_that_parses_straight_to_float32(patterns: np.ndarray) -> None:
-    # The text of a value is exact as a float64, which is exact as that float32: rounding once or twice is one.
+    # The text reads back as exactly the float32: rounding once or twice is the same.
     items = body_of_json(batch(patterns.view(np.float32)))["items"]
     for item, row in zip(items, patterns.view(np.float32).tolist(), strict=True):
         assert item["vector"] == row

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from vecload.config import config_folder, read_api_key, store_folder
 from vecload.contents import Key, generate_key
 from vecload.contents.keys import stored_key_path
+from vecload.defaults import BINARY_THRESHOLD
 from vecload.errors import IndexNotFound, KeyFileError, UsageError, VecloadError
 from vecload.targets import (
-    BINARY_THRESHOLD,
     IndexSettings,
     Target,
     TargetIndex,

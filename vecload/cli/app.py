@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
+from vecload import defaults
 from vecload._version import __version__
 from vecload.cli import options as opt
 from vecload.cli.indexes import index_app
@@ -95,11 +96,11 @@ def upsert(
     full_text: opt.FullText = None,
     embedding_model: opt.EmbeddingModel = None,
     wire: opt.Wire = opt.WireName.auto,
-    binary_threshold: opt.BinaryThreshold = 4,
-    batch_rows: opt.BatchRows = 1000,
-    batch_bytes: opt.BatchBytes = 6_000_000,
+    binary_threshold: opt.BinaryThreshold = defaults.BINARY_THRESHOLD,
+    batch_rows: opt.BatchRows = defaults.BATCH_ROWS,
+    batch_bytes: opt.BatchBytes = defaults.BATCH_BYTES,
     concurrency: opt.ConcurrencyOption = "auto",
-    give_up_after: opt.GiveUpAfter = 300.0,
+    give_up_after: opt.GiveUpAfter = defaults.GIVE_UP_AFTER,
     max_errors: opt.MaxErrors = "0",
     rejects: opt.Rejects = None,
     fresh: opt.Fresh = False,
@@ -207,7 +208,7 @@ def query(
     ] = 0,
     top_k: Annotated[
         int, typer.Option("--top-k", envvar="VECLOAD_TOP_K", min=1, help="How many items to print.")
-    ] = 10,
+    ] = defaults.QUERY_TOP_K,
     contents: Annotated[
         bool, typer.Option("--contents/--no-contents", envvar="VECLOAD_CONTENTS", help="Print contents too.")
     ] = False,

@@ -38,12 +38,14 @@ def _for_group(
         if isinstance(table, dict) and name not in commands:
             raise UsageError(f"{CONFIG_NAME} has a table [{prefix}{name}], which is no command")
     for name, command in commands.items():
-        own = config.get(name, {})
+        # `index` at the top is the option; `[index.…]` are tables for the commands of that name.
+        own = config.get(name)
+        own = own if isinstance(own, dict) else {}
         if getattr(command, "commands", None):
             defaults[name] = _for_group(command, own, shared, known, f"{prefix}{name}.")
             continue
         by_flag = {flag.lstrip("-"): p.name for p in command.params for flag in p.opts if p.name}
-        known |= by_flag.keys()
+        known.update(by_flag)
         for key in own:
             if key not in by_flag:
                 raise UsageError(f"{CONFIG_NAME} sets {key!r} in [{prefix}{name}], which is no option of it")

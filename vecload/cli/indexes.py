@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vecload.cli import options as opt
+from vecload.config import short
 from vecload.errors import UsageError
 
 index_app = typer.Typer(help="List, describe, make and delete indexes.")
@@ -81,8 +82,8 @@ def create(
     )
     with connect_to(to, api_key_file) as target:
         opened = create_new(target, name, opt.key_source(context, key_file, key_command), settings)
-        typer.echo(f"made index {name!r} in {target.location}", err=True)
-        typer.echo(f"its key: {opened.key_from} (key id {opened.key.key_id})", err=True)
+        typer.echo(f"made index {name!r} in {short(target.location)}", err=True)
+        typer.echo(f"its key: {short(opened.key_from)} (key id {opened.key.key_id})", err=True)
 
 
 @index_app.command("delete")
@@ -101,8 +102,8 @@ def delete(
     with connect_to(to, api_key_file) as target:
         opened = open_existing(target, name, opt.key_source(context, key_file, key_command))
         items = opened.index.count()
-        question = f"delete index {name!r} with {items:,} items from {target.location}?"
+        question = f"delete index {name!r} with {items:,} items from {short(target.location)}?"
         if not yes and not typer.confirm(question, err=True):
             raise UsageError("nothing was deleted")
         opened.index.drop()
-        typer.echo(f"deleted index {name!r}; its key stays: {opened.key_from}", err=True)
+        typer.echo(f"deleted index {name!r}; its key stays: {short(opened.key_from)}", err=True)

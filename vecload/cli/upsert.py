@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from vecload.cli.access import KeySource, OpenedIndex, connect_to, is_exposed, open_or_create
-from vecload.config import state_folder
+from vecload.config import short, state_folder
 from vecload.contents import Sealer
 from vecload.errors import IndexMismatch, Interrupted, UsageError, VecloadError
 from vecload.loading.concurrency import Concurrency
@@ -138,7 +138,7 @@ def _describe(
     summary.key_id, summary.key_from = access.key.key_id, access.key_from
     summary.about = f"{info.dimension or plan.dimension} dimensions, {info.metric}"
     if access.created and not settings.quiet:
-        tell(f"made index {info.name!r} ({summary.about}); its key: {access.key_from}")
+        tell(f"made index {info.name!r} ({summary.about}); its key: {short(access.key_from)}")
     wanted = settings.creation
     if not access.created and wanted.metric not in (None, info.metric):
         raise IndexMismatch(

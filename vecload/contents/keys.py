@@ -6,9 +6,11 @@ import hashlib
 import os
 import re
 import secrets
+import select
 import shlex
 import stat
 import subprocess
+import time
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,7 +68,7 @@ class Key:
         self.contents_key: Final = (
             _derive_contents_key(self.index_key) if contents_key is None else bytes(contents_key)
         )
-        self.old_contents_keys: Final = old_contents_keys
+        self.old_contents_keys: Final = tuple(bytes(old) for old in old_contents_keys)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Key:
@@ -88,17 +90,20 @@ class Key:
         Raises:
             KeyFileError: It can't be run, fails, takes too long, or prints no key file.
         """
-        argv = shlex.split(command)
-        program = argv[0] if argv else ""
         try:
-            ended = subprocess.run(argv, stdout=subprocess.PIPE, timeout=seconds, check=False)  # noqa: S603 the user's own command
-        except (OSError, IndexError) as error:
-            raise KeyFileError(f"the key command {program!r} can't be run: {error}") from None
+            argv = shlex.split(command)
+            program = argv[0]
+            code, output = _run(argv, seconds)
+        except (OSError, ValueError, IndexError) as error:
+            # ValueError: quotes without an end, or a NUL.
+            why = error.strerror if isinstance(error, OSError) else "it is no command"
+            program = command.split()[0] if command.split() else ""
+            raise KeyFileError(f"the key command {program!r} can't be run: {why}") from None
         except subprocess.TimeoutExpired:
             raise KeyFileError(f"the key command {program!r} took over {seconds:g} s") from None
-        if ended.returncode != 0:
-            raise KeyFileError(f"the key command {program!r} failed with exit code {ended.returncode}")
-        return cls._parse(ended.stdout[: KEY_FILE_MAX_BYTES + 1], f"the output of {program!r}")
+        if code != 0 and len(output) <= KEY_FILE_MAX_BYTES:
+            raise KeyFileError(f"the key command {program!r} failed with exit code {code}")
+        return cls._parse(output, f"the output of {program!r}")
 
     @classmethod
     def from_hex(cls, index_key: str, contents_key: str | None, *, where: str) -> Key:
@@ -122,7 +127,10 @@ class Key:
     def _parse_fields(cls, fields: Mapping[str, object], where: str) -> Key:
         unknown = set(fields) - {"index_key", "contents_key", "old_contents_keys"}
         if unknown:
-            raise KeyFileError(f"{where} holds an unknown entry {min(unknown)!r}")
+            # A long name may be a key in the wrong place.
+            name = min(unknown)
+            named = f" {name!r}" if len(name) <= 24 else ""
+            raise KeyFileError(f"{where} holds an unknown entry{named}")
         index_key = _hex_key(fields.get("index_key"), "index_key", where)
         contents = fields.get("contents_key")
         contents_key = None if contents is None else _hex_key(contents, "contents_key", where)
@@ -236,6 +244,27 @@ def _hex_key(value: object, name: str, where: str) -> bytes:
     raise KeyFileError(f"{name} of {where} is not {2 * KEY_SIZE} hex digits")
 
 
+def _run(argv: list[str], seconds: float) -> tuple[int, bytes]:
+    """The exit code and the output of a program; one that prints more than a key file holds is ended."""
+    deadline = time.monotonic() + seconds
+    output = b""
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, bufsize=0) as process:  # noqa: S603 the user's own command
+        assert process.stdout is not None  # noqa: S101 for the type checker
+        try:
+            while len(output) <= KEY_FILE_MAX_BYTES:
+                left = deadline - time.monotonic()
+                if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+                    raise subprocess.TimeoutExpired(argv, seconds)
+                chunk = process.stdout.read(KEY_FILE_MAX_BYTES + 1)
+                if not chunk:
+                    process.wait(max(0, deadline - time.monotonic()))
+                    break
+                output += chunk
+        finally:
+            process.kill()
+    return process.returncode, output
+
+
 def _read_private(path: Path) -> bytes:
     """The bytes of a file that only its owner can read."""
     try:
@@ -244,7 +273,8 @@ def _read_private(path: Path) -> bytes:
             raise KeyFileError(
                 f"the key file {path} is a symbolic link of another user", hint="name the file itself"
             )
-        with path.open("rb") as file:
+        # Not to wait for the writer of a named pipe.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise KeyFileError(f"the key file {path} is not a file")

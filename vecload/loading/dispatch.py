@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
@@ -38,7 +37,6 @@ class Dispatcher:
         self._stop = stop
         self._pool = ThreadPoolExecutor(concurrency.most, thread_name_prefix="vecload-send")
         self._in_flight: dict[Future[Outcome], frozenset[str]] = {}
-        self._done: deque[Outcome] = deque()
 
     def submit(self, batch: Batch) -> Iterator[Outcome]:
         """Send a batch as soon as it may go; yields what was acknowledged meanwhile.
@@ -55,6 +53,15 @@ class Dispatcher:
         ):
             yield from self._collect(POLL_SECONDS)
         self._in_flight[self._pool.submit(self._send, batch)] = ids
+        yield from self._collect(0)
+
+    def collect(self) -> Iterator[Outcome]:
+        """Yield what was acknowledged meanwhile, without waiting.
+
+        Raises:
+            VecloadError: A batch could not be sent.
+            Stopping: `stop` was set.
+        """
         yield from self._collect(0)
 
     def finish(self) -> Iterator[Outcome]:

@@ -104,6 +104,8 @@ class Journal:
         self._clock = clock
         self._waiting: list[tuple[Any, ...]] = []
         self._committed = clock()
+        self._failure: JournalError | None = None
+        self._paths: dict[str, str] = {}
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -117,15 +119,19 @@ class Journal:
                 f"the same load into index {identity.index!r} is running already", hint="wait for it to end"
             ) from None
         try:
-            self._begin(identity, fresh=fresh)
+            self._database = self._open()
         except BaseException:
             os.close(self._lock)
             raise
+        try:
+            self._begin(identity, fresh=fresh)
+        except BaseException:
+            self.close()
+            raise
 
     def _begin(self, identity: Identity, *, fresh: bool) -> None:
-        self._database = self._open()
         known = self._run("SELECT format, identity, finished, index_items, reject_bytes FROM load").fetchone()
-        if known is not None and known[0] != _FORMAT:
+        if known is not None and known[0] != _FORMAT and not fresh:
             raise JournalError(
                 f"the journal {self.path} is of another version", hint="start over with --fresh"
             )
@@ -152,7 +158,8 @@ class Journal:
     def done(self, source: str) -> list[Span]:
         """The spans of a source that are recorded, joined where they touch, in order."""
         rows = self._run(
-            'SELECT start, stop, begin, "end" FROM span WHERE source = ? ORDER BY start', (source,)
+            'SELECT start, stop, begin, "end" FROM span WHERE source = ? ORDER BY start',
+            (self._path(source),),
         )
         spans: list[Span] = []
         for start, stop, begin, end in rows:
@@ -171,18 +178,21 @@ class Journal:
 
     def record(self, span: Span, loaded: int, rejected: int) -> None:
         """Record an acknowledged span. Durable at the next commit."""
-        self._waiting.append((span.source, span.start, span.stop, span.begin, span.end, loaded, rejected))
+        source = self._path(span.source)
+        self._waiting.append((source, span.start, span.stop, span.begin, span.end, loaded, rejected))
 
     def due(self) -> bool:
         """Whether it is time to commit."""
         return bool(self._waiting) and self._clock() - self._committed >= COMMIT_SECONDS
 
-    def commit(self, *, reject_bytes: int, index_items: int | None = None, finished: bool = False) -> None:
+    def commit(
+        self, *, reject_bytes: int | None, index_items: int | None = None, finished: bool = False
+    ) -> None:
         """Make what was recorded durable.
 
         Args:
-            reject_bytes: The reject file's length, which is on the disk already.
-            index_items: How many items the index was seen to hold, if it was asked.
+            reject_bytes: The reject file's length, which is on the disk already; None without such a file.
+            index_items: How many items the index surely holds, if that is known.
             finished: The load is complete.
 
         Raises:
@@ -190,7 +200,8 @@ class Journal:
         """
         self._run("INSERT OR REPLACE INTO span VALUES (?, ?, ?, ?, ?, ?, ?)", many=self._waiting)
         self._run(
-            "UPDATE load SET reject_bytes = ?, index_items = coalesce(?, index_items), finished = ?",
+            "UPDATE load SET reject_bytes = coalesce(?, reject_bytes), "
+            "index_items = coalesce(?, index_items), finished = ?",
             (reject_bytes, index_items, int(finished)),
         )
         self._run("COMMIT")
@@ -207,7 +218,14 @@ class Journal:
         finally:
             os.close(self._lock)
 
+    def _path(self, source: str) -> str:
+        """A source's name in the journal: the same however the user spells it."""
+        if source not in self._paths:
+            self._paths[source] = str(Path(source).resolve())
+        return self._paths[source]
+
     def _open(self) -> sqlite3.Connection:
+        database = None
         try:
             database = sqlite3.connect(self.path, isolation_level=None)
             self.path.chmod(0o600)
@@ -216,24 +234,33 @@ class Journal:
             database.executescript(_SCHEMA)
             database.execute("BEGIN IMMEDIATE")
         except (sqlite3.Error, OSError) as error:
-            raise JournalError(
-                f"the journal {self.path} can't be used: {error}",
-                hint="mend the disk; if the file is damaged, remove it and load from the start",
-            ) from None
+            if database is not None:
+                database.close()
+            raise self._unusable(error) from None
         return database
 
     def _run(
         self, statement: str, values: Sequence[Any] = (), *, many: Iterable[Sequence[Any]] | None = None
     ) -> sqlite3.Cursor:
+        if self._failure is not None:
+            # SQLite may have undone the transaction: half of the next one would be made durable by itself.
+            raise self._failure
         try:
             if many is not None:
                 return self._database.executemany(statement, many)
             return self._database.execute(statement, values)
         except sqlite3.Error as error:
-            raise JournalError(
-                f"the journal {self.path} can't be written: {error}",
-                hint="make room or mend the disk, then run the same command again",
-            ) from None
+            self._failure = self._unusable(error)
+            raise self._failure from None
+
+    def _unusable(self, error: Exception) -> JournalError:
+        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+        return JournalError(
+            f"the journal {self.path} can't be used: {error}",
+            hint="the file is damaged: remove it and load from the start"
+            if damaged
+            else "make room or mend the disk, then run the same command again",
+        )
 
     def _refuse(self, known: Sequence[Any], identity: Identity) -> None:
         """Say what differs from the unfinished load."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from vecload.batch import Batch
 from vecload.contents import Sealer
+from vecload.defaults import BATCH_BYTES, BATCH_ROWS
 from vecload.errors import Interrupted, RowsRejected
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.ledger import Ledger
@@ -16,10 +17,6 @@ from vecload.mapping import Mapper
 from vecload.readers import Source
 from vecload.targets import Ack
 
-BATCH_ROWS = 1000
-"""Larger batches are slower, in the service and in the engine (docs/performance.md)."""
-BATCH_BYTES = 6_000_000
-"""Of a batch's rows in memory; base64 makes a request body of 8 MB of it."""
 ABANDON_SECONDS = 4.0
 """How long a load that stops waits for what is in flight."""
 
@@ -92,8 +89,10 @@ class Flow:
                 raise Interrupted(self.interrupted()) from None
             raise
 
-    def _send(self, batch: Batch) -> Iterable[Outcome]:
-        if not batch.ids:
+    def _send(self, batch: Batch) -> Iterator[Outcome]:
+        if batch.ids:
+            yield from self.dispatcher.submit(batch)
+        else:
             # Every row was rejected: there is nothing to send, and the span is done.
-            return [Outcome(batch, Ack(0, {}, 0))]
-        return self.dispatcher.submit(batch)
+            yield Outcome(batch, Ack(0, {}, 0))
+            yield from self.dispatcher.collect()

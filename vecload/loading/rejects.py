@@ -67,17 +67,30 @@ class RejectFile:
         self.path = path
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            self._file = os.fdopen(descriptor, "r+b", buffering=0)
-            if os.fstat(descriptor).st_size < (length or 0):
-                raise JournalError(
-                    f"the reject file {path} is shorter than the load left it",
-                    hint="put it back, or start over with --fresh",
-                )
-            self._file.truncate(length or 0)
-            self._file.seek(0, os.SEEK_END)
-            self._sync_folder()
         except OSError as error:
-            raise JournalError(f"the reject file {path} can't be written: {error.strerror}") from None
+            raise self._unwritable(error) from None
+        self._file = os.fdopen(descriptor, "r+b", buffering=0)
+        try:
+            self._begin(length or 0)
+        except OSError as error:
+            self._file.close()
+            raise self._unwritable(error) from None
+        except JournalError:
+            self._file.close()
+            raise
+
+    def _begin(self, length: int) -> None:
+        """Cut the file to its length, and go on at its end."""
+        descriptor = self._file.fileno()
+        if os.fstat(descriptor).st_size < length:
+            raise JournalError(
+                f"the reject file {self.path} is shorter than the load left it",
+                hint="put it back, or start over with --fresh",
+            )
+        os.fchmod(descriptor, 0o600)
+        self._file.truncate(length)
+        self._file.seek(0, os.SEEK_END)
+        self._sync_folder()
 
     @property
     def length(self) -> int:
@@ -96,11 +109,14 @@ class RejectFile:
                 lines = lines[self._file.write(lines) :]
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise JournalError(f"the reject file {self.path} can't be written: {error.strerror}") from None
+            raise self._unwritable(error) from None
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _unwritable(self, error: OSError) -> JournalError:
+        return JournalError(f"the reject file {self.path} can't be written: {error.strerror}")
 
     def _sync_folder(self) -> None:
         descriptor = os.open(Path(self.path).resolve().parent, os.O_RDONLY | os.O_DIRECTORY)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from vecload.batch import Batch, Reject
+from vecload.defaults import GIVE_UP_AFTER
 from vecload.errors import Busy, NotAcknowledged, TargetError, Unreachable
 from vecload.targets import Ack
 
@@ -31,7 +32,7 @@ class RetryPolicy:
 
     wait_initial: float = 0.25
     wait_max: float = 15.0
-    give_up_after: float = 300.0
+    give_up_after: float = GIVE_UP_AFTER
 
     def next_wait(self, failures: int, retry_after: float | None, chance: float) -> float:
         """Seconds to wait before the next try.
@@ -122,8 +123,8 @@ class Sender:
             Stopping: The load is stopping.
         """
         failures = in_a_row = 0
-        begun = self.clock()
-        kind: type[TargetError] | None = None
+        begun: float | None = None
+        kind: tuple[type[TargetError], int | None] | None = None
         while True:
             try:
                 return self.upsert(batch), failures
@@ -131,8 +132,9 @@ class Sender:
                 if not error.retryable:
                     raise
                 failures += 1
-                in_a_row = in_a_row + 1 if type(error) is kind else 1
-                kind = type(error)
+                begun = self.clock() if begun is None else begun
+                before, kind = kind, (type(error), getattr(error, "status", None))
+                in_a_row = in_a_row + 1 if kind == before else 1
                 if isinstance(error, Busy) and error.status in (429, 503):
                     self.on_busy()
                 if _server_fault(error) and in_a_row >= server_faults and self.probe():
@@ -172,7 +174,8 @@ class Sender:
         for half in (batch.part(0, middle), batch.part(middle, len(batch))):
             total.requests += 1
             try:
-                ack, retries = self.insist(half, server_faults=1)
+                # A row alone is not condemned by one 500, which may be another's.
+                ack, retries = self.insist(half, 1 if len(half) > 1 else SERVER_FAULTS)
                 total.add(ack, retries)
             except TargetError as refused:
                 if not _splittable(refused):

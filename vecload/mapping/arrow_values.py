@@ -35,7 +35,16 @@ def is_binary(kind: pa.DataType) -> bool:
 
 def is_list(kind: pa.DataType) -> bool:
     """Whether an Arrow type is a list, of any width."""
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+    return bool(
+        pa.types.is_list(kind)
+        or pa.types.is_large_list(kind)
+        or pa.types.is_fixed_size_list(kind)
+        or _is_list_view(kind)
+    )
+
+
+def _is_list_view(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind))
 
 
 def plain(array: pa.Array) -> pa.Array:
@@ -50,6 +59,8 @@ def plain(array: pa.Array) -> pa.Array:
         array = array.cast(pa.large_string())
     if pa.types.is_binary_view(array.type):
         array = array.cast(pa.large_binary())
+    if _is_list_view(array.type):
+        array = array.cast(pa.large_list(array.type.value_type))
     return array
 
 

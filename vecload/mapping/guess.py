@@ -134,14 +134,16 @@ def guess_mapping(
 def _guess_vector(columns: Sequence[Column], source: str) -> str:
     """The one column of lists of numbers, or the one with a usual name."""
     floats = [column for column in columns if column.shape == "floats"]
-    candidates = floats or [column for column in columns if column.shape == "integers"]
-    if len(candidates) == 1:
-        return candidates[0].name
-    if not candidates:
-        candidates = [column for column in columns if column.shape in ("bytes", "text")]
+    integers = [column for column in columns if column.shape == "integers"]
+    if len(floats) == 1:
+        return floats[0].name
+    # Integers may be tokens or tags: a usual name tells more than they do.
+    candidates = floats or [column for column in columns if column.shape in ("integers", "bytes", "text")]
     usual = [column.name for column in candidates if column.name.lower() in VECTOR_NAMES]
     if len(usual) == 1:
         return usual[0]
+    if not usual and not floats and len(integers) == 1:
+        return integers[0].name
     if floats or usual:
         listed = _listed(usual or [column.name for column in floats])
         raise MappingError(

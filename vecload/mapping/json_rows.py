@@ -134,14 +134,19 @@ class JsonRows:
 
 
 def columns_of(rows: Sequence[dict[str, Any]]) -> list[Column]:
-    """The columns of some JSON rows, each by its first value that is not null."""
-    shapes: dict[str, Shape | None] = {}
+    """The columns of some JSON rows, each by its first values that tell.
+
+    Null, an empty list and a list with a null in it don't; nor do whole numbers make integers of a list that
+    has fractions in the next row.
+    """
+    shapes: dict[str, Shape] = {}
     for row in rows:
         for name, value in row.items():
-            # Whole numbers in one row don't make integers of a column that has fractions in the next.
-            if shapes.get(name) in (None, "integers"):
-                shapes[name] = shapes.get(name) if value is None else _shape(value)
-    return [Column(name, shape or "other", shape or "null") for name, shape in shapes.items()]
+            known = shapes.setdefault(name, "other")
+            if known in ("other", "integers"):
+                shape = _shape(value)
+                shapes[name] = known if shape == "other" else shape
+    return [Column(name, shape, shape) for name, shape in shapes.items()]
 
 
 def as_object(value: Any) -> tuple[dict[str, Any], Fault | None]:
@@ -272,7 +277,7 @@ def _shape(value: Any) -> Shape:
     if isinstance(value, str):
         return "text"
     if isinstance(value, dict):
-        return "object"
+        return "bytes" if value.keys() == {BYTES_MARK} else "object"
     if isinstance(value, list) and value and all(type(number) in (int, float) for number in value):
         return "floats" if any(type(number) is float for number in value) else "integers"
     return "integer" if type(value) is int else "other"

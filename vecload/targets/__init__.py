@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vecload.defaults import BINARY_THRESHOLD
 from vecload.targets.target import (
     Ack,
     Hit,
@@ -18,10 +19,8 @@ from vecload.targets.target import (
     TargetIndex,
     WireFormat,
 )
-from vecload.targets.wire import BINARY_THRESHOLD
 
 __all__ = [
-    "BINARY_THRESHOLD",
     "Ack",
     "Hit",
     "IndexInfo",

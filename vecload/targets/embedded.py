@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,6 +53,8 @@ class EmbeddedIndex:
         self._store = store
         self._key = index_key
         self._engine = engine_index
+        self._sized = False
+        """Whether this engine object is known to know the index's dimension."""
 
     def __repr__(self) -> str:
         return f"EmbeddedIndex({self.name!r}, {self._store.location!r})"
@@ -59,6 +62,10 @@ class EmbeddedIndex:
     def describe(self) -> IndexInfo:
         """Ask the engine about the index."""
         config = self._call(self._engine.index_config)
+        if not config["dimension"]:
+            # The engine's object doesn't notice that another one's first upsert set the dimension.
+            self._engine = self._store.load(self.name, self._key)
+            config = self._call(self._engine.index_config)
         return IndexInfo(
             name=self.name,
             dimension=int(config["dimension"] or 0),
@@ -70,6 +77,17 @@ class EmbeddedIndex:
 
     def upsert(self, batch: Batch) -> Ack:
         """Store a batch; the engine takes it whole or not at all, and syncs it before it returns."""
+        if self._sized:
+            return self._push(batch)
+        # By an object that knows no dimension the engine lets an upsert set another one, and what the index
+        # held is lost (docs/cyborgdb.md): such upserts go one by one, each after a look.
+        with self._store.sizing:
+            self._sized = self.describe().dimension > 0
+            ack = self._push(batch)
+            self._sized = True
+        return ack
+
+    def _push(self, batch: Batch) -> Ack:
         if batch.vectors is not None and batch.metadata is None and batch.contents is None:
             # The engine ignores strides, silently (docs/cyborgdb.md): a Batch is C-contiguous.
             self._call(
@@ -146,6 +164,7 @@ class EmbeddedTarget:
             ) from None
         self._core = cyborgdb_core
         self._clock = clock
+        self.sizing = threading.Lock()
         self.location = str(folder.expanduser().resolve())
         try:
             Path(self.location).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -200,13 +219,17 @@ class EmbeddedTarget:
         """Open an index; one made by the engine alone becomes servable as well."""
         if name not in self.list_indexes():
             raise IndexNotFound(f"there is no index {name!r} in {self.location}")
-        engine_index = self.call(self._client.load_index, name, index_key, self._logger)
+        engine_index = self.load(name, index_key)
         try:
             self._core.get_index_kms(self._config, name)
         except ValueError as error:
             if "No KMS blob exists" in str(error):
                 self._push_envelope(name)
         return EmbeddedIndex(self, name, index_key, engine_index)
+
+    def load(self, name: str, index_key: bytes) -> Any:
+        """The engine's object of an index."""
+        return self.call(self._client.load_index, name, index_key, self._logger)
 
     def call(self, method: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Call the engine; its errors become ours."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from vecload._version import __version__
 from vecload.batch import Batch, Vectors
+from vecload.defaults import BINARY_THRESHOLD
 from vecload.errors import (
     BatchRefused,
     IndexExists,
@@ -44,7 +45,7 @@ from vecload.targets.target import (
     check_settings,
 )
 from vecload.targets.transport import DeadlineTransport
-from vecload.targets.wire import BINARY_THRESHOLD, choose_format, dumps, encode_binary, encode_json
+from vecload.targets.wire import choose_format, dumps, encode_binary, encode_json
 
 REQUEST_SECONDS = 120.0
 """How long one request may take in all: 120 s is what the engine itself waits for its store."""
@@ -311,15 +312,18 @@ def service_location(url: str) -> str:
     Raises:
         UsageError: It is no such address, or holds a user name or password.
     """
+    if "@" in url:
+        raise UsageError("the service's address holds a password", hint="set VECLOAD_API_KEY instead")
+    no_address = UsageError(f"{url!r} is not the address of a service", hint="it looks like http://host:8000")
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
-    except ValueError:
-        raise UsageError(f"{url!r} is not the address of a service") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{url!r} is not the address of a service", hint="it looks like http://host:8000")
-    if parts.username or parts.password:
-        raise UsageError("the service's address holds a password", hint="set VECLOAD_API_KEY instead")
+        (parts.hostname or "").encode("idna")  # as the socket will
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
+        raise no_address from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or " " in parts.hostname:
+        raise no_address
     if parts.path not in ("", "/", "/v1", "/v1/") or parts.query or parts.fragment:
         raise UsageError(f"{url!r} has a path", hint="give the address alone: http://host:8000")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -39,29 +40,19 @@ class DeadlineTransport(httpx.BaseTransport):
         clock: Callable[[], float] = time.monotonic,
         backend: httpcore.NetworkBackend | None = None,
     ) -> None:
-        self._clock = clock
-        self._deadline = threading.local()
+        self._deadline = _Deadline(clock)
         self._pool = httpcore.ConnectionPool(
             ssl_context=ssl.create_default_context(),
             max_connections=connections,
             keepalive_expiry=KEEPALIVE_SECONDS,
-            network_backend=_DeadlineBackend(backend or httpcore.SyncBackend(), self._remaining),
+            network_backend=_DeadlineBackend(backend or httpcore.SyncBackend(), self._deadline.remaining),
         )
+        # Whoever drops an index without closing its connection leaves no open sockets.
+        weakref.finalize(self, self._pool.close)
 
     def set_deadline(self, seconds: float) -> None:
         """The calling thread's next request ends within that many seconds from now."""
-        self._deadline.at = self._clock() + seconds
-
-    def _remaining(self, timeout: float | None) -> float:
-        """What a read or write may take: `timeout`, or what is left of the request's time.
-
-        Raises:
-            httpcore.TimeoutException: Nothing is left.
-        """
-        left: float = self._deadline.at - self._clock()
-        if left <= 0:
-            raise httpcore.ReadTimeout("the request's time is over")
-        return left if timeout is None else min(left, timeout)
+        self._deadline.set(seconds)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; the body of the response is read as it is iterated."""
@@ -87,6 +78,29 @@ class DeadlineTransport(httpx.BaseTransport):
     def close(self) -> None:
         """Close every connection."""
         self._pool.close()
+
+
+class _Deadline:
+    """When each thread's request ends. The pool holds this and not the transport, which can then be freed."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._thread = threading.local()
+
+    def set(self, seconds: float) -> None:
+        """The calling thread's request ends within that many seconds from now."""
+        self._thread.at = self._clock() + seconds
+
+    def remaining(self, timeout: float | None) -> float:
+        """What a read or write may take: `timeout`, or what is left of the request's time.
+
+        Raises:
+            httpcore.TimeoutException: Nothing is left.
+        """
+        left: float = self._thread.at - self._clock()
+        if left <= 0:
+            raise httpcore.ReadTimeout("the request's time is over")
+        return left if timeout is None else min(left, timeout)
 
 
 class _Body(httpx.SyncByteStream):

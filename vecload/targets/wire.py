@@ -16,9 +16,6 @@ import pybase64
 from vecload.batch import Batch
 from vecload.targets.target import WireFormat
 
-BINARY_THRESHOLD = 4
-"""Items of a batch from which `auto` sends it as binary: measured, docs/wire-formats.md."""
-
 
 def choose_format(batch: Batch, wire: WireFormat, binary_threshold: int) -> WireFormat:
     """`json` or `binary` for one batch; items without vectors can go as JSON only."""

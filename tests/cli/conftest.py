@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Service
+
+
+@pytest.fixture
+def service_on(tmp_path: Path) -> Callable[[Path], Service]:
+    """Makes a service on a folder that holds a store already; `with` starts it."""
+    return lambda store: Service(tmp_path / "service", data=store)

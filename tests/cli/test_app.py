@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from typer.main import get_command
+
+from tests.cli.command import vecload
+from tests.cli.options_table import options_table
+from tests.cli.sources import SAMPLES
+from vecload import __version__, defaults
+from vecload.cli.app import app
+
+ROOT = SAMPLES.parent
+
+
+def commands() -> dict[str, Any]:
+    """Every command by its words."""
+    group: Any = get_command(app)
+    return {
+        f"{name} {inner}".strip(): command
+        for name, one in group.commands.items()
+        for inner, command in getattr(one, "commands", {"": one}).items()
+    }
+
+
+def test_the_readme_has_the_table_of_options_that_the_help_tells() -> None:
+    assert options_table() in (ROOT / "README.md").read_text()
+
+
+def test_every_command_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    told = re.findall(r"^\| `vecload ([a-z ]+?)(?: [A-Z.]+)?` \|", readme, flags=re.MULTILINE)
+    assert sorted(told) == sorted(commands())
+
+
+def test_every_option_has_a_help_and_a_variable_of_its_name() -> None:
+    for name, command in commands().items():
+        for option in command.params:
+            if option.param_type_name == "option" and option.name != "help":
+                assert option.help, (name, option.name)
+                expected = "VECLOAD_" + option.opts[0].lstrip("-").upper().replace("-", "_")
+                assert option.envvar == expected, (name, option.name)
+
+
+def test_no_option_takes_a_key() -> None:
+    flags = {flag for command in commands().values() for option in command.params for flag in option.opts}
+    assert {flag for flag in flags if "key" in flag} == {"--key-file", "--key-command", "--api-key-file"}
+
+
+def test_the_version_is_told() -> None:
+    for arguments in (("--version",), ("--version", "upsert")):
+        ended = vecload(*arguments)
+        assert (ended.code, ended.out) == (0, f"vecload {__version__}\n")
+
+
+def test_help_goes_to_standard_output_and_a_usage_error_is_one_line_on_the_other() -> None:
+    for arguments in ((), ("--help",), ("upsert", "--help"), ("index", "--help")):
+        ended = vecload(*arguments)
+        assert ended.code == 0
+        assert "Usage: vecload" in ended.out
+    for arguments in (("upsert",), ("frobnicate",), ("upsert", "--wire", "x", "y"), ("index",)):
+        ended = vecload(*arguments)
+        assert ended.code == 2
+        assert ended.out == ""
+        assert "--help" in ended.error
+
+
+def test_the_help_of_upsert_says_that_items_are_replaced_whole() -> None:
+    words = " ".join(re.sub(r"[^\w ]", " ", vecload("upsert", "--help").out).split())
+    assert "An upsert replaces the whole item" in words
+    assert str(defaults.BATCH_ROWS) in words

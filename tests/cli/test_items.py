@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+import vecload as api
+from tests.cli.command import vecload
+from tests.cli.sources import SAMPLES, rows, write_jsonl, write_parquet
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Path:
+    """A source of 20 rows, loaded into the store of the user."""
+    path = write_parquet(tmp_path / "rows.parquet", rows(20))
+    assert vecload("upsert", path).code == 0
+    return path
+
+
+@pytest.mark.usefixtures("loaded")
+def test_get_prints_items_in_the_order_asked_for_and_misses_are_told() -> None:
+    ended = vecload("get", "doc-7", "nowhere", "doc-3")
+
+    items = [json.loads(line) for line in ended.out.splitlines()]
+    assert [item["id"] for item in items] == ["doc-7", "doc-3"]
+    assert items[0]["contents"] == "The text of 7, naïve ☃"
+    assert items[0]["metadata"] == {"title": "Title 7"}
+    assert ended.code == 1
+    assert "1 of 3 ids are not in the index" in ended.error
+
+
+def test_bytes_are_printed_marked_and_what_is_printed_can_be_loaded_again(tmp_path: Path) -> None:
+    marked = {"$bytes": base64.b64encode(b"\x00\xff\n").decode()}
+    path = write_jsonl(tmp_path / "rows.jsonl", [{**rows(1)[0], "text": marked}])
+    vecload("upsert", path)
+
+    printed = vecload("get", "doc-0").out
+    again = tmp_path / "again.jsonl"
+    again.write_text(printed)
+    assert vecload("upsert", again).code == 0
+
+    assert json.loads(printed)["contents"] == marked
+    assert vecload("get", "doc-0", "--index", "again").out == printed
+
+
+@pytest.mark.usefixtures("loaded")
+def test_contents_under_another_contents_key_are_refused_by_name_and_never_shown(
+    tmp_path: Path,
+) -> None:
+    (kept,) = (Path(os.environ["XDG_CONFIG_HOME"]) / "vecload" / "keys").glob("*.toml")
+    other = tmp_path / "other"
+    api.Key(api.Key.load(kept).index_key, bytes(range(32))).save(other)
+
+    ended = vecload("get", "doc-1", "--key-file", other)
+
+    assert ended.code == 1
+    assert "'doc-1'" in ended.error
+    assert "unknown key" in ended.error
+    assert ended.out == ""
+
+
+def test_a_query_finds_what_was_loaded_by_json_by_file_and_by_row(loaded: Path, tmp_path: Path) -> None:
+    vector = rows(20)[11]["vector"]
+    file = tmp_path / "query.json"
+    file.write_text(json.dumps(vector))
+    lines = write_jsonl(tmp_path / "rows.jsonl", rows(20))
+
+    for arguments in (
+        (json.dumps(vector),),
+        (file,),
+        (loaded, "--row", "11"),
+        (lines, "--row", "11"),
+    ):
+        ended = vecload("query", *arguments, "--top-k", "3", "--contents")
+        hits = [json.loads(line) for line in ended.out.splitlines()]
+        assert [hits[0]["id"], hits[0]["distance"]] == ["doc-11", 0.0]
+        assert hits[0]["contents"] == "The text of 11, naïve ☃"
+        assert [hit["distance"] for hit in hits] == sorted(hit["distance"] for hit in hits)
+        assert len(hits) == 3
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("[1, 2, 3]",), "a query needs one vector of 8 finite numbers"),
+        (('["a"]',), "no JSON array of numbers"),
+        (("[1, 2",), "no JSON array of numbers"),
+        (("nowhere.json",), "nowhere.json can't be read"),
+        ((SAMPLES / "articles.parquet", "--row", "300"), "has no row 300"),
+        ((SAMPLES / "articles.jsonl", "--row", "300"), "has no row 300"),
+    ],
+)
+def test_a_query_that_cannot_be_asked_is_one_line(arguments: tuple[str, ...], says: str) -> None:
+    ended = vecload("query", *arguments)
+
+    assert ended.code == 2
+    assert says in ended.error
+
+
+def test_an_index_must_be_named_where_there_are_several(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "rows.jsonl", rows(2))
+    none = vecload("get", "doc-0")
+    for name in ("one", "two"):
+        vecload("upsert", path, "--index", name)
+
+    several = vecload("get", "doc-0")
+
+    assert (none.code, several.code) == (2, 2)
+    assert "has 0 indexes" in none.error
+    assert "has 2 indexes (one, two); name one with --index" in several.error
+    assert vecload("get", "doc-0", "--index", "two").code == 0

@@ -1,0 +1,494 @@
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pty
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cyborgdb
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import vecload as api
+from tests.cli.command import vecload
+from tests.cli.sources import SAMPLES, rows, write_jsonl, write_parquet
+
+SUMMARY_KEYS = {
+    "version": int,
+    "status": str,
+    "read": int,
+    "loaded": int,
+    "rejected": int,
+    "skipped": int,
+    "seconds": float,
+    "items_per_second": float,
+    "bytes": int,
+    "index": str,
+    "target": str,
+    "key_id": str,
+    "wire": dict,
+    "retries": int,
+    "sources": list,
+    "exit_code": int,
+    "error": (str, type(None)),
+}
+
+
+def home() -> Path:
+    return Path(os.environ["HOME"])
+
+
+def default_store() -> Path:
+    return Path(os.environ["XDG_DATA_HOME"]) / "vecload" / "store"
+
+
+def key_files() -> list[Path]:
+    return sorted((Path(os.environ["XDG_CONFIG_HOME"]) / "vecload" / "keys").glob("*.toml"))
+
+
+def summary(ended: Any) -> dict[str, Any]:
+    """The object on standard output, which holds nothing else."""
+    parsed: dict[str, Any] = json.loads(ended.out)
+    return parsed
+
+
+def items_of(target: str | Path, index: str, key_file: Path) -> dict[str, dict[str, Any]]:
+    with api.connect(target) as connection:
+        opened = connection.open_index(index, api.Key.load(key_file))
+        return {item["id"]: item for item in opened.get(opened.list_ids())}
+
+
+def test_with_nothing_configured_the_sample_ends_in_a_store_of_the_user_with_a_key_of_its_own() -> None:
+    ended = vecload("upsert", SAMPLES / "articles.parquet")
+
+    assert ended.code == 0, ended.err
+    assert "300 read, 300 loaded, 0 rejected" in ended.err
+    assert ended.out == ""
+    (key_file,) = key_files()
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+    found = items_of(default_store(), "articles", key_file)
+    expected = pq.read_table(SAMPLES / "articles.parquet").to_pylist()
+    assert len(found) == len(expected) == 300
+    for row in expected:
+        item = found[row["id"]]
+        assert item["contents"] == row["text"]
+        assert item["metadata"] == {name: row[name] for name in ("title", "category", "words")}
+        stored = np.array(item["vector"], dtype=np.float32)
+        assert stored.tobytes() == np.array(row["embedding"], dtype=np.float32).tobytes()
+
+
+def test_parquet_and_json_lines_of_the_same_rows_store_the_same_items(service: str, tmp_path: Path) -> None:
+    key_file = tmp_path / "key"
+    vecload("keygen", key_file)
+    for name in ("articles.parquet", "articles.jsonl"):
+        ended = vecload(
+            "upsert",
+            SAMPLES / name,
+            "--to",
+            service,
+            "--index",
+            name,
+            "--key-file",
+            key_file,
+            "--wire",
+            "json",
+        )
+        assert ended.code == 0, ended.err
+
+    assert items_of(service, "articles.parquet", key_file) == items_of(service, "articles.jsonl", key_file)
+
+
+@pytest.mark.parametrize("wire", ["json", "binary", "auto"])
+def test_every_wire_format_stores_the_same_bits(service: str, tmp_path: Path, wire: str) -> None:
+    key_file = tmp_path / "key"
+    vecload("keygen", key_file)
+    source = rows(40)
+    # The shortest text of this float32 reads back as its neighbour.
+    source[3]["vector"][0] = float(np.array(0x15AE43FD, dtype=np.uint32).view(np.float32))
+    path = write_parquet(tmp_path / "rows.parquet", source)
+
+    ended = vecload(
+        "upsert", path, "--to", service, "--index", f"bits-{wire}", "--key-file", key_file, "--wire", wire,
+        "--batch-rows", "7", "--binary-threshold", "6", "--json",
+    )  # fmt: skip
+
+    found = items_of(service, f"bits-{wire}", key_file)
+    for row in source:
+        stored = np.array(found[row["id"]]["vector"], dtype=np.float32)
+        assert stored.tobytes() == np.array(row["vector"], dtype=np.float32).tobytes()
+    # 40 rows in batches of 7: five of 7 and one of 5, which is below the threshold.
+    expected = {"json": (6, 0), "binary": (0, 6), "auto": (1, 5)}[wire]
+    assert summary(ended)["wire"] == {"json": expected[0], "binary": expected[1]}
+
+
+def test_the_summary_is_one_object_of_the_documented_keys_and_types(service: str) -> None:
+    ended = vecload(
+        "upsert", SAMPLES / "articles.parquet", "--json", "--quiet", variables={"VECLOAD_TO": service}
+    )
+
+    told = summary(ended)
+    assert told.keys() == SUMMARY_KEYS.keys()
+    for key, kind in SUMMARY_KEYS.items():
+        assert isinstance(told[key], kind), key  # type: ignore[arg-type]
+    assert (told["version"], told["status"], told["exit_code"], told["error"]) == (1, "complete", 0, None)
+    assert (told["read"], told["loaded"], told["rejected"], told["skipped"]) == (300, 300, 0, 0)
+    assert told["target"] == service
+    assert told["wire"] == {"json": 0, "binary": 1}
+    assert ended.err == ""
+    described = (SAMPLES.parent / "docs" / "summary.md").read_text()
+    assert all(f"| `{key}` |" in described for key in SUMMARY_KEYS)
+
+
+def test_unsealed_contents_are_read_by_the_official_client_and_sealed_ones_are_not(
+    service: str, tmp_path: Path
+) -> None:
+    key_file = tmp_path / "key"
+    vecload("keygen", key_file)
+    path = write_jsonl(
+        tmp_path / "rows.jsonl", [*rows(3), {**rows(1)[0], "id": "b", "text": {"$bytes": "/wA="}}]
+    )
+    for index, flag in (("open-contents", "--no-seal"), ("sealed-contents", "--seal")):
+        ended = vecload("upsert", path, "--to", service, "--index", index, "--key-file", key_file, flag)
+        assert ended.code == 0, ended.err
+        assert ("contents go unsealed" in ended.err) == (flag == "--no-seal")
+
+    client = cyborgdb.Client(service, "")
+    key = api.Key.load(key_file).index_key
+    plain = {item["id"]: item for item in client.load_index("open-contents", key).get(["doc-1", "b"])}
+    sealed = client.load_index("sealed-contents", key).get(["doc-1", "b"])
+    assert plain["doc-1"]["contents"] in (
+        b"The text of 1, na\xc3\xafve \xe2\x98\x83",
+        "The text of 1, naïve ☃",
+    )
+    assert base64.b64decode(plain["b"]["contents"]) == b"\xff\x00"
+    assert all(bytes(str(item["contents"]), "utf8").lstrip(b"b'").startswith(b"VkxFMQE") for item in sealed)
+    own = items_of(service, "sealed-contents", key_file)
+    assert own["b"]["contents"] == b"\xff\x00"
+
+
+def test_an_index_is_made_with_the_metric_and_the_policies_asked_for(service: str) -> None:
+    ended = vecload(
+        "upsert", SAMPLES / "articles.parquet", "--to", service, "--index", "policies", "--metric", "cosine",
+        "--storage-precision", "float16", "--unfilterable", "words", "--pattern", "category",
+        "--full-text", "title",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+
+    told = json.loads(vecload("index", "describe", "policies", "--to", service).out)
+    assert told["metric"] == "cosine"
+    assert told["metadata_schema"]["words"]["filterable"] is False
+    assert told["metadata_schema"]["category"]["pattern"] is True
+    assert told["metadata_schema"]["title"]["full_text"] is True
+
+
+def test_named_columns_are_taken_and_only_those(tmp_path: Path) -> None:
+    source = [{**row, "values": row["vector"][::-1], "kept": i, "left": i} for i, row in enumerate(rows(5))]
+    path = write_jsonl(tmp_path / "rows.jsonl", source)
+
+    ambiguous = vecload("upsert", path)
+    ended = vecload(
+        "upsert", path, "--vector-column", "values", "--id-column", "title", "--contents-column", "id",
+        "--metadata-column", "kept", "--metadata-column", "text",
+    )  # fmt: skip
+
+    assert ambiguous.code == 2
+    assert "several vector columns: 'vector', 'values'; pick one with --vector-column" in ambiguous.error
+    assert ended.code == 0, ended.err
+    item = items_of(default_store(), "rows", key_files()[0])["Title 2"]
+    assert item["contents"] == "doc-2"
+    assert item["metadata"] == {"kept": 2, "text": source[2]["text"]}
+    assert np.array(item["vector"], np.float32).tolist() == np.array(source[2]["values"], np.float32).tolist()
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "says"),
+    [
+        (None, "missing.parquet", "can't be read: No such file"),
+        (b"", "empty.parquet", "is empty"),
+        (b"\x1f\x8b\x08\x00aaaa", "packed.jsonl", "is gzip"),
+        (b"PAR1 and then nothing of use", "broken.parquet", "no readable Parquet file"),
+        (b"hello, world\n", "text.txt", "neither Parquet nor JSON Lines"),
+        (b'[{"id": "a"}]', "array.json", "is a JSON array"),
+        (b'{"id": "a", "title": "no vector"}\n', "novector.jsonl", "no vector column"),
+        (b'{"vector": [1.5, 2]}\n', "noid.jsonl", "no id column"),
+    ],
+)
+def test_a_source_that_cannot_be_read_ends_in_one_line_and_nothing_is_made(
+    tmp_path: Path, content: bytes | None, name: str, says: str
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+
+    ended = vecload("upsert", path)
+
+    assert ended.code == 2
+    assert says in ended.error
+    assert name in ended.error
+    assert key_files() == []
+    assert not default_store().exists()
+
+
+def test_a_service_that_is_not_there_is_told_in_one_line_and_nothing_is_made(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "rows.jsonl", rows(2))
+
+    ended = vecload("upsert", path, "--to", "http://127.0.0.1:9", "--give-up-after", "1")
+
+    assert ended.code == 1
+    assert "no connection to http://127.0.0.1:9 (connection refused)" in ended.error
+    assert key_files() == []
+
+
+def test_an_index_that_is_not_there_stays_so_with_no_create(service: str, tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "rows.jsonl", rows(2))
+
+    ended = vecload("upsert", path, "--to", service, "--index", "never-made", "--no-create")
+
+    assert ended.code == 2
+    assert "there is no index 'never-made'" in ended.error
+    assert "never-made" not in vecload("index", "list", "--to", service).out
+    assert key_files() == []
+
+
+@pytest.mark.parametrize("engine", ["service", "embedded"])
+def test_a_wrong_key_and_another_dimension_are_refused_before_a_row_is_written(
+    request: pytest.FixtureRequest, tmp_path: Path, engine: str
+) -> None:
+    to = request.getfixturevalue("service") if engine == "service" else str(tmp_path / "store")
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    for key_file in (right, wrong):
+        vecload("keygen", key_file)
+    here = ("--to", to, "--index", f"guarded-{engine}")
+    path = write_jsonl(tmp_path / "rows.jsonl", rows(3))
+    assert vecload("upsert", path, *here, "--key-file", right).code == 0
+
+    more = write_jsonl(tmp_path / "more.jsonl", [{**row, "id": f"new-{row['id']}"} for row in rows(3)])
+    ended = vecload("upsert", more, *here, "--key-file", wrong)
+    assert ended.code == 6
+    assert "--key-file" in ended.error
+
+    longer = write_jsonl(tmp_path / "longer.jsonl", rows(3, dimension=9))
+    ended = vecload("upsert", longer, *here, "--key-file", right)
+    assert ended.code == 2
+    assert "have 9 dimensions, the index has 8" in ended.error
+    assert sorted(items_of(to, f"guarded-{engine}", right)) == ["doc-0", "doc-1", "doc-2"]
+
+
+def test_a_row_that_cannot_be_loaded_stops_the_load_with_its_file_row_field_and_reason(
+    tmp_path: Path,
+) -> None:
+    source = rows(5)
+    source[3]["vector"] = [1.0, 2.0]
+    path = write_jsonl(tmp_path / "rows.jsonl", source)
+
+    ended = vecload("upsert", path)
+
+    assert ended.code == 4
+    assert f"{path}, row 3 (id 'doc-3'): vector: has 2 values; the index has 8 dimensions" in ended.error
+
+
+def test_allowed_rejects_are_written_to_a_private_file_and_the_rest_is_loaded(tmp_path: Path) -> None:
+    source = rows(50)
+    source[0]["vector"] = None
+    source[17]["id"] = ""
+    source[49]["vector"][2] = "x"
+    path = write_jsonl(tmp_path / "rows.jsonl", source)
+    rejects = tmp_path / "rejects.jsonl"
+
+    ended = vecload("upsert", path, "--max-errors", "3", "--rejects", rejects, "--batch-rows", "10", "--json")
+
+    assert ended.code == 3
+    assert summary(ended)["status"] == "rejected"
+    assert (summary(ended)["loaded"], summary(ended)["rejected"]) == (47, 3)
+    assert stat.S_IMODE(rejects.stat().st_mode) == 0o600
+    # In the order in which their batches were acknowledged.
+    told = sorted(map(json.loads, rejects.read_text().splitlines()), key=lambda reject: reject["row"])
+    assert [(r["row"], r["field"], r["code"]) for r in told] == [
+        (0, "vector", "missing"),
+        (17, "id", "empty-id"),
+        (49, "vector", "not-a-number"),
+    ]
+    lines = path.read_bytes()
+    assert all(
+        json.loads(lines[r["offset"] :].partition(b"\n")[0])["title"] == f"Title {r['row']}" for r in told
+    )
+    assert len(items_of(default_store(), "rows", key_files()[0])) == 47
+
+
+def test_a_load_that_was_stopped_goes_on_and_a_finished_one_loads_again_or_not_at_all(tmp_path: Path) -> None:
+    source = rows(100)
+    source[55]["vector"] = None
+    path = write_jsonl(tmp_path / "rows.jsonl", source)
+    command = ("upsert", path, "--batch-rows", "10", "--json")
+
+    stopped = vecload(*command)
+    resumed = vecload(*command, "--max-errors", "1")
+    again = vecload(*command, "--max-errors", "1")
+    skipped = vecload(*command, "--max-errors", "1", "--skip-loaded")
+
+    assert stopped.code == 4
+    assert resumed.code == 3
+    assert "resuming: 50 rows are in" in resumed.err
+    assert (summary(resumed)["read"], summary(resumed)["loaded"], summary(resumed)["skipped"]) == (
+        100,
+        49,
+        50,
+    )
+    assert summary(again)["loaded"] == 99
+    assert (summary(skipped)["loaded"], summary(skipped)["skipped"]) == (0, 99)
+    assert "nothing to do" in skipped.err
+
+
+def test_a_source_that_changed_under_an_unfinished_load_is_refused_until_it_starts_over(
+    tmp_path: Path,
+) -> None:
+    source = rows(30)
+    source[25]["vector"] = None
+    path = write_jsonl(tmp_path / "rows.jsonl", source)
+    assert vecload("upsert", path, "--batch-rows", "10").code == 4
+
+    write_jsonl(path, rows(30))
+    refused = vecload("upsert", path, "--batch-rows", "10")
+    fresh = vecload("upsert", path, "--batch-rows", "10", "--fresh", "--json")
+
+    assert refused.code == 2
+    assert "changed since the load of it began" in refused.error
+    assert fresh.code == 0
+    assert summary(fresh)["loaded"] == 30
+
+
+def test_an_index_that_was_dropped_under_an_unfinished_load_is_noticed(tmp_path: Path) -> None:
+    source = rows(30)
+    source[25]["vector"] = None
+    path = write_jsonl(tmp_path / "rows.jsonl", source)
+    assert vecload("upsert", path, "--batch-rows", "10").code == 4
+    assert vecload("index", "delete", "rows", "--yes").code == 0
+
+    ended = vecload("upsert", path, "--batch-rows", "10", "--max-errors", "1")
+
+    assert ended.code == 2
+    assert "--fresh" in ended.error
+
+
+@pytest.mark.parametrize("engine", ["service", "embedded"])
+def test_an_index_that_embeds_nothing_refuses_rows_without_vectors_clearly(
+    request: pytest.FixtureRequest, tmp_path: Path, engine: str
+) -> None:
+    to = request.getfixturevalue("service") if engine == "service" else str(tmp_path / "store")
+    key_file = tmp_path / "key"
+    vecload("keygen", key_file)
+    here = ("--to", to, "--key-file", key_file)
+    vecload("index", "create", f"plain-{engine}", *here, "--dimension", "8")
+    path = write_jsonl(tmp_path / "rows.jsonl", [{"id": "a", "text": "to embed"}])
+
+    ended = vecload("upsert", path, *here, "--index", f"plain-{engine}", "--embed")
+
+    assert ended.code == 2
+    assert "embeds nothing itself" in ended.error
+
+
+@pytest.mark.parametrize("engine", ["service", "embedded"])
+def test_an_embedding_model_that_cannot_be_had_leaves_nothing_behind(
+    request: pytest.FixtureRequest, tmp_path: Path, engine: str
+) -> None:
+    to = request.getfixturevalue("service") if engine == "service" else str(tmp_path / "store")
+    path = write_jsonl(tmp_path / "rows.jsonl", [{"id": "a", "text": "to embed"}])
+    model = ("--embed", "--embedding-model", "all-MiniLM-L6-v2")
+    here = ("--to", to, "--index", f"embedding-{engine}")
+
+    ended = vecload("upsert", path, *here, *model, variables={"CYBORGDB_EMBED_OFFLINE": "1"})
+
+    assert ended.code == 1
+    assert "mbedding model" in ended.error
+    assert f"embedding-{engine}" not in vecload("index", "list", "--to", to).out
+    assert key_files() == []
+
+
+def test_no_key_and_no_contents_reach_what_is_printed_or_kept(service: str, tmp_path: Path) -> None:
+    key_file = tmp_path / "key"
+    vecload("keygen", key_file)
+    source = [{**row, "text": f"SECRET-TEXT {i}"} for i, row in enumerate(rows(20))]
+    source[13]["vector"] = ["SECRET-VALUE"]
+    path = write_jsonl(tmp_path / "rows.jsonl", source)
+    here = ("--to", service, "--index", "secrets", "--key-file", key_file, "--batch-rows", "5")
+
+    rejects = tmp_path / "rejects.jsonl"
+    ended = [
+        vecload("upsert", path, *here, "--rejects", rejects),
+        vecload("upsert", path, *here, "--rejects", rejects, "--max-errors", "5", "--json"),
+        vecload("index", "describe", "secrets", "--to", service, "--key-file", key_file),
+        vecload("upsert", path, "--to", "http://127.0.0.1:9", "--key-file", key_file, "--give-up-after", "0"),
+    ]
+
+    assert [e.code for e in ended] == [4, 3, 0, 1]
+    kept = b"".join(file.read_bytes() for file in home().rglob("*") if file.is_file())
+    told = "".join(e.out + e.err for e in ended).encode() + rejects.read_bytes() + kept
+    key = api.Key.load(key_file)
+    for secret in (key.index_key.hex(), key.contents_key.hex(), "SECRET-TEXT", "SECRET-VALUE"):
+        assert secret.encode() not in told
+
+
+def test_the_defaults_of_vecload_toml_hold_until_a_variable_or_a_flag_says_otherwise(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "rows.jsonl", rows(20))
+    store = tmp_path / "store"
+    (tmp_path / "vecload.toml").write_text(f'to = "{store}"\nindex = "from-file"\n[upsert]\nbatch-rows = 5\n')
+
+    assert vecload("upsert", "rows.jsonl", cwd=tmp_path).code == 0
+    assert (
+        vecload("upsert", "rows.jsonl", cwd=tmp_path, variables={"VECLOAD_INDEX": "from-variable"}).code == 0
+    )
+    assert vecload("upsert", "rows.jsonl", "--index", "from-flag", cwd=tmp_path).code == 0
+
+    listed = vecload("index", "list", cwd=tmp_path)
+    assert listed.out.split() == ["from-file", "from-flag", "from-variable"]
+    (tmp_path / "vecload.toml").write_text("bach-rows = 5\n")
+    assert "'bach-rows', which is no option" in vecload("index", "list", cwd=tmp_path).error
+
+
+def test_a_terminal_gets_a_progress_display_and_a_log_gets_none_of_it(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "rows.parquet", rows(3000, dimension=64))
+    main, end = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "vecload", "upsert", path, "--batch-rows", "10"],
+        stdin=end, stdout=subprocess.DEVNULL, stderr=end, env={**os.environ, "TERM": "xterm-256color"},
+    ) as process:  # fmt: skip
+        os.close(end)
+        shown = b""
+        while True:
+            try:
+                shown += os.read(main, 65536)
+            except OSError:  # how a pseudo-terminal ends
+                break
+        assert process.wait() == 0
+    os.close(main)
+
+    assert "━".encode() in shown
+    assert b"items/s" in shown
+    assert b"3,000 read, 3,000 loaded" in shown
+    assert "━" not in vecload("upsert", path).err
+
+
+def test_an_embedded_index_is_served_from_its_folder_under_the_same_key(
+    tmp_path: Path, service_on: Any
+) -> None:
+    key_file = tmp_path / "key"
+    vecload("keygen", key_file)
+    store = tmp_path / "store"
+    path = SAMPLES / "articles.parquet"
+    assert vecload("upsert", path, "--to", store, "--key-file", key_file).code == 0
+
+    with service_on(store) as serving:
+        assert len(items_of(serving.url, "articles", key_file)) == 300
+        ended = vecload(
+            "query", SAMPLES / "query.json", "--to", serving.url, "--key-file", key_file, "--top-k", "1"
+        )
+        assert json.loads(ended.out)["metadata"]["title"] == "dangling pointer"
+        busy = vecload("upsert", path, "--to", store, "--key-file", key_file)
+    assert busy.code == 1
+    assert "another process holds the store" in busy.error

@@ -1,0 +1,521 @@
+"""The journal: what it recorded stays recorded, and what it did not record it never shows."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from batches import Clock
+
+from vecload.batch import Span
+from vecload.errors import JournalError, LoadLocked, SourceError, UsageError, VecloadError
+from vecload.loading.journal import COMMIT_SECONDS, Identity, Journal, fingerprint
+
+IDENTITY = Identity("http://host:8000", "docs", ("/data/a.jsonl",), ("print-1",), ("mapping m", "key k"))
+SOURCE = "/data/a.jsonl"
+
+
+@pytest.fixture
+def open_journal(tmp_path: Path) -> Iterator[Callable[..., Journal]]:
+    opened: list[Journal] = []
+
+    def make(identity: Identity = IDENTITY, **settings: Any) -> Journal:
+        opened.append(Journal(tmp_path / "state", identity, **settings))
+        return opened[-1]
+
+    yield make
+    for journal in opened:
+        close(journal)
+
+
+def close(journal: Journal) -> None:
+    """Close it, whether the test did already or not."""
+    try:
+        journal.close()
+    except OSError:
+        pass
+
+
+def rows_done(journal: Journal, source: str = SOURCE) -> list[tuple[int, int]]:
+    return [(span.start, span.stop) for span in journal.done(source)]
+
+
+def test_a_new_journal_knows_nothing(open_journal: Callable[..., Journal]) -> None:
+    journal = open_journal()
+    assert not journal.had_finished
+    assert not journal.unchanged
+    assert journal.done(SOURCE) == []
+    assert journal.totals() == (0, 0)
+    assert (journal.index_items, journal.reject_bytes) == (0, 0)
+
+
+def test_a_load_that_was_stopped_goes_on_where_it_was(open_journal: Callable[..., Journal]) -> None:
+    journal = open_journal()
+    journal.record(Span(SOURCE, 0, 10, 0, 500), 9, 1)
+    journal.record(Span(SOURCE, 20, 30, 1000, 1500), 10, 0)
+    journal.record(Span("/data/b.jsonl", 0, 5, 0, 50), 5, 0)
+    journal.commit(reject_bytes=77, index_items=24)
+    journal.close()
+    resumed = open_journal()
+    assert resumed.unchanged
+    assert not resumed.had_finished
+    assert resumed.done(SOURCE) == [Span(SOURCE, 0, 10, 0, 500), Span(SOURCE, 20, 30, 1000, 1500)]
+    assert resumed.done("/data/b.jsonl") == [Span("/data/b.jsonl", 0, 5, 0, 50)]
+    assert resumed.totals() == (24, 1)
+    assert (resumed.index_items, resumed.reject_bytes) == (24, 77)
+
+
+def test_spans_that_touch_are_joined_in_whatever_order_they_came(
+    open_journal: Callable[..., Journal],
+) -> None:
+    journal = open_journal()
+    for start in (30, 0, 20, 10, 50):
+        journal.record(Span(SOURCE, start, start + 10, start * 7, start * 7 + 70), 10, 0)
+    journal.commit(reject_bytes=0)
+    assert journal.done(SOURCE) == [Span(SOURCE, 0, 40, 0, 280), Span(SOURCE, 50, 60, 350, 420)]
+
+
+def test_a_source_is_the_same_however_its_path_is_spelt(
+    open_journal: Callable[..., Journal], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jsonl").touch()
+    identity = replace(IDENTITY, sources=(str(tmp_path / "a.jsonl"),))
+    journal = open_journal(identity)
+    journal.record(Span("a.jsonl", 0, 10), 10, 0)
+    journal.commit(reject_bytes=0)
+    journal.close()
+    resumed = open_journal(identity)
+    for name in ("a.jsonl", "./a.jsonl", str(tmp_path / "a.jsonl")):
+        assert resumed.done(name) == [Span(name, 0, 10)]
+
+
+def test_what_was_not_committed_is_forgotten(open_journal: Callable[..., Journal]) -> None:
+    journal = open_journal()
+    journal.record(Span(SOURCE, 0, 10), 10, 0)
+    journal.commit(reject_bytes=0)
+    journal.record(Span(SOURCE, 10, 20), 10, 0)
+    journal.close()
+    assert rows_done(open_journal()) == [(0, 10)]
+
+
+def test_commits_are_due_by_time_and_only_when_something_waits(open_journal: Callable[..., Journal]) -> None:
+    clock = Clock()
+    journal = open_journal(clock=clock)
+    clock.now += 10
+    assert not journal.due()
+    journal.record(Span(SOURCE, 0, 10), 10, 0)
+    assert journal.due()
+    journal.commit(reject_bytes=0)
+    journal.record(Span(SOURCE, 10, 20), 10, 0)
+    assert not journal.due()
+    clock.now += COMMIT_SECONDS
+    assert journal.due()
+
+
+def test_the_count_of_the_index_and_the_reject_file_stay_when_a_commit_does_not_tell_them(
+    open_journal: Callable[..., Journal],
+) -> None:
+    journal = open_journal()
+    journal.commit(reject_bytes=44, index_items=12)
+    journal.commit(reject_bytes=None)
+    journal.close()
+    resumed = open_journal()
+    assert (resumed.index_items, resumed.reject_bytes) == (12, 44)
+
+
+def test_a_finished_load_is_known_as_finished_and_may_begin_again(
+    open_journal: Callable[..., Journal],
+) -> None:
+    journal = open_journal()
+    journal.record(Span(SOURCE, 0, 10), 8, 2)
+    journal.commit(reject_bytes=9, index_items=8, finished=True)
+    journal.close()
+    again = open_journal()
+    assert again.had_finished
+    assert again.unchanged
+    assert again.totals() == (8, 2)
+    assert again.reject_bytes == 0
+    again.start_over()
+    assert again.totals() == (0, 0)
+    again.close()
+    assert not open_journal().had_finished
+
+
+def test_a_finished_load_may_begin_again_with_other_sources_and_settings(
+    open_journal: Callable[..., Journal],
+) -> None:
+    journal = open_journal()
+    journal.commit(reject_bytes=0, finished=True)
+    journal.close()
+    other = open_journal(replace(IDENTITY, fingerprints=("print-2",), settings=("key k2",)))
+    assert other.had_finished
+    assert not other.unchanged
+    other.start_over()
+    other.close()
+    assert open_journal(replace(IDENTITY, fingerprints=("print-2",), settings=("key k2",))).unchanged
+
+
+def test_a_source_that_changed_under_an_unfinished_load_is_refused_with_what_to_do(
+    open_journal: Callable[..., Journal],
+) -> None:
+    open_journal().close()
+    with pytest.raises(SourceError, match=r"/data/a\.jsonl changed") as caught:
+        open_journal(replace(IDENTITY, fingerprints=("print-2",)))
+    assert "--fresh" in caught.value.hint
+    open_journal()
+
+
+def test_other_settings_under_an_unfinished_load_are_refused_by_name(
+    open_journal: Callable[..., Journal],
+) -> None:
+    open_journal().close()
+    with pytest.raises(UsageError, match=r"key k, key other") as caught:
+        open_journal(replace(IDENTITY, settings=("mapping m", "key other")))
+    assert "--fresh" in caught.value.hint
+
+
+def test_fresh_forgets_an_unfinished_load_whatever_changed(open_journal: Callable[..., Journal]) -> None:
+    journal = open_journal()
+    journal.record(Span(SOURCE, 0, 10), 10, 0)
+    journal.commit(reject_bytes=5, index_items=10)
+    journal.close()
+    fresh = open_journal(replace(IDENTITY, fingerprints=("print-2",)), fresh=True)
+    assert (fresh.totals(), fresh.index_items, fresh.reject_bytes) == ((0, 0), 0, 0)
+    assert not fresh.had_finished
+
+
+def test_fresh_begins_over_a_journal_of_another_version(open_journal: Callable[..., Journal]) -> None:
+    journal = open_journal()
+    journal.close()
+    with sqlite3.connect(journal.path) as database:
+        database.execute("UPDATE load SET format = 99")
+    database.close()
+    with pytest.raises(JournalError, match="another version"):
+        open_journal()
+    assert open_journal(fresh=True).totals() == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(IDENTITY, index="other"),
+        replace(IDENTITY, target="http://other:8000"),
+        replace(IDENTITY, sources=("/data/b.jsonl",)),
+        replace(IDENTITY, sources=("/data/a.jsonl", "/data/b.jsonl"), fingerprints=("1", "2")),
+    ],
+)
+def test_other_loads_have_journals_of_their_own(
+    open_journal: Callable[..., Journal], other: Identity
+) -> None:
+    journal = open_journal()
+    assert open_journal(other).path != journal.path
+
+
+def test_a_second_run_of_the_same_load_is_locked_out(open_journal: Callable[..., Journal]) -> None:
+    open_journal()
+    for _ in range(3):
+        with pytest.raises(LoadLocked, match="index 'docs' is running already") as caught:
+            open_journal()
+        assert caught.value.exit_code == 1
+
+
+def test_the_lock_goes_with_the_journal(open_journal: Callable[..., Journal]) -> None:
+    for _ in range(3):
+        open_journal().close()
+
+
+def test_only_its_owner_can_read_the_journal(open_journal: Callable[..., Journal]) -> None:
+    journal = open_journal()
+    journal.record(Span(SOURCE, 0, 10), 10, 0)
+    journal.commit(reject_bytes=0)
+    for path in journal.path.parent.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
+    assert stat.S_IMODE(journal.path.parent.stat().st_mode) == 0o700
+
+
+# A process of its own, killed by the kernel.
+
+_CHILD = """
+import sys
+from pathlib import Path
+from vecload.batch import Span
+from vecload.loading.journal import Identity, Journal
+identity = Identity("http://host:8000", "docs", ("/data/a.jsonl",), ("print-1",), ("mapping m", "key k"))
+journal = Journal(Path(sys.argv[1]), identity)
+begin = journal.totals()[0]
+for n in range(begin, begin + 100000):
+    journal.record(Span("/data/a.jsonl", n, n + 1, n * 10, n * 10 + 10), 1, 0)
+    if n % 3 == 2:
+        print("commit", n + 1, flush=True)
+        journal.commit(reject_bytes=n)
+        print("done", n + 1, flush=True)
+"""
+
+
+def test_a_killed_run_loses_no_committed_span_and_shows_no_other(
+    open_journal: Callable[..., Journal], tmp_path: Path
+) -> None:
+    committed = 0
+    for round_number in range(8):
+        child = subprocess.Popen(
+            [sys.executable, "-c", _CHILD, str(tmp_path / "state")], stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout is not None
+        # Killed between two lines of a commit, or after some of them.
+        told = [child.stdout.readline() for _ in range(1 + 7 * round_number)]
+        child.send_signal(signal.SIGKILL)
+        told += child.stdout.read().splitlines()
+        child.stdout.close()
+        assert child.wait() == -signal.SIGKILL
+        journal = open_journal()  # nor is its lock in the way
+        loaded, rejected = journal.totals()
+        done = [int(line.split()[1]) for line in told if line.startswith("done ")]
+        begun = [int(line.split()[1]) for line in told if line.startswith("commit ")]
+        assert rejected == 0
+        assert max([committed, *done]) <= loaded <= max(begun)
+        assert rows_done(journal) == ([(0, loaded)] if loaded else [])
+        assert loaded % 3 == 0
+        committed = loaded
+        journal.close()
+    assert committed > 0
+
+
+# Disks that fail.
+
+
+class FaultyDatabase:
+    """An SQLite connection that fails at its n-th statement, and at every one after it if it `stays`."""
+
+    def __init__(self, real: sqlite3.Connection, fails_at: int, message: str, *, stays: bool) -> None:
+        self._real = real
+        self._left = fails_at
+        self._message = message
+        self._stays = stays
+        self.failed = False
+
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left == 0 or (self._left < 0 and self._stays):
+            self.failed = True
+            raise sqlite3.OperationalError(self._message)
+
+    def execute(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
+        self._count()
+        return self._real.execute(statement, values)
+
+    def executemany(self, statement: str, values: Any) -> sqlite3.Cursor:
+        self._count()
+        return self._real.executemany(statement, values)
+
+    def executescript(self, script: str) -> sqlite3.Cursor:
+        self._count()
+        return self._real.executescript(script)
+
+    def close(self) -> None:
+        self._real.close()
+
+
+STATEMENTS = 40
+FAULTS = {
+    "ENOSPC": "database or disk is full",
+    "EIO": "disk I/O error",
+    "EROFS": "attempt to write a readonly database",
+}
+
+
+@pytest.mark.parametrize("stays", [True, False])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_at_any_statement_loses_nothing_committed_and_claims_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, stays: bool
+) -> None:
+    connect = sqlite3.connect
+    seen = 0
+    for fails_at in range(1, STATEMENTS):
+        folder = tmp_path / f"{fails_at}"
+        made: list[FaultyDatabase] = []
+
+        def faulty(
+            *args: Any, fails_at: int = fails_at, made: list[FaultyDatabase] = made, **kwargs: Any
+        ) -> Any:
+            made.append(FaultyDatabase(connect(*args, **kwargs), fails_at, FAULTS[fault], stays=stays))
+            return made[-1]
+
+        monkeypatch.setattr(sqlite3, "connect", faulty)
+        acknowledged = committed = 0
+        journal = None
+        try:
+            journal = Journal(folder, IDENTITY)
+            for n in range(6):
+                acknowledged = n + 1
+                journal.record(Span(SOURCE, n, n + 1), 1, 0)
+                journal.commit(reject_bytes=n)
+                committed = n + 1
+        except JournalError as error:
+            seen += 1
+            assert FAULTS[fault] in str(error)
+            if journal is not None:
+                try:
+                    journal.commit(reject_bytes=0)  # as the ledger's save does
+                except JournalError:
+                    pass
+        if journal is not None:
+            journal.close()
+        monkeypatch.setattr(sqlite3, "connect", connect)
+        after = Journal(folder, IDENTITY)
+        (loaded, _), spans = after.totals(), rows_done(after)
+        after.close()
+        assert committed <= loaded <= acknowledged, f"statement {fails_at}"
+        assert spans == ([(0, loaded)] if loaded else [])
+        assert (committed < 6) == made[0].failed
+    assert seen > 20
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount")
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "vecload-tests", str(folder)], check=False
+    )
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path, *, leave: int) -> Path:
+    """Take all the room but some pages."""
+    filler = folder / "filler"
+    free = os.statvfs(folder)
+    filler.write_bytes(b"\0" * max(0, (free.f_bavail - leave) * free.f_bsize))
+    return filler
+
+
+def test_a_disk_that_is_full_at_any_write_loses_nothing_committed(tiny_disk: Path) -> None:
+    failed = 0
+    for leave in range(36):
+        folder = tiny_disk / "state"
+        filler = fill(tiny_disk, leave=leave)
+        acknowledged = committed = 0
+        journal = None
+        try:
+            journal = Journal(folder, IDENTITY)
+            for n in range(0, 120, 3):
+                acknowledged = n + 3
+                for row in range(n, n + 3):
+                    journal.record(Span(SOURCE, row, row + 1, row, row + 1), 1, 0)
+                journal.commit(reject_bytes=n)
+                committed = n + 3
+        except JournalError as error:
+            failed += 1
+            assert isinstance(error, VecloadError)
+            assert error.exit_code == 1
+        if journal is not None:
+            journal.close()
+        filler.unlink()
+        after = Journal(folder, IDENTITY)
+        loaded, _ = after.totals()
+        assert committed <= loaded <= acknowledged, f"{leave} pages free"
+        assert rows_done(after) == ([(0, loaded)] if loaded else [])
+        after.close()
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+    assert failed > 10
+
+
+def test_a_read_only_disk_is_refused_with_its_folder(tiny_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
+    with pytest.raises(JournalError, match=r"state.*[Rr]ead-only"):
+        Journal(tiny_disk / "state", IDENTITY)
+
+
+def test_a_journal_on_a_disk_that_became_read_only_is_refused(
+    tiny_disk: Path, open_journal: Callable[..., Journal]
+) -> None:
+    Journal(tiny_disk, IDENTITY).close()
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
+    with pytest.raises(JournalError, match=str(tiny_disk)):
+        Journal(tiny_disk, IDENTITY)
+
+
+def test_a_folder_that_can_not_be_made_is_refused_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(JournalError, match="no journal can be kept in"):
+        Journal(tmp_path / "file" / "state", IDENTITY)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"not a database at all, but long enough to be taken for one" * 100,
+        lambda content: content[:100] + b"\xff" * 5000,
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:4096] + bytes(len(content) - 4096),
+    ],
+    ids=["other-file", "overwritten", "cut", "zeroed"],
+)
+def test_a_damaged_journal_is_told_and_never_taken_for_an_empty_one(
+    open_journal: Callable[..., Journal], damage: Callable[[bytes], bytes]
+) -> None:
+    journal = open_journal()
+    for n in range(500):
+        journal.record(Span(SOURCE, 2 * n, 2 * n + 1, n, n), 1, 0)
+    journal.commit(reject_bytes=0)
+    journal.close()
+    journal.path.write_bytes(damage(journal.path.read_bytes()))
+    with pytest.raises(JournalError, match=r"\.sqlite can't be") as caught:
+        damaged = open_journal()
+        damaged.totals()
+        damaged.done(SOURCE)
+    assert "remove it" in caught.value.hint
+
+
+def test_a_file_s_fingerprint_tells_every_change(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"a" * 3_000_000)
+    first = fingerprint(str(path))
+    assert fingerprint(str(path)) == first
+    status = path.stat()
+    prints = {first}
+    # Its ends, with the times put back.
+    for place in (0, 2_999_999):
+        content = bytearray(b"a" * 3_000_000)
+        content[place] = ord("b")
+        with path.open("r+b") as file:
+            file.write(content)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        prints.add(fingerprint(str(path)))
+    # Its length, its time, and another file in its place.
+    with path.open("ab") as file:
+        file.write(b"b")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    prints.add(fingerprint(str(path)))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    prints.add(fingerprint(str(path)))
+    other = tmp_path / "other"
+    other.write_bytes(path.read_bytes())
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    other.replace(path)
+    prints.add(fingerprint(str(path)))
+    assert len(prints) == 6
+
+
+def test_a_fingerprint_of_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="missing"):
+        fingerprint(str(tmp_path / "missing"))

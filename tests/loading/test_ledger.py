@@ -1,0 +1,292 @@
+"""The ledger: its numbers are true, and durable before they are claimed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from batches import Clock, ack_of, batch_of, numbered, reject_of
+
+from vecload.batch import Batch, Reject, Span
+from vecload.errors import JournalError, RowsRejected, Unreachable, VecloadError
+from vecload.loading.journal import COMMIT_SECONDS, Identity, Journal
+from vecload.loading.ledger import INDEX_COUNT_COMMITS, Ledger
+from vecload.loading.rejects import ErrorLimit, RejectFile
+from vecload.loading.retry import Outcome
+from vecload.targets import Ack
+
+IDENTITY = Identity("memory", "docs", ("/data/rows",), ("print",), ())
+
+
+@pytest.fixture
+def journal_of(tmp_path: Path) -> Iterator[Callable[..., Journal]]:
+    opened: list[Journal] = []
+
+    def make(clock: Clock | None = None) -> Journal:
+        while opened:
+            opened.pop().close()
+        opened.append(Journal(tmp_path / "state", IDENTITY, clock=clock or Clock()))
+        return opened[-1]
+
+    yield make
+    while opened:
+        opened.pop().close()
+
+
+def loaded(batch: Batch, *refused: Reject) -> Outcome:
+    return Outcome(batch, replace(ack_of(batch), items=len(batch) - len(refused)), refused)
+
+
+def with_rejects(n: int, *bad: int, start: int = 0) -> Batch:
+    """A batch of n rows of which some were rejected when they were mapped."""
+    good = [row for row in range(start, start + n) if row not in bad]
+    batch = batch_of([f"i{row}" for row in good])
+    rejects = tuple(reject_of(row) for row in bad)
+    return replace(batch, span=Span("rows", start, start + n), rows=None, rejects=rejects)
+
+
+def through(ledger: Ledger, batch: Batch, *refused: Reject) -> None:
+    ledger.mapped(batch)
+    ledger.acknowledged(loaded(batch, *refused))
+
+
+def written(path: Path) -> list[int]:
+    return [orjson.loads(line)["row"] for line in path.read_bytes().splitlines()]
+
+
+def test_what_is_read_is_loaded_or_rejected(journal_of: Callable[..., Journal]) -> None:
+    ledger = Ledger(journal=journal_of(), limit=ErrorLimit(10))
+    through(ledger, with_rejects(10, 3, 4))
+    through(ledger, numbered(5, start=10), reject_of(12))
+    ledger.finish()
+    totals = ledger.totals
+    assert (totals.read, totals.loaded, totals.rejected, totals.skipped) == (15, 12, 3, 0)
+    assert journal_of().had_finished
+
+
+def test_a_load_that_resumes_counts_what_earlier_runs_did(journal_of: Callable[..., Journal]) -> None:
+    first = Ledger(journal=journal_of(), limit=ErrorLimit(10))
+    through(first, with_rejects(10, 3, 4))
+    first.mapped(numbered(5, start=10))
+    first.save()
+    resumed = Ledger(journal=journal_of(), limit=ErrorLimit(10))
+    assert (resumed.totals.read, resumed.totals.skipped, resumed.totals.rejected) == (10, 8, 2)
+    assert [(span.start, span.stop) for span in resumed.done("rows")] == [(0, 10)]
+    through(resumed, numbered(5, start=10))
+    resumed.finish()
+    assert resumed.totals.balanced
+    assert (resumed.totals.read, resumed.totals.loaded) == (15, 5)
+
+
+@pytest.mark.parametrize("items", [0, 4, 6])
+def test_rows_that_do_not_add_up_are_never_called_complete(
+    journal_of: Callable[..., Journal], items: int
+) -> None:
+    ledger = Ledger(journal=journal_of())
+    batch = numbered(5)
+    ledger.mapped(batch)
+    ledger.acknowledged(Outcome(batch, Ack(items, {}, 0)))
+    with pytest.raises(VecloadError, match=f"5 rows were read, but {items} loaded"):
+        ledger.finish()
+    ledger.save()
+    assert not journal_of().had_finished
+
+
+def test_a_batch_that_was_read_and_never_acknowledged_is_noticed() -> None:
+    ledger = Ledger()
+    through(ledger, numbered(5))
+    ledger.mapped(numbered(5, start=5))
+    with pytest.raises(VecloadError, match="10 rows were read, but 5 loaded"):
+        ledger.finish()
+
+
+def test_the_limit_counts_the_rejects_of_all_runs(journal_of: Callable[..., Journal]) -> None:
+    first = Ledger(journal=journal_of(), limit=ErrorLimit(3))
+    through(first, with_rejects(10, 1, 2))
+    first.save()
+    resumed = Ledger(journal=journal_of(), limit=ErrorLimit(3))
+    through(resumed, with_rejects(10, 11, start=10))
+    with pytest.raises(RowsRejected, match="4 rows were rejected"):
+        resumed.mapped(with_rejects(10, 21, start=20))
+
+
+def test_a_percentage_is_judged_at_the_end_of_a_short_load(journal_of: Callable[..., Journal]) -> None:
+    ledger = Ledger(journal=journal_of(), limit=ErrorLimit.parse("10%"))
+    through(ledger, with_rejects(10, 1, 2))
+    with pytest.raises(RowsRejected):
+        ledger.finish()
+    assert not journal_of().had_finished
+
+
+def test_refusals_of_the_target_count_as_rejects_do() -> None:
+    ledger = Ledger()
+    batch = numbered(5)
+    ledger.mapped(batch)
+    with pytest.raises(RowsRejected, match="row 2"):
+        ledger.acknowledged(loaded(batch, reject_of(2)))
+
+
+def test_rejects_are_on_the_disk_before_their_span_is_recorded(
+    journal_of: Callable[..., Journal], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    journal = journal_of(clock)
+    rejects = RejectFile(str(tmp_path / "r.jsonl"))
+    ledger = Ledger(journal=journal, rejects=rejects, limit=ErrorLimit(10))
+    seen: list[tuple[int, list[int]]] = []
+    commit = journal.commit
+
+    def watched(**values: Any) -> None:
+        seen.append((values["reject_bytes"], written(tmp_path / "r.jsonl")))
+        commit(**values)
+
+    monkeypatch.setattr(journal, "commit", watched)
+    clock.now += COMMIT_SECONDS
+    through(ledger, with_rejects(10, 7, 2), reject_of(5))
+    assert seen == [(rejects.length, [2, 5, 7])]
+    rejects.close()
+
+
+def test_a_reject_file_that_can_not_be_written_leaves_the_span_unrecorded(
+    journal_of: Callable[..., Journal], tmp_path: Path
+) -> None:
+    rejects = RejectFile(str(tmp_path / "r.jsonl"))
+    ledger = Ledger(journal=journal_of(), rejects=rejects, limit=ErrorLimit(10))
+    through(ledger, numbered(10))
+    ledger.mapped(with_rejects(10, 12, start=10))
+    rejects.close()
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        rejects._file = full  # noqa: SLF001 - the disk fills under the open file
+        with pytest.raises(JournalError, match="No space left"):
+            ledger.acknowledged(loaded(with_rejects(10, 12, start=10)))
+    ledger._rejects = None  # noqa: SLF001
+    ledger.save()
+    assert [(span.start, span.stop) for span in journal_of().done("rows")] == [(0, 10)]
+
+
+def test_the_rejects_that_stop_a_load_are_told_and_met_again_by_the_next_run(
+    journal_of: Callable[..., Journal], tmp_path: Path
+) -> None:
+    path = tmp_path / "r.jsonl"
+    rejects = RejectFile(str(path))
+    ledger = Ledger(journal=journal_of(), rejects=rejects, limit=ErrorLimit(1))
+    through(ledger, with_rejects(10, 1))
+    with pytest.raises(RowsRejected):
+        ledger.mapped(with_rejects(10, 11, start=10))
+    ledger.save()
+    rejects.close()
+    assert written(path) == [1, 11]
+    journal = journal_of()
+    rejects = RejectFile(str(path), journal.reject_bytes)
+    resumed = Ledger(journal=journal, rejects=rejects, limit=ErrorLimit(5))
+    assert written(path) == [1]
+    through(resumed, with_rejects(10, 11, start=10))
+    resumed.finish()
+    rejects.close()
+    assert written(path) == [1, 11]
+    assert resumed.totals.rejected == 2
+
+
+def test_a_run_without_a_reject_file_leaves_that_of_the_run_before(
+    journal_of: Callable[..., Journal], tmp_path: Path
+) -> None:
+    path = tmp_path / "r.jsonl"
+    rejects = RejectFile(str(path))
+    ledger = Ledger(journal=journal_of(), rejects=rejects, limit=ErrorLimit(5))
+    through(ledger, with_rejects(10, 1))
+    ledger.save()
+    rejects.close()
+    without = Ledger(journal=journal_of(), limit=ErrorLimit(5))
+    through(without, numbered(10, start=10))
+    without.save()
+    RejectFile(str(path), journal_of().reject_bytes).close()
+    assert written(path) == [1]
+
+
+def test_a_commit_waits_for_its_time(journal_of: Callable[..., Journal]) -> None:
+    clock = Clock()
+    journal = journal_of(clock)
+    ledger = Ledger(journal=journal)
+    through(ledger, numbered(10))
+    assert journal.totals() == (0, 0)
+    clock.now += COMMIT_SECONDS
+    through(ledger, numbered(10, start=10))
+    assert journal.totals() == (20, 0)
+
+
+def count_until(ledger: Ledger, journal: Journal, clock: Clock, counted: threading.Event) -> None:
+    """Let commits go on until the count of the index came in."""
+    for n in range(10 * INDEX_COUNT_COMMITS):
+        clock.now += COMMIT_SECONDS
+        through(ledger, numbered(1, start=n))
+        if n == 0:
+            assert counted.wait(10)
+    ledger.save()
+
+
+def test_the_journal_learns_what_the_index_surely_holds(journal_of: Callable[..., Journal]) -> None:
+    clock = Clock()
+    journal = journal_of(clock)
+    counted = threading.Event()
+
+    def count() -> int:
+        counted.set()
+        return 4321
+
+    count_until(Ledger(journal=journal, count_index=count), journal, clock, counted)
+    assert journal_of().index_items == 4321
+
+
+def test_an_index_that_was_dropped_is_noticed_after_the_first_commit(
+    journal_of: Callable[..., Journal],
+) -> None:
+    ledger = Ledger(journal=journal_of(), limit=ErrorLimit(1))
+    through(ledger, batch_of(["a", "b", "a", "c"]), reject_of(1))
+    ledger.save()
+    assert journal_of().index_items == 2
+
+
+def test_a_count_that_fails_does_not_stop_the_load(journal_of: Callable[..., Journal]) -> None:
+    clock = Clock()
+    journal = journal_of(clock)
+    failed = threading.Event()
+
+    def count() -> int:
+        failed.set()
+        raise Unreachable("reset")
+
+    ledger = Ledger(journal=journal, count_index=count)
+    count_until(ledger, journal, clock, failed)
+    ledger.finish()
+    assert journal_of().had_finished
+
+
+def test_a_count_that_hangs_holds_up_neither_the_load_nor_its_stop(
+    journal_of: Callable[..., Journal],
+) -> None:
+    clock = Clock()
+    journal = journal_of(clock)
+    hangs, end = threading.Event(), threading.Event()
+
+    def count() -> int:
+        hangs.set()
+        assert end.wait(60)
+        return 1
+
+    ledger = Ledger(journal=journal, count_index=count)
+    count_until(ledger, journal, clock, hangs)
+    assert journal.totals()[0] == 10 * INDEX_COUNT_COMMITS
+    end.set()
+
+
+def test_progress_is_told_of_every_span() -> None:
+    told: list[tuple[int, int]] = []
+    ledger = Ledger(on_progress=lambda span, totals: told.append((span.start, totals.loaded)))
+    for start in (0, 5, 10):
+        through(ledger, numbered(5, start=start))
+    assert told == [(0, 5), (5, 10), (10, 15)]

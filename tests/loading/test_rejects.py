@@ -1,0 +1,144 @@
+"""Rejects: how many are too many, and the file that holds them."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import orjson
+import pytest
+from batches import reject_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vecload.errors import JournalError, RowsRejected, UsageError
+from vecload.loading.rejects import PERCENT_FROM_ROWS, ErrorLimit, RejectFile, too_many
+
+
+def written(path: Path) -> list[int]:
+    return [orjson.loads(line)["row"] for line in path.read_bytes().splitlines()]
+
+
+def test_no_reject_is_allowed_by_default() -> None:
+    assert not ErrorLimit().exceeded(0, 10**9, ended=True)
+    assert ErrorLimit().exceeded(1, 10**9, ended=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("0", ErrorLimit(0)),
+        ("12", ErrorLimit(12)),
+        ("0%", ErrorLimit(None, 0.0)),
+        ("1.5%", ErrorLimit(None, 1.5)),
+        ("100%", ErrorLimit(None, 100.0)),
+    ],
+)
+def test_a_limit_is_a_number_or_a_percentage(text: str, limit: ErrorLimit) -> None:
+    assert ErrorLimit.parse(text) == limit
+
+
+@pytest.mark.parametrize("text", ["", "%", "-1", "-1%", "101%", "1.5", "nan%", "inf%", "many", "1 %%"])
+def test_what_is_neither_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--max-errors"):
+        ErrorLimit.parse(text)
+
+
+@given(
+    allowed=st.integers(0, 100), rejected=st.integers(0, 200), read=st.integers(0, 10**6), ended=st.booleans()
+)
+def test_a_number_is_exceeded_by_one_more(allowed: int, rejected: int, read: int, ended: bool) -> None:
+    assert ErrorLimit(allowed).exceeded(rejected, read, ended=ended) == (rejected > allowed)
+
+
+def test_a_percentage_is_judged_once_enough_rows_were_read_and_at_the_end() -> None:
+    limit = ErrorLimit.parse("1%")
+    assert not limit.exceeded(999, PERCENT_FROM_ROWS - 1, ended=False)
+    assert limit.exceeded(11, PERCENT_FROM_ROWS, ended=False)
+    assert not limit.exceeded(10, PERCENT_FROM_ROWS, ended=False)
+    assert limit.exceeded(1, 99, ended=True)
+    assert not limit.exceeded(1, 100, ended=True)
+
+
+def test_no_percentage_means_no_reject_even_in_a_short_source() -> None:
+    assert ErrorLimit.parse("0%").exceeded(1, 5, ended=True)
+    assert not ErrorLimit.parse("100%").exceeded(5, 5, ended=True)
+
+
+def test_the_error_names_the_first_row_and_how_many_there_were() -> None:
+    assert "rows, row 3" in str(too_many(reject_of(3), 1))
+    error = too_many(reject_of(3), 7)
+    assert isinstance(error, RowsRejected)
+    assert "7 rows were rejected so far" in str(error)
+    assert "--max-errors" in error.hint
+
+
+def test_rejects_are_appended_one_a_line_with_their_place_and_reason(tmp_path: Path) -> None:
+    file = RejectFile(str(tmp_path / "r.jsonl"))
+    file.write([reject_of(1), reject_of(5)])
+    file.write([reject_of(9)])
+    assert written(tmp_path / "r.jsonl") == [1, 5, 9]
+    assert file.length == (tmp_path / "r.jsonl").stat().st_size
+    file.close()
+    first = orjson.loads((tmp_path / "r.jsonl").read_bytes().splitlines()[0])
+    assert first == {
+        "source": "rows",
+        "row": 1,
+        "field": "vector",
+        "code": "not-finite",
+        "message": "holds NaN",
+        "id": "i1",
+        "offset": 10,
+    }
+
+
+@pytest.mark.parametrize("before", [None, 0o644, 0o666])
+def test_the_file_is_readable_by_its_owner_alone(tmp_path: Path, before: int | None) -> None:
+    path = tmp_path / "r.jsonl"
+    if before is not None:
+        path.write_bytes(b"older\n")
+        path.chmod(before)
+    RejectFile(str(path)).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_load_that_begins_starts_the_file_anew(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b"of another load\n")
+    RejectFile(str(path)).close()
+    assert path.read_bytes() == b""
+
+
+def test_a_resumed_load_cuts_off_what_was_written_after_the_last_commit(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    file = RejectFile(str(path))
+    file.write([reject_of(1)])
+    recorded = file.length
+    file.write([reject_of(2)])
+    file.close()
+    resumed = RejectFile(str(path), recorded)
+    resumed.write([reject_of(3)])
+    resumed.close()
+    assert written(path) == [1, 3]
+
+
+def test_a_file_shorter_than_it_was_left_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b"short")
+    with pytest.raises(JournalError, match="shorter than the load left it"):
+        RejectFile(str(path), 100)
+    assert path.read_bytes() == b"short"
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "target").write_bytes(b"precious")
+    (tmp_path / "r.jsonl").symlink_to(tmp_path / "target")
+    with pytest.raises(JournalError, match=r"r\.jsonl"):
+        RejectFile(str(tmp_path / "r.jsonl"))
+    assert (tmp_path / "target").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("path", ["missing/r.jsonl", "."])
+def test_a_path_that_can_not_be_written_is_refused_with_its_name(tmp_path: Path, path: str) -> None:
+    with pytest.raises(JournalError, match="can't be written"):
+        RejectFile(str(tmp_path / path))

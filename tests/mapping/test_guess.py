@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from vecload.errors import MappingError
+from vecload.mapping import Column, ColumnChoice, Mapping, guess_mapping
+from vecload.mapping.arrow_rows import columns_of as arrow_columns
+from vecload.mapping.guess import CONTENTS_NAMES, ID_NAMES, METADATA_NAMES, VECTOR_NAMES, Shape
+from vecload.mapping.json_rows import columns_of as json_columns
+
+
+def columns(**shapes: Shape) -> list[Column]:
+    return [Column(name, shape) for name, shape in shapes.items()]
+
+
+def guess(
+    columns: list[Column],
+    *,
+    embed: bool = False,
+    id: str | None = None,  # noqa: A002 the field's own name
+    vector: str | None = None,
+    contents: str | None = None,
+    metadata: tuple[str, ...] = (),
+) -> Mapping:
+    return guess_mapping(
+        columns, ColumnChoice(id, vector, contents, metadata), source="a.parquet", embed=embed
+    )
+
+
+def refusal(columns: list[Column], **named: object) -> str:
+    with pytest.raises(MappingError) as failed:
+        guess(columns, **named)  # type: ignore[arg-type]
+    message = str(failed.value)
+    assert "a.parquet" in message
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("name", [*ID_NAMES, "ID", "Doc_Id"])
+def test_the_usual_names_of_ids_are_known(name: str) -> None:
+    assert guess([Column(name, "text"), Column("vector", "floats")]).id == name
+
+
+def test_an_id_column_named_id_comes_before_the_other_usual_names() -> None:
+    found = guess(columns(key="text", uuid="text", id="integer", vector="floats"))
+    assert found.id == "id"
+    assert found.leftover(["key", "uuid", "id", "vector"]) == ["key", "uuid"]
+
+
+def test_of_ids_that_differ_in_case_alone_the_first_is_taken() -> None:
+    assert guess([Column("ID", "text"), Column("id", "text"), Column("v", "floats")]).id == "ID"
+
+
+def test_without_an_id_column_the_message_lists_the_columns_and_the_flag() -> None:
+    message = refusal(columns(number="text", vector="floats"))
+    assert message == "a.parquet has no id column; it has 'number', 'vector'; name it with --id-column"
+
+
+def test_a_source_without_columns_says_so() -> None:
+    assert "it has no columns" in refusal([])
+
+
+@pytest.mark.parametrize("name", [*VECTOR_NAMES, "anything at all"])
+def test_the_one_list_of_floats_is_the_vector_whatever_its_name(name: str) -> None:
+    assert guess([Column("id", "text"), Column(name, "floats"), Column("ints", "integers")]).vector == name
+
+
+def test_without_floats_the_one_list_of_integers_is_the_vector() -> None:
+    assert guess(columns(id="text", quantised="integers")).vector == "quantised"
+
+
+@pytest.mark.parametrize("shape", ["bytes", "text"])
+def test_bytes_and_text_are_a_vector_under_a_usual_name(shape: Shape) -> None:
+    assert (
+        guess([Column("id", "text"), Column("Embedding", shape), Column("note", shape)]).vector == "Embedding"
+    )
+
+
+def test_an_embedding_as_bytes_is_preferred_to_a_list_of_integers_of_no_usual_name() -> None:
+    assert guess(columns(id="text", pixels="integers", embedding="bytes")).vector == "embedding"
+
+
+def test_of_several_lists_of_floats_the_one_with_a_usual_name_is_taken() -> None:
+    found = guess(columns(id="text", scores="floats", embedding="floats"))
+    assert found.vector == "embedding"
+    assert found.leftover(["id", "scores", "embedding"]) == ["scores"]
+
+
+@pytest.mark.parametrize("names", [("title_vec", "body_vec"), ("vector", "embedding")])
+def test_several_vectors_are_never_chosen_between(names: tuple[str, str]) -> None:
+    message = refusal([Column("id", "text"), *(Column(name, "floats") for name in names)])
+    assert f"several vector columns: '{names[0]}', '{names[1]}'" in message
+    assert "--vector-column" in message
+
+
+@pytest.mark.parametrize("shape", ["text", "integer", "object", "other", "bytes"])
+def test_a_column_of_another_name_that_is_no_list_is_no_vector(shape: Shape) -> None:
+    message = refusal([Column("id", "text"), Column("payload", shape)])
+    assert message == "a.parquet has no vector column; it has 'payload'; name it with --vector-column"
+
+
+def test_what_is_named_is_taken_against_every_guess() -> None:
+    found = guess(
+        columns(id="text", vector="floats", text="text", number="integer", other="floats", note="text"),
+        id="number",
+        vector="other",
+        contents="note",
+    )
+    assert (found.id, found.vector, found.contents) == ("number", "other", "note")
+    assert found.leftover(["id", "vector", "text", "number", "other", "note"]) == ["id", "vector", "text"]
+
+
+@pytest.mark.parametrize(
+    ("part", "flag"),
+    [("id", "--id-column"), ("vector", "--vector-column"), ("contents", "--contents-column")],
+)
+def test_a_named_column_that_is_missing_is_an_error_with_its_flag(part: str, flag: str) -> None:
+    message = refusal(columns(id="text", vector="floats"), **{part: "Vector"})
+    assert message == f"a.parquet has no column 'Vector' ({flag}); it has 'id', 'vector'"
+
+
+def test_a_named_metadata_column_that_is_missing_is_an_error() -> None:
+    assert "'b' (--metadata-column)" in refusal(
+        columns(id="text", vector="floats", a="text"), metadata=("a", "b")
+    )
+
+
+def test_two_columns_of_one_name_are_an_error() -> None:
+    message = refusal([Column("id", "text"), Column("v", "floats"), Column("v", "floats")])
+    assert message == "a.parquet has two columns named 'v'; rename one of them in the file"
+
+
+@pytest.mark.parametrize("name", [*CONTENTS_NAMES, "Text"])
+@pytest.mark.parametrize("shape", ["text", "bytes"])
+def test_the_usual_names_of_contents_are_known(name: str, shape: Shape) -> None:
+    assert guess([Column("id", "text"), Column("v", "floats"), Column(name, shape)]).contents == name
+
+
+@pytest.mark.parametrize("shape", ["integer", "object", "floats", "integers"])
+def test_what_cannot_be_contents_stays_metadata_whatever_its_name(shape: Shape) -> None:
+    found = guess([Column("id", "text"), Column("vector", "floats"), Column("text", shape)], vector="vector")
+    assert found.contents is None
+    assert found.leftover(["id", "vector", "text"]) == ["text"]
+
+
+def test_contents_are_optional_and_their_first_usual_name_wins() -> None:
+    assert guess(columns(id="text", v="floats")).contents is None
+    found = guess(columns(id="text", v="floats", body="text", content="text"))
+    assert found.contents == "content"
+    assert found.leftover(["id", "v", "body", "content"]) == ["body"]
+
+
+@pytest.mark.parametrize("name", [*METADATA_NAMES, "Metadata"])
+@pytest.mark.parametrize("shape", ["object", "text"])
+def test_a_metadata_object_is_spread_beside_the_columns_left_over(name: str, shape: Shape) -> None:
+    found = guess(
+        [Column("id", "text"), Column("v", "floats"), Column(name, shape), Column("year", "integer")]
+    )
+    assert found.metadata_object == name
+    assert found.leftover(["id", "v", name, "year"]) == ["year"]
+
+
+def test_a_number_named_metadata_is_a_field_like_any_other() -> None:
+    found = guess(columns(id="text", v="floats", metadata="integer"))
+    assert found.metadata_object is None
+    assert found.leftover(["id", "v", "metadata"]) == ["metadata"]
+
+
+def test_named_metadata_columns_are_the_only_ones() -> None:
+    found = guess(columns(id="text", v="floats", a="text", b="text", c="text"), metadata=("c", "a"))
+    assert found.metadata_object is None
+    assert found.leftover(["id", "v", "a", "b", "c"]) == ["a", "c"]
+
+
+def test_one_named_metadata_object_is_spread_whatever_its_name() -> None:
+    found = guess(columns(id="text", v="floats", about="object", a="text"), metadata=("about",))
+    assert found.metadata_object == "about"
+    assert found.leftover(["id", "v", "about", "a"]) == []
+
+
+def test_of_several_named_metadata_columns_only_a_usual_name_is_spread() -> None:
+    found = guess(columns(id="text", v="floats", about="object", meta="object"), metadata=("about", "meta"))
+    assert found.metadata_object == "meta"
+    assert found.leftover(["about", "meta"]) == ["about"]
+
+
+def test_a_column_named_as_metadata_is_not_guessed_as_anything_else() -> None:
+    found = guess(columns(id="text", v="floats", text="text"), metadata=("text",))
+    assert found.contents is None
+    assert found.leftover(["id", "v", "text"]) == ["text"]
+
+
+def test_to_embed_needs_contents_and_looks_for_no_vector() -> None:
+    found = guess(columns(id="text", text="text", scores="floats"), embed=True)
+    assert (found.vector, found.contents) == (None, "text")
+    assert found.leftover(["id", "text", "scores"]) == ["scores"]
+    assert "--embed needs" in refusal(columns(id="text", note="text"), embed=True)
+
+
+def test_a_mapping_reads_as_a_sentence() -> None:
+    assert str(guess(columns(id="text", v="floats"))) == (
+        "id id, vector v, contents none, metadata the other columns"
+    )
+    assert str(Mapping("id", None, "text", "meta", ("a", "b"))) == (
+        "id id, vector none, contents text, metadata meta and a, b"
+    )
+    assert str(Mapping("id", "v", None, None, ())) == "id id, vector v, contents none, metadata none"
+
+
+ARROW_SHAPES = [
+    (pa.string(), "text"),
+    (pa.large_string(), "text"),
+    (pa.string_view(), "text"),
+    (pa.dictionary(pa.int32(), pa.string()), "text"),
+    (pa.int8(), "integer"),
+    (pa.uint64(), "integer"),
+    (pa.binary(), "bytes"),
+    (pa.binary(16), "bytes"),
+    (pa.uuid(), "bytes"),
+    (pa.list_(pa.float16()), "floats"),
+    (pa.large_list(pa.float64()), "floats"),
+    (pa.list_(pa.float32(), 4), "floats"),
+    (pa.list_view(pa.float32()), "floats"),
+    (pa.large_list_view(pa.float32()), "floats"),
+    (pa.fixed_shape_tensor(pa.float32(), (4,)), "floats"),
+    (pa.list_(pa.int8()), "integers"),
+    (pa.list_(pa.string()), "other"),
+    (pa.list_(pa.list_(pa.float32())), "other"),
+    (pa.struct([("a", pa.int8())]), "object"),
+    (pa.map_(pa.string(), pa.int8()), "object"),
+    (pa.float64(), "other"),
+    (pa.bool_(), "other"),
+    (pa.null(), "other"),
+]
+
+
+@pytest.mark.parametrize(("kind", "shape"), ARROW_SHAPES, ids=lambda value: str(value))
+def test_an_arrow_type_has_its_shape(kind: pa.DataType, shape: Shape) -> None:
+    (column,) = arrow_columns(pa.schema([("c", kind)]))
+    assert (column.name, column.shape, column.type_name) == ("c", shape, str(kind))
+
+
+JSON_SHAPES = [
+    (["a"], "text"),
+    ([1], "integer"),
+    ([True], "other"),
+    ([1.5], "other"),
+    ([{}], "object"),
+    ([[1.0, 2]], "floats"),
+    ([[1, 2]], "integers"),
+    ([[1, 2], [0.5, 1]], "floats"),
+    ([["a"]], "other"),
+    ([[True]], "other"),
+    ([None], "other"),
+    ([None, None, "a"], "text"),
+    ([None, [0.5]], "floats"),
+    ([[], [0.5]], "floats"),
+    ([[None, 0.5], [0.5, 0.5]], "floats"),
+    ([[1, 2], None], "integers"),
+    ([[1, 2], []], "integers"),
+    ([[]], "other"),
+]
+
+
+@pytest.mark.parametrize(("values", "shape"), JSON_SHAPES, ids=str)
+def test_a_json_column_has_the_shape_of_its_first_telling_values(values: list[object], shape: Shape) -> None:
+    (column,) = json_columns([{"c": value} for value in values])
+    assert column.shape == shape
+
+
+def test_json_columns_are_those_of_any_row_in_the_order_they_appear() -> None:
+    found = json_columns([{"b": 1}, {"a": 1, "b": 2}, {}, {"c": 1}])
+    assert [column.name for column in found] == ["b", "a", "c"]

@@ -1,0 +1,300 @@
+"""The embedded store: what is loaded into a folder is served by a real service started on that folder."""
+
+from __future__ import annotations
+
+import gc
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cyborgdb_core
+import numpy as np
+import pytest
+
+from tests.servers import Service, free_port
+from vecload.batch import Batch, Contents, Metadata, Span
+from vecload.errors import (
+    BatchRefused,
+    EngineMissing,
+    IndexExists,
+    IndexMismatch,
+    IndexNotFound,
+    StoreLocked,
+    TargetError,
+    WrongKey,
+)
+from vecload.targets import IndexSettings, connect_target
+from vecload.targets.embedded import EmbeddedTarget
+from vecload.targets.service import ServiceTarget
+
+KEY = bytes(range(32))
+OTHER_KEY = bytes(range(1, 33))
+EMBEDDING_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+VECTORS = np.array([[0x15AE43FD, 0x80000000, 1, 0x7F7FFFFF], [0x3DCCCCCD] * 4], dtype=np.uint32).view(
+    np.float32
+)
+METADATA: list[Metadata | None] = [{"n": 2**70, "s": "ż"}, None]
+CONTENTS: list[Contents | None] = ["Żółć", None]
+
+
+def two_items() -> Batch:
+    return Batch(["a", "b"], VECTORS, METADATA, CONTENTS, Span("rows", 0, 2))
+
+
+def one_item(item_id: str = "c", dim: int = 4) -> Batch:
+    return Batch([item_id], np.ones((1, dim), dtype=np.float32), None, None, Span("rows", 0, 1))
+
+
+def load(folder: Path, name: str = "docs") -> None:
+    """Make an index with two items, and let go of it."""
+    with EmbeddedTarget(folder) as target:
+        target.create_index(name, KEY, IndexSettings(dimension=4)).upsert(two_items())
+    gc.collect()
+
+
+def has_envelope(folder: Path, name: str = "docs") -> bool:
+    """Whether a service would find the index."""
+    try:
+        cyborgdb_core.get_index_kms(cyborgdb_core.StorageConfig.disk(str(folder)), name)
+    except ValueError as error:
+        if "No KMS blob exists" in str(error):
+            return False
+        raise
+    return True
+
+
+@pytest.fixture
+def served(embedded_folder: Path, tmp_path: Path) -> Iterator[Service]:
+    """A service on the folder of the embedded store, not started yet."""
+    service = Service(tmp_path / "service", data=embedded_folder)
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def target(embedded_folder: Path) -> Iterator[EmbeddedTarget]:
+    with EmbeddedTarget(embedded_folder) as made:
+        yield made
+
+
+def check_served(service: Service) -> None:
+    with ServiceTarget(service.url) as target:
+        assert target.list_indexes() == ["docs"]
+        index = target.open_index("docs", KEY)
+        first, second = index.get(["a", "b"], ["vector", "metadata", "contents"])
+        assert first.vector is not None
+        assert second.vector is not None
+        assert np.vstack([first.vector, second.vector]).tobytes() == VECTORS.tobytes()
+        assert (first.metadata, first.contents) == (METADATA[0], CONTENTS[0])
+        assert index.query(np.full(4, 0.1, dtype=np.float32), 1)[0].id == "b"
+        index.upsert(one_item("by the service"))
+        assert sorted(index.list_ids()) == ["a", "b", "by the service"]
+        with pytest.raises(WrongKey):
+            target.open_index("docs", OTHER_KEY)
+
+
+def test_an_index_made_in_a_folder_is_served_from_it(embedded_folder: Path, served: Service) -> None:
+    load(embedded_folder)
+    with served:
+        check_served(served)
+    with EmbeddedTarget(embedded_folder) as target:
+        assert target.open_index("docs", KEY).count() == 3
+
+
+def test_an_index_made_by_the_service_opens_in_its_folder(embedded_folder: Path, served: Service) -> None:
+    with served, ServiceTarget(served.url) as target:
+        target.create_index("docs", KEY, IndexSettings(dimension=4)).upsert(two_items())
+    with EmbeddedTarget(embedded_folder) as embedded:
+        index = embedded.open_index("docs", KEY)
+        first, _ = index.get(["a", "b"], ["vector", "metadata"])
+        assert first.vector is not None
+        assert (first.vector.tobytes(), first.metadata) == (VECTORS[0].tobytes(), METADATA[0])
+        index.upsert(one_item("c"))
+        assert index.count() == 3
+
+
+def test_a_kill_between_envelope_and_index_is_made_good_by_running_again(
+    embedded_folder: Path, served: Service
+) -> None:
+    killed_in_between = """
+import os, signal, sys
+from pathlib import Path
+from vecload.targets import IndexSettings
+from vecload.targets.embedded import EmbeddedTarget
+
+target = EmbeddedTarget(Path(sys.argv[1]))
+call = target.call
+
+def call_until_creation(method, *args, **named):
+    if method.__name__ == "create_index":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return call(method, *args, **named)
+
+target.call = call_until_creation
+target.create_index("docs", bytes(range(32)), IndexSettings(dimension=4))
+"""
+    ended = subprocess.run([sys.executable, "-c", killed_in_between, str(embedded_folder)], check=False)
+    assert ended.returncode == -9
+    assert has_envelope(embedded_folder)
+    with EmbeddedTarget(embedded_folder) as target:
+        assert target.list_indexes() == []
+        with pytest.raises(IndexNotFound):
+            target.open_index("docs", KEY)
+    load(embedded_folder)
+    with served:
+        check_served(served)
+
+
+def test_an_index_made_by_the_engine_alone_is_served_once_it_was_opened(
+    embedded_folder: Path, served: Service
+) -> None:
+    engine = cyborgdb_core.Client(storage_config=cyborgdb_core.StorageConfig.disk(str(embedded_folder)))
+    engine.create_index("docs", KEY, dimension=4)
+    del engine
+    gc.collect()
+    assert not has_envelope(embedded_folder)
+    with EmbeddedTarget(embedded_folder) as target:
+        target.open_index("docs", KEY).upsert(two_items())
+    gc.collect()
+    with served:
+        check_served(served)
+
+
+def test_opening_with_the_wrong_key_makes_nothing_servable(embedded_folder: Path) -> None:
+    engine = cyborgdb_core.Client(storage_config=cyborgdb_core.StorageConfig.disk(str(embedded_folder)))
+    engine.create_index("docs", KEY, dimension=4)
+    with EmbeddedTarget(embedded_folder) as target, pytest.raises(WrongKey):
+        target.open_index("docs", OTHER_KEY)
+    assert not has_envelope(embedded_folder)
+
+
+def test_a_store_that_a_service_holds_is_told_and_free_when_it_ends(
+    embedded_folder: Path, served: Service, capfd: pytest.CaptureFixture[str]
+) -> None:
+    load(embedded_folder)
+    with EmbeddedTarget(embedded_folder) as target:
+        with served:
+            with ServiceTarget(served.url) as remote:
+                remote.open_index("docs", KEY).upsert(one_item())
+            index = target.open_index("docs", KEY)
+            with pytest.raises(StoreLocked, match="another process holds the store") as caught:
+                index.upsert(one_item("d"))
+            assert "cyborgdb-service" in caught.value.hint
+            assert not caught.value.retryable
+        index.upsert(one_item("d"))
+        assert sorted(index.list_ids()) == ["a", "b", "c", "d"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_store_that_an_embedded_load_holds_is_told_by_the_service(
+    embedded_folder: Path, served: Service
+) -> None:
+    with EmbeddedTarget(embedded_folder) as target:
+        index = target.create_index("docs", KEY, IndexSettings(dimension=4))
+        index.upsert(two_items())
+        with served, ServiceTarget(served.url) as remote, pytest.raises(StoreLocked):
+            remote.open_index("docs", KEY).upsert(one_item())
+        assert index.count() == 2
+
+
+def test_the_engine_prints_nothing_whatever_goes_wrong(
+    embedded_folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with EmbeddedTarget(embedded_folder) as target:
+        index = target.create_index("docs", KEY, IndexSettings(dimension=4))
+        index.upsert(two_items())
+        with pytest.raises(IndexExists):
+            target.create_index("docs", KEY, IndexSettings())
+        with pytest.raises(WrongKey):
+            target.open_index("docs", OTHER_KEY)
+        with pytest.raises(IndexNotFound):
+            target.open_index("other", KEY)
+        with pytest.raises(BatchRefused):
+            index.upsert(one_item(dim=5))
+        with pytest.raises(IndexMismatch):
+            index.upsert(Batch(["t"], None, None, ["text"], Span("rows", 0, 1)))
+        with pytest.raises(TargetError):
+            index.query(np.ones(5, dtype=np.float32), 1)
+        index.drop()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_folder_that_is_no_store_prints_nothing_and_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    for folder in (tmp_path / "file", tmp_path / "file" / "store"):
+        with pytest.raises(TargetError, match="can't be made") as caught:
+            EmbeddedTarget(folder)
+        assert str(folder) in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_index_that_cannot_be_made_leaves_nothing_behind(
+    target: EmbeddedTarget, embedded_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CYBORGDB_EMBED_OFFLINE", "1")
+    monkeypatch.setenv("CYBORGDB_EMBED_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(TargetError, match="embedding model") as caught:
+        target.create_index("docs", KEY, IndexSettings(embedding_model=EMBEDDING_MODEL))
+    assert caught.value.exit_code == 1
+    with pytest.raises((TargetError, IndexMismatch)):
+        target.create_index("docs", bytes(32), IndexSettings(dimension=4))
+    assert target.list_indexes() == []
+    assert not has_envelope(embedded_folder)
+    assert target.create_index("docs", KEY, IndexSettings(dimension=4)).count() == 0
+
+
+def test_a_dropped_index_is_no_longer_served(embedded_folder: Path, target: EmbeddedTarget) -> None:
+    index = target.create_index("docs", KEY, IndexSettings(dimension=4))
+    assert has_envelope(embedded_folder)
+    index.drop()
+    assert not has_envelope(embedded_folder)
+    assert target.list_indexes() == []
+
+
+def test_a_store_is_made_for_its_owner_alone(embedded_folder: Path, target: EmbeddedTarget) -> None:
+    assert stat.S_IMODE(embedded_folder.stat().st_mode) == 0o700
+    assert target.location == str(embedded_folder.resolve())
+    assert target.healthy()
+
+
+def test_a_folder_is_the_same_store_however_it_is_named(
+    embedded_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(embedded_folder)
+    monkeypatch.setenv("HOME", str(embedded_folder.parent))
+    monkeypatch.chdir(embedded_folder.parent)
+    for spelling in ("~/store", "store", "./store/../store"):
+        with connect_target(spelling) as target:
+            assert target.location == str(embedded_folder.resolve())
+            assert target.open_index("docs", KEY).count() == 2
+
+
+def test_without_the_engine_both_ways_on_are_named(
+    embedded_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cyborgdb_core", None)
+    with pytest.raises(EngineMissing) as caught:
+        connect_target(embedded_folder)
+    assert caught.value.exit_code == 2
+    assert "pip install 'vecload[embedded]'" in str(caught.value)
+    assert "URL of a service" in str(caught.value)
+    assert not embedded_folder.exists()
+
+
+def test_vectors_of_zeros_are_counted_but_not_given_back(target: EmbeddedTarget) -> None:
+    index = target.create_index("docs", KEY, IndexSettings(dimension=4))
+    zeros = np.zeros((2, 4), dtype=np.float32)
+    index.upsert(Batch(["bare", "told"], zeros, [None, {"x": 1}], None, Span("rows", 0, 2)))
+    assert index.count() == 2
+    (told,) = index.get(["bare", "told"], ["vector", "metadata"])
+    assert (told.id, told.vector, told.metadata) == ("told", None, {"x": 1})
+
+
+def test_a_store_shows_no_key(target: EmbeddedTarget) -> None:
+    index = target.create_index("docs", KEY, IndexSettings(dimension=4))
+    assert repr(index) == f"EmbeddedIndex('docs', {target.location!r})"
+    assert repr(target) == f"EmbeddedTarget({target.location!r})"
