@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from vecload.batch import Batch
 from vecload.contents import Sealer
-from vecload.loading.loader import BATCH_BYTES, BATCH_ROWS, seal
+from vecload.defaults import BATCH_BYTES, BATCH_ROWS
+from vecload.loading.loader import seal
 from vecload.loading.plan import make_plan
 from vecload.mapping import ColumnChoice
 from vecload.readers import open_sources

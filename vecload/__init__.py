@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vecload._version import __version__
 
 if TYPE_CHECKING:
+    from vecload.connection import Connection, connect
     from vecload.contents import Key, generate_key
     from vecload.errors import (
         AccessRefused,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
         VecloadError,
         WrongKey,
     )
-    from vecload.index import Connection, Index, connect
+    from vecload.index import Index
 
 __all__ = [
     "AccessRefused",
@@ -52,9 +53,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Connection": "index",
+    "Connection": "connection",
     "Index": "index",
-    "connect": "index",
+    "connect": "connection",
     "Key": "contents",
     "generate_key": "contents",
 }

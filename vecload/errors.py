@@ -19,6 +19,7 @@
     │   ├── BatchRefused             exit 1   400, 413 or 422: this batch will never be taken as it is
     │   ├── NotAcknowledged          exit 1   the answer is not the acknowledgement of what was sent
     │   ├── StoreLocked              exit 1   another process holds the embedded store
+    │   ├── TrainingFailed           exit 1   the index could not be trained; what was loaded stays
     │   ├── ItemLimit                exit 1   the free tier's limit of items an index
     │   └── AccessRefused            exit 6
     │       ├── Unauthorised         exit 6   the service refuses the API key
@@ -153,6 +154,10 @@ class StoreLocked(TargetError):
 
 class ItemLimit(TargetError):
     """The index is at the free tier's limit of items."""
+
+
+class TrainingFailed(TargetError):
+    """The index could not be trained. What was loaded stays, and queries find it."""
 
 
 class AccessRefused(TargetError):

@@ -12,14 +12,13 @@ import numpy as np
 from vecload.batch import Batch, Contents, Metadata, Span, Vectors
 from vecload.errors import ItemTypeError, ItemValueError
 from vecload.mapping.json_rows import fault_of_contents
-from vecload.mapping.rows import check_values, fault_of_id
+from vecload.mapping.rows import METADATA_DEPTH, check_values, fault_of_id
 
 SOURCE = "items"
 """What stands for a source in messages about items that came from Python."""
 
 _ITEM_FIELDS = frozenset({"id", "vector", "metadata", "contents"})
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_METADATA_DEPTH = 200
 
 
 def batch_of_dicts(items: Any, *, dimension: int, embed: bool, allow_zero: bool) -> Batch:
@@ -177,8 +176,8 @@ def _json_value(value: Any, where: str, depth: int) -> Any:
         return value
     if isinstance(value, dt.date):
         return _epoch_milliseconds(value)
-    if depth > _METADATA_DEPTH:
-        raise ItemValueError(f"{where[:80]}… is nested deeper than {_METADATA_DEPTH}")
+    if depth > METADATA_DEPTH:
+        raise ItemValueError(f"{where[:80]}… is nested deeper than {METADATA_DEPTH}")
     if isinstance(value, list | tuple):
         return [_json_value(inner, f"{where}[{i}]", depth + 1) for i, inner in enumerate(value)]
     if isinstance(value, dict):

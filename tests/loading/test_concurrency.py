@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from batches import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.loading.batches import Clock
 from vecload.loading.concurrency import SETTLED_WINDOWS, WINDOW_BATCHES, Concurrency
 
 

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from batches import ack_of, batch_of, numbered
 
+from tests.loading.batches import ack_of, batch_of, numbered
 from vecload.batch import Batch
 from vecload.errors import TargetError
 from vecload.loading.concurrency import Concurrency

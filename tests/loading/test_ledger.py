@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 import pytest
-from batches import Clock, ack_of, batch_of, numbered, reject_of
 
+from tests.loading.batches import Clock, ack_of, batch_of, numbered, reject_of
 from vecload.batch import Batch, Reject, Span
 from vecload.errors import JournalError, RowsRejected, Unreachable, VecloadError
 from vecload.loading.journal import COMMIT_SECONDS, Identity, Journal

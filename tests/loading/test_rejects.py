@@ -7,10 +7,10 @@ from pathlib import Path
 
 import orjson
 import pytest
-from batches import reject_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.loading.batches import reject_of
 from vecload.errors import JournalError, RowsRejected, UsageError
 from vecload.loading.rejects import PERCENT_FROM_ROWS, ErrorLimit, RejectFile, too_many
 

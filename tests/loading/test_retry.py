@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from batches import Clock, ack_of, batch_of, numbered
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.loading.batches import Clock, ack_of, batch_of, numbered
 from vecload.batch import Batch
 from vecload.errors import (
     BatchRefused,
@@ -51,7 +51,7 @@ class Script:
 
 
 class Poisoned:
-    """A target that refuses every batch in which there is a bad id, whole, and keeps the order of the rest."""
+    """A target that refuses every batch that holds a bad id, whole, and keeps the order of the rest."""
 
     def __init__(self, bad: Iterable[str], error: Callable[[], TargetError]) -> None:
         self.bad = {*bad}

@@ -1,8 +1,8 @@
 """A load simulated step by step: whatever fails, in whatever order, the index ends as one undisturbed load.
 
-Real are the flow, the dispatcher, the sender, the ledger, the journal and the reject file. Simulated are the
-target, time, and the scheduler: one thread runs at a time, and a seed says which goes on, what fails, and when
-the process is killed or told to stop.
+Real are the flow, the dispatcher, the sender, the ledger, the journal and the reject file. Simulated are
+the target, time, and the scheduler: one thread runs at a time, and a seed says which goes on, what fails,
+and when the process is killed or told to stop.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from unittest.mock import patch
 import numpy as np
 import orjson
 import pytest
-from batches import Clock, ack_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.loading.batches import Clock, ack_of
 from vecload.batch import Batch, Reject, Span
 from vecload.errors import BatchRefused, Busy, Interrupted, TargetError, Unreachable
 from vecload.loading import dispatch

@@ -18,7 +18,8 @@ from tests.servers import Service, free_port
 from vecload.batch import Batch, Contents, Span
 from vecload.errors import Unauthorised, Unreachable, UsageError, WrongKey
 from vecload.targets import IndexSettings, TargetIndex, connect_target
-from vecload.targets.service import BODY_MAX_BYTES, ServiceTarget, service_location
+from vecload.targets.address import service_location
+from vecload.targets.service import BODY_MAX_BYTES, ServiceTarget
 
 KEY = bytes(range(32))
 

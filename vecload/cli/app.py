@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from vecload import defaults
 from vecload._version import __version__
+from vecload.cli import load_options as load_opt
 from vecload.cli import options as opt
 from vecload.cli.indexes import index_app
 from vecload.errors import Interrupted, VecloadError
@@ -80,14 +81,14 @@ def upsert(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
-    id_column: opt.IdColumn = None,
-    vector_column: opt.VectorColumn = None,
-    metadata_column: opt.MetadataColumn = None,
-    contents_column: opt.ContentsColumn = None,
-    seal: opt.Seal = True,
-    embed: opt.Embed = False,
-    allow_zero_vectors: opt.AllowZeroVectors = False,
-    create: opt.Create = True,
+    id_column: load_opt.IdColumn = None,
+    vector_column: load_opt.VectorColumn = None,
+    metadata_column: load_opt.MetadataColumn = None,
+    contents_column: load_opt.ContentsColumn = None,
+    seal: load_opt.Seal = True,
+    embed: load_opt.Embed = False,
+    allow_zero_vectors: load_opt.AllowZeroVectors = False,
+    create: load_opt.Create = True,
     dimension: opt.Dimension = None,
     metric: opt.MetricOption = None,
     storage_precision: opt.Precision = None,
@@ -95,19 +96,19 @@ def upsert(
     pattern: opt.Pattern = None,
     full_text: opt.FullText = None,
     embedding_model: opt.EmbeddingModel = None,
-    wire: opt.Wire = opt.WireName.auto,
-    binary_threshold: opt.BinaryThreshold = defaults.BINARY_THRESHOLD,
-    batch_rows: opt.BatchRows = defaults.BATCH_ROWS,
-    batch_bytes: opt.BatchBytes = defaults.BATCH_BYTES,
-    concurrency: opt.ConcurrencyOption = "auto",
-    give_up_after: opt.GiveUpAfter = defaults.GIVE_UP_AFTER,
-    max_errors: opt.MaxErrors = "0",
-    rejects: opt.Rejects = None,
-    fresh: opt.Fresh = False,
-    skip_loaded: opt.SkipLoaded = False,
-    state_dir: opt.StateDir = None,
-    json_output: opt.JsonOutput = False,
-    quiet: opt.Quiet = False,
+    wire: load_opt.Wire = load_opt.WireName.auto,
+    binary_threshold: load_opt.BinaryThreshold = defaults.BINARY_THRESHOLD,
+    batch_rows: load_opt.BatchRows = defaults.BATCH_ROWS,
+    batch_bytes: load_opt.BatchBytes = defaults.BATCH_BYTES,
+    concurrency: load_opt.ConcurrencyOption = "auto",
+    give_up_after: load_opt.GiveUpAfter = defaults.GIVE_UP_AFTER,
+    max_errors: load_opt.MaxErrors = "0",
+    rejects: load_opt.Rejects = None,
+    fresh: load_opt.Fresh = False,
+    skip_loaded: load_opt.SkipLoaded = False,
+    state_dir: load_opt.StateDir = None,
+    json_output: load_opt.JsonOutput = False,
+    quiet: load_opt.Quiet = False,
 ) -> None:
     """Load sources into an index."""
     import orjson
@@ -212,7 +213,7 @@ def query(
     contents: Annotated[
         bool, typer.Option("--contents/--no-contents", envvar="VECLOAD_CONTENTS", help="Print contents too.")
     ] = False,
-    vector_column: opt.VectorColumn = None,
+    vector_column: load_opt.VectorColumn = None,
     to: opt.To = None,
     index: opt.IndexName = None,
     key_file: opt.KeyFile = None,

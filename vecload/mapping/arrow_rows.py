@@ -41,7 +41,7 @@ class ArrowRows:
         array = plain(self._table.column(column))
         kind = array.type
         faults: dict[int, Fault] = {}
-        if pa.types.is_integer(kind):
+        if pa.types.is_integer(kind) or pa.types.is_null(kind):
             values: list[str | None] = pc.cast(array, pa.string()).to_pylist()
         elif is_text(kind):
             values, bad = texts(array)
@@ -126,20 +126,22 @@ class ArrowRows:
     def contents(self, column: str) -> Mapped[list[Contents | None] | None]:
         """Text and bytes as they are."""
         array = plain(self._table.column(column))
+        bad: list[int] = []
         values: list[Any]
-        bad: list[int]
         if is_text(array.type):
             found, bad = texts(array)
             values = list(found)
         elif is_binary(array.type):
-            values, bad = array.to_pylist(), []
+            values = array.to_pylist()
         else:
-            values, bad = to_json(array)
+            fault = Fault("contents", "not-text", f"is neither text nor bytes but {array.type}")
+            present = np.flatnonzero(np.asarray(array.is_valid())).tolist()
+            return Mapped(None, dict.fromkeys(present, fault))
         faults = {position: Fault("contents", "not-utf8", "is not UTF-8") for position in bad}
         for position, value in enumerate(values):
-            fault = fault_of_contents(value)
-            if fault is not None:
-                faults.setdefault(position, fault)
+            wrong = fault_of_contents(value)
+            if wrong is not None:
+                faults.setdefault(position, wrong)
                 values[position] = None
         return Mapped(None if array.null_count == len(array) else values, faults)
 
@@ -161,10 +163,16 @@ def _from_lists(array: pa.Array, lengths: NDArray[np.int64], dimension: int) -> 
         starts = (np.arange(n, dtype=np.int64) + array.offset) * size
     else:
         starts = np.asarray(array.offsets, dtype=np.int64)[:-1]
-    values = array.values
+    values = plain(array.values)
     right = np.asarray(lengths == dimension)
     gaps: NDArray[np.bool_] | None
     faults = {i: fault_of_length(int(lengths[i]), dimension) for i in np.flatnonzero(~right).tolist()}
+    if pa.types.is_null(values.type):
+        values = values.cast(pa.float32())
+    if not pa.types.is_floating(values.type) and not pa.types.is_integer(values.type):
+        fault = Fault("vector", "not-a-number", f"holds {values.type}, no numbers")
+        faults |= dict.fromkeys(np.flatnonzero(right).tolist(), fault)
+        return Mapped(np.ones((n, dimension), dtype=np.float32), faults)
     begin = int(starts[0]) if n else 0
     if not faults and (n == 0 or int(starts[-1]) == begin + (n - 1) * dimension):
         block = values.slice(begin, n * dimension)

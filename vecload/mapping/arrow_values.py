@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
@@ -50,7 +49,8 @@ def _is_list_view(kind: pa.DataType) -> bool:
 def plain(array: pa.Array) -> pa.Array:
     """The array without extension type, dictionary or run-end encoding; views become plain arrays."""
     if isinstance(array, pa.ExtensionArray):
-        array = array.storage
+        is_bool = array.type.extension_name == "arrow.bool8"
+        array = array.storage.cast(pa.bool_()) if is_bool else array.storage
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if pa.types.is_run_end_encoded(array.type):
@@ -103,6 +103,8 @@ def to_json(array: pa.Array) -> tuple[list[Any], list[int]]:
         return _structs(array)
     if pa.types.is_map(kind):
         return _maps(array)
+    if pa.types.is_time(kind):
+        return _times(array), []
     for is_it, convert in _SCALARS:
         if is_it(kind):
             return [None if value is None else convert(value) for value in array.to_pylist()], []
@@ -124,6 +126,20 @@ def _milliseconds(array: pa.Array) -> list[int | None]:
     unit = "ms" if pa.types.is_date64(kind) else kind.unit
     factor, divisor = _MS_FACTOR[unit], _MS_DIVISOR[unit]
     return [None if v is None else v * factor // divisor for v in array.cast(pa.int64()).to_pylist()]
+
+
+def _times(array: pa.Array) -> list[str | None]:
+    """ISO 8601 times of day; nanoseconds, which Python's own lack, are kept."""
+    digits = {"s": 0, "ms": 3, "us": 6, "ns": 9}[array.type.unit]
+    ticks = array.cast(pa.int32() if pa.types.is_time32(array.type) else pa.int64()).to_pylist()
+    return [None if value is None else _iso(value * 10 ** (9 - digits)) for value in ticks]
+
+
+def _iso(nanoseconds: int) -> str:
+    seconds, rest = divmod(nanoseconds, 10**9)
+    micro, nano = divmod(rest, 1000)
+    fraction = f".{micro:06}{nano:03}" if nano else f".{micro:06}" if micro else ""
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
 
 
 def _decimal(value: Decimal) -> int | float | str:
@@ -180,12 +196,7 @@ def _maps(array: pa.Array) -> tuple[list[Any], list[int]]:
     return values, bad
 
 
-def _iso(value: dt.time) -> str:
-    return value.isoformat()
-
-
 _SCALARS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any], Any]], ...] = (
     (is_binary, pybase64.b64encode_as_string),
     (pa.types.is_decimal, _decimal),
-    (pa.types.is_time, _iso),
 )

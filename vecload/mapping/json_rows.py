@@ -13,13 +13,26 @@ from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.mapping.guess import Column, Mapping, Shape
-from vecload.mapping.rows import CONTENTS_MAX_BYTES, Fault, Mapped, fault_of_id, fault_of_length
+from vecload.mapping.rows import (
+    CONTENTS_MAX_BYTES,
+    METADATA_DEPTH,
+    Fault,
+    Mapped,
+    fault_of_id,
+    fault_of_length,
+)
 
 BYTES_MARK = "$bytes"
 """`{"$bytes": "base64"}` stands for bytes in JSON: so `vecload get` writes them, and so they are read."""
 
 _EXACT_FLOATS = 2.0**63
 """The fast parser makes floats of integers beyond 64 bits; no smaller float can be one."""
+
+TOO_DEEP = Fault("metadata", "too-deep", f"is nested deeper than {METADATA_DEPTH}")
+
+
+class _TooDeepError(ValueError):
+    """JSON that is nested deeper than metadata may be."""
 
 
 class JsonRows:
@@ -59,12 +72,15 @@ class JsonRows:
         for position, row in enumerate(self._rows):
             value = row.get(column)
             if type(value) is float and abs(value) >= _EXACT_FLOATS:
-                value = self._exactly(position).get(column)
+                try:
+                    value = self._exactly(position).get(column)
+                except _TooDeepError:
+                    faults[position] = TOO_DEEP
             if type(value) is int:
                 value = str(value)
             fault = fault_of_id(value) if isinstance(value, str) else _no_id(value)
             if fault is not None:
-                faults[position] = fault
+                faults.setdefault(position, fault)
             ids.append(value if isinstance(value, str) else "")
         return Mapped(ids, faults)
 
@@ -104,11 +120,14 @@ class JsonRows:
         for position, row in enumerate(self._rows):
             fields = {name: row[name] for name in mapping.leftover(row)}
             spread = row.get(mapping.metadata_object) if mapping.metadata_object else None
-            if _has_big_float(fields) or _has_big_float(spread):
-                row = self._exactly(position)
-                fields = {name: row[name] for name in mapping.leftover(row)}
-                spread = row.get(mapping.metadata_object) if mapping.metadata_object else None
-            entries, fault = as_object(spread)
+            try:
+                if _has_big_float(fields) | _has_big_float(spread):
+                    row = self._exactly(position)
+                    fields = {name: row[name] for name in mapping.leftover(row)}
+                    spread = row.get(mapping.metadata_object) if mapping.metadata_object else None
+                entries, fault = as_object(spread)
+            except _TooDeepError:
+                entries, fault = {}, TOO_DEEP
             if fault is not None:
                 faults[position] = fault
             found.append({**fields, **entries} or None)
@@ -130,7 +149,10 @@ class JsonRows:
         return Mapped(None if all(c is None for c in found) else found, faults)
 
     def _exactly(self, position: int) -> dict[str, Any]:
-        return self._rows[position] if self._exact is None else self._exact(position)
+        try:
+            return self._rows[position] if self._exact is None else self._exact(position)
+        except RecursionError:
+            raise _TooDeepError from None
 
 
 def columns_of(rows: Sequence[dict[str, Any]]) -> list[Column]:
@@ -154,7 +176,9 @@ def as_object(value: Any) -> tuple[dict[str, Any], Fault | None]:
     if isinstance(value, str | bytes):
         try:
             parsed = parse_exact(value)
-        except (ValueError, RecursionError):
+        except _TooDeepError:
+            return {}, TOO_DEEP
+        except ValueError:
             return {}, Fault("metadata", "not-json", "is text, but not the JSON of an object")
         value = {} if parsed is None else parsed
     if value is None:
@@ -168,7 +192,7 @@ def parse_exact(text: str | bytes) -> Any:
     """Parse JSON with integers of any size kept exact.
 
     Raises:
-        ValueError: Not JSON, or not JSON that another reader would take: NaN, lone surrogates.
+        ValueError: Not JSON, or not JSON that another reader would take: NaN, lone surrogates, much nesting.
     """
     value = orjson.loads(text)
     return json.loads(text) if _has_big_float(value) else value
@@ -212,6 +236,8 @@ def _fault_of_vector(value: Any, dimension: int) -> Fault | None:
     if len(value) != dimension:
         return fault_of_length(len(value), dimension)
     for place, number in enumerate(value):
+        if number is None:
+            return Fault("vector", "null-element", "holds a null")
         if type(number) not in (float, int):
             return Fault("vector", "not-a-number", f"holds {_named(number)} at place {place}")
     return None
@@ -234,15 +260,23 @@ def _as_list(value: Any) -> Any:
     return value
 
 
-def _has_big_float(value: Any) -> bool:
-    """Whether an integer beyond 64 bits may have become a float anywhere inside."""
+def _has_big_float(value: Any, room: int = METADATA_DEPTH + 1) -> bool:
+    """Whether an integer beyond 64 bits may have become a float anywhere inside.
+
+    Raises:
+        _TooDeepError: More lists and objects than there is room for are inside one another.
+    """
     if type(value) is float:
         return abs(value) >= _EXACT_FLOATS
-    if type(value) is dict:
-        return any(_has_big_float(inner) for inner in value.values())
-    if type(value) is list:
-        return any(_has_big_float(inner) for inner in value)
-    return False
+    if type(value) is not dict and type(value) is not list:
+        return False
+    if not room:
+        raise _TooDeepError
+    found = False
+    for inner in value.values() if type(value) is dict else value:
+        if _has_big_float(inner, room - 1):
+            found = True  # and on: there may be too much of depth behind it
+    return found
 
 
 def _no_id(value: Any) -> Fault:

@@ -26,6 +26,7 @@ from vecload.errors import (
     NotAcknowledged,
     StoreLocked,
     TargetError,
+    TrainingFailed,
     Unauthorised,
     VecloadError,
     WrongKey,
@@ -137,6 +138,20 @@ def check_upserted(body: bytes, items: int) -> None:
         raise NotAcknowledged(f"the service acknowledged {counted[1]} items of {items}")
 
 
+def check_trained(answer: dict[str, Any]) -> None:
+    """Raise unless an answer says that a training succeeded.
+
+    Raises:
+        TrainingFailed: It did not.
+    """
+    if answer.get("status") != "success":
+        message = answer.get("message")
+        told = _line(message) if isinstance(message, str) else "no reason given"
+        raise TrainingFailed(
+            f"the index was not trained ({told})", hint="what was loaded stays, and is found"
+        )
+
+
 def object_of(body: bytes) -> dict[str, Any]:
     """The JSON object in a body. Integers of any size stay exact.
 
@@ -238,8 +253,13 @@ def _detail(status: int, body: bytes) -> str:
         detail = "; ".join(_place(fault) for fault in detail[:3])
     elif status == 422 or not isinstance(detail, str):
         detail = ""
-    line = "".join(c if c.isprintable() else " " for c in _HEX_KEY.sub("…", detail))
-    return line[:DETAIL_CHARACTERS].strip() or "no reason given"
+    return _line(detail)
+
+
+def _line(text: str) -> str:
+    """A text of the service on one line, short, with nothing like a key in it."""
+    printable = "".join(c if c.isprintable() else " " for c in _HEX_KEY.sub("…", text))
+    return printable[:DETAIL_CHARACTERS].strip() or "no reason given"
 
 
 def _place(fault: Any) -> str:

@@ -21,6 +21,7 @@ from vecload.errors import (
     ItemLimit,
     StoreLocked,
     TargetError,
+    TrainingFailed,
     VecloadError,
     WrongKey,
 )
@@ -132,6 +133,16 @@ class EmbeddedIndex:
     def list_ids(self) -> list[str]:
         """The ids of all items."""
         return list(self._call(self._engine.list_ids, index_key=self._key))
+
+    def train(self) -> None:
+        """Train the index."""
+        try:
+            self._engine.train(index_key=self._key)
+        except (ValueError, RuntimeError) as error:
+            told = " ".join(str(error).split())[:300]
+            raise TrainingFailed(
+                f"the index was not trained ({told})", hint="what was loaded stays, and is found"
+            ) from None
 
     def drop(self) -> None:
         """Delete the index, and the envelope by which a service would serve it."""

@@ -83,6 +83,9 @@ class MemoryIndex:
         """The ids of all items."""
         return list(self._items)
 
+    def train(self) -> None:
+        """Nothing to train: every query looks at every item."""
+
     def drop(self) -> None:
         """Forget the index."""
         self._target.forget(self.name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import urllib.parse
 from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
@@ -26,7 +25,9 @@ from vecload.errors import (
     UsageError,
     VecloadError,
 )
+from vecload.targets.address import service_location
 from vecload.targets.answers import (
+    check_trained,
     check_upserted,
     error_of,
     hits_of,
@@ -52,6 +53,8 @@ REQUEST_SECONDS = 120.0
 BODY_MAX_BYTES = 10_000_000
 """Request bodies stay below it: the service needs ten times a body's size in memory."""
 PROBE_SECONDS = 5.0
+TRAIN_SECONDS = 6 * 3600.0
+"""A training is one request: 24 s for 200,000 items of 768 dimensions."""
 ANSWER_MAX_BYTES = 1_000_000
 GET_ITEMS = 500
 """Ids of one get: the service holds about 70 kB an item of 768 dimensions while it answers."""
@@ -147,13 +150,19 @@ class ServiceIndex:
         """The ids of all items."""
         return texts_of(self._ask("/v1/vectors/list_ids", limit=GET_MAX_BYTES), "ids")
 
+    def train(self) -> None:
+        """Train the index; the service holds the request until it has ended, and answers 200 in any case."""
+        check_trained(self._ask("/v1/indexes/train", seconds=TRAIN_SECONDS))
+
     def drop(self) -> None:
         """Delete the index."""
         self._ask("/v1/indexes/delete")
 
-    def _ask(self, path: str, *, limit: int = ANSWER_MAX_BYTES, **fields: Any) -> dict[str, Any]:
+    def _ask(
+        self, path: str, *, limit: int = ANSWER_MAX_BYTES, seconds: float | None = None, **fields: Any
+    ) -> dict[str, Any]:
         body = dumps({"index_name": self.name, "index_key": self._key_hex, **fields})
-        return object_of(self._service.request("POST", path, body, limit=limit))
+        return object_of(self._service.request("POST", path, body, limit=limit, seconds=seconds))
 
 
 class ServiceTarget:
@@ -182,7 +191,9 @@ class ServiceTarget:
         self._wire: WireFormat = wire
         self._binary_threshold = binary_threshold
         self._request_seconds = request_seconds
-        self._transport = transport or DeadlineTransport(connections=CONNECTIONS)
+        self._transport = transport or DeadlineTransport(
+            connections=CONNECTIONS, secure=self.location.startswith("https:")
+        )
         if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
             raise UsageError("the API key holds characters that no header can", hint="check VECLOAD_API_KEY")
         self._client = httpx.Client(
@@ -304,30 +315,6 @@ class ServiceTarget:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def service_location(url: str) -> str:
-    """The one spelling of a service's address: scheme, host and port in lower case, nothing after.
-
-    Raises:
-        UsageError: It is no such address, or holds a user name or password.
-    """
-    if "@" in url:
-        raise UsageError("the service's address holds a password", hint="set VECLOAD_API_KEY instead")
-    no_address = UsageError(f"{url!r} is not the address of a service", hint="it looks like http://host:8000")
-    try:
-        parts = urllib.parse.urlsplit(url)
-        port = parts.port
-        (parts.hostname or "").encode("idna")  # as the socket will
-        httpx.URL(url)
-    except (ValueError, httpx.InvalidURL):
-        raise no_address from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or " " in parts.hostname:
-        raise no_address
-    if parts.path not in ("", "/", "/v1", "/v1/") or parts.query or parts.fragment:
-        raise UsageError(f"{url!r} has a path", hint="give the address alone: http://host:8000")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}" + (f":{port}" if port else "")
 
 
 def _reason(error: Exception) -> str:

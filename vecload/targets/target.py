@@ -150,6 +150,13 @@ class TargetIndex(Protocol):
     def list_ids(self) -> list[str]:
         """The ids of all items, in no order."""
 
+    def train(self) -> None:
+        """Train the index, so that queries need not search it whole; waits until it has ended.
+
+        Raises:
+            TrainingFailed: It could not be trained.
+        """
+
     def drop(self) -> None:
         """Delete the index and all that is in it."""
 

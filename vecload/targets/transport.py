@@ -29,6 +29,7 @@ class DeadlineTransport(httpx.BaseTransport):
 
     Args:
         connections: How many connections at the most.
+        secure: Requests go to https: loads the certificates of the authorities, which takes some time.
         clock: Monotonic seconds.
         backend: What opens the sockets.
     """
@@ -37,12 +38,13 @@ class DeadlineTransport(httpx.BaseTransport):
         self,
         *,
         connections: int,
+        secure: bool = True,
         clock: Callable[[], float] = time.monotonic,
         backend: httpcore.NetworkBackend | None = None,
     ) -> None:
         self._deadline = _Deadline(clock)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=ssl.create_default_context(),
+            ssl_context=ssl.create_default_context() if secure else None,
             max_connections=connections,
             keepalive_expiry=KEEPALIVE_SECONDS,
             network_backend=_DeadlineBackend(backend or httpcore.SyncBackend(), self._deadline.remaining),

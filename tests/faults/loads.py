@@ -1,0 +1,140 @@
+"""Loads by the real `vecload` command, that a test may kill, signal and run again."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.faults.oracle import Source, check_index
+from vecload.contents import generate_key
+
+RUN_SECONDS = 90
+PROJECT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that has ended; `summary` is empty if it was killed."""
+
+    code: int
+    summary: dict[str, Any]
+    err: str
+
+
+class Running:
+    """A run of vecload."""
+
+    def __init__(self, arguments: Sequence[str], folder: Path) -> None:
+        self._out, self._err = folder / "out", folder / "err"
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=PROJECT
+            )
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def end(self, seconds: float = RUN_SECONDS) -> Ended:
+        """Wait for its end.
+
+        Raises:
+            AssertionError: It does not end in time.
+        """
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"it did not end in {seconds} s: {self._err.read_text()}") from None
+        out, err = self._out.read_text(), self._err.read_text()
+        assert "Traceback" not in err, err
+        assert "defect" not in err, err
+        return Ended(code, json.loads(out) if out else {}, err)
+
+
+@dataclass
+class Load:
+    """One command, run as often as a test wants.
+
+    Attributes:
+        folder: For the key, the state, the reject file.
+        source: What is loaded.
+        to: The target: where the command sends.
+        options: More options.
+        program: What comes before the command's own arguments.
+        store: Where the oracle reads: the target itself if None.
+    """
+
+    folder: Path
+    source: Source
+    to: str
+    options: Sequence[str] = ("--batch-rows", "5", "--concurrency", "4")
+    program: Sequence[str] = ("-m", "vecload")
+    index: str = "loaded"
+    store: str | None = None
+    runs: list[Ended] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.key_file = self.folder / "key.toml"
+        self.state = self.folder / "state"
+        self.rejects = self.folder / "rejects.jsonl"
+        if not self.key_file.exists():
+            generate_key().save(self.key_file)
+
+    def start(self, *options: str) -> Running:
+        given = [
+            *("upsert", str(self.source.path), "--to", self.to, "--index", self.index, "--json"),
+            *("--key-file", str(self.key_file), "--state-dir", str(self.state)),
+            *("--rejects", str(self.rejects)),
+        ]
+        return Running([*self.program, *given, *self.options, *options], self.folder)
+
+    def run(self, *options: str) -> Ended:
+        """Run it to its end."""
+        self.runs.append(self.start(*options).end())
+        return self.runs[-1]
+
+    def run_until_done(self, *, most: int = 10, code: int = 0, may_fail_with: tuple[int, ...] = ()) -> Ended:
+        """Run it until it ends with the code of a whole load; then its claims must be true."""
+        for _ in range(most):
+            ended = self.run()
+            if ended.code == code:
+                self.check(ended)
+                return ended
+            assert ended.code in may_fail_with, f"exit {ended.code}: {ended.err}"
+        raise AssertionError(f"not done after {most} runs: {ended.err}")
+
+    def check(self, ended: Ended) -> None:
+        """Compare the index and the summary with the source."""
+        check_index(self.store or self.to, self.index, self.key_file, self.source)
+        summary = ended.summary
+        assert summary["read"] == self.source.rows
+        assert summary["rejected"] == len(self.source.rejected)
+        assert summary["read"] == summary["loaded"] + summary["rejected"] + summary["skipped"]
+        lines = self.rejects.read_text().splitlines()
+        assert sorted(json.loads(line)["row"] for line in lines) == sorted(self.source.rejected)
+
+    def journal(self) -> Path | None:
+        """The journal, once there is one."""
+        return next(self.state.glob("*.sqlite"), None) if self.state.exists() else None
+
+    def kill(self, running: Running) -> Ended:
+        """SIGKILL, which nothing can answer."""
+        running.signal(signal.SIGKILL)
+        return running.end()
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Wait for what another process does, of which no event tells."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"never came: {what}"
+        time.sleep(0.002)

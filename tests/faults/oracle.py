@@ -1,0 +1,105 @@
+"""What an index must hold after a load, computed from the source; and the comparison, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vecload.contents import Key, Opener
+from vecload.targets import connect_target
+
+DIMENSION = 4
+
+
+class WrongIndex(AssertionError):
+    """The index is not what the source says: something is lost, wrong or extra."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of rows, and what a load of it must come to.
+
+    items: by id, the row that must be in the index: the last good one of that id.
+    rejected: rows that no load takes.
+    """
+
+    path: Path
+    rows: int
+    items: dict[str, dict[str, Any]]
+    rejected: frozenset[int]
+
+
+def write_source(
+    path: Path, seed: int, rows: int, *, bad: Collection[int] = (), refused: Collection[int] = ()
+) -> Source:
+    """Write rows of which a third shares its id with a near neighbour, so with the next batches.
+
+    Args:
+        path: `.jsonl` or `.parquet`.
+        seed: What the rows are made of.
+        rows: How many.
+        bad: Rows whose vector has another length.
+        refused: Rows with an id of their own that a target may be made to refuse: `refused-N`.
+    """
+    chance = random.Random(seed)  # noqa: S311 - the seed repeats a failure
+    written: list[dict[str, Any]] = []
+    items: dict[str, dict[str, Any]] = {}
+    for n in range(rows):
+        item_id = f"near-{n // 8 + chance.randrange(5)}" if chance.random() < 0.35 else f"own-{n}"
+        if n in refused:
+            item_id = f"refused-{n}"
+        values = np.array([chance.gauss(0, 1) for _ in range(DIMENSION)], dtype=np.float32)
+        row = {
+            "id": item_id,
+            "vector": values.astype(np.float64).tolist()[: 3 if n in bad else None],
+            "n": n,
+            "contents": f"text {n} {chance.random()}" if chance.random() < 0.7 else None,
+        }
+        written.append(row)
+        if n not in bad and n not in refused:
+            items[item_id] = row
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(written), path, row_group_size=97)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in written))
+    return Source(path, rows, items, frozenset({*bad, *refused}))
+
+
+def check_index(location: str | Path, index: str, key_file: Path, source: Source) -> None:
+    """Read the whole index back, and compare.
+
+    Raises:
+        WrongIndex: It differs.
+    """
+    key = Key.load(key_file)
+    opener = Opener(key.opening_keys, index)
+    with connect_target(location) as target:
+        opened = target.open_index(index, key.index_key)
+        listed = opened.list_ids()
+        count = opened.count()
+        stored = {item.id: item for item in opened.get(listed, ("vector", "metadata", "contents"))}
+    faults = [f"lost: {item_id}" for item_id in sorted(source.items.keys() - set(listed))]
+    faults += [f"extra: {item_id}" for item_id in sorted(set(listed) - source.items.keys())]
+    if count != len(listed) or len(set(listed)) != len(listed):
+        faults.append(f"the index counts {count} items, and lists {len(listed)}")
+    for item_id in sorted(source.items.keys() & stored.keys()):
+        row, item = source.items[item_id], stored[item_id]
+        bits = None if item.vector is None else item.vector.tobytes()
+        if bits != np.array(row["vector"], dtype=np.float32).tobytes():
+            faults.append(f"wrong vector: {item_id}, of row {item.metadata.get('n')} instead of {row['n']}")
+        if item.metadata != {"n": row["n"]}:
+            faults.append(f"wrong metadata: {item_id}: {item.metadata}")
+        contents = None if item.contents is None else opener.open(item_id, item.contents)
+        if contents != row["contents"]:
+            faults.append(f"wrong contents: {item_id}")
+    faults += [f"not given back: {item_id}" for item_id in sorted(set(listed) - stored.keys())]
+    if faults:
+        raise WrongIndex(f"{len(faults)} faults, as {'; '.join(faults[:5])}")

@@ -1,0 +1,187 @@
+"""A loopback proxy before the real service, which a test lets do whatever networks and services do."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+from urllib.parse import urlsplit
+
+CONNECTION_SECONDS = 60
+
+
+class Exchange:
+    """One request that came in. Until `body` is asked for, only its head was read.
+
+    Attributes:
+        number: Of this upsert among all that came, from 0.
+    """
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        connection: socket.socket,
+        stream: BinaryIO,
+        method: str,
+        path: str,
+        length: int,
+        number: int,
+    ) -> None:
+        self.number = number
+        self.path = path
+        self.length = length
+        self.closed = False
+        self._proxy = proxy
+        self._connection = connection
+        self._stream = stream
+        self._method = method
+        self._body: bytes | None = None
+
+    @property
+    def body(self) -> bytes:
+        if self._body is None:
+            self._body = self._stream.read(self.length)
+        return self._body
+
+    def read_part(self) -> None:
+        """Read half of the body."""
+        self._stream.read(self.length // 2)
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the items of this upsert."""
+        body: dict[str, Any] = json.loads(self.body)
+        ids: list[str] = body["ids"] if "ids" in body else [item["id"] for item in body["items"]]
+        return ids
+
+    def forward(self) -> bytes:
+        """Let the service have the request; its whole answer, head and body."""
+        upstream = http.client.HTTPConnection(self._proxy.host, self._proxy.upstream_port, timeout=60)
+        try:
+            upstream.request(self._method, self.path, self.body, {"Content-Type": "application/json"})
+            answer = upstream.getresponse()
+            return answer_of(answer.status, answer.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise ConnectionAbortedError("the service is gone") from error
+        finally:
+            upstream.close()
+
+    def send(self, answer: bytes) -> None:
+        """Answer the client."""
+        _ = self.body  # a client that is still writing would see a reset
+        self._connection.sendall(answer)
+
+    def pass_on(self) -> None:
+        """Do as if there were no proxy."""
+        self.send(self.forward())
+
+    def close(self) -> None:
+        """Close the connection in good order."""
+        self.closed = True
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+
+    def reset(self) -> None:
+        """Break the connection: the client sees it reset."""
+        self.closed = True
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._stream.close()
+        self._connection.close()
+
+
+Behaviour = Callable[[Exchange], None]
+
+
+def answer_of(status: int, body: bytes, *headers: str) -> bytes:
+    """An HTTP answer."""
+    head = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(head).encode() + body
+
+
+class Proxy:
+    """Hands every upsert to a behaviour, and passes all else on. Runs while `with` holds it.
+
+    Args:
+        upstream: The service's address.
+        behave: What to do with an upsert; called from several threads.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(self, upstream: str, behave: Behaviour = Exchange.pass_on) -> None:
+        port = urlsplit(upstream).port
+        assert port
+        self.upstream_port = port
+        self.behave = behave
+        self.upserts = 0
+        self.others: list[str] = []
+        self._lock = threading.Lock()
+        self._connections: set[socket.socket] = set()
+        self._listener = socket.create_server((self.host, 0))
+        self.url = f"http://{self.host}:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._connections.add(connection)
+        connection.settimeout(CONNECTION_SECONDS)
+        with suppress(OSError, ValueError), connection, connection.makefile("rb") as stream:
+            while exchange := self._next(connection, stream):
+                if exchange.number < 0:
+                    exchange.pass_on()
+                else:
+                    self.behave(exchange)
+                if exchange.closed:
+                    break
+        with self._lock:
+            self._connections.discard(connection)
+
+    def _next(self, connection: socket.socket, stream: BinaryIO) -> Exchange | None:
+        request = stream.readline().split()
+        if len(request) != 3:
+            return None
+        length = 0
+        while (line := stream.readline().strip()) != b"":
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        method, path = request[0].decode(), request[1].decode()
+        number = -1
+        with self._lock:
+            if path.startswith("/v1/vectors/upsert"):
+                number = self.upserts
+                self.upserts += 1
+            else:
+                self.others.append(path)
+        return Exchange(self, connection, stream, method, path, length, number)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            for connection in self._connections:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+        self._thread.join(10)

@@ -1,0 +1,239 @@
+"""The options of a load, each with its environment variable."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vecload.cli.options import INDEX_PANEL
+
+COLUMNS_PANEL = "Columns"
+SENDING_PANEL = "Sending"
+FAILURE_PANEL = "Rejects and resuming"
+OUTPUT_PANEL = "Output"
+
+
+class WireName(StrEnum):
+    """Wire formats."""
+
+    auto = "auto"
+    json = "json"
+    binary = "binary"
+
+
+IdColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--id-column",
+        envvar="VECLOAD_ID_COLUMN",
+        metavar="NAME",
+        help="The column of ids. [default: found by its name]",
+        rich_help_panel=COLUMNS_PANEL,
+        show_default=False,
+    ),
+]
+VectorColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--vector-column",
+        envvar="VECLOAD_VECTOR_COLUMN",
+        metavar="NAME",
+        help="The column of vectors. [default: the one of lists of numbers]",
+        rich_help_panel=COLUMNS_PANEL,
+        show_default=False,
+    ),
+]
+MetadataColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metadata-column",
+        envvar="VECLOAD_METADATA_COLUMN",
+        metavar="NAME",
+        help="A column of metadata. Repeatable. [default: every column left over]",
+        rich_help_panel=COLUMNS_PANEL,
+        show_default=False,
+    ),
+]
+ContentsColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--contents-column",
+        envvar="VECLOAD_CONTENTS_COLUMN",
+        metavar="NAME",
+        help="The column of contents. [default: found by its name]",
+        rich_help_panel=COLUMNS_PANEL,
+        show_default=False,
+    ),
+]
+Seal = Annotated[
+    bool,
+    typer.Option(
+        "--seal/--no-seal",
+        envvar="VECLOAD_SEAL",
+        help="Encrypt contents on this machine, or leave that to the engine, for other clients to read.",
+        rich_help_panel=SENDING_PANEL,
+    ),
+]
+Embed = Annotated[
+    bool,
+    typer.Option(
+        "--embed",
+        envvar="VECLOAD_EMBED",
+        help="The index makes the vectors of contents, which go unsealed.",
+        rich_help_panel=COLUMNS_PANEL,
+    ),
+]
+AllowZeroVectors = Annotated[
+    bool,
+    typer.Option(
+        "--allow-zero-vectors",
+        envvar="VECLOAD_ALLOW_ZERO_VECTORS",
+        help="Load vectors of zeros, which the engine stores but can't give back.",
+        rich_help_panel=FAILURE_PANEL,
+    ),
+]
+Create = Annotated[
+    bool,
+    typer.Option(
+        "--create/--no-create",
+        envvar="VECLOAD_CREATE",
+        help="Make the index if there is none, or stop.",
+        rich_help_panel=INDEX_PANEL,
+    ),
+]
+Wire = Annotated[
+    WireName,
+    typer.Option(
+        "--wire",
+        envvar="VECLOAD_WIRE",
+        help="How batches are sent to a service; auto: by their size.",
+        rich_help_panel=SENDING_PANEL,
+    ),
+]
+BinaryThreshold = Annotated[
+    int,
+    typer.Option(
+        "--binary-threshold",
+        envvar="VECLOAD_BINARY_THRESHOLD",
+        metavar="N",
+        min=1,
+        help="Items of a batch from which auto takes binary.",
+        rich_help_panel=SENDING_PANEL,
+    ),
+]
+BatchRows = Annotated[
+    int,
+    typer.Option(
+        "--batch-rows",
+        envvar="VECLOAD_BATCH_ROWS",
+        metavar="N",
+        min=1,
+        max=100_000,
+        help="Rows of a batch at the most.",
+        rich_help_panel=SENDING_PANEL,
+    ),
+]
+BatchBytes = Annotated[
+    int,
+    typer.Option(
+        "--batch-bytes",
+        envvar="VECLOAD_BATCH_BYTES",
+        metavar="N",
+        min=1000,
+        help="Bytes of a batch at about the most.",
+        rich_help_panel=SENDING_PANEL,
+    ),
+]
+ConcurrencyOption = Annotated[
+    str,
+    typer.Option(
+        "--concurrency",
+        envvar="VECLOAD_CONCURRENCY",
+        metavar="auto|N",
+        help="Batches in flight; auto: learnt from the target.",
+        rich_help_panel=SENDING_PANEL,
+    ),
+]
+GiveUpAfter = Annotated[
+    float,
+    typer.Option(
+        "--give-up-after",
+        envvar="VECLOAD_GIVE_UP_AFTER",
+        metavar="SECONDS",
+        min=0,
+        help="How long a batch that fails is sent again.",
+        rich_help_panel=SENDING_PANEL,
+    ),
+]
+MaxErrors = Annotated[
+    str,
+    typer.Option(
+        "--max-errors",
+        envvar="VECLOAD_MAX_ERRORS",
+        metavar="N|N%",
+        help="Rows that may be rejected before the load stops.",
+        rich_help_panel=FAILURE_PANEL,
+    ),
+]
+Rejects = Annotated[
+    str | None,
+    typer.Option(
+        "--rejects",
+        envvar="VECLOAD_REJECTS",
+        metavar="FILE",
+        help="Write each rejected row's place and reason to this file.",
+        rich_help_panel=FAILURE_PANEL,
+        show_default=False,
+    ),
+]
+Fresh = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        envvar="VECLOAD_FRESH",
+        help="Load from the start, whatever an earlier run had loaded.",
+        rich_help_panel=FAILURE_PANEL,
+    ),
+]
+SkipLoaded = Annotated[
+    bool,
+    typer.Option(
+        "--skip-loaded",
+        envvar="VECLOAD_SKIP_LOADED",
+        help="Do nothing if all was loaded and the sources are unchanged.",
+        rich_help_panel=FAILURE_PANEL,
+    ),
+]
+StateDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--state-dir",
+        envvar="VECLOAD_STATE_DIR",
+        metavar="FOLDER",
+        help="Where journals are kept. [default: below the user's state folder]",
+        rich_help_panel=FAILURE_PANEL,
+        show_default=False,
+    ),
+]
+JsonOutput = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        envvar="VECLOAD_JSON",
+        help="Print the summary as one JSON object on standard output.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        envvar="VECLOAD_QUIET",
+        help="Say nothing but errors.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
