@@ -111,7 +111,7 @@ def _vectors(vectors: Any, n: int, dimension: int, *, allow_zero: bool) -> Vecto
         raise ItemValueError("the vectors have different dimensions") from None
     if array.dtype.kind not in "fiu":
         raise ItemTypeError(f"the vectors hold {array.dtype}, not numbers")
-    if array.ndim != 2 and n:
+    if array.ndim != 2 and (n or array.size):
         raise ItemValueError(f"the vectors' array is {array.ndim}-D, not 2-D of shape ({n}, dimension)")
     if len(array) != n:
         raise ItemValueError(f"there are {n} ids and {len(array)} vectors")
@@ -121,6 +121,11 @@ def _vectors(vectors: Any, n: int, dimension: int, *, allow_zero: bool) -> Vecto
         raise ItemValueError(
             f"the vectors have {array.shape[1]} dimensions; the index has {dimension or 'at least 1'}"
         )
+    if isinstance(vectors, list | tuple):
+        # NumPy takes a boolean among numbers for 0 or 1.
+        for position in np.flatnonzero(((array == 0) | (array == 1)).any(axis=1)).tolist():
+            if any(isinstance(value, bool | np.bool_) for value in vectors[position]):
+                raise ItemTypeError(f"vector {position} holds a boolean, not numbers alone")
     with np.errstate(over="ignore"):
         single = np.ascontiguousarray(array, dtype=np.float32)
     for position, fault in check_values(single, allow_zero=allow_zero).items():
@@ -173,7 +178,7 @@ def _json_value(value: Any, where: str, depth: int) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ItemValueError(f"{where} is {value}, which JSON can't say")
-        return value
+        return float(value)  # not NumPy's, which is one, and which not every target takes
     if isinstance(value, dt.date):
         return _epoch_milliseconds(value)
     if depth > METADATA_DEPTH:

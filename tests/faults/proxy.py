@@ -57,7 +57,7 @@ class Exchange:
     def ids(self) -> list[str]:
         """The ids of the items of this upsert."""
         body: dict[str, Any] = json.loads(self.body)
-        ids: list[str] = body["ids"] if "ids" in body else [item["id"] for item in body["items"]]
+        ids: list[str] = body["batch"]["ids"] if "batch" in body else [item["id"] for item in body["items"]]
         return ids
 
     def forward(self) -> bytes:
@@ -105,7 +105,9 @@ def answer_of(status: int, body: bytes, *headers: str) -> bytes:
 
 
 class Proxy:
-    """Hands every upsert to a behaviour, and passes all else on. Runs while `with` holds it.
+    """Hands every upsert to a behaviour, and passes all else on unless `behave_otherwise` says otherwise.
+
+    Runs while `with` holds it.
 
     Args:
         upstream: The service's address.
@@ -119,6 +121,7 @@ class Proxy:
         assert port
         self.upstream_port = port
         self.behave = behave
+        self.behave_otherwise: Behaviour = Exchange.pass_on
         self.upserts = 0
         self.others: list[str] = []
         self._lock = threading.Lock()
@@ -139,10 +142,7 @@ class Proxy:
         connection.settimeout(CONNECTION_SECONDS)
         with suppress(OSError, ValueError), connection, connection.makefile("rb") as stream:
             while exchange := self._next(connection, stream):
-                if exchange.number < 0:
-                    exchange.pass_on()
-                else:
-                    self.behave(exchange)
+                (self.behave if exchange.number >= 0 else self.behave_otherwise)(exchange)
                 if exchange.closed:
                     break
         with self._lock:

@@ -63,9 +63,9 @@ UPSERT_HELP = (
 def upsert(
     context: typer.Context,
     sources: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(metavar="SOURCE", help="Parquet or JSON Lines files.", show_default=False),
-    ],
+    ] = None,
     to: opt.To = None,
     index: Annotated[
         str | None,
@@ -96,6 +96,7 @@ def upsert(
     pattern: opt.Pattern = None,
     full_text: opt.FullText = None,
     embedding_model: opt.EmbeddingModel = None,
+    train: load_opt.Train = False,
     wire: load_opt.Wire = load_opt.WireName.auto,
     binary_threshold: load_opt.BinaryThreshold = defaults.BINARY_THRESHOLD,
     batch_rows: load_opt.BatchRows = defaults.BATCH_ROWS,
@@ -104,6 +105,7 @@ def upsert(
     give_up_after: load_opt.GiveUpAfter = defaults.GIVE_UP_AFTER,
     max_errors: load_opt.MaxErrors = "0",
     rejects: load_opt.Rejects = None,
+    retry_rejects: load_opt.RetryRejects = None,
     fresh: load_opt.Fresh = False,
     skip_loaded: load_opt.SkipLoaded = False,
     state_dir: load_opt.StateDir = None,
@@ -113,7 +115,8 @@ def upsert(
     """Load sources into an index."""
     import orjson
 
-    from vecload.cli.upsert import UpsertSettings, fail, load
+    from vecload.cli.settings import UpsertSettings
+    from vecload.cli.upsert import fail, load
     from vecload.loading.rejects import ErrorLimit
     from vecload.mapping import ColumnChoice
     from vecload.summary import Summary
@@ -123,7 +126,7 @@ def upsert(
     try:
         load(
             UpsertSettings(
-                sources=sources,
+                sources=sources or [],
                 to=to,
                 index=index,
                 keys=opt.key_source(context, key_file, key_command),
@@ -149,6 +152,8 @@ def upsert(
                 allow_zero_vectors=allow_zero_vectors,
                 max_errors=ErrorLimit.parse(max_errors),
                 rejects=rejects,
+                retry_rejects=retry_rejects,
+                train=train,
                 state_dir=state_dir,
                 fresh=fresh,
                 skip_loaded=skip_loaded,

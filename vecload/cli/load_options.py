@@ -95,6 +95,15 @@ AllowZeroVectors = Annotated[
         rich_help_panel=FAILURE_PANEL,
     ),
 ]
+Train = Annotated[
+    bool,
+    typer.Option(
+        "--train",
+        envvar="VECLOAD_TRAIN",
+        help="Train the index when all is loaded, so that queries need not search it whole; waits for it.",
+        rich_help_panel=INDEX_PANEL,
+    ),
+]
 Create = Annotated[
     bool,
     typer.Option(
@@ -185,6 +194,17 @@ Rejects = Annotated[
         envvar="VECLOAD_REJECTS",
         metavar="FILE",
         help="Write each rejected row's place and reason to this file.",
+        rich_help_panel=FAILURE_PANEL,
+        show_default=False,
+    ),
+]
+RetryRejects = Annotated[
+    str | None,
+    typer.Option(
+        "--retry-rejects",
+        envvar="VECLOAD_RETRY_REJECTS",
+        metavar="FILE",
+        help="Load just the rows of this reject file again, from the sources it names.",
         rich_help_panel=FAILURE_PANEL,
         show_default=False,
     ),

@@ -3,65 +3,36 @@
 from __future__ import annotations
 
 import re
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 
-from vecload.cli.access import KeySource, OpenedIndex, connect_to, is_exposed, open_or_create
+from vecload.cli.access import OpenedIndex, connect_to, is_exposed, open_or_create
+from vecload.cli.settings import UpsertSettings
+from vecload.cli.signals import stopping_on_signals
 from vecload.config import short, state_folder
 from vecload.contents import Sealer
 from vecload.errors import IndexMismatch, Interrupted, UsageError, VecloadError
+from vecload.loading.again import choose_rows, read_rejects
 from vecload.loading.concurrency import Concurrency
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.journal import Journal
 from vecload.loading.ledger import Ledger
-from vecload.loading.loader import Flow
+from vecload.loading.loader import Flow, Job
 from vecload.loading.plan import Plan, make_plan
-from vecload.loading.rejects import ErrorLimit, RejectFile
+from vecload.loading.rejects import RejectFile
 from vecload.loading.retry import RetryPolicy, Sender
-from vecload.mapping import ColumnChoice
 from vecload.progress import Extent, LineProgress, Progress, QuietProgress, TerminalProgress
 from vecload.readers import open_sources
 from vecload.summary import Summary
-from vecload.targets import IndexSettings, Target, WireFormat
+from vecload.targets import IndexSettings, Target
 
 CONCURRENCY_MOST = 8
 """How far `--concurrency auto` goes with a service."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpsertSettings:
-    """All that `vecload upsert` was told, by flags, environment and vecload.toml."""
-
-    sources: Sequence[str]
-    to: str | None
-    index: str | None
-    keys: KeySource
-    api_key_file: Path | None
-    columns: ColumnChoice
-    wire: WireFormat
-    binary_threshold: int
-    batch_rows: int
-    batch_bytes: int
-    concurrency: str
-    seal: bool
-    embed: bool
-    create: bool
-    creation: IndexSettings
-    allow_zero_vectors: bool
-    max_errors: ErrorLimit
-    rejects: str | None
-    state_dir: Path | None
-    fresh: bool
-    skip_loaded: bool
-    give_up_after: float
-    quiet: bool
-    terminal: bool
+TRAIN_MULTIPLE = 32
+"""Other dimensions can't be trained (docs/cyborgdb.md)."""
 
 
 def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]) -> None:
@@ -76,12 +47,14 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
         VecloadError: It stopped.
     """
     with ExitStack() as opened:
-        summary.sources = list(settings.sources)
-        sources = open_sources(settings.sources)
+        rejected = _rejected(settings)
+        names = settings.sources or [*rejected]
+        summary.sources = list(names)
+        sources = open_sources(names)
         for source in sources:
             opened.callback(source.close)
         plan = make_plan(sources, settings.columns, embed=settings.embed)
-        summary.index = settings.index or _index_name(settings.sources)
+        summary.index = settings.index or _index_name(names)
         if not plan.sources:
             tell("no rows to load")
             return
@@ -98,7 +71,52 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
             tell(f"warning: the index key travels unencrypted to {target.location}; use https")
         access = _open_index(settings, plan, target, summary.index)
         _describe(access, plan, settings, summary, tell)
-        _run(settings, plan, target, access, summary, tell)
+        jobs = plan.jobs(
+            index_dimension=access.index.describe().dimension, allow_zero_vectors=settings.allow_zero_vectors
+        )
+        if rejected:
+            jobs, replaced = choose_rows(jobs, rejected)
+            if replaced:
+                tell(f"{replaced:,} rejected rows are left out: later rows of the same ids were loaded")
+        _check_trainable(settings, access)
+        _run(settings, plan, jobs, target, access, summary, tell)
+        if settings.train:
+            _train(access, tell)
+
+
+def _rejected(settings: UpsertSettings) -> dict[str, set[int]]:
+    """The rows of `--retry-rejects`, by their sources."""
+    if settings.retry_rejects is None:
+        if not settings.sources:
+            raise UsageError("no source is named", hint="see 'vecload upsert --help'")
+        return {}
+    if settings.rejects and Path(settings.rejects).resolve() == Path(settings.retry_rejects).resolve():
+        raise UsageError(
+            "--rejects and --retry-rejects name the same file", hint="write new rejects to another"
+        )
+    return read_rejects(settings.retry_rejects)
+
+
+def _check_trainable(settings: UpsertSettings, access: OpenedIndex) -> None:
+    dimension = access.index.describe().dimension
+    if settings.train and dimension % TRAIN_MULTIPLE:
+        raise UsageError(
+            f"--train: the engine trains dimensions that are multiples of {TRAIN_MULTIPLE}, and index "
+            f"{access.index.name!r} has {dimension}",
+            hint="leave --train away: queries find everything without it",
+        )
+
+
+def _train(access: OpenedIndex, tell: Callable[[str], None]) -> None:
+    """Train the index, and see whether it is trained."""
+    tell("training the index")
+    access.index.train()
+    told = (
+        "the index is trained"
+        if access.index.describe().trained
+        else ("the index stays untrained: it holds too few items, and queries search it whole")
+    )
+    tell(told)
 
 
 def _index_name(sources: Sequence[str]) -> str:
@@ -154,6 +172,7 @@ def _describe(
 def _run(
     settings: UpsertSettings,
     plan: Plan,
+    jobs: Sequence[Job],
     target: Target,
     access: OpenedIndex,
     summary: Summary,
@@ -161,9 +180,6 @@ def _run(
 ) -> None:
     """Wire the parts of the flow together, and let it run."""
     index, key = access.index, access.key
-    jobs = plan.jobs(
-        index_dimension=index.describe().dimension, allow_zero_vectors=settings.allow_zero_vectors
-    )
     stored = (
         f"key {key.key_id}",
         f"sealed {settings.seal}",
@@ -173,7 +189,7 @@ def _run(
     with ExitStack() as opened:
         journal = Journal(
             settings.state_dir or state_folder(),
-            plan.identity(target.location, index.name, stored),
+            plan.identity(target.location, index.name, stored, rejects=settings.retry_rejects),
             fresh=settings.fresh,
         )
         opened.callback(journal.close)
@@ -186,7 +202,7 @@ def _run(
             journal.start_over()
         rejects = None
         if settings.rejects is not None:
-            if Path(settings.rejects).resolve() in {Path(source).resolve() for source in settings.sources}:
+            if Path(settings.rejects).resolve() in {Path(source).resolve() for source in summary.sources}:
                 raise UsageError(f"--rejects {settings.rejects} is a source")
             rejects = RejectFile(settings.rejects, journal.reject_bytes or None)
             opened.callback(rejects.close)
@@ -217,7 +233,7 @@ def _run(
             on_busy=concurrency.busy,
         )
         dispatcher = opened.enter_context(Dispatcher(sender.send, concurrency, stop))
-        with _signals(stop) as interrupted, progress:
+        with stopping_on_signals(stop) as interrupted, progress:
             begun = time.monotonic()
             try:
                 Flow(
@@ -252,26 +268,6 @@ def _progress(settings: UpsertSettings, plan: Plan, title: str) -> Progress:
         return QuietProgress()
     extent = Extent([(source.name, source.nbytes, source.total_rows) for source in plan.sources])
     return TerminalProgress(extent, title) if settings.terminal else LineProgress(extent)
-
-
-@contextmanager
-def _signals(stop: threading.Event) -> Iterator[Callable[[], int]]:
-    """Let SIGINT and SIGTERM ask the load to stop; a second one ends the process at once."""
-    received: list[int] = []
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if received:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        received.append(number)
-        stop.set()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: received[0] if received else 0
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def fail(summary: Summary, error: VecloadError) -> None:

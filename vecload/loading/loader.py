@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from vecload.batch import Batch
+from vecload.batch import Batch, Span
 from vecload.contents import Sealer
 from vecload.defaults import BATCH_BYTES, BATCH_ROWS
 from vecload.errors import Interrupted, RowsRejected
@@ -30,10 +30,11 @@ def seal(batch: Batch, sealer: Sealer | None) -> Batch:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One source, and how its rows become items."""
+    """One source, how its rows become items, and the rows that are not part of this load."""
 
     source: Source
     mapper: Mapper
+    done: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Flow:
                 for rows in job.source.read(
                     batch_rows=self.batch_rows,
                     batch_bytes=self.batch_bytes,
-                    done=ledger.done(job.source.name),
+                    done=[*job.done, *ledger.done(job.source.name)],
                 ):
                     batch = job.mapper.map(rows)
                     ledger.mapped(batch)

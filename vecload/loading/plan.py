@@ -52,14 +52,24 @@ class Plan:
             for source, mapping in zip(self.sources, self.mappings, strict=True)
         ]
 
-    def identity(self, target: str, index: str, settings: Sequence[str]) -> Identity:
-        """What makes this load the same load, for its journal."""
+    def identity(
+        self, target: str, index: str, settings: Sequence[str], *, rejects: str | None = None
+    ) -> Identity:
+        """What makes this load the same load, for its journal.
+
+        Args:
+            target: The target's location.
+            index: The index.
+            settings: What else changes what is stored.
+            rejects: The reject file whose rows alone are loaded.
+        """
+        files = [source.name for source in self.sources] + ([rejects] if rejects else [])
         mappings = [f"mapping {mapping}" for mapping in self.mappings]
         return Identity(
             target=target,
             index=index,
-            sources=tuple(str(Path(source.name).resolve()) for source in self.sources),
-            fingerprints=tuple(fingerprint(source.name) for source in self.sources),
+            sources=tuple(str(Path(name).resolve()) for name in files),
+            fingerprints=tuple(fingerprint(name) for name in files),
             settings=(*mappings, *settings),
         )
 

@@ -60,7 +60,10 @@ def plain(array: pa.Array) -> pa.Array:
     if pa.types.is_binary_view(array.type):
         array = array.cast(pa.large_binary())
     if _is_list_view(array.type):
-        array = array.cast(pa.large_list(array.type.value_type))
+        # Arrow's own cast empties some lists beside nulls (26.0).
+        lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0), dtype=np.int64)
+        offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
+        array = pa.LargeListArray.from_arrays(offsets, array.flatten(), mask=array.is_null())
     return array
 
 

@@ -65,6 +65,10 @@ class JsonRows:
         """The byte offset of a row."""
         return None if self._offsets is None else self._offsets[position]
 
+    def columns(self) -> list[Column]:
+        """The columns these rows tell of."""
+        return columns_of(self._rows)
+
     def ids(self, column: str) -> Mapped[list[str]]:
         """Text as it is, integers as decimal text."""
         faults: dict[int, Fault] = {}

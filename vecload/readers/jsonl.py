@@ -13,11 +13,12 @@ import orjson
 from vecload.batch import Span
 from vecload.errors import SourceError
 from vecload.mapping import Column, JsonRows
-from vecload.mapping.json_rows import columns_of
 from vecload.mapping.rows import Fault
 from vecload.readers.source import missing
 
 HEAD_ROWS = 100
+HEAD_BYTES = 16 * 2**20
+"""Enough rows to tell the columns of anything but huge rows, and these must not fill the memory."""
 LINE_MAX_BYTES = 128 * 2**20
 """A line with contents at their limit, escaped, fits; a longer one is rejected, and never held whole."""
 
@@ -42,18 +43,12 @@ class JsonlSource:
 
     def columns(self) -> list[Column]:
         """The columns of its first rows."""
-        return columns_of(self._head_rows())
+        head = self.head()
+        return [] if head is None else head.columns()
 
     def head(self) -> JsonRows | None:
         """Its first rows."""
-        return next(self.read(batch_rows=HEAD_ROWS, batch_bytes=2**30), None)
-
-    def _head_rows(self) -> list[dict[str, Any]]:
-        return [
-            parsed
-            for _, _, line in self._lines(Span(self.name, 0, HEAD_ROWS, 0))
-            if isinstance(parsed := _parse(line), dict)
-        ]
+        return next(self.read(batch_rows=HEAD_ROWS, batch_bytes=HEAD_BYTES), None)
 
     def read(
         self,
@@ -84,7 +79,7 @@ class JsonlSource:
         broken: dict[int, Fault] = {}
         rows: list[dict[str, Any]] = []
         for position, line in enumerate(lines):
-            parsed = _parse(line)
+            parsed = _parse(line, self._line_max)
             if isinstance(parsed, Fault):
                 broken[position] = parsed
                 parsed = {}
@@ -132,9 +127,9 @@ class JsonlSource:
 _TOO_LONG = b"(a line too long)"
 
 
-def _parse(line: bytes) -> dict[str, Any] | Fault:
+def _parse(line: bytes, line_max_bytes: int) -> dict[str, Any] | Fault:
     if line is _TOO_LONG:
-        return Fault("line", "long-line", f"is longer than {LINE_MAX_BYTES // 2**20} MiB")
+        return Fault("line", "long-line", f"is longer than {line_max_bytes:,} bytes")
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.command import vecload
+from tests.cli.sources import rows, write_jsonl, write_parquet
+
+
+def stored(*ids: str) -> dict[str, Any]:
+    """Of these ids, those in the index, with their titles."""
+    lines = vecload("get", *ids, "--index", "rows").out.splitlines()
+    return {item["id"]: item["metadata"]["title"] for item in map(json.loads, lines)}
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_just_the_rejected_rows_are_loaded_again_and_none_that_a_later_row_replaced(
+    tmp_path: Path, kind: str
+) -> None:
+    source = rows(60)
+    for row in (0, 7, 8, 33, 59):
+        source[row]["vector"] = [0.0] * 8
+    source[40]["id"] = "doc-33"  # later than the rejected row of that id
+    source[2]["id"] = "doc-8"  # earlier than it
+    path = tmp_path / f"rows.{kind}"
+    (write_jsonl if kind == "jsonl" else write_parquet)(path, source)
+    rejects = tmp_path / "rejects.jsonl"
+    first = vecload("upsert", path, "--max-errors", "9", "--rejects", rejects, "--batch-rows", "10")
+    assert first.code == 3, first.err
+
+    again = vecload("upsert", "--retry-rejects", rejects, "--allow-zero-vectors", "--json")
+
+    assert again.code == 0, again.err
+    told = json.loads(again.out)
+    assert (told["read"], told["loaded"]) == (4, 4)
+    assert "1 rejected rows are left out" in again.err
+    assert stored("doc-0", "doc-7", "doc-8", "doc-33", "doc-59") == {
+        "doc-0": "Title 0",
+        "doc-7": "Title 7",
+        "doc-8": "Title 8",
+        "doc-33": "Title 40",
+        "doc-59": "Title 59",
+    }
+
+
+def test_a_reject_file_that_is_none_or_does_not_fit_is_refused(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "rows.jsonl", rows(3))
+    past = tmp_path / "past.jsonl"
+    past.write_text(json.dumps({"source": str(path), "row": 3}) + "\n")
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+
+    for file, says in (
+        (path, "is no reject file"),
+        (past, "have only 0 of the 1 rows"),
+        (empty, "names no row"),
+    ):
+        ended = vecload("upsert", "--retry-rejects", file)
+        assert ended.code == 2
+        assert says in ended.error
+    both = vecload("upsert", "--retry-rejects", past, "--rejects", past)
+    assert "name the same file" in both.error
+
+
+@pytest.mark.parametrize("engine", ["service", "embedded"])
+def test_training_ends_in_a_trained_index_or_says_why_not(
+    request: pytest.FixtureRequest, tmp_path: Path, engine: str
+) -> None:
+    to = request.getfixturevalue("service") if engine == "service" else str(tmp_path / "store")
+    here = ("--to", to, "--index", f"trained-{engine}", "--train")
+    many = write_parquet(tmp_path / "many.parquet", rows(12_000, dimension=32))
+    few = write_jsonl(tmp_path / "few.jsonl", rows(20, dimension=32))
+    odd = write_jsonl(tmp_path / "odd.jsonl", rows(20, dimension=33))
+
+    trained = vecload("upsert", many, *here)
+    untrained = vecload("upsert", few, "--to", to, "--index", f"few-{engine}", "--train")
+    refused = vecload("upsert", odd, "--to", to, "--index", f"odd-{engine}", "--train")
+
+    assert trained.code == 0, trained.err
+    assert "the index is trained" in trained.err
+    assert json.loads(vecload("index", "describe", f"trained-{engine}", "--to", to).out)["trained"] is True
+    assert untrained.code == 0, untrained.err
+    assert "too few items" in untrained.err
+    assert refused.code == 2
+    assert "multiples of 32" in refused.error

@@ -1,0 +1,151 @@
+"""SIGINT and SIGTERM: the load stops within five seconds, says how to go on, and goes on."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.loads import Load, wait_for
+from tests.faults.oracle import write_source
+from tests.faults.proxy import Exchange, Proxy
+
+STOP_SECONDS = 5.0
+ROUNDS = int(os.environ.get("VECLOAD_SIGNALS", "5"))
+SEED = int(os.environ.get("VECLOAD_SEED", "0"))
+
+
+class At:
+    """Lets upserts pass, and tells when the n-th came in."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.reached = threading.Event()
+
+    def __call__(self, exchange: Exchange) -> None:
+        if exchange.number == self.number:
+            self.reached.set()
+        exchange.pass_on()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("round_number", range(ROUNDS))
+def test_a_load_stopped_by_signals_at_random_requests_goes_on_exactly_where_it_was(
+    tmp_path: Path, service: str, new_name: Callable[[], str], number: int, round_number: int
+) -> None:
+    seed = SEED + 100 * number + round_number
+    chance = random.Random(seed)  # noqa: S311 - the seed repeats a failure
+    source = write_source(tmp_path / "source.jsonl", seed, 500)
+    done = 0
+    with Proxy(service) as proxy:
+        load = Load(tmp_path / "load", source, proxy.url, index=new_name(), store=service)
+        for _ in range(2):
+            at = At(chance.randrange(30))
+            proxy.behave, proxy.upserts = at, 0
+            running = load.start()
+            assert at.reached.wait(30)
+            running.signal(number)
+            ended = running.end(STOP_SECONDS)
+            assert ended.code == 128 + number, ended.err
+            assert "run the same command again to go on" in ended.err
+            assert ended.summary["status"] == "interrupted"
+            assert ended.summary["skipped"] == done
+            done += ended.summary["loaded"]
+        ended = load.run_until_done(most=1)
+        assert ended.summary["skipped"] == done, "rows that were in are sent again"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_embedded_load_stopped_by_a_signal_goes_on(tmp_path: Path, number: int) -> None:
+    source = write_source(tmp_path / "source.parquet", SEED, 3000)
+    load = Load(tmp_path / "load", source, str(tmp_path / "store"))
+    running = load.start()
+    wait_for(load.journal, "the journal")
+    threading.Event().wait(0.1)  # into the load, of which nothing tells
+    running.signal(number)
+    ended = running.end(STOP_SECONDS)
+    assert ended.code == 128 + number, ended.err
+    assert "run the same command again to go on" in ended.err
+    again = load.run_until_done(most=1)
+    assert again.summary["skipped"] == ended.summary["loaded"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("hangs", ["upserts", "everything"])
+def test_a_service_that_hangs_holds_up_no_stop(
+    tmp_path: Path, service: str, new_name: Callable[[], str], number: int, hangs: str
+) -> None:
+    source = write_source(tmp_path / "source.jsonl", SEED, 500)
+    hung, go_on = threading.Event(), threading.Event()
+
+    def wait_then_pass(exchange: Exchange) -> None:
+        go_on.wait(60)
+        exchange.pass_on()
+
+    def hang(exchange: Exchange) -> None:
+        if exchange.number == 25:
+            if hangs == "everything":
+                proxy.behave_otherwise = wait_then_pass
+            hung.set()
+        if exchange.number >= 25:
+            go_on.wait(60)
+        exchange.pass_on()
+
+    with Proxy(service, hang) as proxy:
+        load = Load(tmp_path / "load", source, proxy.url, index=new_name(), store=service)
+        running = load.start()
+        assert hung.wait(30)
+        begun = time.monotonic()
+        running.signal(number)
+        ended = running.end(STOP_SECONDS)
+        assert time.monotonic() - begun < STOP_SECONDS
+        assert ended.code == 128 + number, ended.err
+        assert "run the same command again to go on" in ended.err
+        go_on.set()
+        proxy.behave = proxy.behave_otherwise = Exchange.pass_on
+        again = load.run_until_done(most=1)
+        assert again.summary["skipped"] == ended.summary["loaded"] > 0
+
+
+def test_a_second_signal_stops_at_once(tmp_path: Path, service: str, new_name: Callable[[], str]) -> None:
+    source = write_source(tmp_path / "source.jsonl", SEED, 500)
+    hung, go_on = threading.Event(), threading.Event()
+
+    def hang(exchange: Exchange) -> None:
+        if exchange.number >= 25:
+            hung.set()
+            go_on.wait(60)
+        exchange.pass_on()
+
+    with Proxy(service, hang) as proxy:
+        load = Load(tmp_path / "load", source, proxy.url, index=new_name(), store=service)
+        running = load.start()
+        assert hung.wait(30)
+        running.signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.process.wait(0.5)
+        running.signal(signal.SIGTERM)
+        assert running.end(1.0).code == -signal.SIGTERM
+        go_on.set()
+        proxy.behave = Exchange.pass_on
+        load.run_until_done(most=1)
+
+
+def test_a_load_of_nothing_but_rejects_heeds_a_signal_too(tmp_path: Path) -> None:
+    rows = 60_000
+    source = write_source(tmp_path / "source.jsonl", SEED, rows, bad=range(100, rows))
+    options = ("--batch-rows", "10", "--max-errors", "100%")
+    load = Load(tmp_path / "load", source, str(tmp_path / "store"), options)
+    running = load.start()
+    wait_for(lambda: load.rejects.exists() and load.rejects.stat().st_size > 20_000, "rejects")
+    running.signal(signal.SIGINT)
+    ended = running.end(STOP_SECONDS)
+    assert ended.code == 130, ended.err
+    assert 0 < ended.summary["read"] < rows
