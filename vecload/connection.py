@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from types import TracebackType
-from typing import Self
 
+from vecload.closing import Closing
 from vecload.contents import Key
 from vecload.contents.keys import as_key
 from vecload.defaults import BINARY_THRESHOLD
@@ -21,7 +20,7 @@ from vecload.targets import (
 )
 
 
-class Connection:
+class Connection(Closing):
     """A target, connected. Made by `vecload.connect`."""
 
     def __init__(self, target: Target) -> None:
@@ -125,17 +124,6 @@ class Connection:
     def close(self) -> None:
         """Let go of connections and locks."""
         self._target.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def connect(

@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from vecload.batch import Batch, Vectors
+from vecload.closing import Closing
 from vecload.errors import (
     BatchRefused,
     EngineMissing,
@@ -153,7 +153,7 @@ class EmbeddedIndex:
         return self._store.call(method, *args, **kwargs)
 
 
-class EmbeddedTarget:
+class EmbeddedTarget(Closing):
     """An embedded store.
 
     Args:
@@ -288,17 +288,6 @@ class EmbeddedTarget:
     def close(self) -> None:
         """Let go of the store; its locks end with the last index object."""
         self._client = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _engine_items(batch: Batch) -> list[dict[str, Any]]:

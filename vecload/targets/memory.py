@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from vecload.batch import Batch, Vectors
+from vecload.closing import Closing
 from vecload.errors import BatchRefused, IndexExists, IndexMismatch, IndexNotFound, WrongKey
 from vecload.targets.target import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
 from vecload.targets.wire import contents_text
@@ -91,7 +90,7 @@ class MemoryIndex:
         self._target.forget(self.name)
 
 
-class MemoryTarget:
+class MemoryTarget(Closing):
     """A target that lives as long as this object."""
 
     location = "memory"
@@ -130,14 +129,3 @@ class MemoryTarget:
 
     def close(self) -> None:
         """Nothing to let go of."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

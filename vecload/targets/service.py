@@ -6,8 +6,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpcore
 import httpx
@@ -15,6 +14,7 @@ import numpy as np
 
 from vecload._version import __version__
 from vecload.batch import Batch, Vectors
+from vecload.closing import Closing
 from vecload.defaults import BINARY_THRESHOLD
 from vecload.errors import (
     BatchRefused,
@@ -165,7 +165,7 @@ class ServiceIndex:
         return object_of(self._service.request("POST", path, body, limit=limit, seconds=seconds))
 
 
-class ServiceTarget:
+class ServiceTarget(Closing):
     """A running CyborgDB service.
 
     Args:
@@ -304,17 +304,6 @@ class ServiceTarget:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _reason(error: Exception) -> str:
