@@ -15,6 +15,7 @@ ROOMS = (
     "errors",
     "batch",
     "defaults",
+    "closing",
     "contents",
     "targets",
     "mapping",

@@ -59,6 +59,8 @@ def batch_of_dicts(items: Any, *, dimension: int, embed: bool, allow_zero: bool)
             raise ItemValueError(f"the vectors have {len(lengths)} different dimensions: {sorted(lengths)}")
     elif any(item.get("vector") is not None for item in items):
         raise ItemValueError("an item has a vector, but this index was opened with embed=True")
+    elif (lacking := next((i for i, item in enumerate(items) if not item.get("contents")), None)) is not None:
+        raise ItemValueError(f"item {lacking} has no contents for the index to make its vector of")
     return batch_of_columns(
         [item["id"] for item in items],
         vectors,

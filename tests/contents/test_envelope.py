@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 import make_vectors
@@ -46,6 +47,12 @@ def nonce_of(stored: str | None) -> bytes:
 def test_the_golden_vector_is_sealed_byte_for_byte() -> None:
     sealer = Sealer(KEY, "docs", urandom=lambda size: bytes(range(16)) if size == 16 else bytes(size))
     assert seal_one("item-1", "héllo", sealer=sealer).hex() == GOLDEN
+
+
+def test_the_documented_golden_vector_is_the_one_that_is_sealed() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "envelope.md").read_text("utf-8")
+    assert GOLDEN in document.replace("\n", "")
+    assert f"its {len(VECTORS)} vectors" in document
 
 
 def test_the_file_of_vectors_is_what_the_second_implementation_makes_and_holds_at_least_100() -> None:

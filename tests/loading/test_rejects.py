@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -128,6 +131,59 @@ def test_a_file_shorter_than_it_was_left_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="shorter than the load left it"):
         RejectFile(str(path), 100)
     assert path.read_bytes() == b"short"
+
+
+def test_a_line_that_was_cut_by_a_full_disk_is_no_part_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r.jsonl"
+    file = RejectFile(str(path))
+    file.write([reject_of(1)])
+    recorded = file.length
+
+    class HalfFull:
+        """The open file on a disk that has room for ten bytes more."""
+
+        def __init__(self, real: Any) -> None:
+            self._real = real
+            self._room = 10
+
+        def write(self, content: bytes) -> int:
+            if not self._room:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written: int = self._real.write(content[: self._room])
+            self._room -= written
+            return written
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+    monkeypatch.setattr(file, "_file", HalfFull(file._file))  # noqa: SLF001
+    with pytest.raises(JournalError, match="No space left"):
+        file.write([reject_of(2)])
+    assert path.stat().st_size == recorded + 10
+    assert file.length == recorded
+    with pytest.raises(JournalError):
+        file.write([reject_of(3)])
+    resumed = RejectFile(str(path), recorded)
+    resumed.write([reject_of(2)])
+    resumed.close()
+    assert written(path) == [1, 2]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EROFS])
+def test_rejects_that_did_not_reach_the_disk_are_not_counted_as_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    file = RejectFile(str(tmp_path / "r.jsonl"))
+
+    def fails(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(JournalError, match=os.strerror(number)):
+        file.write([reject_of(1)])
+    assert file.length == 0
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:

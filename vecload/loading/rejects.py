@@ -89,13 +89,13 @@ class RejectFile:
             )
         os.fchmod(descriptor, 0o600)
         self._file.truncate(length)
-        self._file.seek(0, os.SEEK_END)
+        self._length = self._file.seek(0, os.SEEK_END)
         self._sync_folder()
 
     @property
     def length(self) -> int:
-        """Bytes written so far."""
-        return self._file.tell()
+        """Bytes that are surely on the disk: whole lines."""
+        return self._length
 
     def write(self, rejects: Sequence[Reject]) -> None:
         """Append rejects, and have them on the disk before returning.
@@ -108,8 +108,13 @@ class RejectFile:
             while lines:
                 lines = lines[self._file.write(lines) :]
             os.fsync(self._file.fileno())
+            self._length = self._file.tell()
         except OSError as error:
+            # Nothing may follow half a line.
+            self._file.close()
             raise self._unwritable(error) from None
+        except ValueError:
+            raise JournalError(f"the reject file {self.path} could not be written before") from None
 
     def close(self) -> None:
         """Close the file."""

@@ -43,6 +43,10 @@ class Mapper:
         contents = rows.contents(mapping.contents) if mapping.contents is not None else None
         if contents is not None:
             found.append(contents.faults)
+        if mapping.vector is None:
+            given = (contents and contents.values) or [None] * len(rows.span)
+            needed = Fault("contents", "missing", "are missing, and the index makes its vectors of them")
+            found.append({position: needed for position, value in enumerate(given) if not value})
         for part in found:
             for position, fault in part.items():
                 faults.setdefault(position, fault)

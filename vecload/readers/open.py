@@ -27,9 +27,11 @@ def open_sources(paths: Sequence[str]) -> list[Source]:
     Raises:
         SourceError: One is missing, unreadable, empty, of another kind, or named twice.
     """
-    if len(set(paths)) < len(paths):
-        twice = next(path for i, path in enumerate(paths) if path in paths[:i])
-        raise SourceError(f"{twice} is named twice")
+    seen: set[Path] = set()
+    for path in paths:
+        if (file := Path(path).resolve()) in seen:
+            raise SourceError(f"{path} is named twice")
+        seen.add(file)
     return [open_source(path) for path in paths]
 
 

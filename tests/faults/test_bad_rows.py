@@ -1,0 +1,89 @@
+"""Bad rows, with the real service: each is found, told once, and takes no other with it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.loads import Load
+from tests.faults.oracle import write_source
+from tests.faults.proxy import Behaviour, Exchange, Proxy, answer_of
+
+SEED = int(os.environ.get("VECLOAD_SEED", "0"))
+
+
+def refusing(status: int) -> Behaviour:
+    """A service that can't stand some ids, and answers a whole batch with one of them so."""
+
+    def behave(exchange: Exchange) -> None:
+        if any(item_id.startswith("refused-") for item_id in exchange.ids):
+            exchange.send(answer_of(status, b'{"detail":"no"}'))
+        else:
+            exchange.pass_on()
+
+    return behave
+
+
+@pytest.mark.parametrize("status", [400, 413, 422, 500])
+@pytest.mark.parametrize("place", [1000, 1500, 1999])
+def test_one_refused_row_of_a_batch_of_a_thousand_is_found(
+    tmp_path: Path, service: str, new_name: Callable[[], str], status: int, place: int
+) -> None:
+    source = write_source(tmp_path / "source.jsonl", SEED, 3000, refused=[place])
+    with Proxy(service, refusing(status)) as proxy:
+        options = ("--batch-rows", "1000", "--max-errors", "1")
+        load = Load(tmp_path / "load", source, proxy.url, options, index=new_name(), store=service)
+        ended = load.run_until_done(most=1, code=3)
+    assert ended.summary["loaded"] == 2999
+    again = 0 if status != 500 else 4  # three tries of the whole batch, and three of the row
+    assert proxy.upserts - 3 <= 2 * math.ceil(math.log2(1000)) + again
+    (line,) = load.rejects.read_text().splitlines()
+    reject = json.loads(line)
+    assert (reject["row"], reject["id"], reject["code"]) == (place, f"refused-{place}", "refused")
+
+
+@pytest.mark.parametrize("to", ["service", "embedded"])
+def test_one_bad_row_in_a_hundred_is_left_out_where_that_is_allowed(
+    tmp_path: Path, service: str, new_name: Callable[[], str], to: str
+) -> None:
+    rows = 20_000
+    source = write_source(tmp_path / "source.jsonl", SEED, rows, bad=range(50, rows, 100))
+    target = service if to == "service" else str(tmp_path / "store")
+    load = Load(tmp_path / "load", source, target, ("--max-errors", "1%"), index=new_name())
+    ended = load.run_until_done(most=1, code=3)
+    assert (ended.summary["loaded"], ended.summary["rejected"]) == (19_800, 200)
+
+
+def test_one_bad_row_in_a_hundred_stops_the_load_at_the_first_where_none_is_allowed(
+    tmp_path: Path, service: str, new_name: Callable[[], str]
+) -> None:
+    source = write_source(tmp_path / "source.jsonl", SEED, 5000, bad=range(2050, 5000, 100))
+    load = Load(tmp_path / "load", source, service, ("--batch-rows", "100"), index=new_name())
+    stopped = load.run()
+    assert stopped.code == 4
+    assert "row 2050" in stopped.err
+    assert stopped.summary["loaded"] == 2000
+    assert [json.loads(line)["row"] for line in load.rejects.read_text().splitlines()] == [2050]
+    load.options = ("--batch-rows", "100", "--max-errors", "30")
+    ended = load.run_until_done(most=1, code=3)
+    assert ended.summary["skipped"] == 2000
+
+
+def test_more_bad_rows_than_allowed_stop_the_load_and_resuming_counts_them_all(
+    tmp_path: Path, service: str, new_name: Callable[[], str]
+) -> None:
+    source = write_source(tmp_path / "source.jsonl", SEED, 1000, bad=range(5, 1000, 100))
+    options = ("--batch-rows", "50", "--max-errors")
+    load = Load(tmp_path / "load", source, service, (*options, "2"), index=new_name())
+    for allowed in (2, 5, 8):
+        load.options = (*options, str(allowed))
+        stopped = load.run()
+        assert stopped.code == 4
+        assert f"{allowed + 1} rows were rejected" in stopped.err
+    load.options = (*options, "10")
+    load.run_until_done(most=1, code=3)
