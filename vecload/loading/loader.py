@@ -72,6 +72,7 @@ class Flow:
                 for rows in job.source.read(
                     batch_rows=self.batch_rows,
                     batch_bytes=self.batch_bytes,
+                    columns=job.mapper.mapping.needed(),
                     done=[*job.done, *ledger.done(job.source.name)],
                 ):
                     batch = job.mapper.map(rows)

@@ -63,6 +63,12 @@ class Mapping:
             return [name for name in names if name in self.metadata_fields]
         return [name for name in names if name not in self.used]
 
+    def needed(self) -> list[str] | None:
+        """The columns that are asked for; None where every column is."""
+        if self.metadata_fields is None:
+            return None
+        return sorted({*self.used, *self.metadata_fields})
+
     def __str__(self) -> str:
         fields = "the other columns" if self.metadata_fields is None else ", ".join(self.metadata_fields)
         metadata = " and ".join(part for part in (self.metadata_object, fields) if part)
