@@ -14,6 +14,7 @@ RESULTS = {
     "load": ["load-full.json", "load-vectors.json"],
     "wire": ["wire.json"],
     "encoding": ["encoding.json"],
+    "stages": ["stages.json"],
 }
 
 

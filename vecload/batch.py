@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -34,7 +36,8 @@ class Span:
 class Reject:
     """A row that can't be loaded, and why.
 
-    `code` is a short fixed name for scripts, `message` a clause for people. Neither holds the row's contents.
+    `code` is a short fixed name for scripts, `message` a clause for people. Neither holds the row's contents;
+    only `raw` does, the whole row as JSON text, where it was asked for.
     """
 
     source: str
@@ -44,11 +47,38 @@ class Reject:
     message: str
     id: str | None = None
     offset: int | None = None
+    raw: str | None = dataclasses.field(default=None, repr=False)
 
     def __str__(self) -> str:
         where = f"{self.source}, row {self.row}"
         item = f" (id {self.id!r})" if self.id else ""
         return f"{where}{item}: {self.field}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is known of a span's rows besides what became of them. Positions count from the span's start.
+
+    offsets: the byte offset of each row, where the source is read by lines.
+    raw: gives a row whole, as JSON text; None where rejects are not to hold their rows.
+    """
+
+    offsets: Sequence[int] | None = None
+    raw: Callable[[int], str] | None = dataclasses.field(default=None, repr=False)
+
+    def reject(self, span: Span, row: int, field: str, code: str, message: str, id: str | None) -> Reject:  # noqa: A002 the field's own name
+        """The reject of one row of the span."""
+        position = row - span.start
+        return Reject(
+            source=span.source,
+            row=row,
+            field=field,
+            code=code,
+            message=message,
+            id=id,
+            offset=None if self.offsets is None else self.offsets[position],
+            raw=None if self.raw is None else self.raw(position),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +92,7 @@ class Batch:
     span: the rows these items come from. Rows of it that are not in `rows` were rejected.
     rows: int64, shape (n,): the row number of each item; None when the items are all the span's rows.
     rejects: the span's rows that became no item.
+    origin: the rows' places in the source.
     """
 
     ids: list[str]
@@ -71,6 +102,7 @@ class Batch:
     span: Span
     rows: NDArray[np.int64] | None = None
     rejects: tuple[Reject, ...] = ()
+    origin: Origin = Origin()
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -8,7 +8,7 @@ BATCH_ROWS: Final = 1000
 """Rows of a batch: larger ones are slower, in the service and in the engine (docs/performance.md)."""
 BATCH_BYTES: Final = 6_000_000
 """Bytes of a batch's rows in memory; base64 makes a request body of 8 MB of them."""
-BINARY_THRESHOLD: Final = 4
+BINARY_THRESHOLD: Final = 2
 """Items of a batch from which `auto` sends it as binary (docs/wire-formats.md)."""
 GIVE_UP_AFTER: Final = 300.0
 """Seconds from a batch's first failure to its last try."""

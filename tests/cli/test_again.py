@@ -86,3 +86,36 @@ def test_training_ends_in_a_trained_index_or_says_why_not(
     assert "too few items" in untrained.err
     assert refused.code == 2
     assert "multiples of 32" in refused.error
+
+
+@pytest.mark.parametrize("seal", ["--seal", "--no-seal"])
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_rejected_rows_are_kept_only_when_asked_for_and_sealed_as_contents_are(
+    tmp_path: Path, kind: str, seal: str
+) -> None:
+    source = rows(10)
+    source[4]["vector"] = [1.0]
+    source[4]["text"] = "SECRET-TEXT"
+    path = tmp_path / f"rows.{kind}"
+    (write_jsonl if kind == "jsonl" else write_parquet)(path, source)
+    without, kept = tmp_path / "without.jsonl", tmp_path / "kept.jsonl"
+    load = ("upsert", path, seal, "--max-errors", "1", "--rejects")
+    assert vecload(*load, without).code == 3
+    assert vecload(*load, kept, "--reject-rows").code == 3
+
+    printed = vecload("rejects", kept)
+
+    assert "SECRET" not in without.read_text()
+    assert "raw" not in json.loads(without.read_text())
+    assert ("SECRET-TEXT" in kept.read_text()) == (seal == "--no-seal")
+    assert printed.code == 0, printed.err
+    reject = json.loads(printed.out)
+    assert (reject["row"], reject["code"]) == (4, "dimension")
+    assert json.loads(reject["raw"])["text"] == "SECRET-TEXT"
+
+
+def test_rows_to_keep_need_a_file_to_keep_them_in(tmp_path: Path) -> None:
+    ended = vecload("upsert", write_jsonl(tmp_path / "rows.jsonl", rows(1)), "--reject-rows")
+
+    assert ended.code == 2
+    assert "--rejects FILE" in ended.error

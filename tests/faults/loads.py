@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,19 @@ class Running:
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
+
+    def wait_for(self, condition: Callable[[], object], seconds: float = 30) -> None:
+        """Wait until something is so, or it has ended."""
+        wait_for(lambda: condition() or self.process.poll() is not None, "the point", seconds)
+
+    def reach(self, event: threading.Event, seconds: float = 30) -> None:
+        """Wait until it comes to some point.
+
+        Raises:
+            AssertionError: It ends before that, or takes too long.
+        """
+        self.wait_for(event.is_set, seconds)
+        assert event.is_set(), f"it ended before, with {self.process.returncode}: {self._err.read_text()}"
 
     def end(self, seconds: float = RUN_SECONDS) -> Ended:
         """Wait for its end.

@@ -29,19 +29,21 @@ def refusing(status: int) -> Behaviour:
     return behave
 
 
-@pytest.mark.parametrize("status", [400, 413, 422, 500])
-@pytest.mark.parametrize("place", [1000, 1500, 1999])
+@pytest.mark.parametrize(
+    ("status", "place"),
+    [(400, 1000), (400, 1500), (400, 1999), (500, 1000), (500, 1500), (500, 1999), (413, 1001), (422, 1998)],
+)
 def test_one_refused_row_of_a_batch_of_a_thousand_is_found(
     tmp_path: Path, service: str, new_name: Callable[[], str], status: int, place: int
 ) -> None:
-    source = write_source(tmp_path / "source.jsonl", SEED, 3000, refused=[place])
+    source = write_source(tmp_path / "source.jsonl", SEED, 2000, refused=[place])
     with Proxy(service, refusing(status)) as proxy:
         options = ("--batch-rows", "1000", "--max-errors", "1")
         load = Load(tmp_path / "load", source, proxy.url, options, index=new_name(), store=service)
         ended = load.run_until_done(most=1, code=3)
-    assert ended.summary["loaded"] == 2999
+    assert ended.summary["loaded"] == 1999
     again = 0 if status != 500 else 4  # three tries of the whole batch, and three of the row
-    assert proxy.upserts - 3 <= 2 * math.ceil(math.log2(1000)) + again
+    assert proxy.upserts - 2 <= 2 * math.ceil(math.log2(1000)) + again
     (line,) = load.rejects.read_text().splitlines()
     reject = json.loads(line)
     assert (reject["row"], reject["id"], reject["code"]) == (place, f"refused-{place}", "refused")

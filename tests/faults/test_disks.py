@@ -19,12 +19,12 @@ SEED = int(os.environ.get("VECLOAD_SEED", "0"))
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 512 KiB."""
+    """A file system of 8 MiB."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount")
     folder = tmp_path / "tiny"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=512k", "vecload-tests", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "vecload-tests", str(folder)]
     if subprocess.run(command, check=False).returncode:
         pytest.skip("no file system can be mounted here")
     try:

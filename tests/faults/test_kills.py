@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.loads import Load, wait_for
+from tests.faults.loads import Load
 from tests.faults.oracle import write_source
 from tests.faults.proxy import Exchange, Proxy
 from tests.servers import Service
@@ -33,7 +33,7 @@ def test_a_load_into_an_embedded_store_outlives_kills_at_random_moments(tmp_path
     load = Load(tmp_path / "load", source, str(tmp_path / "store"), batch)
     for _ in range(chance.choice([1, 1, 2])):
         running = load.start()
-        wait_for(lambda: load.journal() or running.process.poll() is not None, "the journal")
+        running.wait_for(load.journal)
         # Random moments of a process that tells nothing of itself: no event to wait for is random.
         threading.Event().wait(chance.random() * 0.25)
         load.kill(running)
@@ -77,7 +77,7 @@ def test_a_load_into_a_service_outlives_kills_at_random_requests(
             killer = Killer(chance)
             proxy.behave, proxy.upserts = killer, 0
             running = load.start()
-            wait_for(lambda: killer.reached.is_set() or running.process.poll() is not None, "the request")
+            running.wait_for(killer.reached.is_set)
             ended = load.kill(running)
             killer.go_on.set()
             assert ended.code in (-signal.SIGKILL, 0)

@@ -50,7 +50,7 @@ def test_a_load_stopped_by_signals_at_random_requests_goes_on_exactly_where_it_w
             at = At(chance.randrange(30))
             proxy.behave, proxy.upserts = at, 0
             running = load.start()
-            assert at.reached.wait(30)
+            running.reach(at.reached)
             running.signal(number)
             ended = running.end(STOP_SECONDS)
             assert ended.code == 128 + number, ended.err
@@ -77,8 +77,7 @@ def test_an_embedded_load_stopped_by_a_signal_goes_on(tmp_path: Path, number: in
     assert again.summary["skipped"] == ended.summary["loaded"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("hangs", ["upserts", "everything"])
+@pytest.mark.parametrize(("number", "hangs"), [(signal.SIGINT, "everything"), (signal.SIGTERM, "upserts")])
 def test_a_service_that_hangs_holds_up_no_stop(
     tmp_path: Path, service: str, new_name: Callable[[], str], number: int, hangs: str
 ) -> None:
@@ -101,7 +100,7 @@ def test_a_service_that_hangs_holds_up_no_stop(
     with Proxy(service, hang) as proxy:
         load = Load(tmp_path / "load", source, proxy.url, index=new_name(), store=service)
         running = load.start()
-        assert hung.wait(30)
+        running.reach(hung)
         begun = time.monotonic()
         running.signal(number)
         ended = running.end(STOP_SECONDS)
@@ -127,7 +126,7 @@ def test_a_second_signal_stops_at_once(tmp_path: Path, service: str, new_name: C
     with Proxy(service, hang) as proxy:
         load = Load(tmp_path / "load", source, proxy.url, index=new_name(), store=service)
         running = load.start()
-        assert hung.wait(30)
+        running.reach(hung)
         running.signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
             running.process.wait(0.5)

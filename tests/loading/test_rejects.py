@@ -78,14 +78,14 @@ def test_the_error_names_the_first_row_and_how_many_there_were() -> None:
 
 def test_rejects_are_appended_one_a_line_with_their_place_and_reason(tmp_path: Path) -> None:
     file = RejectFile(str(tmp_path / "r.jsonl"))
-    file.write([reject_of(1), reject_of(5)])
+    file.write([reject_of(1, "/data/rows"), reject_of(5)])
     file.write([reject_of(9)])
     assert written(tmp_path / "r.jsonl") == [1, 5, 9]
     assert file.length == (tmp_path / "r.jsonl").stat().st_size
     file.close()
     first = orjson.loads((tmp_path / "r.jsonl").read_bytes().splitlines()[0])
     assert first == {
-        "source": "rows",
+        "source": "/data/rows",
         "row": 1,
         "field": "vector",
         "code": "not-finite",
@@ -163,8 +163,10 @@ def test_a_line_that_was_cut_by_a_full_disk_is_no_part_of_the_file(
         file.write([reject_of(2)])
     assert path.stat().st_size == recorded + 10
     assert file.length == recorded
-    with pytest.raises(JournalError):
+    with pytest.raises(JournalError, match="No space left"):
         file.write([reject_of(3)])
+    assert path.stat().st_size == recorded + 10
+    file.close()
     resumed = RejectFile(str(path), recorded)
     resumed.write([reject_of(2)])
     resumed.close()
@@ -184,6 +186,7 @@ def test_rejects_that_did_not_reach_the_disk_are_not_counted_as_written(
     with pytest.raises(JournalError, match=os.strerror(number)):
         file.write([reject_of(1)])
     assert file.length == 0
+    file.close()
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:

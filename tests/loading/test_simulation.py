@@ -163,8 +163,17 @@ class SimulatedIndex:
 
 @dataclass
 class SimulatedSource:
+    """A source, and its mapper and mapping at once."""
+
     name: str
     rows: list[Row]
+
+    @property
+    def mapping(self) -> SimulatedSource:
+        return self
+
+    def needed(self) -> None:
+        """All columns."""
 
     def read(
         self, *, batch_rows: int, batch_bytes: int, columns: object = None, done: Sequence[Span] = ()

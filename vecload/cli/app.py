@@ -105,6 +105,7 @@ def upsert(
     give_up_after: load_opt.GiveUpAfter = defaults.GIVE_UP_AFTER,
     max_errors: load_opt.MaxErrors = "0",
     rejects: load_opt.Rejects = None,
+    reject_rows: load_opt.RejectRows = False,
     retry_rejects: load_opt.RetryRejects = None,
     fresh: load_opt.Fresh = False,
     skip_loaded: load_opt.SkipLoaded = False,
@@ -152,6 +153,7 @@ def upsert(
                 allow_zero_vectors=allow_zero_vectors,
                 max_errors=ErrorLimit.parse(max_errors),
                 rejects=rejects,
+                reject_rows=reject_rows,
                 retry_rejects=retry_rejects,
                 train=train,
                 state_dir=state_dir,
@@ -230,6 +232,23 @@ def query(
 
     keys = opt.key_source(context, key_file, key_command)
     run_query(vector, row, vector_column, top_k, contents, to, index, keys, api_key_file, typer.echo)
+
+
+@app.command()
+def rejects(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The reject file.", show_default=False)],
+    to: opt.To = None,
+    index: opt.IndexName = None,
+    key_file: opt.KeyFile = None,
+    key_command: opt.KeyCommand = None,
+    api_key_file: opt.ApiKeyFile = None,
+) -> None:
+    """Print the rejects of a load, the rows that --reject-rows wrote opened."""
+    from vecload.cli.items import print_rejects
+
+    keys = opt.key_source(context, key_file, key_command)
+    print_rejects(file, to, index, keys, api_key_file, typer.echo)
 
 
 @app.command()

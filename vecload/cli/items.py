@@ -60,6 +60,27 @@ def run_query(
         write(_line(hit))
 
 
+def print_rejects(
+    path: str,
+    to: str | None,
+    index_name: str | None,
+    keys: KeySource,
+    api_key_file: Path | None,
+    write: Callable[[bytes], object],
+) -> None:
+    """Write the rejects of a file, one JSON object a line, the rows that they hold opened."""
+    from vecload.contents import Opener
+    from vecload.loading.rejects import rejects_of, row_name
+
+    with connect_to(to, api_key_file) as target:
+        opened = open_existing(target, index_name or only_index(target), keys)
+    opener = Opener(opened.key.opening_keys, opened.index.name)
+    for reject in rejects_of(path):
+        if isinstance(reject.get("raw"), str):
+            reject["raw"] = opener.open(row_name(reject["source"], reject["row"]), reject["raw"])
+        write(orjson.dumps(reject))
+
+
 def read_vector(text: str, row: int, column: str | None) -> list[float]:
     """A vector: of a JSON array, of a file that holds one, or of a row of a source.
 

@@ -198,6 +198,15 @@ Rejects = Annotated[
         show_default=False,
     ),
 ]
+RejectRows = Annotated[
+    bool,
+    typer.Option(
+        "--reject-rows",
+        envvar="VECLOAD_REJECT_ROWS",
+        help="Write the rejected rows themselves too, sealed as contents are; 'vecload rejects' opens them.",
+        rich_help_panel=FAILURE_PANEL,
+    ),
+]
 RetryRejects = Annotated[
     str | None,
     typer.Option(

@@ -34,6 +34,7 @@ class UpsertSettings:
     allow_zero_vectors: bool
     max_errors: ErrorLimit
     rejects: str | None
+    reject_rows: bool
     retry_rejects: str | None
     train: bool
     state_dir: Path | None

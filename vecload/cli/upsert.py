@@ -72,7 +72,9 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
         access = _open_index(settings, plan, target, summary.index)
         _describe(access, plan, settings, summary, tell)
         jobs = plan.jobs(
-            index_dimension=access.index.describe().dimension, allow_zero_vectors=settings.allow_zero_vectors
+            index_dimension=access.index.describe().dimension,
+            allow_zero_vectors=settings.allow_zero_vectors,
+            keep_rows=settings.reject_rows,
         )
         if rejected:
             jobs, replaced = choose_rows(jobs, rejected)
@@ -86,6 +88,8 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
 
 def _rejected(settings: UpsertSettings) -> dict[str, set[int]]:
     """The rows of `--retry-rejects`, by their sources."""
+    if settings.reject_rows and not settings.rejects:
+        raise UsageError("--reject-rows needs --rejects FILE, where they go")
     if settings.retry_rejects is None:
         if not settings.sources:
             raise UsageError("no source is named", hint="see 'vecload upsert --help'")
@@ -200,11 +204,12 @@ def _run(
                 tell(f"nothing to do: all {loaded:,} rows were loaded, and the sources are unchanged")
                 return
             journal.start_over()
+        sealer = Sealer(key.contents_key, index.name) if settings.seal else None
         rejects = None
         if settings.rejects is not None:
             if Path(settings.rejects).resolve() in {Path(source).resolve() for source in summary.sources}:
                 raise UsageError(f"--rejects {settings.rejects} is a source")
-            rejects = RejectFile(settings.rejects, journal.reject_bytes or None)
+            rejects = RejectFile(settings.rejects, journal.reject_bytes or None, sealer=sealer)
             opened.callback(rejects.close)
         if journal.index_items > index.count():
             raise IndexMismatch(
@@ -238,7 +243,7 @@ def _run(
             try:
                 Flow(
                     jobs,
-                    Sealer(key.contents_key, index.name) if settings.seal else None,
+                    sealer,
                     dispatcher,
                     ledger,
                     settings.batch_rows,

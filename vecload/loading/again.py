@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import orjson
 
 from vecload.batch import Span
 from vecload.errors import SourceError, UsageError
 from vecload.loading.loader import Job
+from vecload.loading.rejects import rejects_of
 
 SCAN_ROWS = 10_000
 _NO_ROW = 2**62
@@ -31,19 +29,12 @@ def read_rejects(path: str) -> dict[str, set[int]]:
     """The rows that a reject file names, by their sources.
 
     Raises:
-        SourceError: It can't be read.
-        UsageError: It is no reject file, or names no row.
+        SourceError: It can't be read, or is no reject file.
+        UsageError: It names no row.
     """
     rows: dict[str, set[int]] = {}
-    try:
-        lines = Path(path).read_bytes().splitlines()
-    except OSError as error:
-        raise SourceError(f"the reject file {path} can't be read: {error.strerror}") from None
-    for number, line in enumerate(lines):
-        reject = _reject_of(line)
-        if reject is None:
-            raise UsageError(f"{path} is no reject file: line {number + 1} names no row of a source")
-        rows.setdefault(reject[0], set()).add(reject[1])
+    for reject in rejects_of(path):
+        rows.setdefault(str(Path(reject["source"]).resolve()), set()).add(reject["row"])
     if not rows:
         raise UsageError(f"the reject file {path} names no row", hint="there is nothing to load again")
     return rows
@@ -72,7 +63,9 @@ def choose_rows(jobs: Sequence[Job], rejected: Mapping[str, set[int]]) -> tuple[
                 row = start + position
                 if row in wanted:
                     # Ids that can't be told are as many different ones.
-                    chosen[item_id or -1 - found] = _Chosen(number, row, rows.offset(position))
+                    chosen[item_id or -1 - found] = _Chosen(
+                        number, row, rows.offsets[position] if rows.offsets else None
+                    )
                     found += 1
                 else:
                     chosen.pop(item_id, None)
@@ -99,12 +92,3 @@ def _all_but(rows: Sequence[_Chosen], job: Job) -> tuple[Span, ...]:
     if after < end:
         spans.append(Span(name, after, end, None, job.source.nbytes))
     return tuple(spans)
-
-
-def _reject_of(line: bytes) -> tuple[str, int] | None:
-    try:
-        reject: Any = orjson.loads(line)
-        source, row = reject["source"], reject["row"]
-    except (orjson.JSONDecodeError, TypeError, KeyError):
-        return None
-    return (str(Path(source).resolve()), row) if isinstance(source, str) and isinstance(row, int) else None

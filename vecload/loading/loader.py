@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
 from vecload.batch import Batch, Span
 from vecload.contents import Sealer
 from vecload.defaults import BATCH_BYTES, BATCH_ROWS
-from vecload.errors import Interrupted, RowsRejected
+from vecload.errors import Interrupted, JournalError, RowsRejected
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.ledger import Ledger
 from vecload.loading.retry import Outcome, Stopping
 from vecload.mapping import Mapper
 from vecload.readers import Source
+from vecload.readers.ahead import ahead
 from vecload.targets import Ack
 
 ABANDON_SECONDS = 4.0
@@ -69,13 +70,7 @@ class Flow:
         ledger, dispatcher = self.ledger, self.dispatcher
         try:
             for job in self.jobs:
-                for rows in job.source.read(
-                    batch_rows=self.batch_rows,
-                    batch_bytes=self.batch_bytes,
-                    columns=job.mapper.mapping.needed(),
-                    done=[*job.done, *ledger.done(job.source.name)],
-                ):
-                    batch = job.mapper.map(rows)
+                for batch in self._batches(job):
                     ledger.mapped(batch)
                     for outcome in self._send(seal(batch, self.sealer)):
                         ledger.acknowledged(outcome)
@@ -84,12 +79,25 @@ class Flow:
             ledger.finish()
         except BaseException as error:
             for outcome in dispatcher.abandon(ABANDON_SECONDS):
-                with suppress(RowsRejected):
+                # A reject file that fails keeps only the spans with rejects from being recorded.
+                with suppress(RowsRejected, JournalError):
                     ledger.acknowledged(outcome)
             ledger.save()
             if isinstance(error, Stopping):
                 raise Interrupted(self.interrupted()) from None
             raise
+
+    def _batches(self, job: Job) -> Iterator[Batch]:
+        """What is left of a source, mapped; the next rows are read meanwhile."""
+        rows = job.source.read(
+            batch_rows=self.batch_rows,
+            batch_bytes=self.batch_bytes,
+            columns=job.mapper.mapping.needed(),
+            done=[*job.done, *self.ledger.done(job.source.name)],
+        )
+        with closing(ahead(rows)) as pieces:
+            for piece in pieces:
+                yield job.mapper.map(piece)
 
     def _send(self, batch: Batch) -> Iterator[Outcome]:
         if batch.ids:

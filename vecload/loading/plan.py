@@ -30,12 +30,13 @@ class Plan:
     dimension: int
     embed: bool
 
-    def jobs(self, *, index_dimension: int, allow_zero_vectors: bool) -> list[Job]:
+    def jobs(self, *, index_dimension: int, allow_zero_vectors: bool, keep_rows: bool = False) -> list[Job]:
         """The plan for an index.
 
         Args:
             index_dimension: The index's; 0 where no upsert has set it.
             allow_zero_vectors: Let vectors of zeros pass.
+            keep_rows: Let rejects hold their rows.
 
         Raises:
             IndexMismatch: The index has another dimension.
@@ -48,7 +49,10 @@ class Plan:
             )
         dimension = index_dimension or self.dimension
         return [
-            Job(source, Mapper(mapping, dimension, allow_zero_vectors=allow_zero_vectors))
+            Job(
+                source,
+                Mapper(mapping, dimension, allow_zero_vectors=allow_zero_vectors, keep_rows=keep_rows),
+            )
             for source, mapping in zip(self.sources, self.mappings, strict=True)
         ]
 

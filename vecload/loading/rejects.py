@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import orjson
 
 from vecload.batch import Reject
-from vecload.errors import JournalError, RowsRejected, UsageError
+from vecload.contents import Sealer
+from vecload.errors import JournalError, RowsRejected, SourceError, UsageError
 
 PERCENT_FROM_ROWS = 1000
 """Rows that must be read before a percentage of them is judged; at the end it is judged in any case."""
@@ -58,13 +59,16 @@ class RejectFile:
         path: Where; appended to.
         length: Its length in bytes when the load that goes on now last recorded it; what a killed run wrote
             after that is cut off. None for a load that begins: then an existing file is started anew.
+        sealer: Seals the rows that rejects hold, if they do.
 
     Raises:
         JournalError: It can't be written.
     """
 
-    def __init__(self, path: str, length: int | None = None) -> None:
+    def __init__(self, path: str, length: int | None = None, *, sealer: Sealer | None = None) -> None:
         self.path = path
+        self._sealer = sealer
+        self._failure: JournalError | None = None
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
@@ -103,18 +107,26 @@ class RejectFile:
         Raises:
             JournalError: They can't be written.
         """
-        lines = b"".join(orjson.dumps(asdict(reject), default=str) + b"\n" for reject in rejects)
+        if self._failure is not None:
+            raise self._failure  # nothing may follow half a line
+        lines = b"".join(map(self._line, rejects))
         try:
             while lines:
                 lines = lines[self._file.write(lines) :]
             os.fsync(self._file.fileno())
             self._length = self._file.tell()
         except OSError as error:
-            # Nothing may follow half a line.
-            self._file.close()
-            raise self._unwritable(error) from None
-        except ValueError:
-            raise JournalError(f"the reject file {self.path} could not be written before") from None
+            self._failure = self._unwritable(error)
+            raise self._failure from None
+
+    def _line(self, reject: Reject) -> bytes:
+        fields = asdict(reject)
+        fields["source"] = source = str(Path(reject.source).resolve())
+        if reject.raw is None:
+            del fields["raw"]
+        elif self._sealer is not None:
+            fields["raw"] = self._sealer.seal([row_name(source, reject.row)], [reject.raw])[0]
+        return orjson.dumps(fields) + b"\n"
 
     def close(self) -> None:
         """Close the file."""
@@ -129,6 +141,32 @@ class RejectFile:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def row_name(source: str, row: int) -> str:
+    """What stands for an item id where a row of a reject file is sealed."""
+    return f"{source}:{row}"
+
+
+def rejects_of(path: str) -> Iterator[dict[str, Any]]:
+    """The rejects of a file, as its lines have them.
+
+    Raises:
+        SourceError: It can't be read, or is no reject file.
+    """
+    try:
+        lines = Path(path).read_bytes().splitlines()
+    except OSError as error:
+        raise SourceError(f"the reject file {path} can't be read: {error.strerror}") from None
+    for number, line in enumerate(lines):
+        try:
+            reject = orjson.loads(line)
+            row_name(reject["source"], reject["row"] + 0)
+        except (orjson.JSONDecodeError, TypeError, KeyError):
+            raise SourceError(
+                f"{path} is no reject file: line {number + 1} names no row of a source"
+            ) from None
+        yield reject
 
 
 def too_many(first: Reject, rejected: int) -> RowsRejected:

@@ -209,11 +209,5 @@ def _splittable(error: TargetError) -> bool:
 
 
 def _reject(batch: Batch, error: TargetError) -> Reject:
-    return Reject(
-        source=batch.span.source,
-        row=int(batch.item_rows()[0]),
-        field="item",
-        code="refused",
-        message=str(error),
-        id=batch.ids[0],
-    )
+    row = int(batch.item_rows()[0])
+    return batch.origin.reject(batch.span, row, "item", "refused", str(error), batch.ids[0])

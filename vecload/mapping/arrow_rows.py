@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -33,8 +34,12 @@ class ArrowRows:
         self.span = span
         self._table = table
 
-    def offset(self, position: int) -> None:
-        """Arrow rows have no byte offset."""
+    offsets = None
+
+    def raw(self, position: int) -> str:
+        """A row as JSON text; values that JSON can't say as the text that Python has for them."""
+        row = self._table.slice(position, 1).to_pylist()[0]
+        return orjson.dumps(row, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
     def ids(self, column: str) -> Mapped[list[str]]:
         """Text as it is, integers as decimal text, 16 bytes as a UUID."""
@@ -177,8 +182,9 @@ def _from_lists(array: pa.Array, lengths: NDArray[np.int64], dimension: int) -> 
     if not faults and (n == 0 or int(starts[-1]) == begin + (n - 1) * dimension):
         block = values.slice(begin, n * dimension)
         numbers = _numbers(block).reshape(n, dimension)
-        nulls = np.asarray(block.is_null()).reshape(n, dimension)
-        gaps = np.asarray(nulls.any(axis=1)) if block.null_count else None
+        gaps = None
+        if block.null_count:
+            gaps = np.asarray(np.asarray(block.is_null()).reshape(n, dimension).any(axis=1))
     else:
         numbers = np.ones((n, dimension), dtype=np.float64)  # 1: not mistaken for another fault
         gaps = np.zeros(n, dtype=np.bool_)

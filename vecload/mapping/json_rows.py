@@ -44,6 +44,7 @@ class JsonRows:
         exact: Parses the row at a position again, with integers of any size kept exact.
         broken: Rows that could not be read.
         offsets: The byte offset of each row, where the source has lines.
+        lines: The rows as they stand in the source.
     """
 
     def __init__(
@@ -54,16 +55,20 @@ class JsonRows:
         exact: Callable[[int], dict[str, Any]] | None = None,
         broken: dict[int, Fault] | None = None,
         offsets: Sequence[int] | None = None,
+        lines: Sequence[bytes] | None = None,
     ) -> None:
         self.span = span
         self.broken = broken or {}
         self._rows = rows
         self._exact = exact
-        self._offsets = offsets
+        self.offsets = offsets
+        self._lines = lines
 
-    def offset(self, position: int) -> int | None:
-        """The byte offset of a row."""
-        return None if self._offsets is None else self._offsets[position]
+    def raw(self, position: int) -> str:
+        """A row as it stands in the source."""
+        if self._lines is None:
+            return orjson.dumps(self._rows[position]).decode()
+        return self._lines[position].decode("utf-8", "backslashreplace").rstrip("\r\n")
 
     def columns(self) -> list[Column]:
         """The columns these rows tell of."""

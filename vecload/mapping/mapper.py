@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
-from vecload.batch import Batch, Reject
+from vecload.batch import Batch, Origin
 from vecload.errors import MappingError
 from vecload.mapping.guess import Mapping
 from vecload.mapping.rows import Fault, Rows, check_values
@@ -19,12 +20,21 @@ class Mapper:
         mapping: Which column is which.
         dimension: Values of every vector; 0 where rows have none.
         allow_zero_vectors: Let vectors of zeros pass, which the engine can't give back.
+        keep_rows: Let rejects hold their rows.
     """
 
-    def __init__(self, mapping: Mapping, dimension: int, *, allow_zero_vectors: bool = False) -> None:
+    def __init__(
+        self,
+        mapping: Mapping,
+        dimension: int,
+        *,
+        allow_zero_vectors: bool = False,
+        keep_rows: bool = False,
+    ) -> None:
         self.mapping = mapping
         self.dimension = dimension
         self._allow_zero = allow_zero_vectors
+        self._keep_rows = keep_rows
 
     def map(self, rows: Rows) -> Batch:
         """The items of the rows that can be mapped; the others are the batch's rejects."""
@@ -57,8 +67,9 @@ class Mapper:
             metadata=metadata.values,
             contents=contents.values if contents is not None else None,
             span=rows.span,
+            origin=Origin(rows.offsets, rows.raw if self._keep_rows else None),
         )
-        return _without(batch, faults, rows) if faults else batch
+        return _without(batch, faults) if faults else batch
 
 
 def common_dimension(rows: Rows, column: str, source: str) -> int:
@@ -76,7 +87,7 @@ def common_dimension(rows: Rows, column: str, source: str) -> int:
     return int(lengths.most_common(1)[0][0])
 
 
-def _without(batch: Batch, faults: dict[int, Fault], rows: Rows) -> Batch:
+def _without(batch: Batch, faults: dict[int, Fault]) -> Batch:
     """The batch less the rows with faults, which become its rejects."""
     span = batch.span
     keep = np.ones(len(batch), dtype=bool)
@@ -84,23 +95,17 @@ def _without(batch: Batch, faults: dict[int, Fault], rows: Rows) -> Batch:
     kept = np.flatnonzero(keep)
     positions = kept.tolist()
     rejects = tuple(
-        Reject(
-            source=span.source,
-            row=span.start + position,
-            field=fault.field,
-            code=fault.code,
-            message=fault.message,
-            id=batch.ids[position] or None,
-            offset=rows.offset(position),
+        batch.origin.reject(
+            span, span.start + position, fault.field, fault.code, fault.message, batch.ids[position] or None
         )
         for position, fault in sorted(faults.items())
     )
-    return Batch(
+    return replace(
+        batch,
         ids=[batch.ids[i] for i in positions],
         vectors=None if batch.vectors is None else batch.vectors[keep],
         metadata=None if batch.metadata is None else [batch.metadata[i] for i in positions],
         contents=None if batch.contents is None else [batch.contents[i] for i in positions],
-        span=span,
         rows=(kept + span.start).astype(np.int64),
         rejects=rejects,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Dict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -51,8 +52,12 @@ class Rows(Protocol):
     def broken(self) -> Dict[int, Fault]:
         """Rows that could not even be read as rows."""
 
-    def offset(self, position: int) -> int | None:
-        """The byte offset of a row in its source, where the source is read by lines."""
+    @property
+    def offsets(self) -> Sequence[int] | None:
+        """The byte offset of each row in its source, where the source is read by lines."""
+
+    def raw(self, position: int) -> str:
+        """A row whole, as JSON text; what JSON can't say is told in words."""
 
     def ids(self, column: str) -> Mapped[list[str]]:
         """Ids as text."""

@@ -85,7 +85,12 @@ class JsonlSource:
                 parsed = {}
             rows.append(parsed)
         return JsonRows(
-            span, rows, exact=lambda position: _exactly(lines[position]), broken=broken, offsets=offsets
+            span,
+            rows,
+            exact=lambda position: _exactly(lines[position]),
+            broken=broken,
+            offsets=offsets,
+            lines=lines,
         )
 
     def _lines(self, gap: Span) -> Iterator[tuple[int, int, bytes]]:
