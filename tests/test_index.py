@@ -529,3 +529,28 @@ def test_nothing_that_is_shown_holds_a_key(
     assert key.hex() not in shown
     assert repr(key) not in shown
     assert location in repr(connection)
+
+
+@pytest.mark.parametrize("top_k", [0, -1, True, 2.5, "3"])
+def test_a_number_of_hits_that_would_end_the_engine_is_refused(embedded_folder: Path, top_k: Any) -> None:
+    index = vecload.connect(embedded_folder).create_index("docs", bytes(range(32)), dimension=4)
+    with pytest.raises(ValueError, match="top_k"):
+        index.query([1, 2, 3, 4], top_k)
+
+
+@pytest.mark.parametrize("dimension", [4.5, True, "4"])
+def test_a_dimension_that_would_end_the_engine_is_refused(embedded_folder: Path, dimension: Any) -> None:
+    with pytest.raises(vecload.IndexMismatch, match="whole number"):
+        vecload.connect(embedded_folder).create_index("docs", bytes(range(32)), dimension=dimension)
+
+
+@pytest.mark.parametrize("ids", ["doc1", [1], b"doc1"])
+def test_get_takes_a_list_of_texts(embedded_folder: Path, ids: Any) -> None:
+    index = vecload.connect(embedded_folder).create_index("docs", bytes(range(32)), dimension=4)
+    with pytest.raises(TypeError, match="list of ids"):
+        index.get(ids)
+
+
+def test_metadata_fields_are_a_list_of_names(embedded_folder: Path) -> None:
+    with pytest.raises(TypeError, match="not a list of names"):
+        vecload.connect(embedded_folder).create_index("docs", bytes(range(32)), unfilterable="title")

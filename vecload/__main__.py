@@ -8,6 +8,7 @@ import sys
 
 def main() -> None:
     """Run the command line, and end the process with its exit code."""
+    _open_standard_streams()
     if sys.argv[1:] == ["--version"]:
         # Asked for by scripts: answered without importing the command line.
         from vecload._version import __version__
@@ -22,9 +23,20 @@ def main() -> None:
         try:
             stream.flush()
         except OSError:
-            code = code or 1  # the reader of our output is gone
+            code = code or 1  # the reader of our output is gone, or its disk is full
     # A request that was abandoned must not hold up the end: its thread is not waited for.
     os._exit(code)
+
+
+def _open_standard_streams() -> None:
+    """Let no file of ours take the place of a standard stream that was closed."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123 open until the process ends
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123
 
 
 if __name__ == "__main__":

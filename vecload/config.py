@@ -57,13 +57,19 @@ def read_config(path: str | None) -> dict[str, Any]:
         path: The file, None for `vecload.toml` in the working folder if there is one.
 
     Raises:
-        UsageError: It is missing, or no TOML.
+        UsageError: It is missing, no TOML, or lies in the working folder and is not yours alone to write.
     """
     file = Path(path or CONFIG_NAME)
     if path is None and not file.is_file():
         return {}
     try:
         with file.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            if path is None and (status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022):
+                raise UsageError(
+                    f"{file} in this folder can be written by others than you",
+                    hint=f"run: chmod go-w {file}; or name it with --config if you trust it",
+                )
             return tomllib.load(stream)
     except OSError as error:
         raise UsageError(f"{file} can't be read: {error.strerror}") from None

@@ -9,6 +9,7 @@ from vecload.closing import Closing
 from vecload.contents import Key
 from vecload.contents.keys import as_key
 from vecload.defaults import BINARY_THRESHOLD
+from vecload.errors import ItemTypeError
 from vecload.index import Index
 from vecload.targets import (
     IndexSettings,
@@ -73,6 +74,9 @@ class Connection(Closing):
             IndexMismatch: The settings can't be had.
         """
         opened = as_key(key)
+        for fields in (unfilterable, pattern, full_text):
+            if isinstance(fields, str):
+                raise ItemTypeError(f"the metadata fields {fields!r} are a text, not a list of names")
         settings = IndexSettings(
             dimension=dimension,
             metric=metric,

@@ -24,7 +24,7 @@
     │   └── AccessRefused            exit 6
     │       ├── Unauthorised         exit 6   the service refuses the API key
     │       └── WrongKey             exit 6   the index key is not this index's
-    ├── SealError                    exit 1   sealed contents that do not open
+    ├── SealError                    exit 1   sealed contents that do not open; exit 6 for want of their key
     ├── JournalError                 exit 1   the journal or the reject file can't be kept
     │   └── LoadLocked               exit 1   the same load is running already
     └── Interrupted                  exit 130 or 143
@@ -191,6 +191,8 @@ class SealError(VecloadError):
             hint="open them with the key file and under the index name they were sealed with",
         )
         self.outcome = outcome
+        if outcome == "unknown key":
+            self.exit_code = WrongKey.exit_code
 
 
 class JournalError(VecloadError):

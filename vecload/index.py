@@ -157,6 +157,8 @@ class Index:
             ItemValueError: A field that items don't have.
             SealError: Sealed contents that do not open.
         """
+        if isinstance(ids, str | bytes) or not all(isinstance(item_id, str) for item_id in ids):
+            raise ItemTypeError("get takes a list of ids, which are texts")
         names = [include] if isinstance(include, str) else list(include)
         if isinstance(include, str) or not set(names) <= set(FIELDS):
             raise ItemValueError(
@@ -196,6 +198,9 @@ class Index:
             ItemTypeError: The vector doesn't hold numbers.
             ItemValueError: The vector has another dimension than the index, or is not finite.
         """
+        if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
+            # The engine's process ends by a segmentation fault on others.
+            raise ItemValueError(f"top_k is {top_k!r}, not a number of items from 1")
         try:
             with np.errstate(over="ignore"):
                 query = np.asarray(vector, dtype=np.float32)

@@ -80,11 +80,15 @@ class Summary:
         if self.skipped:
             counts += f", {self.skipped:,} were in already"
         megabytes = self.nbytes / 1e6 / self.seconds if self.seconds else 0.0
-        requests = ", ".join(f"{number:,} {wire}" for wire, number in sorted(self.wire.items()) if number)
+        requests = ", ".join(
+            f"{number:,} {wire} request{'s' * (number != 1)}"
+            for wire, number in sorted(self.wire.items())
+            if number
+        )
         return [
             f"rows   {counts}",
             f"rate   {self.items_per_second:,.0f} items/s, {megabytes:,.1f} MB/s, {self.seconds:,.2f} s"
-            + (f", {requests} requests" if requests else ""),
+            + (f", {requests}" if requests else ""),
             f"index  {self.index} ({self.about}) in {short(self.target)}",
             f"key    {short(self.key_from)} (key id {self.key_id})",
         ]

@@ -19,7 +19,7 @@ def options_table() -> str:
             continue
         flags = ", ".join(f"`{flag}`" for flag in (*option.opts, *option.secondary_opts))
         default = option.default
-        told = "" if default is None or isinstance(default, bool) else f" [default: {_plain(default)}]"
+        told = "" if default is None or isinstance(default, bool) else f" (default: {_plain(default)})"
         lines.append(f"| {flags} | `{option.envvar}` | {option.help.replace('|', chr(92) + '|')}{told} |")
     return "\n".join(lines)
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 from typer.main import get_command
@@ -70,3 +73,35 @@ def test_the_help_of_upsert_says_that_items_are_replaced_whole() -> None:
     words = " ".join(re.sub(r"[^\w ]", " ", vecload("upsert", "--help").out).split())
     assert "An upsert replaces the whole item" in words
     assert str(defaults.BATCH_ROWS) in words
+
+
+def test_every_word_of_an_options_help_is_shown() -> None:
+    for name, command in commands().items():
+        shown = vecload(*name.split(), "--help", variables={"COLUMNS": "300", "TERMINAL_WIDTH": "300"}).out
+        for option in command.params:
+            if option.param_type_name == "option" and option.name != "help":
+                missing = [word for word in option.help.split() if word not in shown]
+                assert missing == [], (name, option.name)
+
+
+def test_a_reader_that_goes_away_or_a_closed_stream_is_no_defect(tmp_path: Path) -> None:
+    source = SAMPLES / "articles.jsonl"
+    assert vecload("upsert", source).code == 0
+    command = f"{sys.executable} -m vecload get jargon-0001"
+    for redirect in ("| head -c 10", ">&-", "> /dev/full", "2>&-"):
+        ended = subprocess.run(
+            ["bash", "-c", f"{command} {redirect}"], capture_output=True, text=True, check=False
+        )
+        assert "Traceback" not in ended.stderr
+        assert "defect" not in ended.stderr
+    full = subprocess.run(
+        ["bash", "-c", f"{command} > /dev/full"], capture_output=True, text=True, check=False
+    )
+    assert full.returncode == 1
+    assert "standard output can't be written: No space left" in full.stderr
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("samples/*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -56,7 +56,7 @@ def test_contents_under_another_contents_key_are_refused_by_name_and_never_shown
 
     ended = vecload("get", "doc-1", "--key-file", other)
 
-    assert ended.code == 1
+    assert ended.code == 6
     assert "'doc-1'" in ended.error
     assert "unknown key" in ended.error
     assert ended.out == ""

@@ -322,8 +322,8 @@ def test_allowed_rejects_are_written_to_a_private_file_and_the_rest_is_loaded(tm
 
 
 def test_a_load_that_was_stopped_goes_on_and_a_finished_one_loads_again_or_not_at_all(tmp_path: Path) -> None:
-    source = rows(100)
-    source[55]["vector"] = None
+    source = rows(160)
+    source[155]["vector"] = None
     path = write_jsonl(tmp_path / "rows.jsonl", source)
     command = ("upsert", path, "--batch-rows", "10", "--json")
 
@@ -334,38 +334,39 @@ def test_a_load_that_was_stopped_goes_on_and_a_finished_one_loads_again_or_not_a
 
     assert stopped.code == 4
     assert resumed.code == 3
-    assert "resuming: 50 rows are in" in resumed.err
+    assert "resuming: 150 rows are in" in resumed.err
     assert (summary(resumed)["read"], summary(resumed)["loaded"], summary(resumed)["skipped"]) == (
-        100,
-        49,
-        50,
+        160,
+        9,
+        150,
     )
-    assert summary(again)["loaded"] == 99
-    assert (summary(skipped)["loaded"], summary(skipped)["skipped"]) == (0, 99)
+    assert summary(again)["loaded"] == 159
+    assert (summary(skipped)["loaded"], summary(skipped)["skipped"]) == (0, 159)
+    assert (skipped.code, summary(skipped)["status"]) == (3, "rejected")
     assert "nothing to do" in skipped.err
 
 
 def test_a_source_that_changed_under_an_unfinished_load_is_refused_until_it_starts_over(
     tmp_path: Path,
 ) -> None:
-    source = rows(30)
-    source[25]["vector"] = None
+    source = rows(130)
+    source[125]["vector"] = None
     path = write_jsonl(tmp_path / "rows.jsonl", source)
     assert vecload("upsert", path, "--batch-rows", "10").code == 4
 
-    write_jsonl(path, rows(30))
+    write_jsonl(path, rows(130))
     refused = vecload("upsert", path, "--batch-rows", "10")
     fresh = vecload("upsert", path, "--batch-rows", "10", "--fresh", "--json")
 
     assert refused.code == 2
     assert "changed since the load of it began" in refused.error
     assert fresh.code == 0
-    assert summary(fresh)["loaded"] == 30
+    assert summary(fresh)["loaded"] == 130
 
 
 def test_an_index_that_was_dropped_under_an_unfinished_load_is_noticed(tmp_path: Path) -> None:
-    source = rows(30)
-    source[25]["vector"] = None
+    source = rows(130)
+    source[125]["vector"] = None
     path = write_jsonl(tmp_path / "rows.jsonl", source)
     assert vecload("upsert", path, "--batch-rows", "10").code == 4
     assert vecload("index", "delete", "rows", "--yes").code == 0
@@ -374,6 +375,110 @@ def test_an_index_that_was_dropped_under_an_unfinished_load_is_noticed(tmp_path:
 
     assert ended.code == 2
     assert "--fresh" in ended.error
+
+
+def test_an_index_that_was_dropped_and_filled_again_is_not_taken_for_the_same(tmp_path: Path) -> None:
+    source = rows(130)
+    source[125]["vector"] = None
+    path = write_jsonl(tmp_path / "rows.jsonl", source)
+    assert vecload("upsert", path, "--batch-rows", "10").code == 4
+    vecload("index", "delete", "rows", "--yes")
+    others = [{**row, "id": f"other-{i}"} for i, row in enumerate(rows(400))]
+    assert vecload("upsert", write_jsonl(tmp_path / "others.jsonl", others), "--index", "rows").code == 0
+
+    ended = vecload("upsert", path, "--batch-rows", "10", "--max-errors", "1")
+
+    assert ended.code == 2
+    assert "lacks items that this load had put there" in ended.error
+
+
+def test_a_finished_load_is_not_skipped_when_its_index_is_another(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "rows.jsonl", rows(5))
+    assert vecload("upsert", path).code == 0
+    vecload("index", "delete", "rows", "--yes")
+
+    ended = vecload("upsert", path, "--skip-loaded", "--json")
+
+    assert (ended.code, summary(ended)["loaded"]) == (0, 5)
+
+
+@pytest.mark.parametrize("content", [b"\n\n", None])
+def test_a_source_of_no_rows_is_a_complete_load_of_nothing(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "rows.jsonl"
+    if content is None:
+        path = tmp_path / "rows.parquet"
+        pq.write_table(pq.read_table(SAMPLES / "articles.parquet").slice(0, 0), path)
+    else:
+        path.write_bytes(content)
+
+    ended = vecload("upsert", path, "--json")
+
+    assert (ended.code, summary(ended)["status"], summary(ended)["exit_code"]) == (0, "complete", 0)
+    assert key_files() == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--concurrency", "banana"), "neither 'auto' nor a number"),
+        (("--train",), "multiples of 32"),
+        (("--dimension", "9"), "--dimension is 9"),
+        (("--rejects", "rows.jsonl"), "is a source"),
+        (("--rejects", "."), "no reject file can be written"),
+        (("--rejects", "nowhere/rejects"), "no reject file can be written"),
+        (("--state-dir", "rows.jsonl/x"), "no journal can be kept"),
+        (("--max-errors", "many"), "neither a number of rows nor a percentage"),
+        (("--embed",), "there is no index 'rows'"),
+        (("--to", "127.0.0.1:8000"), "write http://127.0.0.1:8000"),
+        (("--to", "localhost:8000"), "write http://localhost:8000"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is_made(
+    tmp_path: Path, flags: tuple[str, ...], says: str
+) -> None:
+    write_jsonl(tmp_path / "rows.jsonl", rows(5))
+
+    ended = vecload("upsert", "rows.jsonl", *flags, cwd=tmp_path)
+
+    assert ended.code in (1, 2)
+    assert says in ended.error
+    assert key_files() == []
+    assert vecload("index", "list").out == ""
+
+
+def test_another_contents_key_is_noticed_before_a_row_is_written(tmp_path: Path) -> None:
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    vecload("keygen", right)
+    api.Key(api.Key.load(right).index_key, bytes(range(32))).save(wrong)
+    assert vecload("upsert", write_jsonl(tmp_path / "rows.jsonl", rows(5)), "--key-file", right).code == 0
+    more = write_jsonl(tmp_path / "more.jsonl", [{**row, "id": f"new-{row['id']}"} for row in rows(5)])
+
+    ended = vecload("upsert", more, "--index", "rows", "--key-file", wrong)
+
+    assert ended.code == 6
+    assert "sealed with another contents key" in ended.error
+    assert len(items_of(default_store(), "rows", right)) == 5
+
+
+def test_files_whose_names_differ_only_after_a_dot_end_in_indexes_of_their_own(tmp_path: Path) -> None:
+    for year in ("2024", "2025"):
+        assert vecload("upsert", write_jsonl(tmp_path / f"news.{year}.jsonl", rows(2))).code == 0
+
+    assert vecload("index", "list").out.split() == ["news.2024", "news.2025"]
+
+
+def test_quiet_says_nothing_when_a_load_goes_on_or_has_nothing_to_do(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "rows.jsonl", rows(5))
+    for _ in range(2):
+        ended = vecload("upsert", path, "--quiet", "--skip-loaded")
+        assert (ended.code, ended.out, ended.err) == (0, "", "")
+
+
+def test_a_file_name_with_a_line_break_still_makes_one_line(tmp_path: Path) -> None:
+    ended = vecload("upsert", tmp_path / "a\nb.parquet")
+
+    assert ended.code == 2
+    assert "a\\nb.parquet" in ended.error
 
 
 @pytest.mark.parametrize("engine", ["service", "embedded"])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import random
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,12 +35,11 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def fill(folder: Path, *, leave: int) -> Path:
-    """Take all the room but some pages."""
-    filler = folder / "filler"
-    free = os.statvfs(folder)
-    filler.write_bytes(b"\0" * max(0, (free.f_bavail - leave) * free.f_bsize))
-    return filler
+def fill(folder: Path, *, leave: int) -> None:
+    """Take all the room but some pages: as much as is left, while a load takes of it too."""
+    with suppress(OSError), (folder / "filler").open("wb", buffering=0) as filler:
+        while (free := os.statvfs(folder)).f_bavail > leave:
+            filler.write(b"\0" * free.f_bsize * (free.f_bavail - leave))
 
 
 @pytest.mark.parametrize("what", ["journal", "rejects"])
@@ -48,11 +49,12 @@ def test_a_disk_that_fills_up_stops_the_load_which_goes_on_when_there_is_room(
 ) -> None:
     chance = random.Random(SEED + at)  # noqa: S311
     source = write_source(tmp_path / "source.jsonl", SEED, 2000, bad=range(3, 2000, 4))
-    fillers: list[Path] = []
+    filled = threading.Event()
 
     def fills(exchange: Exchange) -> None:
         if exchange.number == at:
-            fillers.append(fill(tiny_disk, leave=chance.randrange(3)))
+            fill(tiny_disk, leave=chance.randrange(3))
+            filled.set()
         exchange.pass_on()
 
     with Proxy(service, fills) as proxy:
@@ -65,7 +67,8 @@ def test_a_disk_that_fills_up_stops_the_load_which_goes_on_when_there_is_room(
         stopped = load.run()
         assert stopped.code == 1, stopped.err
         assert "full" in stopped.err or "No space left" in stopped.err
-        fillers[0].unlink()
+        assert filled.wait(10)
+        (tiny_disk / "filler").unlink()
         proxy.behave = Exchange.pass_on
         load.run_until_done(most=1, code=3)
 

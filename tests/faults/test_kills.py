@@ -27,8 +27,8 @@ KINDS = ("jsonl", "parquet")
 @pytest.mark.parametrize("number", range(LOADS))
 def test_a_load_into_an_embedded_store_outlives_kills_at_random_moments(tmp_path: Path, number: int) -> None:
     chance = random.Random(SEED + number)  # noqa: S311 - the number repeats a failure
-    bad = range(0, 1500, 90) if number % 2 else ()
-    source = write_source(tmp_path / f"source.{KINDS[number // 2 % 2]}", SEED + number, 1500, bad=bad)
+    bad = range(0, 1200, 90) if number % 2 else ()
+    source = write_source(tmp_path / f"source.{KINDS[number // 2 % 2]}", SEED + number, 1200, bad=bad)
     batch = ("--batch-rows", str(chance.choice([3, 5, 8])), "--concurrency", "4", "--max-errors", "100")
     load = Load(tmp_path / "load", source, str(tmp_path / "store"), batch)
     for _ in range(chance.choice([1, 1, 2])):
@@ -45,7 +45,7 @@ class Killer:
 
     def __init__(self, chance: random.Random) -> None:
         self.moment = chance.choice(["before", "stored", "answered"])
-        self.at = chance.randrange(60)
+        self.at = chance.randrange(50)
         self.reached = threading.Event()
         self.go_on = threading.Event()
 
@@ -70,7 +70,7 @@ def test_a_load_into_a_service_outlives_kills_at_random_requests(
     tmp_path: Path, service: str, new_name: Callable[[], str], number: int
 ) -> None:
     chance = random.Random(SEED + number)  # noqa: S311
-    source = write_source(tmp_path / f"source.{KINDS[number % 2]}", SEED + number, 500)
+    source = write_source(tmp_path / f"source.{KINDS[number % 2]}", SEED + number, 400)
     with Proxy(service) as proxy:
         load = Load(tmp_path / "load", source, proxy.url, index=new_name(), store=service)
         for _ in range(chance.choice([1, 1, 2])):
@@ -124,8 +124,8 @@ class ServiceKiller:
 
 def test_a_load_outlives_ten_kills_of_its_service(tmp_path: Path, own_service: Service) -> None:
     chance = random.Random(SEED)  # noqa: S311
-    source = write_source(tmp_path / "source.jsonl", SEED, 1500)
-    at = {number: chance.choice(["before", "during", "after"]) for number in range(15, 300, 28)}
+    source = write_source(tmp_path / "source.jsonl", SEED, 1000)
+    at = {number: chance.choice(["before", "during", "after"]) for number in range(10, 200, 18)}
     killer = ServiceKiller(own_service, at)
     with Proxy(own_service.url, killer) as proxy:
         load = Load(tmp_path / "load", source, proxy.url, store=own_service.url)

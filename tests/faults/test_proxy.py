@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import gzip
+import itertools
 import os
 import random
 import threading
@@ -23,7 +24,7 @@ from vecload.targets import IndexSettings
 from vecload.targets.service import ServiceTarget
 
 SEED = int(os.environ.get("VECLOAD_SEED", "0"))
-ROWS = 125
+ROWS = 150
 IMPATIENT = ("-m", "tests.faults.mutant", "impatient")
 
 
@@ -47,14 +48,15 @@ def load_of(tmp_path: Path, source: Source, service: str, new_name: Callable[[],
 
 
 def sometimes(fault: Behaviour, *, likely: float = 0.3, most: int = 1000) -> Behaviour:
-    """The fault for some upserts by chance, and never more than some times; the rest pass."""
-    chance = random.Random(SEED)  # noqa: S311
+    """The fault for the fourth upsert and for others by chance, but never more often than `most`."""
+    chance = random.Random(SEED)  # noqa: S311 - the seed repeats a failure
+    came = itertools.count()
     left = [most]
     lock = threading.Lock()
 
     def behave(exchange: Exchange) -> None:
         with lock:
-            hit = left[0] > 0 and chance.random() < likely
+            hit = left[0] > 0 and (chance.random() < likely or next(came) == 3)
             left[0] -= hit
         (fault if hit else Exchange.pass_on)(exchange)
 
@@ -71,12 +73,12 @@ def reset_during_the_request(exchange: Exchange) -> None:
 
 
 def reset_after_the_request(exchange: Exchange) -> None:
-    assert exchange.body
+    _ = exchange.body
     exchange.reset()
 
 
 def closed_after_the_request(exchange: Exchange) -> None:
-    assert exchange.body
+    _ = exchange.body
     exchange.close()
 
 
@@ -183,10 +185,10 @@ def test_an_answer_cut_at_any_byte_is_no_acknowledgement(service: str, new_name:
 
 
 def test_a_load_comes_through_a_storm_of_503s(service: str, load_of: LoadOf) -> None:
-    storm = sometimes(answered(503, b"{}", "Retry-After: 0"), likely=1.0, most=8)
+    storm = sometimes(answered(503, b"{}", "Retry-After: 0"), likely=1.0, most=5)
     with Proxy(service, storm) as proxy:
         ended = load_of(proxy).run_until_done(most=1)
-    assert ended.summary["retries"] == 8
+    assert ended.summary["retries"] == 5
 
 
 def test_retry_after_as_a_date_is_waited_for(service: str, load_of: LoadOf) -> None:

@@ -54,7 +54,7 @@ def test_a_new_journal_knows_nothing(open_journal: Callable[..., Journal]) -> No
     assert not journal.unchanged
     assert journal.done(SOURCE) == []
     assert journal.totals() == (0, 0)
-    assert (journal.index_items, journal.reject_bytes) == (0, 0)
+    assert (journal.samples(), journal.reject_bytes) == ([], 0)
 
 
 def test_a_load_that_was_stopped_goes_on_where_it_was(open_journal: Callable[..., Journal]) -> None:
@@ -62,7 +62,8 @@ def test_a_load_that_was_stopped_goes_on_where_it_was(open_journal: Callable[...
     journal.record(Span(SOURCE, 0, 10, 0, 500), 9, 1)
     journal.record(Span(SOURCE, 20, 30, 1000, 1500), 10, 0)
     journal.record(Span("/data/b.jsonl", 0, 5, 0, 50), 5, 0)
-    journal.commit(reject_bytes=77, index_items=24)
+    journal.remember("item-24")
+    journal.commit(reject_bytes=77)
     journal.close()
     resumed = open_journal()
     assert resumed.unchanged
@@ -70,7 +71,7 @@ def test_a_load_that_was_stopped_goes_on_where_it_was(open_journal: Callable[...
     assert resumed.done(SOURCE) == [Span(SOURCE, 0, 10, 0, 500), Span(SOURCE, 20, 30, 1000, 1500)]
     assert resumed.done("/data/b.jsonl") == [Span("/data/b.jsonl", 0, 5, 0, 50)]
     assert resumed.totals() == (24, 1)
-    assert (resumed.index_items, resumed.reject_bytes) == (24, 77)
+    assert (resumed.samples(), resumed.reject_bytes) == (["item-24"], 77)
 
 
 def test_spans_that_touch_are_joined_in_whatever_order_they_came(
@@ -125,11 +126,12 @@ def test_the_count_of_the_index_and_the_reject_file_stay_when_a_commit_does_not_
     open_journal: Callable[..., Journal],
 ) -> None:
     journal = open_journal()
-    journal.commit(reject_bytes=44, index_items=12)
+    journal.remember("item-12")
+    journal.commit(reject_bytes=44)
     journal.commit(reject_bytes=None)
     journal.close()
     resumed = open_journal()
-    assert (resumed.index_items, resumed.reject_bytes) == (12, 44)
+    assert (resumed.samples(), resumed.reject_bytes) == (["item-12"], 44)
 
 
 def test_a_finished_load_is_known_as_finished_and_may_begin_again(
@@ -137,13 +139,13 @@ def test_a_finished_load_is_known_as_finished_and_may_begin_again(
 ) -> None:
     journal = open_journal()
     journal.record(Span(SOURCE, 0, 10), 8, 2)
-    journal.commit(reject_bytes=9, index_items=8, finished=True)
+    journal.remember("item-8")
+    journal.commit(reject_bytes=9, finished=True)
     journal.close()
     again = open_journal()
     assert again.had_finished
     assert again.unchanged
     assert again.totals() == (8, 2)
-    assert again.reject_bytes == 0
     again.start_over()
     assert again.totals() == (0, 0)
     again.close()
@@ -186,10 +188,11 @@ def test_other_settings_under_an_unfinished_load_are_refused_by_name(
 def test_fresh_forgets_an_unfinished_load_whatever_changed(open_journal: Callable[..., Journal]) -> None:
     journal = open_journal()
     journal.record(Span(SOURCE, 0, 10), 10, 0)
-    journal.commit(reject_bytes=5, index_items=10)
+    journal.remember("item-10")
+    journal.commit(reject_bytes=5)
     journal.close()
     fresh = open_journal(replace(IDENTITY, fingerprints=("print-2",)), fresh=True)
-    assert (fresh.totals(), fresh.index_items, fresh.reject_bytes) == ((0, 0), 0, 0)
+    assert (fresh.totals(), fresh.samples(), fresh.reject_bytes) == ((0, 0), [], 0)
     assert not fresh.had_finished
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +12,9 @@ import pytest
 
 from tests.loading.batches import Clock, ack_of, batch_of, numbered, reject_of
 from vecload.batch import Batch, Reject, Span
-from vecload.errors import JournalError, RowsRejected, Unreachable, VecloadError
+from vecload.errors import JournalError, RowsRejected, VecloadError
 from vecload.loading.journal import COMMIT_SECONDS, Identity, Journal
-from vecload.loading.ledger import INDEX_COUNT_COMMITS, Ledger
+from vecload.loading.ledger import SAMPLE_COMMITS, Ledger
 from vecload.loading.rejects import ErrorLimit, RejectFile
 from vecload.loading.retry import Outcome
 from vecload.targets import Ack
@@ -219,69 +218,24 @@ def test_a_commit_waits_for_its_time(journal_of: Callable[..., Journal]) -> None
     assert journal.totals() == (20, 0)
 
 
-def count_until(ledger: Ledger, journal: Journal, clock: Clock, counted: threading.Event) -> None:
-    """Let commits go on until the count of the index came in."""
-    for n in range(10 * INDEX_COUNT_COMMITS):
+def test_the_journal_notes_an_item_at_once_and_another_now_and_then(
+    journal_of: Callable[..., Journal],
+) -> None:
+    clock = Clock()
+    ledger = Ledger(journal=journal_of(clock))
+    for n in range(2 * SAMPLE_COMMITS):
         clock.now += COMMIT_SECONDS
         through(ledger, numbered(1, start=n))
-        if n == 0:
-            assert counted.wait(10)
     ledger.save()
+    assert len(journal_of().samples()) == 2
 
 
-def test_the_journal_learns_what_the_index_surely_holds(journal_of: Callable[..., Journal]) -> None:
-    clock = Clock()
-    journal = journal_of(clock)
-    counted = threading.Event()
-
-    def count() -> int:
-        counted.set()
-        return 4321
-
-    count_until(Ledger(journal=journal, count_index=count), journal, clock, counted)
-    assert journal_of().index_items == 4321
-
-
-def test_an_index_that_was_dropped_is_noticed_after_the_first_commit(
-    journal_of: Callable[..., Journal],
-) -> None:
+def test_an_item_of_a_batch_with_refused_rows_is_not_noted(journal_of: Callable[..., Journal]) -> None:
     ledger = Ledger(journal=journal_of(), limit=ErrorLimit(1))
     through(ledger, batch_of(["a", "b", "a", "c"]), reject_of(1))
+    through(ledger, batch_of(["d", "e"]))
     ledger.save()
-    assert journal_of().index_items == 2
-
-
-def test_a_count_that_fails_does_not_stop_the_load(journal_of: Callable[..., Journal]) -> None:
-    clock = Clock()
-    journal = journal_of(clock)
-    failed = threading.Event()
-
-    def count() -> int:
-        failed.set()
-        raise Unreachable("reset")
-
-    ledger = Ledger(journal=journal, count_index=count)
-    count_until(ledger, journal, clock, failed)
-    ledger.finish()
-    assert journal_of().had_finished
-
-
-def test_a_count_that_hangs_holds_up_neither_the_load_nor_its_stop(
-    journal_of: Callable[..., Journal],
-) -> None:
-    clock = Clock()
-    journal = journal_of(clock)
-    hangs, end = threading.Event(), threading.Event()
-
-    def count() -> int:
-        hangs.set()
-        assert end.wait(60)
-        return 1
-
-    ledger = Ledger(journal=journal, count_index=count)
-    count_until(ledger, journal, clock, hangs)
-    assert journal.totals()[0] == 10 * INDEX_COUNT_COMMITS
-    end.set()
+    assert journal_of().samples() == ["e"]
 
 
 def test_progress_is_told_of_every_span() -> None:

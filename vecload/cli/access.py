@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import typer
 
 from vecload.config import config_folder, read_api_key, store_folder
 from vecload.contents import Key, generate_key
@@ -30,12 +32,15 @@ class KeySource:
 
     Attributes:
         file: `--key-file` of the command line.
-        command: `--key-command`.
+        command: `--key-command`, or VECLOAD_KEY_COMMAND.
+        default_file, default_command: Those of vecload.toml.
         environ: With VECLOAD_KEY_FILE, VECLOAD_INDEX_KEY and VECLOAD_CONTENTS_KEY.
     """
 
     file: Path | None = None
     command: str | None = None
+    default_file: Path | None = None
+    default_command: str | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
     def named(self) -> tuple[Key, str] | None:
@@ -53,6 +58,12 @@ class KeySource:
         if index_key := self.environ.get("VECLOAD_INDEX_KEY"):
             contents_key = self.environ.get("VECLOAD_CONTENTS_KEY")
             return Key.from_hex(index_key, contents_key, where="VECLOAD_INDEX_KEY"), "VECLOAD_INDEX_KEY"
+        if self.environ.get("VECLOAD_CONTENTS_KEY"):
+            raise KeyFileError("VECLOAD_CONTENTS_KEY is set without VECLOAD_INDEX_KEY")
+        if self.default_file is not None:
+            return Key.load(self.default_file), str(self.default_file)
+        if self.default_command is not None:
+            return Key.from_command(self.default_command), "the key command"
         return None
 
 
@@ -81,12 +92,15 @@ def connect_to(
     binary_threshold: int = BINARY_THRESHOLD,
 ) -> Target:
     """The target that the user named, or the embedded store of this user."""
-    return connect_target(
+    target = connect_target(
         to or store_folder(), api_key=read_api_key(api_key_file), wire=wire, binary_threshold=binary_threshold
     )
+    if _is_exposed(target.location):
+        typer.echo(f"warning: keys travel unencrypted to {target.location}; use https", err=True)
+    return target
 
 
-def is_exposed(location: str) -> bool:
+def _is_exposed(location: str) -> bool:
     """Whether keys would travel in the clear to another machine."""
     parts = urlsplit(location)
     return parts.scheme == "http" and parts.hostname not in _LOOPBACK
@@ -164,14 +178,21 @@ def create_new(target: Target, name: str, keys: KeySource, settings: IndexSettin
 
 
 def open_or_create(
-    target: Target, name: str, keys: KeySource, settings: IndexSettings, *, create: bool
+    target: Target, name: str, keys: KeySource, settings: IndexSettings, *, before: Callable[[], None]
 ) -> OpenedIndex:
-    """Open an index, or make it where there is none and that is allowed."""
+    """Open an index, or make it where there is none.
+
+    Args:
+        target: Where.
+        name: The index.
+        keys: Where its key is, or will be.
+        settings: What it is made with.
+        before: Called before it is made; may raise.
+    """
     try:
         return open_existing(target, name, keys)
     except IndexNotFound:
-        if not create:
-            raise
+        before()
         return create_new(target, name, keys, settings)
 
 

@@ -37,7 +37,7 @@ def main(
             "--config",
             envvar="VECLOAD_CONFIG",
             metavar="FILE",
-            help="Defaults for the options. [default: vecload.toml in this folder, if there is one]",
+            help="Defaults for the options. (default: vecload.toml in this folder, if there is one)",
             show_default=False,
         ),
     ] = None,
@@ -73,7 +73,7 @@ def upsert(
             "--index",
             envvar="VECLOAD_INDEX",
             metavar="NAME",
-            help="The index; made if there is none. [default: named after the file]",
+            help="The index; made if there is none. (default: named after the file)",
             rich_help_panel=opt.TARGET_PANEL,
             show_default=False,
         ),
@@ -114,70 +114,52 @@ def upsert(
     quiet: load_opt.Quiet = False,
 ) -> None:
     """Load sources into an index."""
-    import orjson
-
     from vecload.cli.settings import UpsertSettings
-    from vecload.cli.upsert import fail, load
+    from vecload.cli.upsert import run_load
     from vecload.loading.rejects import ErrorLimit
     from vecload.mapping import ColumnChoice
-    from vecload.summary import Summary
     from vecload.targets import IndexSettings
 
-    summary = Summary()
-    try:
-        load(
-            UpsertSettings(
-                sources=sources or [],
-                to=to,
-                index=index,
-                keys=opt.key_source(context, key_file, key_command),
-                api_key_file=api_key_file,
-                columns=ColumnChoice(id_column, vector_column, contents_column, tuple(metadata_column or ())),
-                wire=wire.value,
-                binary_threshold=binary_threshold,
-                batch_rows=batch_rows,
-                batch_bytes=batch_bytes,
-                concurrency=concurrency,
-                seal=seal and not embed,
-                embed=embed,
-                create=create,
-                creation=IndexSettings(
-                    dimension=dimension,
-                    metric=metric.value if metric else None,
-                    storage_precision=storage_precision.value if storage_precision else None,
-                    unfilterable=tuple(unfilterable or ()),
-                    pattern=tuple(pattern or ()),
-                    full_text=tuple(full_text or ()),
-                    embedding_model=embedding_model,
-                ),
-                allow_zero_vectors=allow_zero_vectors,
-                max_errors=ErrorLimit.parse(max_errors),
-                rejects=rejects,
-                reject_rows=reject_rows,
-                retry_rejects=retry_rejects,
-                train=train,
-                state_dir=state_dir,
-                fresh=fresh,
-                skip_loaded=skip_loaded,
-                give_up_after=give_up_after,
-                quiet=quiet,
-                terminal=sys.stderr.isatty(),
-            ),
-            summary,
-            tell,
-        )
-        summary.exit_code = 3 if summary.status == "rejected" else 0
-    except VecloadError as error:
-        fail(summary, error)
-        raise
-    finally:
-        if json_output:
-            typer.echo(orjson.dumps(summary.as_json()))
-        if not quiet and summary.about and (summary.exit_code in (0, 3) or summary.read):
-            for line in summary.lines():
-                tell(line)
-    if summary.exit_code:
-        raise typer.Exit(summary.exit_code)
+    settings = UpsertSettings(
+        sources=sources or [],
+        to=to,
+        index=index,
+        keys=opt.key_source(context, key_file, key_command),
+        api_key_file=api_key_file,
+        columns=ColumnChoice(id_column, vector_column, contents_column, tuple(metadata_column or ())),
+        wire=wire.value,
+        binary_threshold=binary_threshold,
+        batch_rows=batch_rows,
+        batch_bytes=batch_bytes,
+        concurrency=concurrency,
+        seal=seal and not embed,
+        embed=embed,
+        create=create,
+        creation=IndexSettings(
+            dimension=dimension,
+            metric=metric.value if metric else None,
+            storage_precision=storage_precision.value if storage_precision else None,
+            unfilterable=tuple(unfilterable or ()),
+            pattern=tuple(pattern or ()),
+            full_text=tuple(full_text or ()),
+            embedding_model=embedding_model,
+        ),
+        allow_zero_vectors=allow_zero_vectors,
+        max_errors=ErrorLimit.parse(max_errors),
+        rejects=rejects,
+        reject_rows=reject_rows,
+        retry_rejects=retry_rejects,
+        train=train,
+        state_dir=state_dir,
+        fresh=fresh,
+        skip_loaded=skip_loaded,
+        give_up_after=give_up_after,
+        quiet=quiet,
+        terminal=sys.stderr.isatty(),
+    )
+    exit_code = run_load(settings, tell=tell, write=out if json_output else None)
+    if exit_code:
+        raise typer.Exit(exit_code)
 
 
 @app.command()
@@ -193,9 +175,7 @@ def get(
     """Print items as JSON Lines, contents opened; bytes as {"$bytes": "base64"}."""
     from vecload.cli.items import get_items
 
-    found = get_items(
-        ids, to, index, opt.key_source(context, key_file, key_command), api_key_file, typer.echo
-    )
+    found = get_items(ids, to, index, opt.key_source(context, key_file, key_command), api_key_file, out)
     if found < len(ids):
         raise VecloadError(f"{len(ids) - found} of {len(ids)} ids are not in the index")
 
@@ -231,7 +211,7 @@ def query(
     from vecload.cli.items import run_query
 
     keys = opt.key_source(context, key_file, key_command)
-    run_query(vector, row, vector_column, top_k, contents, to, index, keys, api_key_file, typer.echo)
+    run_query(vector, row, vector_column, top_k, contents, to, index, keys, api_key_file, out)
 
 
 @app.command()
@@ -248,7 +228,7 @@ def rejects(
     from vecload.cli.items import print_rejects
 
     keys = opt.key_source(context, key_file, key_command)
-    print_rejects(file, to, index, keys, api_key_file, typer.echo)
+    print_rejects(file, to, index, keys, api_key_file, out)
 
 
 @app.command()
@@ -264,8 +244,22 @@ def keygen(
 
 
 def tell(line: str) -> None:
-    """Say a line to people: on standard error."""
-    typer.echo(line, err=True)
+    """Say a line to people: on standard error, and as one line whatever a file's name holds."""
+    typer.echo("".join(c if c.isprintable() else repr(c)[1:-1] for c in line), err=True)
+
+
+def out(line: bytes) -> None:
+    """Write a line of data: on standard output.
+
+    Raises:
+        VecloadError: It can't be written.
+    """
+    try:
+        typer.echo(line)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise VecloadError(f"standard output can't be written: {error.strerror}") from None
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -21,6 +21,12 @@ def default_map(command: Any, path: str | None) -> dict[str, Any]:
     if not config:
         return {}
     known: set[str] = set()
+    if path is None and "key-command" in str(config):
+        # A folder's file must not run programs just because someone works there.
+        raise UsageError(
+            f"{CONFIG_NAME} sets key-command, which only a file named with --config may",
+            hint="name the file with --config, or set VECLOAD_KEY_COMMAND",
+        )
     defaults = _for_group(command, config, {}, known, "")
     unknown = [key for key, value in config.items() if not isinstance(value, dict) and key not in known]
     if unknown:

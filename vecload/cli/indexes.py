@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from typing import Annotated
 
@@ -102,6 +103,8 @@ def delete(
     with connect_to(to, api_key_file) as target:
         opened = open_existing(target, name, opt.key_source(context, key_file, key_command))
         items = opened.index.count()
+        if not yes and not sys.stdin.isatty():
+            raise UsageError(f"index {name!r} is not deleted unasked", hint="add --yes")
         question = f"delete index {name!r} with {items:,} items from {short(target.location)}?"
         if not yes and not typer.confirm(question, err=True):
             raise UsageError("nothing was deleted")

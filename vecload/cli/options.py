@@ -40,7 +40,7 @@ To = Annotated[
         "--to",
         envvar="VECLOAD_TO",
         metavar="URL|FOLDER",
-        help="A CyborgDB service, or the folder of an embedded store. [default: the store of this user]",
+        help="A CyborgDB service, or the folder of an embedded store. (default: the store of this user)",
         rich_help_panel=TARGET_PANEL,
         show_default=False,
     ),
@@ -51,7 +51,7 @@ IndexName = Annotated[
         "--index",
         envvar="VECLOAD_INDEX",
         metavar="NAME",
-        help="The index. [default: the only one of the target]",
+        help="The index. (default: the only one of the target)",
         rich_help_panel=TARGET_PANEL,
         show_default=False,
     ),
@@ -62,7 +62,7 @@ KeyFile = Annotated[
         "--key-file",
         envvar="VECLOAD_KEY_FILE",
         metavar="FILE",
-        help="The index's key file. [default: the one in the key store of this user]",
+        help="The index's key file. (default: the one in the key store of this user)",
         rich_help_panel=TARGET_PANEL,
         show_default=False,
     ),
@@ -84,7 +84,7 @@ ApiKeyFile = Annotated[
         "--api-key-file",
         envvar="VECLOAD_API_KEY_FILE",
         metavar="FILE",
-        help="A file with the service's API key. [default: the variable VECLOAD_API_KEY]",
+        help="A file with the service's API key. (default: the variable VECLOAD_API_KEY)",
         rich_help_panel=TARGET_PANEL,
         show_default=False,
     ),
@@ -94,7 +94,7 @@ MetricOption = Annotated[
     typer.Option(
         "--metric",
         envvar="VECLOAD_METRIC",
-        help="Distance metric. [default: euclidean]",
+        help="Distance metric. (default: euclidean)",
         rich_help_panel=INDEX_PANEL,
         show_default=False,
     ),
@@ -104,7 +104,7 @@ Precision = Annotated[
     typer.Option(
         "--storage-precision",
         envvar="VECLOAD_STORAGE_PRECISION",
-        help="How vectors are stored; all but float32 lose digits. [default: float32]",
+        help="How vectors are stored; all but float32 lose digits. (default: float32)",
         rich_help_panel=INDEX_PANEL,
         show_default=False,
     ),
@@ -115,7 +115,7 @@ Dimension = Annotated[
         "--dimension",
         envvar="VECLOAD_DIMENSION",
         metavar="N",
-        help="Values of a vector. [default: from the data]",
+        help="Values of a vector. (default: from the data)",
         rich_help_panel=INDEX_PANEL,
         show_default=False,
     ),
@@ -167,10 +167,17 @@ EmbeddingModel = Annotated[
 
 
 def key_source(context: typer.Context, file: Path | None, command: str | None) -> KeySource:
-    """Where the key is, in the order of docs/keys.md: flags before variables."""
+    """Where the key is, in the order of docs/keys.md: flags, then variables, then vecload.toml."""
     from vecload.cli.access import KeySource
 
-    # VECLOAD_KEY_FILE fills the option as well; only as a variable it comes after the key command.
-    source = context.get_parameter_source("key_file")
-    by_variable = source is not None and source.name == "ENVIRONMENT"
-    return KeySource(None if by_variable else file, command)
+    def origin(name: str) -> str:
+        source = context.get_parameter_source(name)
+        return "" if source is None else source.name
+
+    file_by, command_by = origin("key_file"), origin("key_command")
+    return KeySource(
+        file=file if file_by == "COMMANDLINE" else None,
+        command=command if command_by in ("COMMANDLINE", "ENVIRONMENT") else None,
+        default_file=file if file_by == "DEFAULT_MAP" else None,
+        default_command=command if command_by == "DEFAULT_MAP" else None,
+    )

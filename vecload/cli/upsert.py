@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import re
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
+from dataclasses import replace
 
-from vecload.cli.access import OpenedIndex, connect_to, is_exposed, open_or_create
+import orjson
+
+from vecload.cli.access import OpenedIndex, connect_to, open_existing, open_or_create
+from vecload.cli.checks import (
+    check_first_rows,
+    check_index,
+    check_options,
+    check_plan,
+    check_same_index,
+    index_name,
+)
 from vecload.cli.settings import UpsertSettings
 from vecload.cli.signals import stopping_on_signals
 from vecload.config import short, state_folder
 from vecload.contents import Sealer
-from vecload.errors import IndexMismatch, Interrupted, UsageError, VecloadError
+from vecload.errors import Interrupted, UsageError, VecloadError
 from vecload.loading.again import choose_rows, read_rejects
 from vecload.loading.concurrency import Concurrency
 from vecload.loading.dispatch import Dispatcher
@@ -27,12 +37,44 @@ from vecload.loading.retry import RetryPolicy, Sender
 from vecload.progress import Extent, LineProgress, Progress, QuietProgress, TerminalProgress
 from vecload.readers import open_sources
 from vecload.summary import Summary
-from vecload.targets import IndexSettings, Target
+from vecload.targets import Target
 
 CONCURRENCY_MOST = 8
 """How far `--concurrency auto` goes with a service."""
-TRAIN_MULTIPLE = 32
-"""Other dimensions can't be trained (docs/cyborgdb.md)."""
+
+
+def run_load(
+    settings: UpsertSettings, *, tell: Callable[[str], None], write: Callable[[bytes], None] | None
+) -> int:
+    """Run a load to its end and say what it came to, whatever that is.
+
+    Args:
+        settings: What to do.
+        tell: Says a line to people.
+        write: Takes the summary as a JSON object; None if nobody asked for it.
+
+    Returns:
+        The exit code of a load that ended.
+
+    Raises:
+        VecloadError: It stopped.
+    """
+    summary = Summary(exit_code=1, error="a defect of vecload")
+    try:
+        load(settings, summary, (lambda line: None) if settings.quiet else tell)
+        summary.exit_code, summary.error = (3 if summary.status == "rejected" else 0), None
+    except (VecloadError, KeyboardInterrupt) as stopped:
+        error = stopped if isinstance(stopped, VecloadError) else Interrupted(signal.SIGINT)
+        summary.status = "interrupted" if isinstance(error, Interrupted) else "failed"
+        summary.exit_code, summary.error = error.exit_code, str(error)
+        raise error from None
+    finally:
+        if write is not None:
+            write(orjson.dumps(summary.as_json()))
+        if not settings.quiet and summary.about and (summary.exit_code in (0, 3) or summary.read):
+            for line in summary.lines():
+                tell(line)
+    return summary.exit_code
 
 
 def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]) -> None:
@@ -50,14 +92,17 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
         rejected = _rejected(settings)
         names = settings.sources or [*rejected]
         summary.sources = list(names)
+        check_options(settings, names)
         sources = open_sources(names)
         for source in sources:
             opened.callback(source.close)
         plan = make_plan(sources, settings.columns, embed=settings.embed)
-        summary.index = settings.index or _index_name(names)
+        summary.index = settings.index or index_name(names)
         if not plan.sources:
             tell("no rows to load")
+            summary.status = "complete"
             return
+        check_plan(settings, plan)
         target = opened.enter_context(
             connect_to(
                 settings.to,
@@ -67,9 +112,9 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
             )
         )
         summary.target = target.location
-        if is_exposed(target.location):
-            tell(f"warning: the index key travels unencrypted to {target.location}; use https")
         access = _open_index(settings, plan, target, summary.index)
+        if not access.created:
+            check_index(settings, plan, access)
         _describe(access, plan, settings, summary, tell)
         jobs = plan.jobs(
             index_dimension=access.index.describe().dimension,
@@ -80,7 +125,6 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
             jobs, replaced = choose_rows(jobs, rejected)
             if replaced:
                 tell(f"{replaced:,} rejected rows are left out: later rows of the same ids were loaded")
-        _check_trainable(settings, access)
         _run(settings, plan, jobs, target, access, summary, tell)
         if settings.train:
             _train(access, tell)
@@ -88,27 +132,11 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
 
 def _rejected(settings: UpsertSettings) -> dict[str, set[int]]:
     """The rows of `--retry-rejects`, by their sources."""
-    if settings.reject_rows and not settings.rejects:
-        raise UsageError("--reject-rows needs --rejects FILE, where they go")
-    if settings.retry_rejects is None:
-        if not settings.sources:
-            raise UsageError("no source is named", hint="see 'vecload upsert --help'")
-        return {}
-    if settings.rejects and Path(settings.rejects).resolve() == Path(settings.retry_rejects).resolve():
-        raise UsageError(
-            "--rejects and --retry-rejects name the same file", hint="write new rejects to another"
-        )
-    return read_rejects(settings.retry_rejects)
-
-
-def _check_trainable(settings: UpsertSettings, access: OpenedIndex) -> None:
-    dimension = access.index.describe().dimension
-    if settings.train and dimension % TRAIN_MULTIPLE:
-        raise UsageError(
-            f"--train: the engine trains dimensions that are multiples of {TRAIN_MULTIPLE}, and index "
-            f"{access.index.name!r} has {dimension}",
-            hint="leave --train away: queries find everything without it",
-        )
+    if settings.retry_rejects is not None:
+        return read_rejects(settings.retry_rejects)
+    if not settings.sources:
+        raise UsageError("no source is named", hint="see 'vecload upsert --help'")
+    return {}
 
 
 def _train(access: OpenedIndex, tell: Callable[[str], None]) -> None:
@@ -123,34 +151,19 @@ def _train(access: OpenedIndex, tell: Callable[[str], None]) -> None:
     tell(told)
 
 
-def _index_name(sources: Sequence[str]) -> str:
-    """An index named after the only source."""
-    if len(sources) > 1:
-        raise UsageError("several sources need the name of an index", hint="give it with --index")
-    name = re.sub(r"[^\w.-]+", "-", Path(sources[0]).name.split(".")[0]).strip("-.")
-    if not name or name == "default":
-        raise UsageError(f"no index can be named after {sources[0]}", hint="name one with --index")
-    return name
-
-
 def _open_index(settings: UpsertSettings, plan: Plan, target: Target, name: str) -> OpenedIndex:
     """The index, made where there is none."""
     wanted = settings.creation
     if not settings.embed:
-        if wanted.dimension not in (None, plan.dimension):
-            raise IndexMismatch(
-                f"--dimension is {wanted.dimension}, but the vectors of {plan.sources[0].name} have "
-                f"{plan.dimension} dimensions"
-            )
-        wanted = IndexSettings(
-            dimension=plan.dimension,
-            metric=wanted.metric,
-            storage_precision=wanted.storage_precision,
-            unfilterable=wanted.unfilterable,
-            pattern=wanted.pattern,
-            full_text=wanted.full_text,
-        )
-    return open_or_create(target, name, settings.keys, wanted, create=settings.create)
+        wanted = replace(wanted, dimension=plan.dimension, embedding_model=None)
+    elif wanted.embedding_model is None:
+        # An index made now could not embed anything.
+        return open_existing(target, name, settings.keys)
+    if not settings.create:
+        return open_existing(target, name, settings.keys)
+    return open_or_create(
+        target, name, settings.keys, wanted, before=lambda: check_first_rows(settings, plan)
+    )
 
 
 def _describe(
@@ -159,17 +172,11 @@ def _describe(
     info = access.index.describe()
     summary.key_id, summary.key_from = access.key.key_id, access.key_from
     summary.about = f"{info.dimension or plan.dimension} dimensions, {info.metric}"
-    if access.created and not settings.quiet:
+    if access.created:
         tell(f"made index {info.name!r} ({summary.about}); its key: {short(access.key_from)}")
-    wanted = settings.creation
-    if not access.created and wanted.metric not in (None, info.metric):
-        raise IndexMismatch(
-            f"index {info.name!r} has the metric {info.metric}, not {wanted.metric}",
-            hint="leave --metric away, or load into another index",
-        )
-    if not settings.seal and any(mapping.contents for mapping in plan.mappings) and not settings.quiet:
+    if not settings.seal and any(mapping.contents for mapping in plan.mappings):
         tell("contents go unsealed: the engine keeps no type, and can't tell empty from absent")
-    if access.key.derived and settings.seal and not settings.quiet:
+    if access.key.derived and settings.seal:
         tell("the key has no contents key of its own: whoever sees the index key could open contents")
 
 
@@ -198,30 +205,25 @@ def _run(
         )
         opened.callback(journal.close)
         if journal.had_finished and not settings.fresh:
-            if settings.skip_loaded and journal.unchanged:
+            if settings.skip_loaded and journal.unchanged and not access.created:
+                check_same_index(_samples(settings, journal), access)
                 loaded, rejected = journal.totals()
                 summary.read, summary.skipped, summary.rejected = loaded + rejected, loaded, rejected
+                summary.status = "rejected" if rejected else "complete"
                 tell(f"nothing to do: all {loaded:,} rows were loaded, and the sources are unchanged")
                 return
             journal.start_over()
         sealer = Sealer(key.contents_key, index.name) if settings.seal else None
         rejects = None
         if settings.rejects is not None:
-            if Path(settings.rejects).resolve() in {Path(source).resolve() for source in summary.sources}:
-                raise UsageError(f"--rejects {settings.rejects} is a source")
             rejects = RejectFile(settings.rejects, journal.reject_bytes or None, sealer=sealer)
             opened.callback(rejects.close)
-        if journal.index_items > index.count():
-            raise IndexMismatch(
-                f"index {index.name!r} holds fewer items than this load had put there; was it dropped?",
-                hint="load everything again with --fresh",
-            )
+        check_same_index(_samples(settings, journal), access)
         progress = _progress(settings, plan, f"{index.name}")
         ledger = Ledger(
             journal=journal,
             rejects=rejects,
             limit=settings.max_errors,
-            count_index=index.count,
             on_progress=progress.update,
         )
         if ledger.totals.read:
@@ -259,12 +261,15 @@ def _run(
                 summary.nbytes, summary.wire, summary.retries = totals.nbytes, totals.requests, totals.retries
 
 
+def _samples(settings: UpsertSettings, journal: Journal) -> list[str]:
+    """Ids by which the index is known again; none where the engine might hide them."""
+    return [] if settings.allow_zero_vectors else journal.samples()
+
+
 def _concurrency(text: str, writers: int, *, is_service: bool) -> Concurrency:
     """The limit of batches in flight that `--concurrency` means."""
     if text == "auto":
         return Concurrency(writers, CONCURRENCY_MOST if is_service else writers)
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
-        raise UsageError(f"--concurrency {text!r} is neither 'auto' nor a number from 1 to 64")
     return Concurrency(int(text), int(text))
 
 
@@ -273,9 +278,3 @@ def _progress(settings: UpsertSettings, plan: Plan, title: str) -> Progress:
         return QuietProgress()
     extent = Extent([(source.name, source.nbytes, source.total_rows) for source in plan.sources])
     return TerminalProgress(extent, title) if settings.terminal else LineProgress(extent)
-
-
-def fail(summary: Summary, error: VecloadError) -> None:
-    """Note in the summary that the load stopped."""
-    summary.status = "interrupted" if isinstance(error, Interrupted) else "failed"
-    summary.exit_code, summary.error = error.exit_code, str(error)

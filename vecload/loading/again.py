@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from vecload.batch import Span
 from vecload.errors import SourceError, UsageError
@@ -34,7 +34,7 @@ def read_rejects(path: str) -> dict[str, set[int]]:
     """
     rows: dict[str, set[int]] = {}
     for reject in rejects_of(path):
-        rows.setdefault(str(Path(reject["source"]).resolve()), set()).add(reject["row"])
+        rows.setdefault(os.path.realpath(reject["source"]), set()).add(reject["row"])
     if not rows:
         raise UsageError(f"the reject file {path} names no row", hint="there is nothing to load again")
     return rows
@@ -56,7 +56,7 @@ def choose_rows(jobs: Sequence[Job], rejected: Mapping[str, set[int]]) -> tuple[
     chosen: dict[int | str, _Chosen] = {}
     found = 0
     for number, job in enumerate(jobs):
-        wanted = rejected.get(str(Path(job.source.name).resolve()), set())
+        wanted = rejected.get(os.path.realpath(job.source.name), set())
         for rows in job.source.read(batch_rows=SCAN_ROWS, batch_bytes=2**27):
             start = rows.span.start
             for position, item_id in enumerate(rows.ids(job.mapper.mapping.id).values):

@@ -31,7 +31,6 @@ CREATE TABLE IF NOT EXISTS load (
     format INTEGER NOT NULL,
     identity TEXT NOT NULL,
     finished INTEGER NOT NULL DEFAULT 0,
-    index_items INTEGER NOT NULL DEFAULT 0,
     reject_bytes INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS span (
@@ -44,6 +43,7 @@ CREATE TABLE IF NOT EXISTS span (
     rejected INTEGER NOT NULL,
     PRIMARY KEY (source, start)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sample (id TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 
@@ -103,6 +103,7 @@ class Journal:
         self.path = folder / f"{identity.name}.sqlite"
         self._clock = clock
         self._waiting: list[tuple[Any, ...]] = []
+        self._samples: list[str] = []
         self._committed = clock()
         self._failure: JournalError | None = None
         self._paths: dict[str, str] = {}
@@ -130,27 +131,26 @@ class Journal:
             raise
 
     def _begin(self, identity: Identity, *, fresh: bool) -> None:
-        known = self._run("SELECT format, identity, finished, index_items, reject_bytes FROM load").fetchone()
+        known = self._run("SELECT format, identity, finished, reject_bytes FROM load").fetchone()
         if known is not None and known[0] != _FORMAT and not fresh:
             raise JournalError(
                 f"the journal {self.path} is of another version", hint="start over with --fresh"
             )
         self.had_finished = bool(known and known[2])
         self.unchanged = known is not None and known[1] == identity.text()
-        if known is not None and not fresh and not self.had_finished:
-            if not self.unchanged:
-                self._refuse(json.loads(known[1]), identity)
-            self.index_items, self.reject_bytes = int(known[3]), int(known[4])
-            return
-        self.index_items = self.reject_bytes = 0
         self._identity_text = identity.text()
-        if fresh or known is None:
+        if known is None or fresh:
             self.start_over()
+            return
+        if not self.had_finished and not self.unchanged:
+            self._refuse(json.loads(known[1]), identity)
+        self.reject_bytes = int(known[3])
 
     def start_over(self) -> None:
         """Forget every span: the load begins."""
-        self._run("DELETE FROM span")
-        self._run("DELETE FROM load")
+        for table in ("span", "sample", "load"):
+            self._run(f"DELETE FROM {table}")  # noqa: S608 of the three names above
+        self.reject_bytes = 0
         self._run("INSERT INTO load (format, identity) VALUES (?, ?)", (_FORMAT, self._identity_text))
         self._run("COMMIT")
         self._run("BEGIN IMMEDIATE")
@@ -181,32 +181,38 @@ class Journal:
         source = self._path(span.source)
         self._waiting.append((source, span.start, span.stop, span.begin, span.end, loaded, rejected))
 
+    def remember(self, item_id: str) -> None:
+        """Note an acknowledged item, by which the index is known again. Durable at the next commit."""
+        self._samples.append(item_id)
+
+    def samples(self) -> list[str]:
+        """The items noted."""
+        return [str(item_id) for (item_id,) in self._run("SELECT id FROM sample")]
+
     def due(self) -> bool:
         """Whether it is time to commit."""
         return bool(self._waiting) and self._clock() - self._committed >= COMMIT_SECONDS
 
-    def commit(
-        self, *, reject_bytes: int | None, index_items: int | None = None, finished: bool = False
-    ) -> None:
+    def commit(self, *, reject_bytes: int | None, finished: bool = False) -> None:
         """Make what was recorded durable.
 
         Args:
             reject_bytes: The reject file's length, which is on the disk already; None without such a file.
-            index_items: How many items the index surely holds, if that is known.
             finished: The load is complete.
 
         Raises:
             JournalError: It can't be written; nothing recorded since the last commit may be claimed.
         """
         self._run("INSERT OR REPLACE INTO span VALUES (?, ?, ?, ?, ?, ?, ?)", many=self._waiting)
+        self._run("INSERT OR IGNORE INTO sample VALUES (?)", many=[(item_id,) for item_id in self._samples])
         self._run(
-            "UPDATE load SET reject_bytes = coalesce(?, reject_bytes), "
-            "index_items = coalesce(?, index_items), finished = ?",
-            (reject_bytes, index_items, int(finished)),
+            "UPDATE load SET reject_bytes = coalesce(?, reject_bytes), finished = ?",
+            (reject_bytes, int(finished)),
         )
         self._run("COMMIT")
         self._run("BEGIN IMMEDIATE")
         self._waiting.clear()
+        self._samples.clear()
         self._committed = self._clock()
 
     def close(self) -> None:
@@ -221,7 +227,7 @@ class Journal:
     def _path(self, source: str) -> str:
         """A source's name in the journal: the same however the user spells it."""
         if source not in self._paths:
-            self._paths[source] = str(Path(source).resolve())
+            self._paths[source] = os.path.realpath(source)
         return self._paths[source]
 
     def _open(self) -> sqlite3.Connection:

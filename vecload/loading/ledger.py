@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from vecload.batch import Batch, Reject, Span
@@ -13,8 +12,8 @@ from vecload.loading.journal import Journal
 from vecload.loading.rejects import ErrorLimit, RejectFile, too_many
 from vecload.loading.retry import Outcome
 
-INDEX_COUNT_COMMITS = 50
-"""Commits after which the index is asked again how many items it holds: about every 5 s."""
+SAMPLE_COMMITS = 50
+"""Commits after which another item is noted, by which a resumed load knows its index: about every 5 s."""
 
 
 @dataclass(slots=True)
@@ -52,7 +51,6 @@ class Ledger:
         journal: Where acknowledged spans are recorded; None keeps none.
         rejects: Where rejects are written; None keeps none.
         limit: How many rejects are allowed.
-        count_index: Asks how many items the index holds; from a thread of its own.
         on_progress: Told of every span that is done.
     """
 
@@ -62,7 +60,6 @@ class Ledger:
         journal: Journal | None = None,
         rejects: RejectFile | None = None,
         limit: ErrorLimit | None = None,
-        count_index: Callable[[], int] | None = None,
         on_progress: Callable[[Span, Totals], None] = lambda span, totals: None,
     ) -> None:
         self.totals = Totals()
@@ -70,12 +67,8 @@ class Ledger:
         self._journal = journal
         self._rejects = rejects
         self._limit = limit or ErrorLimit()
-        self._count_index = count_index
-        self._counting: Future[int] | None = None
-        self._counter = ThreadPoolExecutor(1, thread_name_prefix="vecload-count")
-        self._index_items = 0
         self._on_progress = on_progress
-        self._commits = 0
+        self._commits = self._next_sample = 0
         self._unrecorded: tuple[Reject, ...] = ()
         if journal is not None:
             self.totals.skipped, self.totals.rejected = journal.totals()
@@ -116,12 +109,12 @@ class Ledger:
         if rejects and self._rejects is not None:
             self._rejects.write(rejects)
         self._count(outcome.rejects)
-        # An index that was acknowledged so many ids at once holds as many.
-        self._index_items = max(self._index_items, len(set(batch.ids)) - len(outcome.rejects))
         if self._journal is not None:
             self._journal.record(batch.span, outcome.ack.items, len(rejects))
+            if batch.ids and not outcome.rejects and self._commits >= self._next_sample:
+                self._journal.remember(batch.ids[-1])
+                self._next_sample = self._commits + SAMPLE_COMMITS
             if self._journal.due():
-                self._ask_index()
                 self._commit()
         self._on_progress(batch.span, totals)
         self._judge(ended=False)
@@ -143,19 +136,8 @@ class Ledger:
         self._commits += 1
         self._journal.commit(
             reject_bytes=None if self._rejects is None else self._rejects.length,
-            index_items=max(self._index_items, self._journal.index_items),
             finished=finished,
         )
-
-    def _ask_index(self) -> None:
-        """Learn how many items the index holds, now and then; a load never waits for the answer."""
-        if self._counting is not None and self._counting.done():
-            if self._counting.exception() is None:
-                self._index_items = max(self._index_items, self._counting.result())
-            self._counting = None
-        due = self._counting is None and self._commits % INDEX_COUNT_COMMITS == 0
-        if due and self._count_index is not None:
-            self._counting = self._counter.submit(self._count_index)
 
     def save(self) -> None:
         """Record what is known, for a load that stops.
@@ -163,7 +145,6 @@ class Ledger:
         The rejects that stopped it are written after that: a resumed load cuts them off, and meets them
         again.
         """
-        self._counter.shutdown(wait=False, cancel_futures=True)
         self._commit()
         if self._rejects is not None and self._unrecorded:
             self._rejects.write(self._unrecorded)
@@ -184,4 +165,3 @@ class Ledger:
                 hint="this is a defect of vecload: please report it; the load is not claimed to be complete",
             )
         self._commit(finished=True)
-        self._counter.shutdown(wait=False, cancel_futures=True)

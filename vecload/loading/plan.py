@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from vecload.errors import IndexMismatch, MappingError
+from vecload.errors import IndexMismatch, MappingError, SourceError
 from vecload.loading.journal import Identity, fingerprint
 from vecload.loading.loader import Job
 from vecload.mapping import ColumnChoice, Mapper, Mapping, guess_mapping
@@ -72,7 +72,7 @@ class Plan:
         return Identity(
             target=target,
             index=index,
-            sources=tuple(str(Path(name).resolve()) for name in files),
+            sources=tuple(os.path.realpath(name) for name in files),
             fingerprints=tuple(fingerprint(name) for name in files),
             settings=(*mappings, *settings),
         )
@@ -92,6 +92,11 @@ def make_plan(sources: Sequence[Source], choice: ColumnChoice, *, embed: bool) -
         head = source.head()
         if head is None:
             continue
+        if len(head.broken) == len(head.span):
+            raise SourceError(
+                f"{source.name} holds no JSON object in its first rows: row 0 {head.broken[0].message}",
+                hint="JSON Lines has one object a line",
+            )
         mapping = guess_mapping(source.columns(), choice, source=source.name, embed=embed)
         if mapping.vector is not None:
             dimensions.setdefault(common_dimension(head, mapping.vector, source.name), source.name)

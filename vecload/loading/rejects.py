@@ -121,7 +121,7 @@ class RejectFile:
 
     def _line(self, reject: Reject) -> bytes:
         fields = asdict(reject)
-        fields["source"] = source = str(Path(reject.source).resolve())
+        fields["source"] = source = os.path.realpath(reject.source)
         if reject.raw is None:
             del fields["raw"]
         elif self._sealer is not None:

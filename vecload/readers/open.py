@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from vecload.errors import SourceError
 from vecload.readers.source import Source
 
-_JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
+JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
 _OTHER_KINDS = (
     (b"\x1f\x8b", "gzip", "unpack it first: gzip -d"),
@@ -27,9 +28,9 @@ def open_sources(paths: Sequence[str]) -> list[Source]:
     Raises:
         SourceError: One is missing, unreadable, empty, of another kind, or named twice.
     """
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for path in paths:
-        if (file := Path(path).resolve()) in seen:
+        if (file := os.path.realpath(path)) in seen:
             raise SourceError(f"{path} is named twice")
         seen.add(file)
     return [open_source(path) for path in paths]
@@ -45,6 +46,8 @@ def open_source(path: str) -> Source:
     try:
         if file.is_dir():
             raise SourceError(f"{path} is a folder", hint="name the files in it")
+        if file.exists() and not file.is_file():
+            raise SourceError(f"{path} is no file on a disk", hint="write it to one: a load reads it again")
         with file.open("rb") as stream:
             head = stream.read(64)
     except OSError as error:
@@ -62,7 +65,7 @@ def open_source(path: str) -> Source:
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if text.startswith(b"["):
         raise SourceError(f"{path} is a JSON array, not JSON Lines", hint="convert it with: jq -c '.[]'")
-    if text.startswith(b"{") or file.suffix.lower() in _JSONL_SUFFIXES:
+    if text.startswith(b"{") or file.suffix.lower() in JSONL_SUFFIXES:
         from vecload.readers.jsonl import JsonlSource
 
         return JsonlSource(path)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vecload.defaults import BINARY_THRESHOLD
+from vecload.errors import UsageError
 from vecload.targets.target import (
     Ack,
     Hit,
@@ -33,6 +35,9 @@ __all__ = [
     "WireFormat",
     "connect_target",
 ]
+
+
+_HOST_AND_PORT = re.compile(r"[\w.\-\[\]:]*:\d{1,5}/?")
 
 
 def is_service(location: str) -> bool:
@@ -65,6 +70,11 @@ def connect_target(
 
         return ServiceTarget(
             os.fspath(location), api_key=api_key, wire=wire, binary_threshold=binary_threshold
+        )
+    if _HOST_AND_PORT.fullmatch(os.fspath(location)):
+        raise UsageError(
+            f"{os.fspath(location)!r} looks like a service's address",
+            hint=f"write http://{os.fspath(location)}, or ./{os.fspath(location)} if it is a folder",
         )
     from vecload.targets.embedded import EmbeddedTarget
 

@@ -258,7 +258,10 @@ def _detail(status: int, body: bytes) -> str:
 
 def _line(text: str) -> str:
     """A text of the service on one line, short, with nothing like a key in it."""
-    printable = "".join(c if c.isprintable() else " " for c in _HEX_KEY.sub("…", text))
+    # After "Invoked with" come the arguments of the engine's call, the index key among them.
+    printable = "".join(
+        c if c.isprintable() else " " for c in _HEX_KEY.sub("…", text.partition("Invoked with")[0])
+    )
     return printable[:DETAIL_CHARACTERS].strip() or "no reason given"
 
 

@@ -139,7 +139,7 @@ class EmbeddedIndex:
         try:
             self._engine.train(index_key=self._key)
         except (ValueError, RuntimeError) as error:
-            told = " ".join(str(error).split())[:300]
+            told = _line(str(error))
             raise TrainingFailed(
                 f"the index was not trained ({told})", hint="what was loaded stays, and is found"
             ) from None
@@ -258,7 +258,7 @@ class EmbeddedTarget(Closing):
         self.call(self._core.push_index_kms, self._config, name, blob)
 
     def _error_of(self, message: str) -> VecloadError:
-        line = " ".join(message.split())[:300]
+        line = _line(message)
         if "does not authenticate the stored wrap" in message:
             return WrongKey(
                 f"the key is not that of the index in {self.location}",
@@ -288,6 +288,11 @@ class EmbeddedTarget(Closing):
     def close(self) -> None:
         """Let go of the store; its locks end with the last index object."""
         self._client = None
+
+
+def _line(message: str) -> str:
+    """A message of the engine on one line, without the arguments of the call, the index key among them."""
+    return " ".join(message.partition("Invoked with")[0].split())[:300]
 
 
 def _engine_items(batch: Batch) -> list[dict[str, Any]]:

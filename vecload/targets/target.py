@@ -211,6 +211,8 @@ def check_settings(name: str, settings: IndexSettings) -> None:
     Raises:
         IndexMismatch: The name, the dimension, the metric, the precision or the fields' policies.
     """
+    if not isinstance(name, str):
+        raise IndexMismatch(f"an index's name is text, not {type(name).__name__}")
     if not name or name != name.strip() or "/" in name or "\0" in name or name in (".", ".."):
         raise IndexMismatch(
             f"{name!r} can't name an index", hint="use letters, digits, '-', '_' and '.', at most 200 bytes"
@@ -224,6 +226,9 @@ def check_settings(name: str, settings: IndexSettings) -> None:
     if name == "default":
         # The service reserves it, so an embedded index of that name could not be served.
         raise IndexMismatch("the service reserves the index name 'default'", hint="choose another")
+    if settings.dimension is not None and type(settings.dimension) is not int:
+        # The engine's process ends by a segmentation fault on a fraction.
+        raise IndexMismatch(f"dimension {settings.dimension!r} is not a whole number")
     if settings.dimension is not None and not 1 <= settings.dimension <= DIMENSION_MAX:
         raise IndexMismatch(f"dimension {settings.dimension} is not between 1 and {DIMENSION_MAX}")
     for what, value, known in (

@@ -1,0 +1,170 @@
+"""What a load is refused for before anything is made, and before a row is written."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from vecload.cli.access import OpenedIndex
+from vecload.cli.settings import UpsertSettings
+from vecload.config import state_folder
+from vecload.contents import Opener
+from vecload.contents.envelope import is_sealed
+from vecload.errors import IndexMismatch, JournalError, SealError, UsageError, WrongKey
+from vecload.loading.plan import Plan
+from vecload.loading.rejects import too_many
+from vecload.readers import JSONL_SUFFIXES
+
+CONCURRENCY_MAX = 64
+TRAIN_MULTIPLE = 32
+"""Other dimensions can't be trained (docs/cyborgdb.md)."""
+SEALED_LOOKED_AT = 5
+"""Items of an index whose contents are tried with the contents key before a load adds to them."""
+
+
+def check_options(settings: UpsertSettings, sources: Sequence[str]) -> None:
+    """Refuse what can't be done whatever the sources hold.
+
+    Raises:
+        UsageError: An option has no such value, or two exclude each other.
+        JournalError: There is no place for the journal or the reject file.
+    """
+    text = settings.concurrency
+    if text != "auto" and not (text.isdecimal() and 1 <= int(text) <= CONCURRENCY_MAX):
+        raise UsageError(f"--concurrency {text!r} is neither 'auto' nor a number from 1 to {CONCURRENCY_MAX}")
+    if settings.reject_rows and not settings.rejects:
+        raise UsageError("--reject-rows needs --rejects FILE, where they go")
+    if settings.rejects:
+        path = os.path.realpath(settings.rejects)
+        if path in map(os.path.realpath, sources):
+            raise UsageError(f"--rejects {settings.rejects} is a source")
+        if settings.retry_rejects and path == os.path.realpath(settings.retry_rejects):
+            raise UsageError(
+                "--rejects and --retry-rejects name the same file", hint="write new rejects to another"
+            )
+        if Path(path).is_dir() or not os.access(Path(path).parent, os.W_OK):
+            raise JournalError(f"no reject file can be written at {settings.rejects}")
+    folder = settings.state_dir or state_folder()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise JournalError(f"no journal can be kept in {folder}: {error.strerror}") from None
+
+
+def check_plan(settings: UpsertSettings, plan: Plan) -> None:
+    """Refuse what doesn't fit the sources.
+
+    Raises:
+        IndexMismatch: `--dimension` is not that of the vectors.
+        UsageError: Their dimension can't be trained.
+    """
+    wanted = settings.creation.dimension
+    have = f"the vectors of {plan.sources[0].name} have {plan.dimension} dimensions"
+    if not settings.embed and wanted not in (None, plan.dimension):
+        raise IndexMismatch(f"--dimension is {wanted}, but {have}")
+    if settings.train and plan.dimension % TRAIN_MULTIPLE:
+        raise UsageError(
+            f"--train: the engine trains only dimensions that are multiples of {TRAIN_MULTIPLE}, and {have}",
+            hint="leave --train away: queries find everything without it",
+        )
+
+
+def check_first_rows(settings: UpsertSettings, plan: Plan) -> None:
+    """Before an index is made: refuse sources whose first rows would stop the load at once.
+
+    Raises:
+        RowsRejected: No row may be rejected, and one would be.
+    """
+    if settings.max_errors.rows != 0 or settings.rejects:
+        return
+    for job in plan.jobs(index_dimension=0, allow_zero_vectors=settings.allow_zero_vectors):
+        head = job.source.head()
+        rejects = job.mapper.map(head).rejects if head is not None else ()
+        if rejects:
+            raise too_many(rejects[0], len(rejects))
+
+
+def check_index(settings: UpsertSettings, plan: Plan, access: OpenedIndex) -> None:
+    """Refuse an index that is there and doesn't fit.
+
+    Raises:
+        IndexMismatch: It was made with other settings.
+        WrongKey: Its contents are sealed with another contents key.
+    """
+    info = access.index.describe()
+    wanted = settings.creation
+    if wanted.metric not in (None, info.metric):
+        raise IndexMismatch(
+            f"index {info.name!r} has the metric {info.metric}, not {wanted.metric}",
+            hint="leave --metric away, or load into another index",
+        )
+    for name, policy in wanted.metadata_schema().items():
+        if info.metadata_schema.get(name) != policy:
+            raise IndexMismatch(
+                f"index {info.name!r} was made with another policy for the field {name!r}",
+                hint="an index keeps its policies: leave the option away, or load into another index",
+            )
+    if settings.seal:
+        _check_contents_key(plan, access)
+
+
+def _check_contents_key(plan: Plan, access: OpenedIndex) -> None:
+    """Open a few of the contents that are there: they are found as the nearest to the first row."""
+    job = plan.jobs(index_dimension=0, allow_zero_vectors=True)[0]
+    head = job.source.head()
+    batch = job.mapper.map(head) if head is not None else None
+    if batch is None or batch.vectors is None or not batch.ids or job.mapper.mapping.contents is None:
+        return
+    if access.index.describe().dimension != batch.vectors.shape[1] or not access.index.count():
+        return
+    hits = access.index.query(batch.vectors[0], SEALED_LOOKED_AT)
+    opener = Opener(access.key.opening_keys, access.index.name)
+    for item in access.index.get([hit.id for hit in hits], ["contents"]):
+        if item.contents is None or not is_sealed(item.contents):
+            continue
+        try:
+            opener.open(item.id, item.contents)
+        except SealError as error:
+            raise WrongKey(
+                f"the contents of index {access.index.name!r} are sealed with another contents key "
+                f"({error.outcome})",
+                hint="name its key file with --key-file, or keep the old key under old_contents_keys",
+            ) from None
+
+
+def index_name(sources: Sequence[str]) -> str:
+    """An index named after the only source.
+
+    Raises:
+        UsageError: There are several, or its name makes none.
+    """
+    if len(sources) > 1:
+        raise UsageError("several sources need the name of an index", hint="give it with --index")
+    file = Path(sources[0])
+    known = (".parquet", *JSONL_SUFFIXES)
+    stem = file.stem if file.suffix.lower() in known else file.name
+    name = re.sub(r"[^\w.-]+", "-", stem).strip("-.")
+    if not name or name == "default":
+        raise UsageError(f"no index can be named after {sources[0]}", hint="name one with --index")
+    return name
+
+
+def check_same_index(samples: Iterable[str], access: OpenedIndex) -> None:
+    """Before a load goes on: refuse an index that is not the one it began with.
+
+    Args:
+        samples: Ids that the load had put there.
+        access: The index.
+
+    Raises:
+        IndexMismatch: One of them is not there any more.
+    """
+    asked = list(samples)
+    found = {item.id for item in access.index.get(asked, [])} if asked else set()
+    if not found.issuperset(asked):
+        raise IndexMismatch(
+            f"index {access.index.name!r} lacks items that this load had put there; was it dropped?",
+            hint="load everything again with --fresh",
+        )
