@@ -16,7 +16,7 @@ from vecload._version import __version__
 from vecload.cli import load_options as load_opt
 from vecload.cli import options as opt
 from vecload.cli.indexes import index_app
-from vecload.errors import Interrupted, VecloadError
+from vecload.errors import VecloadError
 
 app = typer.Typer(
     name="vecload",
@@ -275,9 +275,9 @@ def run(arguments: Sequence[str]) -> int:
         return ended.exit_code
     except typer.TyperException as error:
         return _usage_error(error)
-    except (KeyboardInterrupt, typer.Abort):
-        tell(f"vecload: {Interrupted(2)}")
-        return 130
+    except typer.Abort:
+        tell("vecload: nothing was done")
+        return 1
     except BrokenPipeError:
         return 1
     except Exception as error:

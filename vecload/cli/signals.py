@@ -21,7 +21,8 @@ def stopping_on_signals(stop: threading.Event) -> Iterator[Callable[[], int]]:
         received.append(number)
         stop.set()
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, on_signal) for number in heeded}
     try:
         yield lambda: received[0] if received else 0
     finally:

@@ -64,7 +64,11 @@ def run_load(
         load(settings, summary, (lambda line: None) if settings.quiet else tell)
         summary.exit_code, summary.error = (3 if summary.status == "rejected" else 0), None
     except (VecloadError, KeyboardInterrupt) as stopped:
-        error = stopped if isinstance(stopped, VecloadError) else Interrupted(signal.SIGINT)
+        error = (
+            stopped
+            if isinstance(stopped, VecloadError)
+            else Interrupted(getattr(stopped, "number", signal.SIGINT))
+        )
         summary.status = "interrupted" if isinstance(error, Interrupted) else "failed"
         summary.exit_code, summary.error = error.exit_code, str(error)
         raise error from None
