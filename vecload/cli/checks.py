@@ -44,13 +44,23 @@ def check_options(settings: UpsertSettings, sources: Sequence[str]) -> None:
             raise UsageError(
                 "--rejects and --retry-rejects name the same file", hint="write new rejects to another"
             )
-        if Path(path).is_dir() or not os.access(Path(path).parent, os.W_OK):
-            raise JournalError(f"no reject file can be written at {settings.rejects}")
+        _check_writable(path)
     folder = settings.state_dir or state_folder()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise JournalError(f"no journal can be kept in {folder}: {error.strerror}") from None
+
+
+def _check_writable(path: str) -> None:
+    """Try to open the reject file; leave no trace of that."""
+    there = Path(path).exists()
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if not there:
+            Path(path).unlink()
+    except OSError as error:
+        raise JournalError(f"no reject file can be written at {path}: {error.strerror}") from None
 
 
 def check_plan(settings: UpsertSettings, plan: Plan) -> None:
