@@ -143,7 +143,7 @@ def _flow(path: Path, target: str, *, journal: bool) -> tuple[int, float]:
         index = connected.create_index(INDEX, secrets.token_bytes(32), settings)
         state = Path(target).parent / "state"
         kept = Journal(state, plan.identity(target, INDEX, ())) if journal else None
-        ledger = Ledger(journal=kept, count_index=index.count)
+        ledger = Ledger(journal=kept)
         stop = threading.Event()
         concurrency = Concurrency(index.writers, index.writers)
         with Dispatcher(Sender(index.upsert, stop=stop).send, concurrency, stop) as dispatcher:

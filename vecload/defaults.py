@@ -12,5 +12,7 @@ BINARY_THRESHOLD: Final = 2
 """Items of a batch from which `auto` sends it as binary (docs/wire-formats.md)."""
 GIVE_UP_AFTER: Final = 300.0
 """Seconds from a batch's first failure to its last try."""
+RESUME_WAIT: Final = 5.0
+"""Seconds from a killed run's last record until what it had in flight is sent again (docs/reliability.md)."""
 QUERY_TOP_K: Final = 10
 """Items that a query tells."""

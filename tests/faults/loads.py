@@ -112,7 +112,7 @@ class Load:
         given = [
             *("upsert", str(self.source.path), "--to", self.to, "--index", self.index, "--json"),
             *("--key-file", str(self.key_file), "--state-dir", str(self.state)),
-            *("--rejects", str(self.rejects)),
+            *("--rejects", str(self.rejects), "--resume-wait", "0"),
         ]
         return Running([*self.program, *given, *self.options, *options], self.folder)
 

@@ -180,9 +180,9 @@ def test_an_item_beyond_the_limit_goes_alone(index: TargetIndex) -> None:
     assert [len(str(item.contents)) for item in index.get(["i0", "i1"], ["contents"])] == [5, 10_000_001]
 
 
-def test_few_items_go_as_json_and_many_as_binary(index: TargetIndex) -> None:
-    assert index.upsert(batch(np.ones((3, 4), dtype=np.float32))).requests == {"json": 1}
-    assert index.upsert(batch(np.ones((4, 4), dtype=np.float32))).requests == {"binary": 1}
+def test_one_item_goes_as_json_and_more_as_binary(index: TargetIndex) -> None:
+    assert index.upsert(batch(np.ones((1, 4), dtype=np.float32))).requests == {"json": 1}
+    assert index.upsert(batch(np.ones((2, 4), dtype=np.float32))).requests == {"binary": 1}
 
 
 def test_more_threads_than_connections_all_get_their_answers(

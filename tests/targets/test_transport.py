@@ -176,7 +176,7 @@ def test_an_answer_that_is_right_is_taken(connect: Connect) -> None:
     with Server(always(UPSERTED)) as server:
         upsert(connect(server))
     (request,) = server.requests
-    assert request.startswith(b"POST /v1/vectors/upsert HTTP/1.1\r\n")
+    assert request.startswith(b"POST /v1/vectors/upsert_binary HTTP/1.1\r\n")
     head, _, body = request.partition(b"\r\n\r\n")
     assert b"X-API-Key: an-api-key".lower() in head.lower()
     assert b"accept-encoding: identity" in head.lower()

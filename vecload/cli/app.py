@@ -103,6 +103,7 @@ def upsert(
     batch_bytes: load_opt.BatchBytes = defaults.BATCH_BYTES,
     concurrency: load_opt.ConcurrencyOption = "auto",
     give_up_after: load_opt.GiveUpAfter = defaults.GIVE_UP_AFTER,
+    resume_wait: load_opt.ResumeWait = defaults.RESUME_WAIT,
     max_errors: load_opt.MaxErrors = "0",
     rejects: load_opt.Rejects = None,
     reject_rows: load_opt.RejectRows = False,
@@ -154,6 +155,7 @@ def upsert(
         fresh=fresh,
         skip_loaded=skip_loaded,
         give_up_after=give_up_after,
+        resume_wait=resume_wait,
         quiet=quiet,
         terminal=sys.stderr.isatty(),
     )

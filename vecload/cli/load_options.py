@@ -177,6 +177,17 @@ GiveUpAfter = Annotated[
         rich_help_panel=SENDING_PANEL,
     ),
 ]
+ResumeWait = Annotated[
+    float,
+    typer.Option(
+        "--resume-wait",
+        envvar="VECLOAD_RESUME_WAIT",
+        metavar="SECONDS",
+        min=0,
+        help="How long after a killed run a load into a service waits before it goes on.",
+        rich_help_panel=SENDING_PANEL,
+    ),
+]
 MaxErrors = Annotated[
     str,
     typer.Option(

@@ -41,5 +41,6 @@ class UpsertSettings:
     fresh: bool
     skip_loaded: bool
     give_up_after: float
+    resume_wait: float
     quiet: bool
     terminal: bool

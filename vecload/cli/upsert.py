@@ -37,7 +37,7 @@ from vecload.loading.retry import RetryPolicy, Sender
 from vecload.progress import Extent, LineProgress, Progress, QuietProgress, TerminalProgress
 from vecload.readers import open_sources
 from vecload.summary import Summary
-from vecload.targets import Target
+from vecload.targets import Target, is_service
 
 CONCURRENCY_MOST = 8
 """How far `--concurrency auto` goes with a service."""
@@ -234,8 +234,11 @@ def _run(
             known = [source.total_rows for source in plan.sources]
             of_all = f" of {sum(n or 0 for n in known):,}" if None not in known else ""
             tell(f"resuming: {ledger.totals.read:,}{of_all} rows are in")
+            if is_service(target.location):
+                # What a killed run had in flight may still be stored: not after what is sent now.
+                time.sleep(max(0.0, settings.resume_wait - max(0.0, journal.age(time.time()))))
         stop = threading.Event()
-        concurrency = _concurrency(settings.concurrency, index.writers, is_service="://" in target.location)
+        concurrency = _concurrency(settings.concurrency, index.writers, remote=is_service(target.location))
         sender = Sender(
             index.upsert,
             target.healthy,
@@ -270,10 +273,10 @@ def _samples(settings: UpsertSettings, journal: Journal) -> list[str]:
     return [] if settings.allow_zero_vectors else journal.samples()
 
 
-def _concurrency(text: str, writers: int, *, is_service: bool) -> Concurrency:
+def _concurrency(text: str, writers: int, *, remote: bool) -> Concurrency:
     """The limit of batches in flight that `--concurrency` means."""
     if text == "auto":
-        return Concurrency(writers, CONCURRENCY_MOST if is_service else writers)
+        return Concurrency(writers, CONCURRENCY_MOST if remote else writers)
     return Concurrency(int(text), int(text))
 
 

@@ -105,6 +105,7 @@ class Journal:
         self._waiting: list[tuple[Any, ...]] = []
         self._samples: list[str] = []
         self._committed = clock()
+        self._written = _written(self.path)
         self._failure: JournalError | None = None
         self._paths: dict[str, str] = {}
         try:
@@ -215,6 +216,14 @@ class Journal:
         self._samples.clear()
         self._committed = self._clock()
 
+    def age(self, now: float) -> float:
+        """Seconds since an earlier run last recorded something.
+
+        Args:
+            now: Seconds since the epoch.
+        """
+        return now - self._written
+
     def close(self) -> None:
         """Let go of the journal. What was not committed is forgotten."""
         try:
@@ -282,6 +291,12 @@ class Journal:
             f"an unfinished load of these sources had other settings ({', '.join(differing)})",
             hint="use the same to go on, or load from the start with --fresh",
         )
+
+
+def _written(path: Path) -> float:
+    """When a database was last written, its log included; seconds since the epoch, 0 if there is none."""
+    files = (path, Path(f"{path}-wal"))
+    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
 
 
 def fingerprint(path: str) -> str:

@@ -34,6 +34,7 @@ __all__ = [
     "TargetIndex",
     "WireFormat",
     "connect_target",
+    "is_service",
 ]
 
 
