@@ -150,7 +150,7 @@ def _train(access: OpenedIndex, tell: Callable[[str], None]) -> None:
     told = (
         "the index is trained"
         if access.index.describe().trained
-        else ("the index stays untrained: it holds too few items, and queries search it whole")
+        else "the index stays untrained: it holds too few items, and queries search it whole"
     )
     tell(told)
 
@@ -223,7 +223,7 @@ def _run(
             rejects = RejectFile(settings.rejects, journal.reject_bytes or None, sealer=sealer)
             opened.callback(rejects.close)
         check_same_index(_samples(settings, journal), access)
-        progress = _progress(settings, plan, f"{index.name}")
+        progress = _progress(settings, plan, journal, index.name)
         ledger = Ledger(
             journal=journal,
             rejects=rejects,
@@ -234,9 +234,9 @@ def _run(
             known = [source.total_rows for source in plan.sources]
             of_all = f" of {sum(n or 0 for n in known):,}" if None not in known else ""
             tell(f"resuming: {ledger.totals.read:,}{of_all} rows are in")
-            if is_service(target.location):
-                # What a killed run had in flight may still be stored: not after what is sent now.
-                time.sleep(max(0.0, settings.resume_wait - max(0.0, journal.age(time.time()))))
+        if journal.unfinished and is_service(target.location):
+            # What a killed run had in flight may still be stored: not after what is sent now.
+            time.sleep(max(0.0, settings.resume_wait - max(0.0, journal.age(time.time()))))
         stop = threading.Event()
         concurrency = _concurrency(settings.concurrency, index.writers, remote=is_service(target.location))
         sender = Sender(
@@ -280,8 +280,11 @@ def _concurrency(text: str, writers: int, *, remote: bool) -> Concurrency:
     return Concurrency(int(text), int(text))
 
 
-def _progress(settings: UpsertSettings, plan: Plan, title: str) -> Progress:
+def _progress(settings: UpsertSettings, plan: Plan, journal: Journal, title: str) -> Progress:
     if settings.quiet:
         return QuietProgress()
     extent = Extent([(source.name, source.nbytes, source.total_rows) for source in plan.sources])
+    for source in plan.sources:
+        for span in journal.done(source.name):
+            extent.add(span)
     return TerminalProgress(extent, title) if settings.terminal else LineProgress(extent)

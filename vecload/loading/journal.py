@@ -138,6 +138,7 @@ class Journal:
                 f"the journal {self.path} is of another version", hint="start over with --fresh"
             )
         self.had_finished = bool(known and known[2])
+        self.unfinished = known is not None and not self.had_finished
         self.unchanged = known is not None and known[1] == identity.text()
         self._identity_text = identity.text()
         if known is None or fresh:
