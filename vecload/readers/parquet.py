@@ -15,7 +15,7 @@ from vecload.mapping.arrow_rows import columns_of
 from vecload.readers.source import missing
 
 HEAD_ROWS = 100
-_STREAM_BYTES = 4 * 2**20
+_STREAM_BYTES = 2**20
 """Read-ahead a column: without a bound Arrow holds a whole row group's column at once."""
 
 
