@@ -323,7 +323,7 @@ def simulate(seed: int, **settings: Any) -> Simulation:
         return simulation
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32))
 def test_whatever_happens_the_index_ends_as_by_one_undisturbed_load(seed: int) -> None:
     simulate(seed)
