@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from vecload.batch import Span
+from vecload.closing import Closing
 from vecload.loading.ledger import Totals
 
 LINE_SECONDS = 10.0
@@ -55,22 +56,11 @@ class Extent:
         return min(self._done / self._total, 1.0)
 
 
-class QuietProgress:
+class QuietProgress(Closing):
     """Nothing at all."""
 
     def update(self, span: Span, totals: Totals) -> None:
         """Say nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        pass
 
 
 class LineProgress(QuietProgress):
@@ -141,12 +131,8 @@ class TerminalProgress(QuietProgress):
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Take the bar away."""
         self._bar.stop()
 
 
