@@ -56,7 +56,7 @@ def replay(path: Path, target: str, workers: int) -> tuple[int, float]:
     bodies: list[bytes] = []
     items = 0
     for batch in batches(path, Sealer(secrets.token_bytes(32), INDEX)):
-        bodies.append(encode_binary(batch, INDEX, key.hex()))
+        bodies.append(b"".join(encode_binary(batch, INDEX, key.hex())))
         items += len(batch)
         dimension = 0 if batch.vectors is None else batch.vectors.shape[1]
     with connect_target(target) as service:
@@ -146,7 +146,7 @@ def _flow(path: Path, target: str, *, journal: bool) -> tuple[int, float]:
         ledger = Ledger(journal=kept)
         stop = threading.Event()
         concurrency = Concurrency(index.writers, index.writers)
-        with Dispatcher(Sender(index.upsert, stop=stop).send, concurrency, stop) as dispatcher:
+        with Dispatcher(Sender(index.prepare, stop=stop).ready, concurrency, stop) as dispatcher:
             jobs = plan.jobs(index_dimension=plan.dimension, allow_zero_vectors=False)
             sealer = Sealer(secrets.token_bytes(32), INDEX)
             begun = time.perf_counter()

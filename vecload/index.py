@@ -46,7 +46,7 @@ class Index:
         self._opener = Opener(key.opening_keys, index.name)
         self._embed = embed
         self._allow_zero = allow_zero_vectors
-        self._sender = Sender(index.upsert, policy=retry or RetryPolicy())
+        self._sender = Sender(index.prepare, policy=retry or RetryPolicy())
         self._dimension = index.describe().dimension
 
     def __repr__(self) -> str:

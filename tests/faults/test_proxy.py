@@ -176,7 +176,7 @@ def test_an_answer_cut_at_any_byte_is_no_acknowledgement(service: str, new_name:
 
     with Proxy(service, cut_every_other) as proxy, ServiceTarget(proxy.url) as target:
         index = target.create_index(new_name(), generate_key().index_key, IndexSettings(dimension=2))
-        sender = Sender(index.upsert, target.healthy, pause=lambda _: None)
+        sender = Sender(index.prepare, target.healthy, pause=lambda _: None)
         for number in range(len(answer_of(200, SUCCESS))):
             outcome = sender.send(numbered(5))
             assert (outcome.ack.items, outcome.retries) == (5, 1), f"cut at {number}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -26,7 +27,10 @@ class Gate:
         self.begun: list[int] = []
         self.ended: list[int] = []
 
-    def __call__(self, batch: Batch) -> Outcome:
+    def __call__(self, batch: Batch) -> Callable[[], Outcome]:
+        return partial(self.send, batch)
+
+    def send(self, batch: Batch) -> Outcome:
         row = batch.span.start
         with self._changed:
             self.begun.append(row)
@@ -239,7 +243,7 @@ def test_an_acknowledgement_counts_for_the_throughput(gate: Gate, stop: threadin
     counted: list[int] = []
 
     class Counting(Concurrency):
-        def completed(self, items: int) -> None:
+        def completed(self, items: int, seconds: float) -> None:
             counted.append(items)
 
     gate.let(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -69,7 +70,8 @@ class Poisoned:
 
 def sender(upsert: Callable[[Batch], Ack], clock: Clock | None = None, **settings: Any) -> Sender:
     clock = clock or Clock()
-    return Sender(upsert, clock=clock, pause=clock.pause, **{"chance": lambda: 1.0, **settings})
+    settings = {"chance": lambda: 1.0, **settings}
+    return Sender(partial(partial, upsert), clock=clock, pause=clock.pause, **settings)
 
 
 @pytest.mark.parametrize(
@@ -338,7 +340,9 @@ def test_a_batch_that_waits_is_abandoned_when_the_load_stops() -> None:
         raise Unreachable("reset")
 
     with pytest.raises(Stopping):
-        Sender(fails, stop=stop, policy=RetryPolicy(wait_initial=1e6, wait_max=1e6)).send(numbered(1))
+        Sender(partial(partial, fails), stop=stop, policy=RetryPolicy(wait_initial=1e6, wait_max=1e6)).send(
+            numbered(1)
+        )
 
 
 def test_a_reject_names_its_row_and_nothing_of_what_the_row_holds() -> None:

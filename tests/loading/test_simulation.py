@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -96,7 +97,7 @@ class Scheduler:
         """End the threads of tasks that a kill left behind."""
         self.dead = True
         for task in self._tasks:
-            while not task.future.done():
+            while task.alive():
                 task.step()
 
 
@@ -109,6 +110,9 @@ class _Task:
         self._go, self._back = threading.Semaphore(0), threading.Semaphore(0)
         self._thread = threading.Thread(target=self._run, args=(work, arguments), daemon=True)
         self._thread.start()
+
+    def alive(self) -> bool:
+        return self._thread.is_alive()
 
     def step(self) -> None:
         _Task.running = self
@@ -126,12 +130,13 @@ class _Task:
 
     def _run(self, work: Callable[..., Outcome], arguments: Sequence[Any]) -> None:
         self._go.acquire()
-        try:
-            if self._scheduler.dead:
-                raise Killed
-            self.future.set_result(work(*arguments))
-        except BaseException as error:  # noqa: BLE001 - a future holds whatever was raised
-            self.future.set_exception(error)
+        if self.future.set_running_or_notify_cancel():
+            try:
+                if self._scheduler.dead:
+                    raise Killed
+                self.future.set_result(work(*arguments))
+            except BaseException as error:  # noqa: BLE001 - a future holds whatever was raised
+                self.future.set_exception(error)
         self._back.release()
 
 
@@ -260,7 +265,7 @@ class Simulation:
 
         concurrency = Concurrency(most, most, clock=clock)
         sender = Sender(
-            lambda batch: self.index.upsert_with(scheduler, batch),
+            lambda batch: partial(self.index.upsert_with, scheduler, batch),
             lambda: chance.random() < 0.7 or not self.index.faulty,
             RetryPolicy(give_up_after=chance.choice([5.0, 300.0])),
             stop,
@@ -280,7 +285,7 @@ class Simulation:
                 Flow(
                     [Job(source, source) for source in self.sources],  # type: ignore[arg-type]
                     None,
-                    Dispatcher(sender.send, concurrency, stop),
+                    Dispatcher(sender.ready, concurrency, stop),
                     ledger,
                     chance.randrange(1, 9),
                     interrupted=lambda: 15,
@@ -374,12 +379,12 @@ def test_a_journal_that_records_more_than_was_acknowledged_is_caught() -> None:
 def test_a_dispatcher_without_a_guard_of_order_is_caught() -> None:
     def without_guard(self: Dispatcher, batch: Batch) -> Iterator[Outcome]:
         shadow = replace(batch, ids=[f"{id(batch)}-{item_id}" for item_id in batch.ids])
-        real = self._send
-        self._send = lambda _: real(batch)  # type: ignore[method-assign]
+        real = self._ready
+        self._ready = lambda _: real(batch)
         try:
             yield from submit(self, shadow)
         finally:
-            self._send = real  # type: ignore[method-assign]
+            self._ready = real
 
     submit = Dispatcher.submit
     with patch.object(Dispatcher, "submit", without_guard):

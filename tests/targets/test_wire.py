@@ -42,13 +42,13 @@ def batch(
 
 
 def body_of_json(sent: Batch) -> dict[str, Any]:
-    body = json.loads(encode_json(sent, "docs", KEY))
+    body = json.loads(b"".join(encode_json(sent, "docs", KEY)))
     assert isinstance(body, dict)
     return body
 
 
 def body_of_binary(sent: Batch) -> dict[str, Any]:
-    body = json.loads(encode_binary(sent, "docs", KEY))
+    body = json.loads(b"".join(encode_binary(sent, "docs", KEY)))
     assert isinstance(body, dict)
     return body
 
@@ -121,7 +121,7 @@ def test_both_name_the_index_and_carry_its_key() -> None:
     sent = batch(np.ones((1, 2), dtype=np.float32))
     name = 'na"me\\ ż'
     for encode in (encode_json, encode_binary):
-        body = json.loads(encode(sent, name, KEY))
+        body = json.loads(b"".join(encode(sent, name, KEY)))
         assert (body["index_name"], body["index_key"]) == (name, KEY)
 
 

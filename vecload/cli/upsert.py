@@ -41,6 +41,8 @@ from vecload.targets import Target, is_service
 
 CONCURRENCY_MOST = 8
 """How far `--concurrency auto` goes with a service."""
+QUEUED = 1
+"""Batches that wait encoded for the embedded engine's writers."""
 
 
 def run_load(
@@ -240,13 +242,13 @@ def _run(
         stop = threading.Event()
         concurrency = _concurrency(settings.concurrency, index.writers, remote=is_service(target.location))
         sender = Sender(
-            index.upsert,
+            index.prepare,
             target.healthy,
             RetryPolicy(give_up_after=settings.give_up_after),
             stop,
             on_busy=concurrency.busy,
         )
-        dispatcher = opened.enter_context(Dispatcher(sender.send, concurrency, stop))
+        dispatcher = opened.enter_context(Dispatcher(sender.ready, concurrency, stop, on_wait=ledger.waiting))
         with stopping_on_signals(stop) as interrupted, progress:
             begun = time.monotonic()
             try:
@@ -275,9 +277,11 @@ def _samples(settings: UpsertSettings, journal: Journal) -> list[str]:
 
 def _concurrency(text: str, writers: int, *, remote: bool) -> Concurrency:
     """The limit of batches in flight that `--concurrency` means."""
-    if text == "auto":
-        return Concurrency(writers, CONCURRENCY_MOST if remote else writers)
-    return Concurrency(int(text), int(text))
+    if text == "auto" and remote:
+        return Concurrency(writers, CONCURRENCY_MOST)
+    limit = writers if text == "auto" else int(text)
+    # A writer of the embedded engine is done with a batch in milliseconds: its next one must be there.
+    return Concurrency(limit, limit, queued=0 if remote else QUEUED)
 
 
 def _progress(settings: UpsertSettings, plan: Plan, journal: Journal, title: str) -> Progress:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 from vecload.batch import Batch
 from vecload.loading.concurrency import Concurrency
@@ -14,6 +15,15 @@ from vecload.loading.retry import Outcome, Stopping
 
 POLL_SECONDS = 0.1
 """How often a wait for the target looks whether the load is to stop."""
+
+
+_Sent: TypeAlias = tuple[Outcome, float]
+
+
+def _timed(send: Callable[[], Outcome], clock: Callable[[], float]) -> _Sent:
+    """What became of a batch, and how many seconds that took."""
+    begun = clock()
+    return send(), clock() - begun
 
 
 class Dispatcher:
@@ -24,35 +34,46 @@ class Dispatcher:
     that stops at any moment can send what was not acknowledged, and nothing newer is overwritten.
 
     Args:
-        send: Sends a batch until it is acknowledged; called from several threads.
+        ready: Encodes a batch; the returned call sends it until it is acknowledged, on a thread of its own.
         concurrency: How many batches may be in flight.
-        stop: Set when the load fails or stops, so that what waits in `send` is abandoned.
+        stop: Set when the load fails or stops, so that what waits to be sent again is abandoned.
+        on_wait: Called now and then while nothing comes back.
+        clock: Monotonic seconds.
     """
 
     def __init__(
-        self, send: Callable[[Batch], Outcome], concurrency: Concurrency, stop: threading.Event
+        self,
+        ready: Callable[[Batch], Callable[[], Outcome]],
+        concurrency: Concurrency,
+        stop: threading.Event,
+        *,
+        on_wait: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._send = send
+        self._ready = ready
         self._concurrency = concurrency
         self._stop = stop
+        self._on_wait = on_wait
+        self._clock = clock
         self._pool = ThreadPoolExecutor(concurrency.most, thread_name_prefix="vecload-send")
-        self._in_flight: dict[Future[Outcome], frozenset[str]] = {}
+        self._in_flight: dict[Future[_Sent], frozenset[str]] = {}
 
     def submit(self, batch: Batch) -> Iterator[Outcome]:
         """Send a batch as soon as it may go; yields what was acknowledged meanwhile.
 
-        Must be iterated to its end.
+        Must be iterated to its end. The batch is encoded before it waits: once it may go, it goes.
 
         Raises:
             VecloadError: A batch could not be sent.
             Stopping: `stop` was set.
         """
+        send = self._ready(batch)
         ids = frozenset(batch.ids)
-        while len(self._in_flight) >= self._concurrency.limit or not all(
+        while len(self._in_flight) >= self._concurrency.allowed or not all(
             map(ids.isdisjoint, self._in_flight.values())
         ):
             yield from self._collect(POLL_SECONDS)
-        self._in_flight[self._pool.submit(self._send, batch)] = ids
+        self._in_flight[self._pool.submit(_timed, send, self._clock)] = ids
         yield from self._collect(0)
 
     def collect(self) -> Iterator[Outcome]:
@@ -77,16 +98,20 @@ class Dispatcher:
     def abandon(self, seconds: float) -> Iterator[Outcome]:
         """Stop: yield what is acknowledged within some seconds, and let go of the rest."""
         self._stop.set()
+        for future in [future for future in self._in_flight if future.cancel()]:
+            self._in_flight.pop(future)  # it was not begun
         ended, _ = wait(self._in_flight, timeout=seconds)
         for future in ended:
             self._in_flight.pop(future)
             if future.exception() is None:
-                yield future.result()
+                yield future.result()[0]
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _collect(self, seconds: float) -> Iterator[Outcome]:
         ended, _ = wait(self._in_flight, timeout=seconds, return_when=FIRST_COMPLETED)
-        outcomes: list[Outcome] = []
+        if seconds and not ended:
+            self._on_wait()
+        outcomes: list[_Sent] = []
         failures: list[BaseException] = []
         for future in ended:
             self._in_flight.pop(future)
@@ -95,8 +120,8 @@ class Dispatcher:
                 outcomes.append(future.result())
             elif not isinstance(error, Stopping):
                 failures.append(error)
-        for outcome in outcomes:
-            self._concurrency.completed(len(outcome.batch))
+        for outcome, seconds in outcomes:
+            self._concurrency.completed(len(outcome.batch), seconds)
             yield outcome
         if failures:
             raise failures[0]

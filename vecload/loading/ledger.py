@@ -119,6 +119,15 @@ class Ledger:
         self._on_progress(batch.span, totals)
         self._judge(ended=False)
 
+    def waiting(self) -> None:
+        """Nothing comes back for a while: what is acknowledged must not wait for the next to be recorded.
+
+        Raises:
+            JournalError: It can't be recorded.
+        """
+        if self._journal is not None and self._journal.due():
+            self._commit()
+
     def _count(self, rejects: tuple[Reject, ...]) -> None:
         if rejects:
             self.first_reject = self.first_reject or rejects[0]

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from vecload.batch import Batch, Reject
 from vecload.defaults import GIVE_UP_AFTER
@@ -65,7 +66,7 @@ class Sender:
     """Sends batches to one index. May be shared by threads.
 
     Attributes:
-        upsert: Stores a batch, or raises a TargetError.
+        prepare: Encodes a batch; the returned call stores it, or raises a TargetError, and may be repeated.
         probe: Whether the target is up; asked before a batch is sent again after a lost connection.
         policy: The waits.
         stop: Set to abandon batches that wait.
@@ -75,7 +76,7 @@ class Sender:
         on_busy: Called when the target asks for less.
     """
 
-    upsert: Callable[[Batch], Ack]
+    prepare: Callable[[Batch], Callable[[], Ack]]
     probe: Callable[[], bool] = lambda: True
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     stop: threading.Event = field(default_factory=threading.Event)
@@ -83,6 +84,10 @@ class Sender:
     pause: Callable[[float], object] | None = None
     chance: Callable[[], float] = random.random
     on_busy: Callable[[], None] = lambda: None
+
+    def ready(self, batch: Batch) -> Callable[[], Outcome]:
+        """Encode a batch, while others are on their way; the returned call sends it as `send` does."""
+        return partial(self._send, batch, self.prepare(batch))
 
     def send(self, batch: Batch) -> Outcome:
         """Send a batch until every item is acknowledged or rejected.
@@ -93,8 +98,11 @@ class Sender:
             TargetError: It can't be stored now, or the target refuses all of it for another reason.
             Stopping: The load is stopping.
         """
+        return self.ready(batch)()
+
+    def _send(self, batch: Batch, store: Callable[[], Ack]) -> Outcome:
         try:
-            ack, retries = self.insist(batch)
+            ack, retries = self._insist(store, SERVER_FAULTS)
             return Outcome(batch, ack, (), retries)
         except TargetError as error:
             if not _splittable(error):
@@ -108,26 +116,28 @@ class Sender:
             rejects.sort(key=lambda reject: reject.row)
             return Outcome(batch, total.ack, tuple(rejects), total.requests)
 
-    def insist(self, batch: Batch, server_faults: int = SERVER_FAULTS) -> tuple[Ack, int]:
+    def insist(self, batch: Batch) -> Ack:
         """Send a batch whole, again and again while that can help.
-
-        Args:
-            batch: The batch.
-            server_faults: 500s in a row after which it is not sent again.
-
-        Returns:
-            The acknowledgement, and how often it was sent again.
 
         Raises:
             TargetError: It can't be stored now, or is refused.
             Stopping: The load is stopping.
+        """
+        return self._insist(self.prepare(batch), SERVER_FAULTS)[0]
+
+    def _insist(self, store: Callable[[], Ack], server_faults: int) -> tuple[Ack, int]:
+        """Store a batch; the acknowledgement, and how often it was sent again.
+
+        Args:
+            store: Sends the batch.
+            server_faults: 500s in a row after which it is not sent again.
         """
         failures = in_a_row = 0
         begun: float | None = None
         kind: tuple[type[TargetError], int | None] | None = None
         while True:
             try:
-                return self.upsert(batch), failures
+                return store(), failures
             except TargetError as error:
                 if not error.retryable:
                     raise
@@ -175,7 +185,7 @@ class Sender:
             total.requests += 1
             try:
                 # A row alone is not condemned by one 500, which may be another's.
-                ack, retries = self.insist(half, 1 if len(half) > 1 else SERVER_FAULTS)
+                ack, retries = self._insist(self.prepare(half), 1 if len(half) > 1 else SERVER_FAULTS)
                 total.add(ack, retries)
             except TargetError as refused:
                 if not _splittable(refused):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,27 +77,26 @@ class EmbeddedIndex:
             metadata_schema=config["metadata_schema"],
         )
 
+    def prepare(self, batch: Batch) -> Callable[[], Ack]:
+        """A batch in the engine's form."""
+        return partial(self._store_sized, _for_engine(batch), Ack(len(batch), {}, batch.nbytes))
+
     def upsert(self, batch: Batch) -> Ack:
         """Store a batch; the engine takes it whole or not at all, and syncs it before it returns."""
+        return self.prepare(batch)()
+
+    def _store_sized(self, arguments: tuple[Any, ...], ack: Ack) -> Ack:
+        """Upsert, with care for the first one of all."""
         if self._sized:
-            return self._push(batch)
+            self._call(self._engine.upsert, *arguments, index_key=self._key)
+            return ack
         # By an object that knows no dimension the engine lets an upsert set another one, and what the index
         # held is lost (docs/cyborgdb.md): such upserts go one by one, each after a look.
         with self._store.sizing:
             self._sized = self.describe().dimension > 0
-            ack = self._push(batch)
+            self._call(self._engine.upsert, *arguments, index_key=self._key)
             self._sized = True
         return ack
-
-    def _push(self, batch: Batch) -> Ack:
-        if batch.vectors is not None and batch.metadata is None and batch.contents is None:
-            # The engine ignores strides, silently (docs/cyborgdb.md): a Batch is C-contiguous.
-            self._call(
-                self._engine.upsert, batch.ids, np.ascontiguousarray(batch.vectors), index_key=self._key
-            )
-        else:
-            self._call(self._engine.upsert, _engine_items(batch), index_key=self._key)
-        return Ack(len(batch), {}, batch.nbytes)
 
     def get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
         """Fetch items."""
@@ -293,6 +293,14 @@ class EmbeddedTarget(Closing):
 def _line(message: str) -> str:
     """A message of the engine on one line, without the arguments of the call, the index key among them."""
     return " ".join(message.partition("Invoked with")[0].split())[:300]
+
+
+def _for_engine(batch: Batch) -> tuple[Any, ...]:
+    """A batch as the arguments of the engine's upsert: an array where that is all there is, else dicts."""
+    if batch.vectors is not None and batch.metadata is None and batch.contents is None:
+        # The engine ignores strides, silently (docs/cyborgdb.md): a Batch is C-contiguous.
+        return batch.ids, np.ascontiguousarray(batch.vectors)
+    return (_engine_items(batch),)
 
 
 def _engine_items(batch: Batch) -> list[dict[str, Any]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -34,6 +35,10 @@ class MemoryIndex:
         return IndexInfo(
             self.name, self._dimension, settings.metric or "euclidean", False, 1, settings.metadata_schema()
         )
+
+    def prepare(self, batch: Batch) -> Callable[[], Ack]:
+        """Nothing to encode."""
+        return partial(self.upsert, batch)
 
     def upsert(self, batch: Batch) -> Ack:
         """Keep the items; refuse a batch whole if one of them would be refused."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import httpcore
@@ -102,21 +103,31 @@ class ServiceIndex:
         except (KeyError, TypeError, ValueError):
             raise NotAcknowledged("the service described the index in a form not known") from None
 
-    def upsert(self, batch: Batch) -> Ack:
-        """Send a batch: in one request, or in halves where its body would be too large."""
+    def prepare(self, batch: Batch) -> Callable[[], Ack]:
+        """A batch as the body of a request, or of several where one would be too large."""
         wire = choose_format(batch, self._wire, self._binary_threshold)
         encode = encode_json if wire == "json" else encode_binary
         body = encode(batch, self.name, self._key_hex)
-        if len(body) > BODY_MAX_BYTES and len(batch) > 1:
-            del body
-            middle = len(batch) // 2
-            left = self.upsert(batch.part(0, middle))
-            right = self.upsert(batch.part(middle, len(batch)))
-            requests = Counter(left.requests) + Counter(right.requests)
-            return Ack(left.items + right.items, requests, left.nbytes + right.nbytes)
+        nbytes = sum(map(len, body))
+        if nbytes > BODY_MAX_BYTES and len(batch) > 1:
+            return partial(self._upsert_halves, batch)
+        return partial(self._post, wire, body, Ack(len(batch), {wire: 1}, nbytes))
+
+    def upsert(self, batch: Batch) -> Ack:
+        """Send a batch."""
+        return self.prepare(batch)()
+
+    def _upsert_halves(self, batch: Batch) -> Ack:
+        middle = len(batch) // 2
+        left = self.upsert(batch.part(0, middle))
+        right = self.upsert(batch.part(middle, len(batch)))
+        requests = Counter(left.requests) + Counter(right.requests)
+        return Ack(left.items + right.items, requests, left.nbytes + right.nbytes)
+
+    def _post(self, wire: WireFormat, body: Sequence[bytes], ack: Ack) -> Ack:
         path = "/v1/vectors/upsert" if wire == "json" else "/v1/vectors/upsert_binary"
-        check_upserted(self._service.request("POST", path, body), len(batch))
-        return Ack(len(batch), {wire: 1}, len(body))
+        check_upserted(self._service.request("POST", path, body), ack.items)
+        return ack
 
     def get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
         """Fetch items, some hundreds a request."""
@@ -162,7 +173,7 @@ class ServiceIndex:
         self, path: str, *, limit: int = ANSWER_MAX_BYTES, seconds: float | None = None, **fields: Any
     ) -> dict[str, Any]:
         body = dumps({"index_name": self.name, "index_key": self._key_hex, **fields})
-        return object_of(self._service.request("POST", path, body, limit=limit, seconds=seconds))
+        return object_of(self._service.request("POST", path, [body], limit=limit, seconds=seconds))
 
 
 class ServiceTarget(Closing):
@@ -240,7 +251,7 @@ class ServiceTarget(Closing):
         }
         try:
             self.request(
-                "POST", "/v1/indexes/create", dumps({key: value for key, value in body.items() if value})
+                "POST", "/v1/indexes/create", [dumps({key: value for key, value in body.items() if value})]
             )
         except IndexExists:
             raise IndexExists(f"{self.location} has an index {name!r} already") from None
@@ -261,7 +272,7 @@ class ServiceTarget(Closing):
         self,
         method: str,
         path: str,
-        body: bytes | None = None,
+        body: Sequence[bytes] = (),
         *,
         limit: int = ANSWER_MAX_BYTES,
         seconds: float | None = None,
@@ -271,7 +282,7 @@ class ServiceTarget(Closing):
         Args:
             method: HTTP method.
             path: Path and query.
-            body: JSON.
+            body: JSON, in parts that are sent one after the other.
             limit: Bytes of the answer at the most.
             seconds: How long it may take in all; None is as long as any request of this target.
 
@@ -280,9 +291,11 @@ class ServiceTarget(Closing):
             VecloadError: Any other answer than 200, by its meaning.
         """
         seconds = seconds or self._request_seconds
+        # The length said beforehand, httpx sends the parts as they are, and not in chunks.
+        length = {"Content-Length": str(sum(map(len, body)))} if body else {}
         self._transport.set_deadline(seconds)
         try:
-            with self._client.stream(method, path, content=body) as response:
+            with self._client.stream(method, path, content=body or None, headers=length) as response:
                 answer = bytearray()
                 if "content-encoding" in response.headers:
                     raise NotAcknowledged("the service's answer is compressed, which was not asked for")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias, get_args
@@ -125,11 +125,20 @@ class TargetIndex(Protocol):
             TargetError: As every method here.
         """
 
+    def prepare(self, batch: Batch) -> Callable[[], Ack]:
+        """Encode a batch for the target, without touching it.
+
+        Returns:
+            What stores the batch whole, and returns only after the target acknowledged every item. May be
+            called again after it failed; raises TargetError, whose `retryable` and `splittable` tell what may
+            help.
+        """
+
     def upsert(self, batch: Batch) -> Ack:
-        """Store a batch whole. Returns only after the target acknowledged every item.
+        """Store a batch whole: encode it, and send it once.
 
         Raises:
-            TargetError: It failed; `retryable` and `splittable` tell what may help.
+            TargetError: It failed.
         """
 
     def get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:

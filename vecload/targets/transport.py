@@ -144,8 +144,10 @@ class _DeadlineStream(httpcore.NetworkStream):
         return self._inner.read(max_bytes, self._remaining(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for start in range(0, len(buffer), _WRITE_BYTES):
-            self._inner.write(buffer[start : start + _WRITE_BYTES], self._remaining(timeout))
+        # A view: slices of megabytes would copy them, and the rest again after each write that took a part.
+        view = memoryview(buffer)
+        for start in range(0, len(view), _WRITE_BYTES):
+            self._inner.write(view[start : start + _WRITE_BYTES], self._remaining(timeout))  # type: ignore[arg-type] # as bytes
 
     def close(self) -> None:
         self._inner.close()

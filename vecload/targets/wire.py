@@ -26,8 +26,8 @@ def choose_format(batch: Batch, wire: WireFormat, binary_threshold: int) -> Wire
     return "binary" if len(batch) >= binary_threshold else "json"
 
 
-def encode_json(batch: Batch, index_name: str, index_key: str) -> bytes:
-    """The body of `POST /v1/vectors/upsert`.
+def encode_json(batch: Batch, index_name: str, index_key: str) -> list[bytes]:
+    """The body of `POST /v1/vectors/upsert`, in parts.
 
     Args:
         batch: With or without vectors.
@@ -46,11 +46,11 @@ def encode_json(batch: Batch, index_name: str, index_key: str) -> bytes:
     if batch.vectors is not None:
         for item, vector in zip(items, batch.vectors.astype(np.float64), strict=True):
             item["vector"] = vector
-    return b"".join((_head(index_name, index_key), b'"items":', dumps(items), b"}"))
+    return [_head(index_name, index_key) + b'"items":', dumps(items), b"}"]
 
 
-def encode_binary(batch: Batch, index_name: str, index_key: str) -> bytes:
-    """The body of `POST /v1/vectors/upsert_binary`.
+def encode_binary(batch: Batch, index_name: str, index_key: str) -> list[bytes]:
+    """The body of `POST /v1/vectors/upsert_binary`, in parts: megabytes are not copied into a whole.
 
     Args:
         batch: With vectors.
@@ -59,21 +59,19 @@ def encode_binary(batch: Batch, index_name: str, index_key: str) -> bytes:
     """
     if batch.vectors is None:
         raise ValueError("a batch without vectors has no binary form")
+    dimension = b',"dimension":%d,"vectors_b64":"' % batch.vectors.shape[1]
     parts = [
-        _head(index_name, index_key),
-        b'"batch":{"ids":',
-        dumps(batch.ids),
-        b',"dimension":%d,"vectors_b64":"' % batch.vectors.shape[1],
+        b"".join((_head(index_name, index_key), b'"batch":{"ids":', dumps(batch.ids), dimension)),
         pybase64.b64encode(batch.vectors.data.cast("B")),
-        b'"',
     ]
+    rest = [b'"']
     if batch.metadata is not None:
-        parts += (b',"metadata":', dumps(batch.metadata))
+        rest += (b',"metadata":', dumps(batch.metadata))
     if batch.contents is not None:
         contents = [None if value is None else contents_text(value) for value in batch.contents]
-        parts += (b',"contents":', dumps(contents))
-    parts.append(b"}}")
-    return b"".join(parts)
+        rest += (b',"contents":', dumps(contents))
+    rest.append(b"}}")
+    return [*parts, b"".join(rest)]
 
 
 def dumps(value: Any) -> bytes:
