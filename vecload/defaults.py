@@ -16,3 +16,5 @@ RESUME_WAIT: Final = 5.0
 """Seconds from a killed run's last record until what it had in flight is sent again (docs/reliability.md)."""
 QUERY_TOP_K: Final = 10
 """Items that a query tells."""
+LINE_MAX_BYTES: Final = 128 * 2**20
+"""A line with contents at their limit, escaped, fits; a longer one is rejected, and never held whole."""

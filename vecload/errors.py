@@ -3,6 +3,7 @@
     VecloadError                     exit 1   stopped; run the same command again
     ├── UsageError                   exit 2   the command, its configuration or files can't be used
     │   ├── SourceError              exit 2   a source is missing, unreadable, empty or of another kind
+    │   │   └── SourceUnreachable    exit 1   the store of a source can't be reached, or failed
     │   ├── MappingError             exit 2   no usable id or vector column, or more than one candidate
     │   ├── KeyFileError             exit 2   a key file is missing, malformed or readable by others
     │   ├── EngineMissing            exit 2   cyborgdb-core is not installed
@@ -63,6 +64,12 @@ class UsageError(VecloadError):
 
 class SourceError(UsageError):
     """A source is missing, unreadable, empty or of another kind."""
+
+
+class SourceUnreachable(SourceError):
+    """The store that holds a source can't be reached, or failed: it may answer later."""
+
+    exit_code = 1
 
 
 class MappingError(UsageError):

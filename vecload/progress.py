@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
 from vecload.batch import Span
 from vecload.closing import Closing
 from vecload.loading.ledger import Totals
+from vecload.readers import Source
 
 LINE_SECONDS = 10.0
 """Seconds between plain lines, so that a log of a night's load stays short."""
@@ -35,24 +36,17 @@ class Progress(Protocol):
 
 
 class Extent:
-    """How much of the sources is done, from 0 to 1: by rows where a source tells them, else by bytes.
+    """How much of the sources is done, from 0 to 1, by their bytes as they are stored."""
 
-    Args:
-        sources: Of each source its name, its bytes, and its rows if known.
-    """
-
-    def __init__(self, sources: list[tuple[str, int, int | None]]) -> None:
-        self._sources = {name: (nbytes, rows) for name, nbytes, rows in sources}
-        self._total = sum(nbytes for _, nbytes, _ in sources) or 1
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources = {source.name: source for source in sources}
+        self._total = sum(source.nbytes for source in sources) or 1
         self._done = 0.0
 
     def add(self, span: Span) -> float:
         """Count a span as done; the part of all that is done now."""
-        nbytes, rows = self._sources[span.source]
-        if rows:
-            self._done += nbytes * len(span) / rows
-        elif span.begin is not None and span.end is not None:
-            self._done += span.end - span.begin
+        source = self._sources[span.source]
+        self._done += source.nbytes * source.part(span)
         return min(self._done / self._total, 1.0)
 
 

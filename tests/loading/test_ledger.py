@@ -19,7 +19,7 @@ from vecload.loading.rejects import ErrorLimit, RejectFile
 from vecload.loading.retry import Outcome
 from vecload.targets import Ack
 
-IDENTITY = Identity("memory", "docs", ("/data/rows",), ("print",), ())
+IDENTITY = Identity("memory", "docs", ("/data/rows",), {"/data/rows": "print"}, ())
 
 
 @pytest.fixture

@@ -235,7 +235,7 @@ class Simulation:
 
     def _once(self) -> Ledger | None:
         chance, scheduler, clock = self.chance, Scheduler(self.chance), Clock()
-        identity = Identity("simulated", "x", tuple(s.name for s in self.sources), ("",), ())
+        identity = Identity("simulated", "x", tuple(s.name for s in self.sources), {}, ())
         stop = threading.Event()
         most = chance.randrange(1, 6)
         journal = self.journal(self.folder, identity, clock=clock)

@@ -61,8 +61,8 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
     assert refusal(tmp_path / "rows.parquet") == "can't be read: No such file or directory"
 
 
-def test_a_folder_says_what_to_name_instead(tmp_path: Path) -> None:
-    assert refusal(tmp_path) == "is a folder; name the files in it"
+def test_an_empty_folder_says_so(tmp_path: Path) -> None:
+    assert refusal(tmp_path) == "is a folder without a source"
 
 
 @pytest.mark.parametrize("name", ["rows.parquet", "rows.jsonl", "rows"])

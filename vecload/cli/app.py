@@ -64,7 +64,11 @@ def upsert(
     context: typer.Context,
     sources: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SOURCE", help="Parquet or JSON Lines files.", show_default=False),
+        typer.Argument(
+            metavar="SOURCE",
+            help="Files, folders, patterns, s3:// and gs:// names.",
+            show_default=False,
+        ),
     ] = None,
     to: opt.To = None,
     index: Annotated[
@@ -81,6 +85,9 @@ def upsert(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    format: load_opt.FormatOption = None,  # noqa: A002 named as the option
+    endpoint_url: load_opt.EndpointUrl = None,
+    max_line_bytes: load_opt.MaxLineBytes = defaults.LINE_MAX_BYTES,
     id_column: load_opt.IdColumn = None,
     vector_column: load_opt.VectorColumn = None,
     metadata_column: load_opt.MetadataColumn = None,
@@ -119,10 +126,12 @@ def upsert(
     from vecload.cli.upsert import run_load
     from vecload.loading.rejects import ErrorLimit
     from vecload.mapping import ColumnChoice
+    from vecload.readers import Reading
     from vecload.targets import IndexSettings
 
     settings = UpsertSettings(
         sources=sources or [],
+        reading=Reading(format.value if format else None, endpoint_url, max_line_bytes),
         to=to,
         index=index,
         keys=opt.key_source(context, key_file, key_command),

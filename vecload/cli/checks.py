@@ -16,6 +16,7 @@ from vecload.errors import IndexMismatch, JournalError, SealError, UsageError, W
 from vecload.loading.plan import Plan
 from vecload.loading.rejects import too_many
 from vecload.readers import JSONL_SUFFIXES
+from vecload.readers.storage import located
 
 CONCURRENCY_MAX = 64
 TRAIN_MULTIPLE = 32
@@ -38,7 +39,7 @@ def check_options(settings: UpsertSettings, sources: Sequence[str]) -> None:
         raise UsageError("--reject-rows needs --rejects FILE, where they go")
     if settings.rejects:
         path = os.path.realpath(settings.rejects)
-        if path in map(os.path.realpath, sources):
+        if path in map(located, sources):
             raise UsageError(f"--rejects {settings.rejects} is a source")
         if settings.retry_rejects and path == os.path.realpath(settings.retry_rejects):
             raise UsageError(

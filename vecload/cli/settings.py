@@ -9,6 +9,7 @@ from pathlib import Path
 from vecload.cli.access import KeySource
 from vecload.loading.rejects import ErrorLimit
 from vecload.mapping import ColumnChoice
+from vecload.readers import Reading
 from vecload.targets import IndexSettings, WireFormat
 
 
@@ -17,6 +18,7 @@ class UpsertSettings:
     """All that `vecload upsert` was told, by flags, environment and vecload.toml."""
 
     sources: Sequence[str]
+    reading: Reading
     to: str | None
     index: str | None
     keys: KeySource

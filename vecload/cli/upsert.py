@@ -99,7 +99,7 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
         names = settings.sources or [*rejected]
         summary.sources = list(names)
         check_options(settings, names)
-        sources = open_sources(names)
+        sources = open_sources(names, settings.reading)
         for source in sources:
             opened.callback(source.close)
         plan = make_plan(sources, settings.columns, embed=settings.embed)
@@ -206,7 +206,9 @@ def _run(
     with ExitStack() as opened:
         journal = Journal(
             settings.state_dir or state_folder(),
-            plan.identity(target.location, index.name, stored, rejects=settings.retry_rejects),
+            plan.identity(
+                target.location, index.name, stored, named=summary.sources, rejects=settings.retry_rejects
+            ),
             fresh=settings.fresh,
         )
         opened.callback(journal.close)
@@ -287,7 +289,7 @@ def _concurrency(text: str, writers: int, *, remote: bool) -> Concurrency:
 def _progress(settings: UpsertSettings, plan: Plan, journal: Journal, title: str) -> Progress:
     if settings.quiet:
         return QuietProgress()
-    extent = Extent([(source.name, source.nbytes, source.total_rows) for source in plan.sources])
+    extent = Extent(plan.sources)
     for source in plan.sources:
         for span in journal.done(source.name):
             extent.add(span)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,10 +9,10 @@ from vecload.batch import Span
 from vecload.errors import SourceError, UsageError
 from vecload.loading.loader import Job
 from vecload.loading.rejects import rejects_of
+from vecload.readers.source import LAST_ROW
+from vecload.readers.storage import located
 
 SCAN_ROWS = 10_000
-_NO_ROW = 2**62
-"""A row number that no source reaches."""
 
 
 @dataclass(slots=True)
@@ -34,7 +33,7 @@ def read_rejects(path: str) -> dict[str, set[int]]:
     """
     rows: dict[str, set[int]] = {}
     for reject in rejects_of(path):
-        rows.setdefault(os.path.realpath(reject["source"]), set()).add(reject["row"])
+        rows.setdefault(located(reject["source"]), set()).add(reject["row"])
     if not rows:
         raise UsageError(f"the reject file {path} names no row", hint="there is nothing to load again")
     return rows
@@ -48,7 +47,7 @@ def choose_rows(jobs: Sequence[Job], rejected: Mapping[str, set[int]]) -> tuple[
 
     Args:
         jobs: In the order of the load.
-        rejected: Row numbers by the sources' absolute paths.
+        rejected: Row numbers by the sources' locations.
 
     Raises:
         SourceError: A source has no such row any more.
@@ -56,7 +55,7 @@ def choose_rows(jobs: Sequence[Job], rejected: Mapping[str, set[int]]) -> tuple[
     chosen: dict[int | str, _Chosen] = {}
     found = 0
     for number, job in enumerate(jobs):
-        wanted = rejected.get(os.path.realpath(job.source.name), set())
+        wanted = rejected.get(located(job.source.name), set())
         for rows in job.source.read(batch_rows=SCAN_ROWS, batch_bytes=2**27):
             start = rows.span.start
             for position, item_id in enumerate(rows.ids(job.mapper.mapping.id).values):
@@ -88,7 +87,7 @@ def _all_but(rows: Sequence[_Chosen], job: Job) -> tuple[Span, ...]:
         if choice.row > after:
             spans.append(Span(name, after, choice.row, 0, choice.offset))
         after = choice.row + 1
-    end = _NO_ROW if job.source.total_rows is None else job.source.total_rows
+    end = LAST_ROW if job.source.total_rows is None else job.source.total_rows
     if after < end:
-        spans.append(Span(name, after, end, None, job.source.nbytes))
+        spans.append(Span(name, after, end))
     return tuple(spans)

@@ -13,18 +13,18 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vecload.batch import Span
 from vecload.errors import JournalError, LoadLocked, SourceError, UsageError
+from vecload.readers.storage import located
 
 COMMIT_SECONDS = 0.1
 """Spans are committed together that often; a commit for each costs 5% of an embedded load."""
-_SAMPLE_BYTES = 1 << 20
-_FORMAT = 1
+_FORMAT = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS load (
@@ -54,15 +54,15 @@ class Identity:
     Attributes:
         target: The target's location.
         index: The index.
-        sources: Absolute paths, in order.
-        fingerprints: Of each source: device, inode, size, time of change, digest of its ends.
+        sources: What was named, in order: the locations of files, folders, patterns.
+        fingerprints: By the location of each file that these were when the load began.
         settings: All else that changes what is stored: mapping, key id, sealing, wire options.
     """
 
     target: str
     index: str
     sources: tuple[str, ...]
-    fingerprints: tuple[str, ...]
+    fingerprints: Mapping[str, str]
     settings: tuple[str, ...]
 
     @property
@@ -73,7 +73,7 @@ class Identity:
 
     def text(self) -> str:
         """All of it as JSON."""
-        return json.dumps([self.fingerprints, self.settings])
+        return json.dumps([dict(self.fingerprints), self.settings])
 
 
 class Journal:
@@ -237,7 +237,7 @@ class Journal:
     def _path(self, source: str) -> str:
         """A source's name in the journal: the same however the user spells it."""
         if source not in self._paths:
-            self._paths[source] = os.path.realpath(source)
+            self._paths[source] = located(source)
         return self._paths[source]
 
     def _open(self) -> sqlite3.Connection:
@@ -280,12 +280,15 @@ class Journal:
 
     def _refuse(self, known: Sequence[Any], identity: Identity) -> None:
         """Say what differs from the unfinished load."""
-        fingerprints, settings = known
-        for path, before, now in zip(identity.sources, fingerprints, identity.fingerprints, strict=True):
-            if before != now:
+        before, settings = known
+        now = identity.fingerprints
+        for path in sorted({*before, *now}):
+            if before.get(path) != now.get(path):
+                happened = "changed" if path in before and path in now else "is gone"
+                happened = "was added" if path not in before else happened
                 raise SourceError(
-                    f"{path} changed since the load of it began, and that load is unfinished",
-                    hint="put the file back to go on, or load it from the start with --fresh",
+                    f"{path} {happened} since the load of it began, and that load is unfinished",
+                    hint="put back what was there to go on, or load from the start with --fresh",
                 )
         differing = sorted(set(identity.settings) ^ set(settings))
         raise UsageError(
@@ -298,21 +301,3 @@ def _written(path: Path) -> float:
     """When a database was last written, its log included; seconds since the epoch, 0 if there is none."""
     files = (path, Path(f"{path}-wal"))
     return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
-
-
-def fingerprint(path: str) -> str:
-    """What a file looked like: device, inode, size, time of change, digest of its first and last MiB.
-
-    Raises:
-        SourceError: It can't be read.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            status = os.fstat(file.fileno())
-            digest = hashlib.sha256(file.read(_SAMPLE_BYTES))
-            file.seek(max(0, status.st_size - _SAMPLE_BYTES))
-            digest.update(file.read(_SAMPLE_BYTES))
-    except OSError as error:
-        raise SourceError(f"{path} can't be read: {error.strerror}") from None
-    parts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, digest.hexdigest()[:32])
-    return ":".join(map(str, parts))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vecload.errors import IndexMismatch, MappingError, SourceError
-from vecload.loading.journal import Identity, fingerprint
+from vecload.loading.journal import Identity
 from vecload.loading.loader import Job
 from vecload.mapping import ColumnChoice, Mapper, Mapping, guess_mapping
 from vecload.mapping.mapper import common_dimension
 from vecload.readers import Source
+from vecload.readers.storage import File, LocalFile, located, unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,13 @@ class Plan:
         ]
 
     def identity(
-        self, target: str, index: str, settings: Sequence[str], *, rejects: str | None = None
+        self,
+        target: str,
+        index: str,
+        settings: Sequence[str],
+        *,
+        named: Sequence[str] = (),
+        rejects: str | None = None,
     ) -> Identity:
         """What makes this load the same load, for its journal.
 
@@ -65,17 +71,31 @@ class Plan:
             target: The target's location.
             index: The index.
             settings: What else changes what is stored.
+            named: What the user named, the folders and patterns in which the sources were found among it.
             rejects: The reject file whose rows alone are loaded.
+
+        Raises:
+            SourceError: A source can't be read.
         """
-        files = [source.name for source in self.sources] + ([rejects] if rejects else [])
+        files = [file for source in self.sources for file in source.files]
+        if rejects:
+            files.append(LocalFile(rejects))
+        names = [*(named or [source.name for source in self.sources]), *([rejects] if rejects else [])]
         mappings = [f"mapping {mapping}" for mapping in self.mappings]
         return Identity(
             target=target,
             index=index,
-            sources=tuple(os.path.realpath(name) for name in files),
-            fingerprints=tuple(fingerprint(name) for name in files),
+            sources=tuple(map(located, names)),
+            fingerprints={file.location: _fingerprint(file) for file in files},
             settings=(*mappings, *settings),
         )
+
+
+def _fingerprint(file: File) -> str:
+    try:
+        return file.fingerprint()
+    except OSError as error:
+        raise unreadable(file, error) from None
 
 
 def make_plan(sources: Sequence[Source], choice: ColumnChoice, *, embed: bool) -> Plan:

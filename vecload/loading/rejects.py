@@ -13,6 +13,7 @@ import orjson
 from vecload.batch import Reject
 from vecload.contents import Sealer
 from vecload.errors import JournalError, RowsRejected, SourceError, UsageError
+from vecload.readers.storage import located
 
 PERCENT_FROM_ROWS = 1000
 """Rows that must be read before a percentage of them is judged; at the end it is judged in any case."""
@@ -121,7 +122,7 @@ class RejectFile:
 
     def _line(self, reject: Reject) -> bytes:
         fields = asdict(reject)
-        fields["source"] = source = os.path.realpath(reject.source)
+        fields["source"] = source = located(reject.source)
         if reject.raw is None:
             del fields["raw"]
         elif self._sealer is not None:

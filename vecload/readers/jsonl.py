@@ -5,41 +5,43 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
 
 from vecload.batch import Span
-from vecload.errors import SourceError
+from vecload.defaults import LINE_MAX_BYTES
 from vecload.mapping import Column, JsonRows
 from vecload.mapping.rows import Fault
 from vecload.readers.source import missing
+from vecload.readers.storage import File, as_file, unreadable
 
 HEAD_ROWS = 100
 HEAD_BYTES = 16 * 2**20
 """Enough rows to tell the columns of anything but huge rows, and these must not fill the memory."""
-LINE_MAX_BYTES = 128 * 2**20
-"""A line with contents at their limit, escaped, fits; a longer one is rejected, and never held whole."""
 
 
 class JsonlSource:
     """A file of one JSON object a line. Blank lines are no rows; a last line needs no newline.
 
     Args:
-        path: The file.
+        file: The file, or the path of a local one.
         line_max_bytes: A longer line is rejected.
     """
 
     total_rows = None
 
-    def __init__(self, path: str, *, line_max_bytes: int = LINE_MAX_BYTES) -> None:
-        self.name = path
+    def __init__(self, file: File | str, *, line_max_bytes: int = LINE_MAX_BYTES) -> None:
+        self._file = as_file(file)
+        self.files = (self._file,)
+        self.name = self._file.name
+        self.nbytes = self._file.nbytes or 0
         self._line_max = line_max_bytes
-        try:
-            self.nbytes = Path(path).stat().st_size
-        except OSError as error:
-            raise SourceError(f"{path} can't be read: {error.strerror}") from None
+
+    def part(self, span: Span) -> float:
+        """By its bytes, as many as they would be where it is stored."""
+        size = (span.end or 0) - (span.begin or 0)
+        return min(1.0, size * self._file.stored_part / self.nbytes) if self.nbytes else 0.0
 
     def columns(self) -> list[Column]:
         """The columns of its first rows."""
@@ -96,8 +98,9 @@ class JsonlSource:
     def _lines(self, gap: Span) -> Iterator[tuple[int, int, bytes]]:
         """The gap's lines that are not blank: offset, offset after it, and the line."""
         left = gap.stop - gap.start if gap.stop >= 0 else -1
+        row = gap.start
         try:
-            with Path(self.name).open("rb") as file:
+            with self._file.open() as file:
                 file.seek(gap.begin or 0)
                 offset = gap.begin or 0
                 while left != 0:
@@ -108,10 +111,10 @@ class JsonlSource:
                         line = line.removeprefix(codecs.BOM_UTF8)
                     if line.strip():
                         yield offset, offset + size, line
-                        left -= 1
+                        left, row = left - 1, row + 1
                     offset += size
         except OSError as error:
-            raise SourceError(f"{self.name} can't be read: {error.strerror}") from None
+            raise unreadable(self._file, error, f" after row {row - 1}" if row else "") from None
 
     def _line(self, file: BinaryIO) -> tuple[bytes, int]:
         """A line and its bytes in the file; of one too long only the beginning, cut to be no JSON."""

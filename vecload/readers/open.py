@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import codecs
-import os
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
+from vecload.defaults import LINE_MAX_BYTES
 from vecload.errors import SourceError
+from vecload.readers.expand import Places
 from vecload.readers.source import Source
+from vecload.readers.storage import File, unreadable
+
+HEAD_BYTES = 64
+"""Of a file's beginning, which tell what it is."""
 
 JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
@@ -22,51 +27,64 @@ _OTHER_KINDS = (
 )
 
 
-def open_sources(paths: Sequence[str]) -> list[Source]:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How sources are read, whatever they are.
+
+    Attributes:
+        format: What every source is, `parquet` or `jsonl`; None to see that from what it holds.
+        endpoint_url: Of an S3-compatible store.
+        max_line_bytes: A longer line of JSON Lines is rejected.
+    """
+
+    format: str | None = None
+    endpoint_url: str | None = None
+    max_line_bytes: int = LINE_MAX_BYTES
+
+
+def open_sources(names: Sequence[str], reading: Reading = Reading()) -> list[Source]:
     """Open every source, before anything is read from any.
+
+    Args:
+        names: Paths, URIs, folders, patterns.
+        reading: How they are read.
 
     Raises:
         SourceError: One is missing, unreadable, empty, of another kind, or named twice.
     """
-    seen: set[str] = set()
-    for path in paths:
-        if (file := os.path.realpath(path)) in seen:
-            raise SourceError(f"{path} is named twice")
-        seen.add(file)
-    return [open_source(path) for path in paths]
+    return [open_source(file, reading) for file in Places(reading.endpoint_url).files(names)]
 
 
-def open_source(path: str) -> Source:
+def open_source(file: File, reading: Reading) -> Source:
     """Open one source by what it holds.
 
     Raises:
-        SourceError: It is missing, unreadable, empty or of another kind.
+        SourceError: It is unreadable, empty or of another kind.
     """
-    file = Path(path)
-    try:
-        if file.is_dir():
-            raise SourceError(f"{path} is a folder", hint="name the files in it")
-        if file.exists() and not file.is_file():
-            raise SourceError(f"{path} is no file on a disk", hint="write it to one: a load reads it again")
-        with file.open("rb") as stream:
-            head = stream.read(64)
-    except OSError as error:
-        raise SourceError(f"{path} can't be read: {error.strerror}") from None
+    head = _head(file)
     if not head:
-        raise SourceError(f"{path} is empty")
+        raise SourceError(f"{file.name} is empty")
     # pyarrow.parquet takes 140 ms to import: only what is used is loaded.
-    if head.startswith(b"PAR1"):
+    if reading.format == "parquet" or (reading.format is None and head.startswith(b"PAR1")):
         from vecload.readers.parquet import ParquetSource
 
-        return ParquetSource(path)
+        return ParquetSource(file)
     for magic, kind, hint in _OTHER_KINDS:
         if head.startswith(magic):
-            raise SourceError(f"{path} is {kind}, neither Parquet nor JSON Lines", hint=hint)
+            raise SourceError(f"{file.name} is {kind}, neither Parquet nor JSON Lines", hint=hint)
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if text.startswith(b"["):
-        raise SourceError(f"{path} is a JSON array, not JSON Lines", hint="convert it with: jq -c '.[]'")
-    if text.startswith(b"{") or file.suffix.lower() in JSONL_SUFFIXES:
+        raise SourceError(f"{file.name} is a JSON array, not JSON Lines", hint="convert it with: jq -c '.[]'")
+    if reading.format == "jsonl" or text.startswith(b"{") or file.name.lower().endswith(JSONL_SUFFIXES):
         from vecload.readers.jsonl import JsonlSource
 
-        return JsonlSource(path)
-    raise SourceError(f"{path} is neither Parquet nor JSON Lines")
+        return JsonlSource(file, line_max_bytes=reading.max_line_bytes)
+    raise SourceError(f"{file.name} is neither Parquet nor JSON Lines")
+
+
+def _head(file: File) -> bytes:
+    try:
+        with file.open() as stream:
+            return stream.read(HEAD_BYTES)
+    except OSError as error:
+        raise unreadable(file, error) from None

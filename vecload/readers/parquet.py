@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +12,7 @@ from vecload.errors import SourceError
 from vecload.mapping import ArrowRows, Column
 from vecload.mapping.arrow_rows import columns_of
 from vecload.readers.source import missing
+from vecload.readers.storage import File, as_file, reason
 
 HEAD_ROWS = 100
 _STREAM_BYTES = 2**20
@@ -23,29 +23,34 @@ class ParquetSource:
     """A Parquet file. Pages are verified where the file has checksums.
 
     Args:
-        path: The file.
+        file: The file, or the path of a local one.
 
     Raises:
         SourceError: Its footer can't be read.
     """
 
-    def __init__(self, path: str) -> None:
-        self.name = path
+    def __init__(self, file: File | str) -> None:
+        self._file = as_file(file)
+        self.files = (self._file,)
+        self.name = self._file.name
+        self.nbytes = self._file.nbytes or 0
         try:
-            self.nbytes = Path(path).stat().st_size
-            self._file = pq.ParquetFile(
-                path, buffer_size=_STREAM_BYTES, pre_buffer=False, page_checksum_verification=True
-            )
-            self._schema = self._file.schema_arrow
+            # Not held open: a load of a thousand files would run out of handles.
+            with self._file.arrow() as stream, pq.ParquetFile(stream) as opened:
+                self._footer = groups = opened.metadata
+                self._schema = opened.schema_arrow
         except (pa.ArrowException, OSError) as error:
-            raise SourceError(f"{path} is no readable Parquet file: {_first_line(error)}") from None
-        groups = self._file.metadata
+            raise SourceError(f"{self.name} is no readable Parquet file: {reason(error)}") from None
         self.total_rows: int = groups.num_rows
         self._group_rows = [groups.row_group(i).num_rows for i in range(groups.num_row_groups)]
         self._row_bytes = max(
             (groups.row_group(i).total_byte_size // max(rows, 1) for i, rows in enumerate(self._group_rows)),
             default=1,
         )
+
+    def part(self, span: Span) -> float:
+        """By its rows."""
+        return len(span) / (self.total_rows or 1)
 
     def columns(self) -> list[Column]:
         """The columns of its schema."""
@@ -85,28 +90,33 @@ class ParquetSource:
             row += count
         at = sum(self._group_rows[: groups[0]])
         try:
-            for table in self._file.iter_batches(
-                batch_size=rows,
-                row_groups=groups,
-                columns=None if columns is None else list(columns),
-                use_threads=False,
-            ):
-                begin, end = max(gap.start, at), min(gap.stop, at + len(table))
-                if begin < end:
-                    yield table.slice(begin - at, end - begin), begin
-                at += len(table)
+            with self._file.arrow() as stream, self._opened(stream) as opened:
+                for table in opened.iter_batches(
+                    batch_size=rows,
+                    row_groups=groups,
+                    columns=None if columns is None else list(columns),
+                    use_threads=False,
+                ):
+                    begin, end = max(gap.start, at), min(gap.stop, at + len(table))
+                    if begin < end:
+                        yield table.slice(begin - at, end - begin), begin
+                    at += len(table)
         except (pa.ArrowException, OSError) as error:
             raise SourceError(
-                f"{self.name} is damaged or can't be read at or after row {at}: {_first_line(error)}",
+                f"{self.name} is damaged or can't be read at or after row {at}: {reason(error)}",
                 hint="what was loaded before stays; repair the file and load it again",
             ) from None
         if at < gap.stop:
             raise SourceError(f"{self.name} ends after row {at} of {self.total_rows}")
 
+    def _opened(self, stream: pa.NativeFile) -> pq.ParquetFile:
+        return pq.ParquetFile(
+            stream,
+            metadata=self._footer,
+            buffer_size=_STREAM_BYTES,
+            pre_buffer=False,
+            page_checksum_verification=True,
+        )
+
     def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200]
+        """Nothing is held open."""

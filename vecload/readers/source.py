@@ -7,6 +7,10 @@ from typing import Protocol
 
 from vecload.batch import Span
 from vecload.mapping import Column, Rows
+from vecload.readers.storage import File
+
+LAST_ROW = 2**62
+"""A row number that no source reaches: a span up to it leaves nothing to be read."""
 
 
 class Source(Protocol):
@@ -14,15 +18,22 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """As the user gave it."""
+        """As the user gave it, or as it was found in a folder that the user gave."""
+
+    @property
+    def files(self) -> Sequence[File]:
+        """What it is read from."""
 
     @property
     def nbytes(self) -> int:
-        """The file's size in bytes."""
+        """Its size in bytes as it is stored; 0 where that is not known."""
 
     @property
     def total_rows(self) -> int | None:
         """How many rows it holds, where the file tells."""
+
+    def part(self, span: Span) -> float:
+        """About which part of it, from 0 to 1, a span of it is."""
 
     def columns(self) -> list[Column]:
         """Its columns; where only rows tell, those of its first rows."""
@@ -66,7 +77,7 @@ def missing(done: Sequence[Span], total: int | None) -> Iterator[Span]:
         if span.start > row:
             yield Span(source, row, span.start, offset, span.begin)
         row, offset = span.stop, span.end or 0
-    if total is None:
+    if total is None and row < LAST_ROW:
         yield Span(source, row, -1, offset, None)
-    elif row < total:
+    elif total is not None and row < total:
         yield Span(source, row, total, offset, None)

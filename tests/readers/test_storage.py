@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from vecload.errors import SourceError
+from vecload.readers.storage import LocalFile, located
+
+
+def test_a_file_s_fingerprint_tells_every_change(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"a" * 3_000_000)
+    first = LocalFile(str(path)).fingerprint()
+    assert LocalFile(str(path)).fingerprint() == first
+    status = path.stat()
+    prints = {first}
+    # Its ends, with the times put back.
+    for place in (0, 2_999_999):
+        content = bytearray(b"a" * 3_000_000)
+        content[place] = ord("b")
+        with path.open("r+b") as file:
+            file.write(content)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        prints.add(LocalFile(str(path)).fingerprint())
+    # Its length, its time, and another file in its place.
+    with path.open("ab") as file:
+        file.write(b"b")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    prints.add(LocalFile(str(path)).fingerprint())
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    prints.add(LocalFile(str(path)).fingerprint())
+    other = tmp_path / "other"
+    other.write_bytes(path.read_bytes())
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    other.replace(path)
+    prints.add(LocalFile(str(path)).fingerprint())
+    assert len(prints) == 6
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"missing can't be read: No such file"):
+        LocalFile(str(tmp_path / "missing"))
+
+
+@pytest.mark.parametrize(
+    ("name", "location"),
+    [
+        ("s3://bucket/key with space/a%20b.parquet", "s3://bucket/key with space/a%20b.parquet"),
+        ("S3://bucket/folder/", "s3://bucket/folder"),
+        ("gcs://bucket/a", "gs://bucket/a"),
+        ("hdfs://host:8020/a", "hdfs://host:8020/a"),
+        ("file:///no/such%20file", "/no/such file"),
+        ("file://localhost/no/such", "/no/such"),
+        ("/no/../no/such", "/no/such"),
+        ("-", "-"),
+    ],
+)
+def test_a_place_has_one_name_however_it_is_spelled(name: str, location: str) -> None:
+    assert located(name) == location
+    assert located(location) == location
+
+
+def test_a_link_and_its_file_are_one_place(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert located(str(tmp_path / "link")) == located(str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("s3://AKIAEXAMPLE:SECRET-KEY@bucket/key", "a s3:// name holds credentials"),
+        ("ftp://host/file", "ftp:// is no storage that vecload reads"),
+        ("file://host/file", "names another machine"),
+    ],
+)
+def test_names_that_lead_nowhere_are_refused_and_secrets_in_them_not_repeated(name: str, says: str) -> None:
+    with pytest.raises(SourceError) as refused:
+        located(name)
+    assert says in str(refused.value)
+    assert "SECRET" not in str(refused.value)

@@ -1,0 +1,177 @@
+"""What was named as files: folders, patterns and URIs, in an order that is always the same."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from vecload.errors import SourceError
+from vecload.readers.remote import RemoteFile, Store
+from vecload.readers.storage import File, LocalFile, local_path, remote_parts
+
+T = TypeVar("T")
+
+_TABLES = (
+    ("_delta_log/*", "a Delta table"),
+    (".hoodie/*", "a Hudi table"),
+    ("_versions/*", "a Lance table"),
+    ("metadata/*.metadata.json", "an Iceberg table"),
+)
+"""Folders whose files alone don't tell which rows are valid: some were deleted, or replaced."""
+_ABOUT_DATA = re.compile(
+    r"(README|LICENSE)(\.\w+)?|dataset_info\.json|dataset_dict\.json|state\.json", re.IGNORECASE
+)
+"""Files beside the data of a folder, as Hugging Face's `save_to_disk` and people put them there."""
+_MAGIC = re.compile(r"[*?[]")
+
+
+class Places:
+    """Where names lead. Keeps a connection to each store.
+
+    Args:
+        endpoint_url: Of an S3-compatible store.
+    """
+
+    def __init__(self, endpoint_url: str | None = None) -> None:
+        self._endpoint_url = endpoint_url
+        self._stores: dict[tuple[str, str], Store] = {}
+
+    def files(self, names: Sequence[str]) -> list[File]:
+        """The files that were named: those of a folder or of a pattern sorted by their names.
+
+        Raises:
+            SourceError: A name leads to no file, or two lead to the same.
+        """
+        found: list[File] = []
+        seen: set[str] = set()
+        for name in names:
+            for file in self.named(name):
+                if file.location in seen:
+                    raise SourceError(f"{file.name} is named twice")
+                seen.add(file.location)
+                found.append(file)
+        return found
+
+    def named(self, name: str) -> list[File]:
+        """The files of one name.
+
+        Raises:
+            SourceError: It leads to none.
+        """
+        remote = remote_parts(name)
+        if remote is not None:
+            return self._remote(name, *remote)
+        path = local_path(name)
+        if Path(path).is_dir():
+            return list(_folder(name, path))
+        if _MAGIC.search(path) and not os.path.lexists(path):
+            return list(_pattern(name, path))
+        return [_local(path, name)]
+
+    def _remote(self, name: str, scheme: str, path: str) -> list[File]:
+        key = (scheme, path.partition("/")[0])
+        if key not in self._stores:
+            self._stores[key] = Store(scheme, path, endpoint_url=self._endpoint_url)
+        store = self._stores[key]
+        found = store.find(name)
+        if isinstance(found, RemoteFile):
+            return [found]
+        if found:
+            folder = name.rstrip("/") + "/"
+            below = {file.name.removeprefix(folder): file for file in store.files(name)}
+            return [below[each] for each in _data_files(name, below)]
+        magic = _MAGIC.search(name)
+        if magic is None:
+            raise SourceError(f"{name} is not there")
+        folder = name[: magic.start()].rpartition("/")[0]
+        if folder.endswith(":/"):
+            raise SourceError(f"{name} has a pattern for a bucket", hint="name the bucket")
+        matches = _matcher(name)
+        files = (file for file in store.files(folder) if matches(file.name))
+        return _some(name, sorted(files, key=lambda file: file.name))
+
+
+def _local(path: str, name: str) -> LocalFile:
+    if Path(path).exists() and not Path(path).is_file():
+        raise SourceError(f"{name} is no file on a disk", hint="write it to one: a load reads it again")
+    return LocalFile(path, name)
+
+
+def _folder(name: str, path: str) -> Iterator[LocalFile]:
+    """The files of a local folder, at any depth; links to folders are followed, but never in a circle."""
+    below: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, files in os.walk(path, followlinks=True, onerror=_fail):
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        below += [os.path.relpath(os.path.join(folder, file), path) for file in files]  # noqa: PTH118 as walk has it
+    for each in _data_files(name, below):
+        yield _local(str(Path(path) / each), str(Path(name.rstrip("/") or "/") / each))
+
+
+def _fail(error: OSError) -> None:
+    raise SourceError(f"{error.filename} can't be read: {error.strerror}") from None
+
+
+def _pattern(name: str, path: str) -> Iterator[File]:
+    for found in _some(name, sorted(glob.glob(path, recursive=True))):  # noqa: PTH207 pathlib's skips no hidden files
+        if Path(found).is_dir():
+            yield from _folder(found, found)
+        else:
+            yield _local(found, found)
+
+
+def _some(name: str, found: list[T]) -> list[T]:
+    if not found:
+        raise SourceError(f"no file matches {name}")
+    return found
+
+
+def _data_files(name: str, below: Iterable[str]) -> list[str]:
+    """Of the files below a folder, those that hold rows, sorted.
+
+    Raises:
+        SourceError: There is none, or the folder is a table that its files alone don't tell.
+    """
+    paths = sorted(below)
+    for sign, kind in _TABLES:
+        if any(fnmatch.fnmatchcase(f"/{path}", f"*/{sign}") for path in paths):
+            raise SourceError(
+                f"{name} is {kind}: its files hold rows that were deleted or replaced, too",
+                hint="export it to Parquet with its own tools",
+            )
+    found = [
+        path
+        for path in paths
+        if not any(map(_hidden, path.split("/"))) and not _ABOUT_DATA.fullmatch(path.rpartition("/")[2])
+    ]
+    if not found:
+        raise SourceError(f"{name} is a folder without a source")
+    return found
+
+
+def _hidden(part: str) -> bool:
+    """Whether a part of a path is no data by custom: `.crc`, `_SUCCESS`, `_metadata`."""
+    return part.startswith(".") or (part.startswith("_") and "=" not in part)
+
+
+def _matcher(pattern: str) -> Callable[[str], object]:
+    """A test of whole URIs: `*` and `?` stay within a part, `**` is any number of parts."""
+    whole = ""
+    for piece in re.split(r"(\*\*/|\*|\?|\[[^]]+\])", pattern):
+        if piece.startswith("[") and piece.endswith("]"):
+            whole += "[" + ("^" if piece[1] == "!" else piece[1]).replace("\\", r"\\") + piece[2:]
+        else:
+            whole += _WILD.get(piece) or re.escape(piece)
+    return re.compile(whole).fullmatch
+
+
+_WILD = {"**/": "(?:[^/]+/)*", "*": "[^/]*", "?": "[^/]"}

@@ -1,0 +1,183 @@
+"""Storage: where the bytes of sources come from, and the one name that each place is known by."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+from urllib.parse import unquote
+
+from vecload.errors import SourceError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+STDIN = "-"
+REMOTE_SCHEMES = ("s3", "gs", "gcs", "hdfs", "viewfs")
+"""What pyarrow.fs reaches."""
+BUFFER_BYTES = 2**20
+SAMPLE_BYTES = 2**20
+"""Of a file's beginning, and of its end, that its fingerprint looks at."""
+
+_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
+
+
+class File(Protocol):
+    """Some bytes that can be read several times, wherever they are."""
+
+    @property
+    def name(self) -> str:
+        """As people see it in messages."""
+
+    @property
+    def location(self) -> str:
+        """What it is known by however its name is spelled: an absolute path, or a URI."""
+
+    @property
+    def nbytes(self) -> int | None:
+        """Its size as it is stored; None where that is not known before its end."""
+
+    @property
+    def stored_part(self) -> float:
+        """Bytes as it is stored for one of its stream; where compressed about, as learnt by reading."""
+
+    def open(self) -> BinaryIO:
+        """A buffered stream from its beginning, which can seek; each call gives one of its own.
+
+        Opening it, or reading from it, may raise an OSError: `reason` tells it in words.
+        """
+
+    def arrow(self) -> pa.NativeFile:
+        """The same for Arrow's own readers, which read it without the interpreter."""
+
+    def fingerprint(self) -> str:
+        """What it looks like now: the same as long as it is unchanged.
+
+        Raises:
+            OSError: It can't be read.
+        """
+
+
+class LocalFile:
+    """A file on a disk of this machine.
+
+    Args:
+        path: Where it is.
+        name: How people see it, if not by its path.
+
+    Raises:
+        SourceError: It is missing, or no file.
+    """
+
+    stored_part = 1.0
+
+    def __init__(self, path: str, name: str | None = None) -> None:
+        self.path = path
+        self.name = name or path
+        self.location = os.path.realpath(path)
+        try:
+            self.nbytes = Path(path).stat().st_size
+        except OSError as error:
+            raise unreadable(self, error) from None
+
+    def open(self) -> BinaryIO:
+        """A stream from its beginning."""
+        return Path(self.path).open("rb", BUFFER_BYTES)
+
+    def arrow(self) -> pa.NativeFile:
+        """The same for Arrow."""
+        import pyarrow as pa
+
+        return pa.OSFile(self.path)
+
+    def fingerprint(self) -> str:
+        """Device, inode, size, time of change, digest of its ends."""
+        with Path(self.path).open("rb", 0) as file:
+            status = os.fstat(file.fileno())
+            digest = digest_of_ends(file, status.st_size)
+        return ":".join(map(str, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, digest)))
+
+
+def as_file(file: File | str) -> File:
+    """A file, or the local one of that path.
+
+    Raises:
+        SourceError: The path is that of no file.
+    """
+    return LocalFile(file) if isinstance(file, str) else file
+
+
+def remote_parts(name: str) -> tuple[str, str] | None:
+    """The scheme and the path of a URI that is not of this machine; None for a path or a `file://` URI.
+
+    Raises:
+        SourceError: The scheme is unknown, or the URI holds credentials.
+    """
+    found = _URI.fullmatch(name)
+    if found is None or (scheme := found[1].lower()) == "file":
+        return None
+    if scheme not in REMOTE_SCHEMES:
+        raise SourceError(
+            f"{scheme}:// is no storage that vecload reads", hint="it reads s3://, gs://, hdfs:// and file://"
+        )
+    authority, _, _ = found[2].partition("/")
+    if "@" in authority:
+        # Not to be repeated: arguments and journals are no place for secrets.
+        raise SourceError(
+            f"a {scheme}:// name holds credentials",
+            hint="leave them to the environment or to the store's own configuration",
+        )
+    return ("gs" if scheme == "gcs" else scheme), found[2]
+
+
+def local_path(name: str) -> str:
+    """A path of this machine, `file://` URIs among them, as a path."""
+    found = _URI.fullmatch(name)
+    if found is None:
+        return name
+    host, slash, path = found[2].partition("/")
+    if host not in ("", "localhost"):
+        raise SourceError(
+            f"{name} names another machine", hint="file:// has three slashes: file:///folder/file"
+        )
+    return unquote(slash + path)
+
+
+def located(name: str) -> str:
+    """The one name of a place however it is spelled: an absolute path, a URI, or `-`."""
+    if name == STDIN:
+        return name
+    remote = remote_parts(name)
+    if remote is not None:
+        scheme, path = remote
+        return f"{scheme}://{path.rstrip('/')}"
+    return os.path.realpath(local_path(name))
+
+
+def digest_of_ends(file: BinaryIO, size: int) -> str:
+    """A digest of the first and the last MiB."""
+    digest = hashlib.sha256(file.read(SAMPLE_BYTES))
+    file.seek(max(0, size - SAMPLE_BYTES))
+    digest.update(file.read(SAMPLE_BYTES))
+    return digest.hexdigest()[:32]
+
+
+def reason(error: Exception) -> str:
+    """Why something can't be read, in a few words on one line."""
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(said).partition("\n")[0][:200].rstrip(". ")
+
+
+def unreadable(file: File, error: Exception, where: str = "") -> SourceError:
+    """The error of a file that can't be read.
+
+    Args:
+        file: The file.
+        error: What its stream raised.
+        where: How far it could be read: ` after row 7`.
+    """
+    if isinstance(error, SourceError):
+        return error
+    return SourceError(f"{file.name} can't be read{where}: {reason(error)}")
