@@ -12,6 +12,8 @@ from typing import NoReturn
 def main() -> None:
     """Run the command line, and end the process with its exit code."""
     _open_standard_streams()
+    # NumPy's linear algebra is not used; its threads would spin for work beside the load.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if sys.argv[1:] == ["--version"]:
         # Asked for by scripts: answered without importing the command line.
         from vecload._version import __version__

@@ -113,25 +113,24 @@ class Sealer:
             n base64 texts, None where there were no contents.
         """
         contents = list(contents)
-        plain = [c.encode() if isinstance(c, str) else c for c in contents]
-        present = sum(p is not None for p in plain)
-        segment = self._claim(present, sum(len(p) for p in plain if p is not None))
-        nonces = self._urandom(_NONCE_SIZE * present)
-        encrypt = segment.aead.encrypt
-        encode = pybase64.b64encode_as_string
+        present = [(i, c) for i, c in zip(ids, contents, strict=True) if c is not None]
+        plain = [c.encode() if isinstance(c, str) else c for _, c in present]
+        kinds = [TYPE_TEXT if isinstance(c, str) else TYPE_BYTES for _, c in present]
+        segment = self._claim(len(plain), sum(map(len, plain)))
+        # Whole columns at a time: a loop over items costs as much as the encryption of a short text.
+        random = self._urandom(_NONCE_SIZE * len(plain))
+        nonces = [random[at : at + _NONCE_SIZE] for at in range(0, len(random), _NONCE_SIZE)]
         bound = [header + self._binding for header in segment.headers]
-        sealed: list[str | None] = []
-        at = 0
-        for item_id, original, data in zip(ids, contents, plain, strict=True):
-            if data is None:
-                sealed.append(None)
-                continue
-            kind = TYPE_TEXT if isinstance(original, str) else TYPE_BYTES
-            nonce = nonces[at : at + _NONCE_SIZE]
-            at += _NONCE_SIZE
-            ciphertext = encrypt(nonce, data, bound[kind] + item_id.encode())
-            sealed.append(encode(segment.headers[kind] + nonce + ciphertext))
-        return sealed
+        associated = [
+            bound[kind] + item_id.encode() for kind, (item_id, _) in zip(kinds, present, strict=True)
+        ]
+        ciphertexts = map(segment.aead.encrypt, nonces, plain, associated)
+        headers = map(segment.headers.__getitem__, kinds)
+        envelopes = map(b"".join, zip(headers, nonces, ciphertexts, strict=True))
+        sealed = map(pybase64.b64encode_as_string, envelopes)
+        if len(present) == len(contents):
+            return [*sealed]
+        return [None if c is None else next(sealed) for c in contents]
 
     def _claim(self, items: int, plaintext: int) -> _Segment:
         """The segment for that much more: a new one at its bounds, and in a forked child."""
