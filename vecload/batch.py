@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -66,6 +66,20 @@ class Origin:
     offsets: Sequence[int] | None = None
     raw: Callable[[int], str] | None = dataclasses.field(default=None, repr=False)
 
+    def part(self, start: int, stop: int) -> Origin:
+        """What is known of the rows `[start, stop)`, counted from the span's start."""
+        raw = self.raw
+        return Origin(
+            None if self.offsets is None else self.offsets[start:stop],
+            None if raw is None else lambda position: raw(start + position),
+        )
+
+    def begin_of(self, position: int, default: int | None) -> int | None:
+        """The byte offset of a row; `default` for one after the last, or where there are no offsets."""
+        if self.offsets is None or position >= len(self.offsets):
+            return default
+        return self.offsets[position]
+
     def reject(self, span: Span, row: int, field: str, code: str, message: str, id: str | None) -> Reject:  # noqa: A002 the field's own name
         """The reject of one row of the span."""
         position = row - span.start
@@ -127,6 +141,27 @@ class Batch:
             rows=rows,
             rejects=(),
         )
+
+    def split(self, rows: int) -> Iterator[Batch]:
+        """This batch as batches of spans of so many rows; each has its own of the rejects. Shares memory."""
+        span = self.span
+        if len(span) <= rows:
+            yield self
+            return
+        numbers = self.item_rows()
+        for start in range(span.start, span.stop, rows):
+            stop = min(start + rows, span.stop)
+            first, last = np.searchsorted(numbers, (start, stop)).tolist()
+            origin = self.origin.part(start - span.start, stop - span.start)
+            end = self.origin.begin_of(stop - span.start, span.end)
+            yield replace(
+                self.part(first, last),
+                span=Span(
+                    span.source, start, stop, self.origin.begin_of(start - span.start, span.begin), end
+                ),
+                rejects=tuple(reject for reject in self.rejects if start <= reject.row < stop),
+                origin=origin,
+            )
 
     def item_rows(self) -> NDArray[np.int64]:
         """The row number of each item: int64, shape (n,)."""

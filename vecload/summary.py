@@ -12,6 +12,10 @@ SCHEMA_VERSION = 1
 """Grows when a key of the JSON object changes its meaning or goes; docs/summary.md."""
 
 
+TOLD_SHARE = 0.05
+"""Of a load's time, the part that a stage must have taken to be told to people."""
+
+
 @dataclass(slots=True)
 class Summary:
     """What a load came to. `rates` are of this run alone.
@@ -25,6 +29,8 @@ class Summary:
         key_from: Where the key is, for people.
         about: The index's dimension and metric, for people.
         seconds: Of this run, from the first row read.
+        time: The parts of this run's time by stage, from 0 to 1, largest first.
+        advice: What held it back and what would help, if that was asked for.
         exit_code: The process's.
         error: The error's message, where there is one.
     """
@@ -44,6 +50,8 @@ class Summary:
     nbytes: int = 0
     wire: Mapping[str, int] = field(default_factory=dict)
     retries: int = 0
+    time: Mapping[str, float] = field(default_factory=dict)
+    advice: str = ""
     exit_code: int = 0
     error: str | None = None
 
@@ -69,6 +77,8 @@ class Summary:
             "key_id": self.key_id,
             "wire": {"json": self.wire.get("json", 0), "binary": self.wire.get("binary", 0)},
             "retries": self.retries,
+            "time": {stage: round(share, 3) for stage, share in self.time.items()},
+            "advice": self.advice or None,
             "sources": self.sources,
             "exit_code": self.exit_code,
             "error": self.error,
@@ -85,10 +95,14 @@ class Summary:
             for wire, number in sorted(self.wire.items())
             if number
         )
-        return [
+        spent = ", ".join(f"{share:.0%} {stage}" for stage, share in self.time.items() if share >= TOLD_SHARE)
+        lines = [
             f"rows   {counts}",
             f"rate   {self.items_per_second:,.0f} items/s, {megabytes:,.1f} MB/s, {self.seconds:,.2f} s"
             + (f", {requests}" if requests else ""),
             f"index  {self.index} ({self.about}) in {short(self.target)}",
             f"key    {short(self.key_from)} (key id {self.key_id})",
         ]
+        if spent:
+            lines.insert(2, f"time   {spent}")
+        return [*lines, f"hint   {self.advice}"] if self.advice else lines

@@ -34,6 +34,8 @@ SUMMARY_KEYS = {
     "key_id": str,
     "wire": dict,
     "retries": int,
+    "time": dict,
+    "advice": (str, type(None)),
     "sources": list,
     "exit_code": int,
     "error": (str, type(None)),

@@ -29,6 +29,7 @@ from tests.loading.batches import Clock, ack_of
 from vecload.batch import Batch, Reject, Span
 from vecload.errors import BatchRefused, Busy, Interrupted, TargetError, Unreachable
 from vecload.loading import dispatch
+from vecload.loading.batch_rows import BatchRows
 from vecload.loading.concurrency import Concurrency
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.journal import Identity, Journal
@@ -287,7 +288,7 @@ class Simulation:
                     None,
                     Dispatcher(sender.ready, concurrency, stop),
                     ledger,
-                    chance.randrange(1, 9),
+                    BatchRows([chance.randrange(1, 9), chance.randrange(1, 9)]),
                     interrupted=lambda: 15,
                 ).run()
             return ledger

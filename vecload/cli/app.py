@@ -106,7 +106,7 @@ def upsert(
     train: load_opt.Train = False,
     wire: load_opt.Wire = load_opt.WireName.auto,
     binary_threshold: load_opt.BinaryThreshold = defaults.BINARY_THRESHOLD,
-    batch_rows: load_opt.BatchRows = defaults.BATCH_ROWS,
+    batch_rows: load_opt.BatchRows = "auto",
     batch_bytes: load_opt.BatchBytes = defaults.BATCH_BYTES,
     concurrency: load_opt.ConcurrencyOption = "auto",
     give_up_after: load_opt.GiveUpAfter = defaults.GIVE_UP_AFTER,
@@ -119,6 +119,7 @@ def upsert(
     skip_loaded: load_opt.SkipLoaded = False,
     state_dir: load_opt.StateDir = None,
     json_output: load_opt.JsonOutput = False,
+    explain: load_opt.Explain = False,
     quiet: load_opt.Quiet = False,
 ) -> None:
     """Load sources into an index."""
@@ -165,6 +166,7 @@ def upsert(
         skip_loaded=skip_loaded,
         give_up_after=give_up_after,
         resume_wait=resume_wait,
+        explain=explain,
         quiet=quiet,
         terminal=sys.stderr.isatty(),
     )

@@ -19,6 +19,7 @@ from vecload.readers import JSONL_SUFFIXES
 from vecload.readers.storage import located
 
 CONCURRENCY_MAX = 64
+BATCH_ROWS_MAX = 100_000
 TRAIN_MULTIPLE = 32
 """Other dimensions can't be trained (docs/cyborgdb.md)."""
 SEALED_LOOKED_AT = 5
@@ -32,9 +33,12 @@ def check_options(settings: UpsertSettings, sources: Sequence[str]) -> None:
         UsageError: An option has no such value, or two exclude each other.
         JournalError: There is no place for the journal or the reject file.
     """
-    text = settings.concurrency
-    if text != "auto" and not (text.isdecimal() and 1 <= int(text) <= CONCURRENCY_MAX):
-        raise UsageError(f"--concurrency {text!r} is neither 'auto' nor a number from 1 to {CONCURRENCY_MAX}")
+    for flag, text, most in (
+        ("--concurrency", settings.concurrency, CONCURRENCY_MAX),
+        ("--batch-rows", settings.batch_rows, BATCH_ROWS_MAX),
+    ):
+        if text != "auto" and not (text.isdecimal() and 1 <= int(text) <= most):
+            raise UsageError(f"{flag} {text!r} is neither 'auto' nor a number from 1 to {most}")
     if settings.reject_rows and not settings.rejects:
         raise UsageError("--reject-rows needs --rejects FILE, where they go")
     if settings.rejects:

@@ -174,14 +174,12 @@ BinaryThreshold = Annotated[
     ),
 ]
 BatchRows = Annotated[
-    int,
+    str,
     typer.Option(
         "--batch-rows",
         envvar="VECLOAD_BATCH_ROWS",
-        metavar="N",
-        min=1,
-        max=100_000,
-        help="Rows of a batch at the most.",
+        metavar="auto|N",
+        help="Rows of a batch at the most; auto: learnt from the target.",
         rich_help_panel=SENDING_PANEL,
     ),
 ]
@@ -304,6 +302,15 @@ JsonOutput = Annotated[
         "--json",
         envvar="VECLOAD_JSON",
         help="Print the summary as one JSON object on standard output.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain",
+        envvar="VECLOAD_EXPLAIN",
+        help="Say at the end what held the load back, and the setting that would help.",
         rich_help_panel=OUTPUT_PANEL,
     ),
 ]

@@ -26,7 +26,7 @@ class UpsertSettings:
     columns: ColumnChoice
     wire: WireFormat
     binary_threshold: int
-    batch_rows: int
+    batch_rows: str
     batch_bytes: int
     concurrency: str
     seal: bool
@@ -44,5 +44,6 @@ class UpsertSettings:
     skip_loaded: bool
     give_up_after: float
     resume_wait: float
+    explain: bool
     quiet: bool
     terminal: bool

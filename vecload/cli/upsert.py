@@ -20,20 +20,24 @@ from vecload.cli.checks import (
     check_same_index,
     index_name,
 )
+from vecload.cli.explain import explain
 from vecload.cli.settings import UpsertSettings
 from vecload.cli.signals import stopping_on_signals
 from vecload.config import short, state_folder
 from vecload.contents import Sealer
 from vecload.errors import Interrupted, UsageError, VecloadError
 from vecload.loading.again import choose_rows, read_rejects
+from vecload.loading.batch_rows import BatchRows
 from vecload.loading.concurrency import Concurrency
 from vecload.loading.dispatch import Dispatcher
+from vecload.loading.explain import Sample
 from vecload.loading.journal import Journal
 from vecload.loading.ledger import Ledger
 from vecload.loading.loader import Flow, Job
 from vecload.loading.plan import Plan, make_plan
 from vecload.loading.rejects import RejectFile
 from vecload.loading.retry import RetryPolicy, Sender
+from vecload.loading.stages import Stages, shares
 from vecload.progress import Extent, LineProgress, Progress, QuietProgress, TerminalProgress
 from vecload.readers import open_sources
 from vecload.summary import Summary
@@ -228,6 +232,7 @@ def _run(
             opened.callback(rejects.close)
         check_same_index(_samples(settings, journal), access)
         progress = _progress(settings, plan, journal, index.name)
+        before = index.describe()
         ledger = Ledger(
             journal=journal,
             rejects=rejects,
@@ -242,15 +247,19 @@ def _run(
             # What a killed run had in flight may still be stored: not after what is sent now.
             time.sleep(max(0.0, settings.resume_wait - max(0.0, journal.age(time.time()))))
         stop = threading.Event()
-        concurrency = _concurrency(settings.concurrency, index.writers, remote=is_service(target.location))
+        remote, stages, sample = is_service(target.location), Stages(), Sample()
+        rows = _batch_rows(settings.batch_rows, plan.dimension)
+        concurrency = _concurrency(settings.concurrency, index.writers, rows, remote=remote)
         sender = Sender(
-            index.prepare,
+            (lambda batch: index.prepare(sample.keep(batch))) if settings.explain else index.prepare,
             target.healthy,
             RetryPolicy(give_up_after=settings.give_up_after),
             stop,
             on_busy=concurrency.busy,
         )
-        dispatcher = opened.enter_context(Dispatcher(sender.ready, concurrency, stop, on_wait=ledger.waiting))
+        dispatcher = opened.enter_context(
+            Dispatcher(sender.ready, concurrency, stop, on_wait=ledger.waiting, stages=stages)
+        )
         with stopping_on_signals(stop) as interrupted, progress:
             begun = time.monotonic()
             try:
@@ -259,9 +268,10 @@ def _run(
                     sealer,
                     dispatcher,
                     ledger,
-                    settings.batch_rows,
+                    rows,
                     settings.batch_bytes,
                     interrupted,
+                    stages,
                 ).run()
                 summary.status = "rejected" if ledger.totals.rejected else "complete"
             finally:
@@ -270,6 +280,11 @@ def _run(
                 summary.read, summary.loaded = totals.read, totals.loaded
                 summary.rejected, summary.skipped = totals.rejected, totals.skipped
                 summary.nbytes, summary.wire, summary.retries = totals.nbytes, totals.requests, totals.retries
+                summary.time = shares(stages, sending=totals.sending, waiting=totals.waiting)
+        if settings.explain:
+            summary.advice = explain(
+                settings, plan.sources, before, summary.time, sample.batches, remote=remote
+            )
 
 
 def _samples(settings: UpsertSettings, journal: Journal) -> list[str]:
@@ -277,13 +292,18 @@ def _samples(settings: UpsertSettings, journal: Journal) -> list[str]:
     return [] if settings.allow_zero_vectors else journal.samples()
 
 
-def _concurrency(text: str, writers: int, *, remote: bool) -> Concurrency:
+def _batch_rows(text: str, dimension: int) -> BatchRows:
+    """The rows of a batch that `--batch-rows` means."""
+    return BatchRows.auto(dimension) if text == "auto" else BatchRows([int(text)])
+
+
+def _concurrency(text: str, writers: int, rows: BatchRows, *, remote: bool) -> Concurrency:
     """The limit of batches in flight that `--concurrency` means."""
     if text == "auto" and remote:
-        return Concurrency(writers, CONCURRENCY_MOST)
+        return Concurrency(writers, CONCURRENCY_MOST, rows=rows)
     limit = writers if text == "auto" else int(text)
     # A writer of the embedded engine is done with a batch in milliseconds: its next one must be there.
-    return Concurrency(limit, limit, queued=0 if remote else QUEUED)
+    return Concurrency(limit, limit, queued=0 if remote else QUEUED, rows=rows)
 
 
 def _progress(settings: UpsertSettings, plan: Plan, journal: Journal, title: str) -> Progress:

@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from vecload.loading.batch_rows import BatchRows
+
 WINDOW_BATCHES = 8
 """Batches for each of those in flight that a limit must see before it is judged."""
 GAIN = 1.08
@@ -27,15 +29,23 @@ class Concurrency:
         most: The largest.
         queued: Batches that wait encoded beside those in flight, for a target whose threads take the next one
             by themselves.
+        rows: The rows of a batch are learnt first: until they are settled, the limit stays.
         clock: Monotonic seconds.
     """
 
     def __init__(
-        self, start: int, most: int, *, queued: int = 0, clock: Callable[[], float] = time.monotonic
+        self,
+        start: int,
+        most: int,
+        *,
+        queued: int = 0,
+        rows: BatchRows | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.most = max(1, most)
         self.limit = self._least = max(1, min(start, self.most))
         self._queued = queued
+        self._rows = rows
         self._clock = clock
         self._lock = threading.Lock()
         self._before: tuple[int, float] | None = None
@@ -56,6 +66,10 @@ class Concurrency:
             seconds: How long it took from its first byte sent.
         """
         with self._lock:
+            if self._rows is not None and not self._rows.settled:
+                self._rows.completed(items)
+                self._begin_window()
+                return
             self._items += items
             self._seconds += seconds
             self._batches += 1

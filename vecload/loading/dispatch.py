@@ -12,6 +12,7 @@ from typing import Self, TypeAlias
 from vecload.batch import Batch
 from vecload.loading.concurrency import Concurrency
 from vecload.loading.retry import Outcome, Stopping
+from vecload.loading.stages import Stages
 
 POLL_SECONDS = 0.1
 """How often a wait for the target looks whether the load is to stop."""
@@ -39,6 +40,7 @@ class Dispatcher:
         stop: Set when the load fails or stops, so that what waits to be sent again is abandoned.
         on_wait: Called now and then while nothing comes back.
         clock: Monotonic seconds.
+        stages: Where the flow's time is written down.
     """
 
     def __init__(
@@ -49,12 +51,14 @@ class Dispatcher:
         *,
         on_wait: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        stages: Stages | None = None,
     ) -> None:
         self._ready = ready
         self._concurrency = concurrency
         self._stop = stop
         self._on_wait = on_wait
         self._clock = clock
+        self._stages = stages or Stages()
         self._pool = ThreadPoolExecutor(concurrency.most, thread_name_prefix="vecload-send")
         self._in_flight: dict[Future[_Sent], frozenset[str]] = {}
 
@@ -68,6 +72,7 @@ class Dispatcher:
             Stopping: `stop` was set.
         """
         send = self._ready(batch)
+        self._stages.lap("encode")
         ids = frozenset(batch.ids)
         while len(self._in_flight) >= self._concurrency.allowed or not all(
             map(ids.isdisjoint, self._in_flight.values())
@@ -109,6 +114,7 @@ class Dispatcher:
 
     def _collect(self, seconds: float) -> Iterator[Outcome]:
         ended, _ = wait(self._in_flight, timeout=seconds, return_when=FIRST_COMPLETED)
+        self._stages.lap("target")
         if seconds and not ended:
             self._on_wait()
         outcomes: list[_Sent] = []

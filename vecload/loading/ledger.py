@@ -28,6 +28,8 @@ class Totals:
         nbytes: Bytes sent in this run.
         requests: Requests of this run by wire format.
         retries: Requests sent again.
+        sending: Seconds in which requests were written, all connections together.
+        waiting: Seconds in which their answers were waited for.
     """
 
     read: int = 0
@@ -37,6 +39,8 @@ class Totals:
     nbytes: int = 0
     requests: Counter[str] = field(default_factory=Counter)
     retries: int = 0
+    sending: float = 0.0
+    waiting: float = 0.0
 
     @property
     def balanced(self) -> bool:
@@ -104,6 +108,8 @@ class Ledger:
         totals.loaded += outcome.ack.items
         totals.nbytes += outcome.ack.nbytes
         totals.requests.update(outcome.ack.requests)
+        totals.sending += outcome.ack.sending
+        totals.waiting += outcome.ack.waiting
         totals.retries += outcome.retries
         rejects = sorted((*batch.rejects, *outcome.rejects), key=lambda reject: reject.row)
         if rejects and self._rejects is not None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from vecload.batch import Batch, Span
 from vecload.contents import Sealer
 from vecload.defaults import BATCH_BYTES, BATCH_ROWS
 from vecload.errors import Interrupted, JournalError, RowsRejected
+from vecload.loading.batch_rows import BatchRows
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.ledger import Ledger
 from vecload.loading.retry import Outcome, Stopping
+from vecload.loading.stages import Stages
 from vecload.mapping import Mapper
 from vecload.readers import Source
 from vecload.readers.ahead import ahead
@@ -47,18 +49,20 @@ class Flow:
         sealer: Seals contents; None leaves them to the engine.
         dispatcher: Sends batches.
         ledger: Keeps the books.
-        batch_rows: Rows of a batch at the most.
+        batch_rows: Rows of a batch at the most, and how many are read at once.
         batch_bytes: Bytes of a batch at about the most.
         interrupted: The number of the signal that asked the load to stop, 0 if none did.
+        stages: Where the flow's time is written down; the dispatcher's too.
     """
 
     jobs: Sequence[Job]
     sealer: Sealer | None
     dispatcher: Dispatcher
     ledger: Ledger
-    batch_rows: int = BATCH_ROWS
+    batch_rows: BatchRows = field(default_factory=lambda: BatchRows([BATCH_ROWS]))
     batch_bytes: int = BATCH_BYTES
     interrupted: Callable[[], int] = lambda: 0
+    stages: Stages = field(default_factory=Stages)
 
     def run(self) -> None:
         """Load every row.
@@ -67,13 +71,17 @@ class Flow:
             Interrupted: A signal came; what was acknowledged is recorded.
             VecloadError: It can't go on; what was acknowledged is recorded.
         """
-        ledger, dispatcher = self.ledger, self.dispatcher
+        ledger, dispatcher, stages = self.ledger, self.dispatcher, self.stages
+        stages.start()
         try:
             for job in self.jobs:
                 for batch in self._batches(job):
                     ledger.mapped(batch)
-                    for outcome in self._send(seal(batch, self.sealer)):
+                    sealed = seal(batch, self.sealer)
+                    stages.lap("seal")
+                    for outcome in self._send(sealed):
                         ledger.acknowledged(outcome)
+                        stages.lap("record")
             for outcome in dispatcher.finish():
                 ledger.acknowledged(outcome)
             ledger.finish()
@@ -90,14 +98,17 @@ class Flow:
     def _batches(self, job: Job) -> Iterator[Batch]:
         """What is left of a source, mapped; the next rows are read meanwhile."""
         rows = job.source.read(
-            batch_rows=self.batch_rows,
+            batch_rows=self.batch_rows.piece,
             batch_bytes=self.batch_bytes,
             columns=job.mapper.mapping.needed(),
             done=[*job.done, *self.ledger.done(job.source.name)],
         )
         with closing(ahead(rows)) as pieces:
             for piece in pieces:
-                yield job.mapper.map(piece)
+                self.stages.lap("read")
+                batch = job.mapper.map(piece)
+                self.stages.lap("map")
+                yield from batch.split(self.batch_rows.now)
 
     def _send(self, batch: Batch) -> Iterator[Outcome]:
         if batch.ids:

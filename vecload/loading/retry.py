@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from vecload.batch import Batch, Reject
@@ -204,10 +203,7 @@ class _Total:
 
     def add(self, ack: Ack, retries: int) -> None:
         self.requests += retries
-        requests = dict(Counter(self.ack.requests) + Counter(ack.requests))
-        self.ack = replace(
-            self.ack, items=self.ack.items + ack.items, requests=requests, nbytes=self.ack.nbytes + ack.nbytes
-        )
+        self.ack += ack
 
 
 def _server_fault(error: TargetError) -> bool:

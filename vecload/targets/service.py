@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -119,15 +119,13 @@ class ServiceIndex:
 
     def _upsert_halves(self, batch: Batch) -> Ack:
         middle = len(batch) // 2
-        left = self.upsert(batch.part(0, middle))
-        right = self.upsert(batch.part(middle, len(batch)))
-        requests = Counter(left.requests) + Counter(right.requests)
-        return Ack(left.items + right.items, requests, left.nbytes + right.nbytes)
+        return self.upsert(batch.part(0, middle)) + self.upsert(batch.part(middle, len(batch)))
 
     def _post(self, wire: WireFormat, body: Sequence[bytes], ack: Ack) -> Ack:
         path = "/v1/vectors/upsert" if wire == "json" else "/v1/vectors/upsert_binary"
         check_upserted(self._service.request("POST", path, body), ack.items)
-        return ack
+        sending, waiting = self._service.spent()
+        return replace(ack, sending=sending, waiting=waiting)
 
     def get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
         """Fetch items, some hundreds a request."""
@@ -313,6 +311,10 @@ class ServiceTarget(Closing):
                 f"no connection to {self.location} ({_reason(error)})",
                 hint="check the address, and that the service is running",
             ) from None
+
+    def spent(self) -> tuple[float, float]:
+        """How long the calling thread's last request took to be written, and to be answered after that."""
+        return self._transport.spent()
 
     def close(self) -> None:
         """Close the connections."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -73,11 +74,25 @@ class Ack:
     items: how many items the target says it took: always those that were sent.
     requests: how many requests carried them, by wire format; empty where there is no wire.
     nbytes: bytes of the request bodies, or of the items where there is no wire.
+    sending: seconds in which the requests were written to the network; 0 where there is none.
+    waiting: seconds in which their answers were waited for.
     """
 
     items: int
     requests: Mapping[str, int]
     nbytes: int
+    sending: float = 0.0
+    waiting: float = 0.0
+
+    def __add__(self, other: Ack) -> Ack:
+        """Both together: of the parts of a batch."""
+        return Ack(
+            self.items + other.items,
+            dict(Counter(self.requests) + Counter(other.requests)),
+            self.nbytes + other.nbytes,
+            self.sending + other.sending,
+            self.waiting + other.waiting,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class DeadlineTransport(httpx.BaseTransport):
             ssl_context=ssl.create_default_context() if secure else None,
             max_connections=connections,
             keepalive_expiry=KEEPALIVE_SECONDS,
-            network_backend=_DeadlineBackend(backend or httpcore.SyncBackend(), self._deadline.remaining),
+            network_backend=_DeadlineBackend(backend or httpcore.SyncBackend(), self._deadline),
         )
         # Whoever drops an index without closing its connection leaves no open sockets.
         weakref.finalize(self, self._pool.close)
@@ -55,6 +55,10 @@ class DeadlineTransport(httpx.BaseTransport):
     def set_deadline(self, seconds: float) -> None:
         """The calling thread's next request ends within that many seconds from now."""
         self._deadline.set(seconds)
+
+    def spent(self) -> tuple[float, float]:
+        """Of the calling thread's last request: seconds until it was written, and from then until now."""
+        return self._deadline.spent()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; the body of the response is read as it is iterated."""
@@ -83,7 +87,10 @@ class DeadlineTransport(httpx.BaseTransport):
 
 
 class _Deadline:
-    """When each thread's request ends. The pool holds this and not the transport, which can then be freed."""
+    """When each thread's request began, was written, and ends.
+
+    The pool holds this and not the transport, which can then be freed.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -91,7 +98,16 @@ class _Deadline:
 
     def set(self, seconds: float) -> None:
         """The calling thread's request ends within that many seconds from now."""
-        self._thread.at = self._clock() + seconds
+        self._thread.begun = self._thread.written = self._clock()
+        self._thread.at = self._thread.begun + seconds
+
+    def wrote(self) -> None:
+        """The calling thread's request was written as far as here."""
+        self._thread.written = self._clock()
+
+    def spent(self) -> tuple[float, float]:
+        """Seconds until the calling thread's request was written, and from then until now."""
+        return self._thread.written - self._thread.begun, self._clock() - self._thread.written
 
     def remaining(self, timeout: float | None) -> float:
         """What a read or write may take: `timeout`, or what is left of the request's time.
@@ -117,9 +133,9 @@ class _Body(httpx.SyncByteStream):
 
 
 class _DeadlineBackend(httpcore.NetworkBackend):
-    def __init__(self, inner: httpcore.NetworkBackend, remaining: Callable[[float | None], float]) -> None:
+    def __init__(self, inner: httpcore.NetworkBackend, deadline: _Deadline) -> None:
         self._inner = inner
-        self._remaining = remaining
+        self._deadline = deadline
 
     def connect_tcp(
         self,
@@ -130,24 +146,25 @@ class _DeadlineBackend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         stream = self._inner.connect_tcp(
-            host, port, min(self._remaining(timeout), CONNECT_SECONDS), local_address, socket_options
+            host, port, min(self._deadline.remaining(timeout), CONNECT_SECONDS), local_address, socket_options
         )
-        return _DeadlineStream(stream, self._remaining)
+        return _DeadlineStream(stream, self._deadline)
 
 
 class _DeadlineStream(httpcore.NetworkStream):
-    def __init__(self, inner: httpcore.NetworkStream, remaining: Callable[[float | None], float]) -> None:
+    def __init__(self, inner: httpcore.NetworkStream, deadline: _Deadline) -> None:
         self._inner = inner
-        self._remaining = remaining
+        self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, self._remaining(timeout))
+        return self._inner.read(max_bytes, self._deadline.remaining(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         # A view: slices of megabytes would copy them, and the rest again after each write that took a part.
         view = memoryview(buffer)
         for start in range(0, len(view), _WRITE_BYTES):
-            self._inner.write(view[start : start + _WRITE_BYTES], self._remaining(timeout))  # type: ignore[arg-type] # as bytes
+            self._inner.write(view[start : start + _WRITE_BYTES], self._deadline.remaining(timeout))  # type: ignore[arg-type] # as bytes
+        self._deadline.wrote()
 
     def close(self) -> None:
         self._inner.close()
@@ -158,8 +175,8 @@ class _DeadlineStream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        stream = self._inner.start_tls(ssl_context, server_hostname, self._remaining(timeout))
-        return _DeadlineStream(stream, self._remaining)
+        stream = self._inner.start_tls(ssl_context, server_hostname, self._deadline.remaining(timeout))
+        return _DeadlineStream(stream, self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
