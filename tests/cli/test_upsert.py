@@ -599,3 +599,25 @@ def test_an_embedded_index_is_served_from_its_folder_under_the_same_key(
         busy = vecload("upsert", path, "--to", store, "--key-file", key_file)
     assert busy.code == 1
     assert "another process holds the store" in busy.error
+
+
+def test_a_load_says_where_its_time_went_and_what_would_help_if_asked(tmp_path: Path) -> None:
+    table = rows(1000, dimension=32)
+    for n, row in enumerate(table):
+        row |= {f"text{f}": f"{f}-{n}-{n * 7919 % 1000}" for f in range(8)}
+    path = write_parquet(tmp_path / "rows.parquet", table)
+    ended = vecload("upsert", path, "--explain", "--json")
+    told = summary(ended)
+    assert sum(told["time"].values()) == pytest.approx(1, abs=0.01)
+    assert set(told["time"]) == {"read", "map", "seal", "encode", "record", "network", "server"}
+    assert told["advice"] in ended.err
+    assert "time   " in ended.err
+    assert summary(vecload("upsert", path, "--json"))["advice"] is None
+
+
+@pytest.mark.parametrize("batch_rows", ["0", "-1", "many", "1.5", "100001"])
+def test_batch_rows_are_a_number_or_auto(tmp_path: Path, batch_rows: str) -> None:
+    path = write_parquet(tmp_path / "rows.parquet", rows(10))
+    ended = vecload("upsert", path, f"--batch-rows={batch_rows}")
+    assert ended.code == 2
+    assert "--batch-rows" in ended.error

@@ -251,3 +251,43 @@ def test_an_acknowledgement_counts_for_the_throughput(gate: Gate, stop: threadin
         outcomes = [*dispatcher.submit(numbered(5)), *dispatcher.finish()]
     assert len(outcomes) == 1
     assert counted == [5]
+
+
+def test_a_batch_is_encoded_before_it_may_go(gate: Gate, stop: threading.Event) -> None:
+    encoded: list[int] = []
+
+    def ready(batch: Batch) -> Callable[[], Outcome]:
+        encoded.append(batch.span.start)
+        return partial(gate.send, batch)
+
+    with Dispatcher(ready, Concurrency(1, 1), stop) as dispatcher:
+        submitting = Submitting(dispatcher, [numbered(1, start=row) for row in range(2)])
+        gate.wait_begun(1)
+        while len(encoded) < 2:
+            assert submitting.error is None
+        assert gate.begun == [0]
+        gate.let(0)
+        gate.let(1)
+        submitting.join()
+
+
+def test_what_is_to_be_done_now_and_then_is_done_while_nothing_comes_back(
+    gate: Gate, stop: threading.Event
+) -> None:
+    waited = threading.Event()
+    with Dispatcher(gate, Concurrency(1, 1), stop, on_wait=waited.set) as dispatcher:
+        submitting = Submitting(dispatcher, [numbered(1)])
+        assert waited.wait(SECONDS)
+        gate.let(0)
+        submitting.join()
+
+
+def test_abandoning_lets_go_of_what_was_not_begun(gate: Gate, stop: threading.Event) -> None:
+    with Dispatcher(gate, Concurrency(1, 1, queued=1), stop) as dispatcher:
+        for row in range(2):
+            assert [*dispatcher.submit(numbered(1, start=row))] == []
+        gate.wait_begun(1)
+        assert [*dispatcher.abandon(0.05)] == []
+        gate.let(0)
+        gate.let(1)
+    assert gate.begun == [0]

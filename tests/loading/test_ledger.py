@@ -244,3 +244,13 @@ def test_progress_is_told_of_every_span() -> None:
     for start in (0, 5, 10):
         through(ledger, numbered(5, start=start))
     assert told == [(0, 5), (5, 10), (10, 15)]
+
+
+def test_what_was_acknowledged_is_recorded_though_nothing_follows(journal_of: Callable[..., Journal]) -> None:
+    clock = Clock()
+    ledger = Ledger(journal=journal_of(clock))
+    through(ledger, with_rejects(10))
+    clock.now += COMMIT_SECONDS
+    ledger.waiting()
+    # As after a kill: the journal is opened anew, and nothing was saved.
+    assert [(span.start, span.stop) for span in journal_of().done("rows")] == [(0, 10)]

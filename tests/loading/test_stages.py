@@ -16,7 +16,7 @@ def test_all_that_passes_between_two_laps_is_one_stages() -> None:
     for stage, seconds in (("read", 1), ("map", 2), ("read", 4), ("target", 8)):
         clock.now += seconds
         stages.lap(stage)  # type: ignore[arg-type]
-    assert stages.seconds == {"read": 5, "map": 2, "target": 8}
+    assert stages.seconds == {"read": 5, "map": 2, "seal": 0, "encode": 0, "target": 8, "record": 0}
 
 
 def test_the_shares_add_up_and_the_target_is_divided_as_requests_spent_their_time() -> None:

@@ -84,6 +84,7 @@ class Flow:
                         stages.lap("record")
             for outcome in dispatcher.finish():
                 ledger.acknowledged(outcome)
+                stages.lap("record")
             ledger.finish()
         except BaseException as error:
             for outcome in dispatcher.abandon(ABANDON_SECONDS):

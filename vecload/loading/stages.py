@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 Stage: TypeAlias = Literal["read", "map", "seal", "encode", "target", "record"]
 """What the flow does or waits for: the next rows, mapping, sealing, encoding, the target, and the books."""
@@ -23,7 +23,7 @@ class Stages:
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._last = clock()
-        self.seconds: dict[Stage, float] = {}
+        self.seconds: dict[Stage, float] = dict.fromkeys(get_args(Stage), 0.0)
 
     def start(self) -> None:
         """What has passed until now is nobody's."""
@@ -32,7 +32,7 @@ class Stages:
     def lap(self, stage: Stage) -> None:
         """What has passed since the last lap was for this stage."""
         now = self._clock()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self.seconds[stage] += now - self._last
         self._last = now
 
 
