@@ -18,3 +18,10 @@ QUERY_TOP_K: Final = 10
 """Items that a query tells."""
 LINE_MAX_BYTES: Final = 128 * 2**20
 """A line with contents at their limit, escaped, fits; a longer one is rejected, and never held whole."""
+ID_MAX_BYTES: Final = 4096
+"""Bytes of an id."""
+CONTENTS_MAX_BYTES: Final = 48 * 2**20
+"""The engine refuses 80 MB and takes 64 MB; base64 of sealed contents adds a third (docs/cyborgdb.md)."""
+METADATA_DEPTH: Final = 200
+"""Lists and objects inside one another, below the metadata object. The service takes 900 and not 1500, orjson
+writes 250."""

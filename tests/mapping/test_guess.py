@@ -6,8 +6,11 @@ import pytest
 from vecload.errors import MappingError
 from vecload.mapping import Column, ColumnChoice, Mapping, guess_mapping
 from vecload.mapping.arrow_rows import columns_of as arrow_columns
-from vecload.mapping.guess import CONTENTS_NAMES, ID_NAMES, METADATA_NAMES, VECTOR_NAMES, Shape
-from vecload.mapping.json_rows import columns_of as json_columns
+from vecload.mapping.columns import Shape
+from vecload.mapping.guess import CONTENTS_NAMES, ID_NAMES
+from vecload.mapping.json_columns import columns_of as json_columns
+from vecload.mapping.metadata_choice import METADATA_NAMES
+from vecload.mapping.vector_choice import VECTOR_NAMES
 
 
 def columns(**shapes: Shape) -> list[Column]:
@@ -54,7 +57,10 @@ def test_of_ids_that_differ_in_case_alone_the_first_is_taken() -> None:
 
 def test_without_an_id_column_the_message_lists_the_columns_and_the_flag() -> None:
     message = refusal(columns(number="text", vector="floats"))
-    assert message == "a.parquet has no id column; it has 'number', 'vector'; name it with --id-column"
+    assert message == (
+        "a.parquet has no id column; it has 'number', 'vector'; "
+        "name it with --id-column, or have ids made with --generate-ids"
+    )
 
 
 def test_a_source_without_columns_says_so() -> None:

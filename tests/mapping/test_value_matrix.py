@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from vecload.batch import Batch, Span
+from vecload.defaults import CONTENTS_MAX_BYTES
 from vecload.mapping import ArrowRows, JsonRows, Mapper, Mapping, Rows
-from vecload.mapping.rows import CONTENTS_MAX_BYTES
 from vecload.readers import open_sources
 
 MAPPING = Mapping("id", "vector", "contents")

@@ -142,7 +142,7 @@ def _line(item: dict[str, Any]) -> bytes:
 def _printable(item: dict[str, Any]) -> dict[str, Any]:
     import pybase64
 
-    from vecload.mapping.json_rows import BYTES_MARK
+    from vecload.mapping.json_columns import BYTES_MARK
 
     if isinstance(item.get("contents"), bytes):
         return {**item, "contents": {BYTES_MARK: pybase64.b64encode_as_string(item["contents"])}}

@@ -58,7 +58,7 @@ def choose_rows(jobs: Sequence[Job], rejected: Mapping[str, set[int]]) -> tuple[
         wanted = rejected.get(located(job.source.name), set())
         for rows in job.source.read(batch_rows=SCAN_ROWS, batch_bytes=2**27):
             start = rows.span.start
-            for position, item_id in enumerate(rows.ids(job.mapper.mapping.id).values):
+            for position, item_id in enumerate(job.mapper.ids(rows)):
                 row = start + position
                 if row in wanted:
                     # Ids that can't be told are as many different ones.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vecload.errors import IndexMismatch, MappingError, SourceError
 from vecload.loading.journal import Identity
 from vecload.loading.loader import Job
-from vecload.mapping import ColumnChoice, Mapper, Mapping, guess_mapping
+from vecload.mapping import ColumnChoice, Mapper, Mapping, Rules, guess_mapping
 from vecload.mapping.mapper import common_dimension
 from vecload.readers import Source
 from vecload.readers.storage import File, LocalFile, located, unreadable
@@ -98,8 +98,20 @@ def _fingerprint(file: File) -> str:
         raise unreadable(file, error) from None
 
 
-def make_plan(sources: Sequence[Source], choice: ColumnChoice, *, embed: bool) -> Plan:
+def make_plan(
+    sources: Sequence[Source],
+    choice: ColumnChoice,
+    *,
+    embed: bool,
+    rules: Rules = Rules(),  # noqa: B008 a frozen value
+) -> Plan:
     """Look at the first rows of every source, and decide.
+
+    Args:
+        sources: In the order of the load.
+        choice: Which columns the user named.
+        embed: The index makes the vectors.
+        rules: What else is asked of items.
 
     Raises:
         MappingError: The columns can't be told, or sources differ in dimension.
@@ -117,9 +129,9 @@ def make_plan(sources: Sequence[Source], choice: ColumnChoice, *, embed: bool) -
                 f"{source.name} holds no JSON object in its first rows: row 0 {head.broken[0].message}",
                 hint="JSON Lines has one object a line",
             )
-        mapping = guess_mapping(source.columns(), choice, source=source.name, embed=embed)
+        mapping = guess_mapping(source.columns(), choice, source=source.name, embed=embed, rules=rules)
         if mapping.vector is not None:
-            dimensions.setdefault(common_dimension(head, mapping.vector, source.name), source.name)
+            dimensions.setdefault(common_dimension(head, mapping, source.name), source.name)
         kept.append(source)
         mappings.append(mapping)
     if len(dimensions) > 1:

@@ -1,10 +1,13 @@
 """Mapping: columns of any shape into Batch. What can't be mapped is a reject."""
 
 from vecload.mapping.arrow_rows import ArrowRows
-from vecload.mapping.guess import Column, ColumnChoice, Mapping, guess_mapping
+from vecload.mapping.chosen import ColumnChoice, Mapping, Reasons
+from vecload.mapping.columns import Column
+from vecload.mapping.guess import guess_mapping
 from vecload.mapping.json_rows import JsonRows
 from vecload.mapping.mapper import Mapper
 from vecload.mapping.rows import Rows
+from vecload.mapping.rules import Rules
 
 __all__ = [
     "ArrowRows",
@@ -13,6 +16,8 @@ __all__ = [
     "JsonRows",
     "Mapper",
     "Mapping",
+    "Reasons",
     "Rows",
+    "Rules",
     "guess_mapping",
 ]

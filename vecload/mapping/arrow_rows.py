@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.mapping.arrow_values import is_binary, is_list, is_text, plain, texts, to_json
-from vecload.mapping.guess import Column, Mapping, Shape
+from vecload.mapping.chosen import Mapping
+from vecload.mapping.columns import Column, Shape, Steps
 from vecload.mapping.json_rows import JsonRows, as_object, fault_of_contents
-from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length
-
-FLOAT32_BYTES = 4
+from vecload.mapping.nested import dig, holds_anything
+from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_id, fault_of_length
+from vecload.mapping.rules import VectorDtype
+from vecload.mapping.vector_bytes import from_bytes
 
 
 class ArrowRows:
@@ -40,6 +43,29 @@ class ArrowRows:
         """A row as JSON text; values that JSON can't say as the text that Python has for them."""
         row = self._table.slice(position, 1).to_pylist()[0]
         return orjson.dumps(row, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+    def field(self, name: str, steps: Steps) -> Rows:
+        """A field of structs as an array of its own; of maps and of JSON text as JSON values."""
+        outer, *rest = steps
+        if outer not in self._table.schema.names:
+            return JsonRows(self.span, [{}] * len(self.span))
+        array = plain(self._table.column(outer))
+        while rest and pa.types.is_struct(array.type):
+            inner = rest.pop(0)
+            if array.type.get_field_index(inner) < 0:
+                return JsonRows(self.span, [{}] * len(self.span))
+            array = plain(pc.struct_field(array, inner))
+        if not rest:
+            return ArrowRows(self.span, pa.record_batch({name: array}))
+        values, _ = to_json(array)
+        return JsonRows(self.span, [{name: dig(value, rest)} for value in values])
+
+    def present(self, column: str) -> list[int]:
+        """The positions of rows in which the column holds anything."""
+        if column not in self._table.schema.names or self._table.column(column).null_count == len(self.span):
+            return []
+        values, bad = to_json(self._table.column(column))
+        return sorted({*bad, *(i for i, value in enumerate(values) if holds_anything(value))})
 
     def ids(self, column: str) -> Mapped[list[str]]:
         """Text as it is, integers as decimal text, 16 bytes as a UUID."""
@@ -67,27 +93,27 @@ class ArrowRows:
                     faults.setdefault(position, fault_of_it)
         return Mapped([value or "" for value in values] if faults else values, faults)  # type: ignore[arg-type] # None has a fault
 
-    def vector_lengths(self, column: str) -> NDArray[np.int64]:
+    def vector_lengths(self, column: str, dtype: VectorDtype = "float32") -> NDArray[np.int64]:
         """How many values each row's vector has; -1 where there is none."""
         array = plain(self._table.column(column))
         kind = array.type
         if is_list(kind):
             lengths = pc.list_value_length(array)
         elif is_binary(kind):
-            lengths = pc.divide(pc.binary_length(array), FLOAT32_BYTES)
+            lengths = pc.divide(pc.binary_length(array), np.dtype(dtype).itemsize)
         else:
-            return self._parsed(column, array).vector_lengths(column)
+            return self._parsed(column, array).vector_lengths(column, dtype)
         return np.asarray(pc.fill_null(lengths, -1), dtype=np.int64)
 
-    def vectors(self, column: str, dimension: int) -> Mapped[Vectors]:
-        """Lists of numbers of any width; bytes of little-endian float32; text of a JSON array."""
+    def vectors(self, column: str, dimension: int, dtype: VectorDtype = "float32") -> Mapped[Vectors]:
+        """Lists of numbers of any width; bytes of little-endian numbers; text of a JSON array."""
         array = plain(self._table.column(column))
         kind = array.type
         if is_list(kind):
             return _from_lists(array, self.vector_lengths(column), dimension)
         if is_binary(kind):
-            return _from_bytes(array, dimension)
-        return self._parsed(column, array).vectors(column, dimension)
+            return from_bytes(array.to_pylist(), dimension, dtype)
+        return self._parsed(column, array).vectors(column, dimension, dtype)
 
     def metadata(self, mapping: Mapping) -> Mapped[list[Metadata | None] | None]:
         """The metadata object's entries and the columns left over; nulls are left out."""
@@ -158,7 +184,23 @@ class ArrowRows:
 
 def columns_of(schema: pa.Schema) -> list[Column]:
     """The columns of an Arrow schema."""
-    return [Column(field.name, _shape(field.type), str(field.type)) for field in schema]
+    frame = _index_names(schema)
+    return [replace(_column(field), index=field.name in frame) for field in schema]
+
+
+def _column(field: pa.Field) -> Column:
+    kind = field.type
+    inside = tuple(map(_column, kind)) if pa.types.is_struct(kind) else ()
+    return Column(field.name, _shape(kind), str(kind), inside)
+
+
+def _index_names(schema: pa.Schema) -> list[str]:
+    """The columns that were a pandas data frame's index, by what pandas tells of it in the schema."""
+    try:
+        told = orjson.loads((schema.metadata or {})[b"pandas"])["index_columns"]
+    except (KeyError, TypeError, ValueError):
+        return []
+    return [name for name in told if isinstance(name, str)]
 
 
 def _from_lists(array: pa.Array, lengths: NDArray[np.int64], dimension: int) -> Mapped[Vectors]:
@@ -205,25 +247,6 @@ def _numbers(values: pa.Array) -> NDArray[Any]:
     if values.null_count:
         values = pc.fill_null(values, 0)
     return np.asarray(values.to_numpy(zero_copy_only=False))
-
-
-def _from_bytes(array: pa.Array, dimension: int) -> Mapped[Vectors]:
-    """Little-endian float32 in bytes."""
-    size = dimension * FLOAT32_BYTES
-    faults: dict[int, Fault] = {}
-    rows: list[bytes] = []
-    for position, value in enumerate(array.to_pylist()):
-        if value is not None and len(value) == size:
-            rows.append(value)
-            continue
-        rows.append(bytes(size))
-        if value is None or len(value) % FLOAT32_BYTES == 0:
-            length = -1 if value is None else len(value) // FLOAT32_BYTES
-            faults[position] = fault_of_length(length, dimension)
-        else:
-            faults[position] = Fault("vector", "bytes", f"has {len(value)} bytes, no whole number of float32")
-    flat = np.frombuffer(b"".join(rows), dtype="<f4").reshape(len(rows), dimension)
-    return Mapped(np.ascontiguousarray(flat, dtype=np.float32), faults)
 
 
 def _shape(kind: pa.DataType) -> Shape:

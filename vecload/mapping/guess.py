@@ -2,84 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from collections.abc import Sequence
 
 from vecload.errors import MappingError
-
-Shape: TypeAlias = Literal["text", "integer", "bytes", "floats", "integers", "object", "other"]
-"""What a column's values look like; `floats` and `integers` are lists of numbers."""
+from vecload.mapping.chosen import ColumnChoice, Mapping, Reasons
+from vecload.mapping.columns import Column, Shape, Steps, find, first_named, listed
+from vecload.mapping.metadata_choice import choose_metadata
+from vecload.mapping.rules import Rules
+from vecload.mapping.shapes import KnownShape, shape_of
+from vecload.mapping.vector_choice import choose_vector
 
 ID_NAMES = ("id", "_id", "ids", "doc_id", "uuid", "key", "__index_level_0__")
-VECTOR_NAMES = ("vector", "embedding", "embeddings", "values", "emb")
 CONTENTS_NAMES = ("contents", "content", "text", "document", "page_content", "body", "chunk")
-METADATA_NAMES = ("metadata", "meta", "payload", "attributes")
 
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a source: its name, what its values look like, and its type as the file names it."""
-
-    name: str
-    shape: Shape
-    type_name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnChoice:
-    """What the user named; None, or no metadata columns, leaves it to the guess."""
-
-    id: str | None = None
-    vector: str | None = None
-    contents: str | None = None
-    metadata: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    """Which columns become which part of an item.
-
-    vector: None where the index embeds the contents.
-    contents: None where there are none.
-    metadata_object: a column of JSON objects whose entries become the metadata.
-    metadata_fields: columns that become metadata under their own names; None is every column left over.
-    """
-
-    id: str
-    vector: str | None
-    contents: str | None = None
-    metadata_object: str | None = None
-    metadata_fields: tuple[str, ...] | None = None
-    used: frozenset[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        named = {self.id, self.vector, self.contents, self.metadata_object} - {None}
-        object.__setattr__(self, "used", frozenset(named))
-
-    def leftover(self, names: Iterable[str]) -> list[str]:
-        """Of these columns, those that become metadata under their own names."""
-        if self.metadata_fields is not None:
-            return [name for name in names if name in self.metadata_fields]
-        return [name for name in names if name not in self.used]
-
-    def needed(self) -> list[str] | None:
-        """The columns that are asked for; None where every column is."""
-        if self.metadata_fields is None:
-            return None
-        return sorted({*self.used, *self.metadata_fields})
-
-    def __str__(self) -> str:
-        fields = "the other columns" if self.metadata_fields is None else ", ".join(self.metadata_fields)
-        metadata = " and ".join(part for part in (self.metadata_object, fields) if part)
-        return (
-            f"id {self.id}, vector {self.vector or 'none'}, contents {self.contents or 'none'}, "
-            f"metadata {metadata or 'none'}"
-        )
+ID_SHAPES: tuple[Shape, ...] = ("text", "integer", "bytes", "other")
+CONTENTS_SHAPES: tuple[Shape, ...] = ("text", "bytes", "other")
 
 
 def guess_mapping(
-    columns: Sequence[Column], choice: ColumnChoice, *, source: str, embed: bool = False
+    columns: Sequence[Column],
+    choice: ColumnChoice,
+    *,
+    source: str,
+    embed: bool = False,
+    rules: Rules = Rules(),  # noqa: B008 a frozen value
 ) -> Mapping:
     """Decide which column is which.
 
@@ -88,83 +34,142 @@ def guess_mapping(
         choice: What the user named.
         source: For messages.
         embed: The index makes the vectors of the contents; no vector column is looked for.
+        rules: What else is asked of items.
 
     Raises:
         MappingError: A named column is missing, or the guess finds none or several.
     """
-    by_name = {column.name: column for column in columns}
-    if len(by_name) < len(columns):
-        twice = next(c.name for i, c in enumerate(columns) if c.name in [d.name for d in columns[:i]])
+    names = [column.name for column in columns]
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
         raise MappingError(f"{source} has two columns named {twice!r}", hint="rename one of them in the file")
-    for flag, names in (
-        ("--id-column", (choice.id,)),
-        ("--vector-column", (choice.vector,)),
-        ("--contents-column", (choice.contents,)),
-        ("--metadata-column", choice.metadata),
+    seen = _Seen(columns, source)
+    for flag, path in (
+        ("--id-column", choice.id),
+        ("--vector-column", choice.vector),
+        ("--contents-column", choice.contents),
+        *(("--metadata-column", path) for path in choice.metadata),
     ):
-        for name in names:
-            if name is not None and name not in by_name:
-                raise MappingError(
-                    f"{source} has no column {name!r} ({flag})", hint=f"it has {_listed(by_name)}"
-                )
-
-    taken = {choice.id, choice.vector, choice.contents, *choice.metadata}
-    free = [column for column in columns if column.name not in taken]
-    id_column = choice.id or _first_named(ID_NAMES, free)
-    if id_column is None:
-        raise MappingError(
-            f"{source} has no id column; it has {_listed(by_name)}", hint="name it with --id-column"
-        )
-    free = [column for column in free if column.name != id_column]
-    vector = choice.vector or (None if embed else _guess_vector(free, source))
-    free = [column for column in free if column.name != vector]
-    contents = choice.contents or _first_named(
-        CONTENTS_NAMES, [column for column in free if column.shape in ("text", "bytes", "other")]
-    )
+        if path is not None:
+            seen.take(path, flag)
+    shape = shape_of(columns, choice.shape)
+    item_id, why_id = _choose_id(seen, choice, shape, rules)
+    vector, why_vector = choice.vector, "--vector-column"
+    if vector is None and embed:
+        why_vector = ""
+    elif vector is None:
+        vector, why_vector = choose_vector(seen.free(), shape, source)
+        seen.take(vector, "--vector-column")
+    contents, why_contents = _choose_contents(seen, choice, shape)
     if embed and contents is None:
         raise MappingError(
-            f"{source} has no contents column, which --embed needs; it has {_listed(by_name)}",
+            f"{source} has no contents column, which --embed needs; it has {listed(names)}",
             hint="name it with --contents-column",
         )
-    if choice.metadata:
-        objects = [name for name in choice.metadata if by_name[name].shape == "object"]
-        named = _first_named(METADATA_NAMES, [by_name[name] for name in choice.metadata])
-        spread = named or (objects[0] if objects and len(choice.metadata) == 1 else None)
-        fields = tuple(name for name in choice.metadata if name != spread)
-        return Mapping(id_column, vector, contents, spread, fields)
-    free = [column for column in free if column.name != contents]
-    spread = _first_named(METADATA_NAMES, [column for column in free if column.shape in ("object", "text")])
-    return Mapping(id_column, vector, contents, spread)
-
-
-def _guess_vector(columns: Sequence[Column], source: str) -> str:
-    """The one column of lists of numbers, or the one with a usual name."""
-    floats = [column for column in columns if column.shape == "floats"]
-    integers = [column for column in columns if column.shape == "integers"]
-    if len(floats) == 1:
-        return floats[0].name
-    # Integers may be tokens or tags: a usual name tells more than they do.
-    candidates = floats or [column for column in columns if column.shape in ("integers", "bytes", "text")]
-    usual = [column.name for column in candidates if column.name.lower() in VECTOR_NAMES]
-    if len(usual) == 1:
-        return usual[0]
-    if not usual and not floats and len(integers) == 1:
-        return integers[0].name
-    if floats or usual:
-        listed = _listed(usual or [column.name for column in floats])
-        raise MappingError(
-            f"{source} has several vector columns: {listed}", hint="pick one with --vector-column"
-        )
-    raise MappingError(
-        f"{source} has no vector column; it has {_listed(column.name for column in columns)}",
-        hint="name it with --vector-column",
+    metadata = choose_metadata(seen.columns, choice, shape, seen.steps, source)
+    return Mapping(
+        item_id,
+        vector,
+        contents,
+        metadata.object,
+        metadata.fields,
+        excluded=metadata.excluded,
+        excluded_fields=metadata.excluded_fields,
+        renamed=choice.renamed,
+        nested=tuple(
+            (path, steps) for path, steps in {**seen.steps, **metadata.steps}.items() if len(steps) > 1
+        ),
+        refused=metadata.refused,
+        shape=shape.name if shape else "",
+        rules=rules,
+        columns=tuple(names),
+        reasons=Reasons(why_id, why_vector, why_contents, metadata.reason),
     )
 
 
-def _first_named(names: Sequence[str], columns: Sequence[Column]) -> str | None:
-    by_lower = {column.name.lower(): column.name for column in reversed(columns)}
-    return next((by_lower[name] for name in names if name in by_lower), None)
+class _Seen:
+    """A source's columns, and which of them have become a part of the item."""
+
+    def __init__(self, columns: Sequence[Column], source: str) -> None:
+        self.columns = columns
+        self.steps: dict[str, Steps] = {}
+        self.source = source
+
+    def take(self, path: str, flag: str) -> None:
+        """Note that a column or a field is a part.
+
+        Raises:
+            MappingError: There is none of that name.
+        """
+        found = find(self.columns, path)
+        if found is None:
+            raise MappingError(
+                f"{self.source} has no column {path!r} ({flag})", hint=f"it has {_inside(self.columns, path)}"
+            )
+        self.steps[path] = found[0]
+
+    def free(self) -> list[Column]:
+        """The columns that are no part yet."""
+        taken = {steps[0] for steps in self.steps.values() if len(steps) == 1}
+        return [column for column in self.columns if column.name not in taken]
+
+    def first(self, paths: Sequence[str], shapes: Sequence[Shape]) -> str | None:
+        """The first of these paths that leads to a column or field of such a shape that is no part yet."""
+        for path in paths:
+            found = find(self.columns, path)
+            if found is not None and path not in self.steps and found[1].shape in shapes:
+                return path
+        return None
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names) or "no columns"
+def _choose_id(
+    seen: _Seen, choice: ColumnChoice, shape: KnownShape | None, rules: Rules
+) -> tuple[str | None, str]:
+    if choice.id is not None:
+        return choice.id, "--id-column"
+    known = seen.first(shape.id, ID_SHAPES) if shape else None
+    if known is not None and shape is not None:
+        seen.take(known, "--id-column")
+        return known, f"the shape of {shape.name}"
+    free = [column for column in seen.free() if column.shape in ID_SHAPES]
+    if shape is not None:
+        free = [column for column in free if column.name not in shape.left_out]
+    found = first_named(ID_NAMES[:-1], free)
+    index = [column.name for column in free if column.index or column.name == ID_NAMES[-1]]
+    reason = "its name"
+    if found is None and len(index) == 1:
+        found, reason = index[0], "the data frame's index"
+    if found is None and rules.generate_ids:
+        return None, "--generate-ids"
+    if found is None:
+        raise MappingError(
+            f"{seen.source} has no id column; it has {listed(c.name for c in seen.columns)}",
+            hint="name it with --id-column, or have ids made with --generate-ids",
+        )
+    seen.take(found, "--id-column")
+    return found, reason
+
+
+def _choose_contents(seen: _Seen, choice: ColumnChoice, shape: KnownShape | None) -> tuple[str | None, str]:
+    if choice.contents is not None:
+        return choice.contents, "--contents-column"
+    known = seen.first(shape.contents, CONTENTS_SHAPES) if shape else None
+    if known is not None and shape is not None:
+        seen.take(known, "--contents-column")
+        return known, f"the shape of {shape.name}"
+    out = shape.left_out if shape else ()
+    found = first_named(
+        CONTENTS_NAMES, [c for c in seen.free() if c.shape in CONTENTS_SHAPES and c.name not in out]
+    )
+    if found is None:
+        return None, ""
+    seen.take(found, "--contents-column")
+    return found, "its name"
+
+
+def _inside(columns: Sequence[Column], path: str) -> str:
+    """What there is instead of a path: the fields of the column it begins with, or the columns."""
+    outer = next((c for c in columns if c.fields and path.startswith(c.name + ".")), None)
+    if outer is None:
+        return listed(column.name for column in columns)
+    return listed(f"{outer.name}.{field.name}" for field in outer.fields)

@@ -12,18 +12,13 @@ import pybase64
 from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
-from vecload.mapping.guess import Column, Mapping, Shape
-from vecload.mapping.rows import (
-    CONTENTS_MAX_BYTES,
-    METADATA_DEPTH,
-    Fault,
-    Mapped,
-    fault_of_id,
-    fault_of_length,
-)
-
-BYTES_MARK = "$bytes"
-"""`{"$bytes": "base64"}` stands for bytes in JSON: so `vecload get` writes them, and so they are read."""
+from vecload.defaults import CONTENTS_MAX_BYTES, METADATA_DEPTH
+from vecload.mapping.chosen import Mapping
+from vecload.mapping.columns import Column, Steps
+from vecload.mapping.json_columns import BYTES_MARK, columns_of
+from vecload.mapping.nested import dig, holds_anything
+from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length
+from vecload.mapping.rules import VectorDtype
 
 _EXACT_FLOATS = 2.0**63
 """The fast parser makes floats of integers beyond 64 bits; no smaller float can be one."""
@@ -74,6 +69,19 @@ class JsonRows:
         """The columns these rows tell of."""
         return columns_of(self._rows)
 
+    def field(self, name: str, steps: Steps) -> JsonRows:
+        """A field inside a column's objects, or in their JSON text."""
+        exact = self._exact
+        return JsonRows(
+            self.span,
+            [{name: dig(row, steps)} for row in self._rows],
+            exact=None if exact is None else lambda position: {name: dig(exact(position), steps)},
+        )
+
+    def present(self, column: str) -> list[int]:
+        """The positions of rows in which the column holds anything."""
+        return [position for position, row in enumerate(self._rows) if holds_anything(row.get(column))]
+
     def ids(self, column: str) -> Mapped[list[str]]:
         """Text as it is, integers as decimal text."""
         faults: dict[int, Fault] = {}
@@ -93,14 +101,14 @@ class JsonRows:
             ids.append(value if isinstance(value, str) else "")
         return Mapped(ids, faults)
 
-    def vector_lengths(self, column: str) -> NDArray[np.int64]:
+    def vector_lengths(self, column: str, dtype: VectorDtype = "float32") -> NDArray[np.int64]:
         """How many values each row's vector has; -1 where there is none."""
-        vectors = (_as_list(row.get(column)) for row in self._rows)
+        vectors = (_as_list(row.get(column), dtype) for row in self._rows)
         return np.array([len(v) if isinstance(v, list) else -1 for v in vectors], dtype=np.int64)
 
-    def vectors(self, column: str, dimension: int) -> Mapped[Vectors]:
-        """Lists of numbers, or their JSON text."""
-        values = [_as_list(row.get(column)) for row in self._rows]
+    def vectors(self, column: str, dimension: int, dtype: VectorDtype = "float32") -> Mapped[Vectors]:
+        """Lists of numbers, or their JSON text; bytes as `{"$bytes": "base64"}`."""
+        values = [_as_list(row.get(column), dtype) for row in self._rows]
         if all(type(value) is list and len(value) == dimension for value in values):
             try:
                 array = np.array(values)
@@ -164,22 +172,6 @@ class JsonRows:
             raise _TooDeepError from None
 
 
-def columns_of(rows: Sequence[dict[str, Any]]) -> list[Column]:
-    """The columns of some JSON rows, each by its first values that tell.
-
-    Null, an empty list and a list with a null in it don't; nor do whole numbers make integers of a list that
-    has fractions in the next row.
-    """
-    shapes: dict[str, Shape] = {}
-    for row in rows:
-        for name, value in row.items():
-            known = shapes.setdefault(name, "other")
-            if known in ("other", "integers"):
-                shape = _shape(value)
-                shapes[name] = known if shape == "other" else shape
-    return [Column(name, shape, shape) for name, shape in shapes.items()]
-
-
 def as_object(value: Any) -> tuple[dict[str, Any], Fault | None]:
     """The entries of a metadata object, or of its JSON text; none for null."""
     if isinstance(value, str | bytes):
@@ -240,6 +232,8 @@ def _checked(values: list[Any], array: NDArray[Any]) -> Mapped[Vectors]:
 def _fault_of_vector(value: Any, dimension: int) -> Fault | None:
     if value is None:
         return fault_of_length(-1, dimension)
+    if isinstance(value, bytes):
+        return Fault("vector", "bytes", f"has {len(value)} bytes, no whole number of values")
     if not isinstance(value, list):
         return Fault("vector", "not-a-list", f"is no list of numbers but {_named(value)}")
     if len(value) != dimension:
@@ -259,14 +253,22 @@ def _to_float(number: float) -> float:
         return float("inf")
 
 
-def _as_list(value: Any) -> Any:
-    """A vector given as the JSON text of an array."""
+def _as_list(value: Any, dtype: VectorDtype) -> Any:
+    """A vector given as the JSON text of an array, or as marked bytes; bytes that don't fit stay bytes."""
+    if isinstance(value, dict) and value.keys() == {BYTES_MARK}:
+        marked = _marked_bytes(value[BYTES_MARK])
+        kind = np.dtype(dtype).newbyteorder("<")
+        return np.frombuffer(marked, kind).tolist() if _fits(marked, kind.itemsize) else marked
     if isinstance(value, str):
         try:
             return orjson.loads(value)
         except ValueError:
             return value
     return value
+
+
+def _fits(marked: Any, itemsize: int) -> bool:
+    return isinstance(marked, bytes) and len(marked) % itemsize == 0
 
 
 def _has_big_float(value: Any, room: int = METADATA_DEPTH + 1) -> bool:
@@ -314,13 +316,3 @@ def _named(value: Any) -> str:
         if isinstance(value, kind):
             return name
     return "null" if value is None else type(value).__name__
-
-
-def _shape(value: Any) -> Shape:
-    if isinstance(value, str):
-        return "text"
-    if isinstance(value, dict):
-        return "bytes" if value.keys() == {BYTES_MARK} else "object"
-    if isinstance(value, list) and value and all(type(number) in (int, float) for number in value):
-        return "floats" if any(type(number) is float for number in value) else "integers"
-    return "integer" if type(value) is int else "other"

@@ -9,8 +9,14 @@ import numpy as np
 
 from vecload.batch import Batch, Origin
 from vecload.errors import MappingError
-from vecload.mapping.guess import Mapping
-from vecload.mapping.rows import Fault, Rows, check_values
+from vecload.mapping.chosen import Mapping
+from vecload.mapping.generated_ids import with_ids
+from vecload.mapping.limits import faults_of_limits
+from vecload.mapping.reshaped import ReshapedRows
+from vecload.mapping.rows import Fault, Mapped, Rows, check_values
+from vecload.mapping.rules import Rules
+
+_USUAL = Rules()
 
 
 class Mapper:
@@ -36,15 +42,23 @@ class Mapper:
         self._allow_zero = allow_zero_vectors
         self._keep_rows = keep_rows
 
+    def ids(self, rows: Rows) -> list[str]:
+        """The ids that the rows have in their source; "" where they have none."""
+        mapping = self.mapping
+        if mapping.id is None:
+            return [""] * len(rows.span)
+        return reshaped(rows, mapping).ids(mapping.id).values
+
     def map(self, rows: Rows) -> Batch:
         """The items of the rows that can be mapped; the others are the batch's rejects."""
-        mapping = self.mapping
+        mapping, rules = self.mapping, self.mapping.rules
+        rows = reshaped(rows, mapping)
         faults: dict[int, Fault] = dict(rows.broken)
-        ids = rows.ids(mapping.id)
+        ids = _no_ids(len(rows.span)) if mapping.id is None else rows.ids(mapping.id)
         vectors = None
         found = [ids.faults]
         if mapping.vector is not None:
-            mapped = rows.vectors(mapping.vector, self.dimension)
+            mapped = rows.vectors(mapping.vector, self.dimension, rules.vector_dtype)
             vectors = mapped.values
             wrong = check_values(vectors, allow_zero=self._allow_zero)
             found += [mapped.faults, wrong]
@@ -57,6 +71,14 @@ class Mapper:
             given = (contents and contents.values) or [None] * len(rows.span)
             needed = Fault("contents", "missing", "are missing, and the index makes its vectors of them")
             found.append({position: needed for position, value in enumerate(given) if not value})
+        texts = contents.values if contents is not None else None
+        if rules != _USUAL:
+            ids = with_ids(ids, rules, vectors, metadata.values, texts)
+            found[0] = ids.faults
+            found += faults_of_limits(rules, ids.values, metadata.values, texts)
+        for column in mapping.refused:
+            told = f"has something in {column!r}, sparse values, which the index can't hold"
+            found.append(dict.fromkeys(rows.present(column), Fault("vector", "sparse", told)))
         for part in found:
             for position, fault in part.items():
                 faults.setdefault(position, fault)
@@ -65,23 +87,36 @@ class Mapper:
             ids=ids.values,
             vectors=vectors,
             metadata=metadata.values,
-            contents=contents.values if contents is not None else None,
+            contents=texts,
             span=rows.span,
             origin=Origin(rows.offsets, rows.raw if self._keep_rows else None),
         )
         return _without(batch, faults) if faults else batch
 
 
-def common_dimension(rows: Rows, column: str, source: str) -> int:
-    """The length that most of the first rows' vectors have.
+def reshaped(rows: Rows, mapping: Mapping) -> Rows:
+    """The rows as the mapping sees them; the rows themselves where every part is a column."""
+    return ReshapedRows(rows, mapping) if mapping.reshapes else rows
+
+
+def _no_ids(count: int) -> Mapped[list[str]]:
+    missing = Fault("id", "missing", "is missing")
+    return Mapped([""] * count, dict.fromkeys(range(count), missing))
+
+
+def common_dimension(rows: Rows, mapping: Mapping, source: str) -> int:
+    """The length that most of the first rows' vectors have; 0 where rows have none.
 
     Raises:
         MappingError: No row has a vector.
     """
-    lengths = Counter(length for length in rows.vector_lengths(column).tolist() if length > 0)
+    if mapping.vector is None:
+        return 0
+    found = reshaped(rows, mapping).vector_lengths(mapping.vector, mapping.rules.vector_dtype)
+    lengths = Counter(length for length in found.tolist() if length > 0)
     if not lengths:
         raise MappingError(
-            f"column {column!r} of {source} holds no vector in its first {len(rows.span)} rows",
+            f"column {mapping.vector!r} of {source} holds no vector in its first {len(rows.span)} rows",
             hint="name another with --vector-column",
         )
     return int(lengths.most_common(1)[0][0])

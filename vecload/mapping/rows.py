@@ -11,17 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
-from vecload.mapping.guess import Mapping
+from vecload.defaults import ID_MAX_BYTES
+from vecload.mapping.chosen import Mapping
+from vecload.mapping.columns import Steps
+from vecload.mapping.rules import VectorDtype
 
 T = TypeVar("T")
-
-ID_MAX_BYTES = 4096
-CONTENTS_MAX_BYTES = 48 * 2**20
-"""The engine refuses 80 MB and takes 64 MB; base64 of sealed contents adds a third (docs/cyborgdb.md)."""
-
-METADATA_DEPTH = 200
-"""Lists and objects inside one another, below the metadata object. The service takes 900 and not 1500, orjson
-writes 250."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +54,23 @@ class Rows(Protocol):
     def raw(self, position: int) -> str:
         """A row whole, as JSON text; what JSON can't say is told in words."""
 
+    def field(self, name: str, steps: Steps) -> Rows:
+        """A field inside a column as rows of one column of that name; the first step is the column.
+
+        A field that is not there, in a row or in all, is null.
+        """
+
+    def present(self, column: str) -> list[int]:
+        """The positions of rows in which the column holds anything: no null, nothing empty."""
+
     def ids(self, column: str) -> Mapped[list[str]]:
         """Ids as text."""
 
-    def vector_lengths(self, column: str) -> NDArray[np.int64]:
+    def vector_lengths(self, column: str, dtype: VectorDtype = "float32") -> NDArray[np.int64]:
         """How many values each row's vector has; -1 where there is none."""
 
-    def vectors(self, column: str, dimension: int) -> Mapped[Vectors]:
-        """Vectors: float32, C-contiguous, shape (n, dimension)."""
+    def vectors(self, column: str, dimension: int, dtype: VectorDtype = "float32") -> Mapped[Vectors]:
+        """Vectors: float32, C-contiguous, shape (n, dimension); `dtype` is that of vectors of bytes."""
 
     def metadata(self, mapping: Mapping) -> Mapped[list[Metadata | None] | None]:
         """JSON objects; None where there is none, None for all where no row has any."""

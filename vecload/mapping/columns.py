@@ -1,0 +1,65 @@
+"""Columns of a source, and the fields inside them by dot paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Shape: TypeAlias = Literal["text", "integer", "bytes", "floats", "integers", "object", "other"]
+"""What a column's values look like; `floats` and `integers` are lists of numbers."""
+
+Steps: TypeAlias = tuple[str, ...]
+"""The names on the way to a field: its column's, and those inside; a column itself is one step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a source.
+
+    name: as the file has it.
+    shape: what its values look like.
+    type_name: its type as the file names it.
+    fields: of a column of objects, the fields inside as far as they are known.
+    index: it is the index of the data frame that was written.
+    """
+
+    name: str
+    shape: Shape
+    type_name: str = ""
+    fields: tuple[Column, ...] = ()
+    index: bool = False
+
+
+def find(columns: Sequence[Column], path: str) -> tuple[Steps, Column] | None:
+    """Find a column by its name, or a field by its dot path; a name with dots in it comes first.
+
+    What is inside text, which may be JSON, and inside values that the first rows don't have can't be known:
+    any field is found there, of shape `other`.
+    """
+    by_name = {column.name: column for column in columns}
+    if path in by_name:
+        return (path,), by_name[path]
+    end = path.rfind(".")
+    while end > 0:
+        column, inner = by_name.get(path[:end]), path[end + 1 :]
+        if column is not None and inner:
+            if column.fields:
+                found = find(column.fields, inner)
+                if found is not None:
+                    return (column.name, *found[0]), found[1]
+            elif column.shape in ("text", "object", "other"):
+                return (column.name, *inner.split(".")), Column(path, "other")
+        end = path.rfind(".", 0, end)
+    return None
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names of columns for a message."""
+    return ", ".join(repr(name) for name in names) or "no columns"
+
+
+def first_named(names: Sequence[str], columns: Sequence[Column]) -> str | None:
+    """The first of these names, in any case, that a column has."""
+    by_lower = {column.name.lower(): column.name for column in reversed(columns)}
+    return next((by_lower[name] for name in names if name in by_lower), None)

@@ -1,0 +1,139 @@
+"""What becomes metadata: an object's entries, the columns left over, and what of them does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Dict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vecload.errors import MappingError
+from vecload.mapping.chosen import ColumnChoice
+from vecload.mapping.columns import Column, Steps, find, first_named, listed
+from vecload.mapping.shapes import KnownShape
+from vecload.mapping.vector_choice import OBJECTS_OF_VECTORS
+
+METADATA_NAMES = ("metadata", "meta", "payload", "attributes")
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataChoice:
+    """What becomes metadata, as `Mapping` has it; `steps` lead to the object."""
+
+    object: str | None
+    fields: tuple[str, ...] | None
+    excluded: tuple[str, ...]
+    excluded_fields: tuple[Steps, ...]
+    refused: tuple[str, ...]
+    steps: dict[str, Steps]
+    reason: str
+
+
+def choose_metadata(
+    columns: Sequence[Column],
+    choice: ColumnChoice,
+    shape: KnownShape | None,
+    parts: Dict[str, Steps],
+    source: str,
+) -> MetadataChoice:
+    """Decide what becomes metadata.
+
+    Args:
+        columns: The source's.
+        choice: What the user named.
+        shape: The source's known shape.
+        parts: What was chosen as another part or named as metadata, and the way to each.
+        source: For messages.
+
+    Raises:
+        MappingError: What is to be left out or renamed is not there, or a new name is taken.
+    """
+    spread, fields, reason = _what(columns, choice, shape, parts)
+    steps: dict[str, Steps] = {}
+    inside: tuple[Column, ...] = ()
+    if spread is not None:
+        found = find(columns, spread)
+        assert found is not None  # noqa: S101 it was found before
+        steps[spread], inside = found[0], found[1].fields
+    names = [column.name for column in columns]
+    out = _left_out(shape, choice, parts, names, spread)
+    out_fields = [way for path, way in parts.items() if len(way) > 1 and path not in choice.metadata]
+    for path in choice.excluded:
+        at = find(columns, path)
+        entry = spread is not None and (not inside or find(inside, path) is not None)
+        if at is None and not entry:
+            raise MappingError(
+                f"{source} has no metadata {path!r} (--metadata-exclude)", hint=f"it has {listed(names)}"
+            )
+        if at is not None and len(at[0]) == 1:
+            out.append(path)
+        elif at is not None:
+            out_fields.append(at[0])
+        if entry and spread is not None:
+            below = find(inside, path)
+            out_fields.append((*steps[spread], *(below[0] if below else (path,))))
+    if fields is not None:
+        fields = tuple(name for name in fields if name not in choice.excluded)
+    taken = {way[0] for way in parts.values() if len(way) == 1}
+    plain = [name for name in names if name not in taken and name not in out and name != spread]
+    known = {*(plain if fields is None else fields), *(field.name for field in inside)}
+    _check_renamed(choice, known, source, sure=spread is None or bool(inside))
+    refused = tuple(name for name in (shape.refused if shape else ()) if name in plain)
+    reached = {name for name in names if name not in out} | {way[0] for way in steps.values()}
+    return MetadataChoice(
+        spread,
+        fields,
+        tuple(dict.fromkeys(out)),
+        tuple(dict.fromkeys(way for way in out_fields if way[0] in reached)),
+        refused,
+        steps,
+        reason,
+    )
+
+
+def _what(
+    columns: Sequence[Column], choice: ColumnChoice, shape: KnownShape | None, parts: Dict[str, Steps]
+) -> tuple[str | None, tuple[str, ...] | None, str]:
+    """The object that is spread, the named fields, and why."""
+    if choice.metadata:
+        named = [Column(path, found[1].shape) for path in choice.metadata if (found := find(columns, path))]
+        objects = [column.name for column in named if column.shape == "object"]
+        spread = first_named(METADATA_NAMES, named) or (objects[0] if objects and len(named) == 1 else None)
+        return spread, tuple(path for path in choice.metadata if path != spread), "--metadata-column"
+    for path in shape.metadata if shape else ():
+        found = find(columns, path)
+        if found is not None and path not in parts and found[1].shape in ("object", "text", "other"):
+            return path, None, f"the shape of {shape.name if shape else ''}; every column left over"
+    taken = {way[0] for way in parts.values() if len(way) == 1}
+    free = [c for c in columns if c.shape in ("object", "text") and c.name not in taken]
+    spread = first_named(METADATA_NAMES, free)
+    return spread, None, "its name; every column left over" if spread else "every column left over"
+
+
+def _left_out(
+    shape: KnownShape | None,
+    choice: ColumnChoice,
+    parts: Dict[str, Steps],
+    names: Sequence[str],
+    spread: str | None,
+) -> list[str]:
+    """Columns of the export itself, and objects of named vectors of which one was taken."""
+    if choice.metadata:
+        return []
+    taken = {way[0] for way in parts.values() if len(way) == 1} | {spread}
+    out = [name for name in (shape.left_out if shape else ()) if name in names and name not in taken]
+    outer = [way[0] for way in parts.values() if len(way) > 1]
+    return out + [name for name in outer if name.lower() in OBJECTS_OF_VECTORS]
+
+
+def _check_renamed(choice: ColumnChoice, known: set[str], source: str, *, sure: bool) -> None:
+    old = {name for name, _ in choice.renamed}
+    for name, new in choice.renamed:
+        if sure and name not in known:
+            raise MappingError(
+                f"{source} has no metadata {name!r} (--rename)", hint=f"it has {listed(sorted(known))}"
+            )
+        if new in known - old:
+            raise MappingError(
+                f"{source} has metadata {new!r} already, so {name!r} can't be renamed to it",
+                hint="rename that too, or leave it out with --metadata-exclude",
+            )

@@ -1,0 +1,122 @@
+"""Rows whose parts are not all columns: fields by dot paths, metadata less some of it or renamed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from vecload.batch import Contents, Metadata, Vectors
+from vecload.mapping.chosen import Mapping
+from vecload.mapping.columns import Steps
+from vecload.mapping.nested import without
+from vecload.mapping.rows import Fault, Mapped, Rows
+from vecload.mapping.rules import VectorDtype
+
+
+class ReshapedRows:
+    """Rows as a mapping with nested, left out or renamed fields sees them.
+
+    Args:
+        rows: The rows as they were read.
+        mapping: One that `reshapes`.
+    """
+
+    def __init__(self, rows: Rows, mapping: Mapping) -> None:
+        self.span = rows.span
+        self.broken = rows.broken
+        self.offsets = rows.offsets
+        self.raw = rows.raw
+        self._rows = rows
+        self._fields = {name: rows.field(name, steps) for name, steps in mapping.nested}
+
+    def _of(self, column: str) -> Rows:
+        return self._fields.get(column, self._rows)
+
+    def field(self, name: str, steps: Steps) -> Rows:
+        """A field in a column, as a column of its own."""
+        return self._rows.field(name, steps)
+
+    def present(self, column: str) -> list[int]:
+        """The positions of rows in which there is anything in the column."""
+        return self._of(column).present(column)
+
+    def ids(self, column: str) -> Mapped[list[str]]:
+        """Ids as text."""
+        return self._of(column).ids(column)
+
+    def vector_lengths(self, column: str, dtype: VectorDtype = "float32") -> NDArray[Any]:
+        """How many values each row's vector has; -1 where there is none."""
+        return self._of(column).vector_lengths(column, dtype)
+
+    def vectors(self, column: str, dimension: int, dtype: VectorDtype = "float32") -> Mapped[Vectors]:
+        """Vectors: float32, C-contiguous, shape (n, dimension)."""
+        return self._of(column).vectors(column, dimension, dtype)
+
+    def contents(self, column: str) -> Mapped[list[Contents | None] | None]:
+        """Text, bytes or None."""
+        return self._of(column).contents(column)
+
+    def metadata(self, mapping: Mapping) -> Mapped[list[Metadata | None] | None]:
+        """The metadata, less what is left out, under its new names; an object's entries win over fields."""
+        n = len(self.span)
+        ways = dict(mapping.nested)
+        spread = mapping.metadata_object
+        fields = replace(mapping, metadata_object=None, excluded=_all_used(mapping))
+        parts: list[tuple[Mapped[list[Metadata | None] | None], list[Steps]]] = [
+            (self._rows.metadata(fields), [*mapping.excluded_fields])
+        ]
+        for name in mapping.metadata_fields or ():
+            if name in self._fields:
+                alone = Mapping(None, None, metadata_fields=(name,))
+                parts.append((self._fields[name].metadata(alone), _below(mapping, ways[name], (name,))))
+        if spread is not None:
+            alone = Mapping(None, None, metadata_object=spread, metadata_fields=(), rules=mapping.rules)
+            way = ways.get(spread, (spread,))
+            parts.append((self._of(spread).metadata(alone), _below(mapping, way, ())))
+        names = dict(mapping.renamed)
+        faults: dict[int, Fault] = {}
+        found: list[Metadata | None] = [None] * n
+        for part, left_out in parts:
+            faults |= {position: fault for position, fault in part.faults.items() if position not in faults}
+            for position, entries in enumerate(part.values or ()):
+                kept = without(entries, left_out) if entries and left_out else entries
+                if kept:
+                    found[position] = {**(found[position] or {}), **kept}
+        if names:
+            for position, entries in enumerate(found):
+                if entries and not names.keys().isdisjoint(entries):
+                    found[position], taken = _renamed(entries, names)
+                    if taken is not None and position not in faults:
+                        faults[position] = Fault(
+                            "metadata",
+                            "name-taken",
+                            f"has {taken!r} already, so nothing can be renamed to it",
+                        )
+        return Mapped(found if any(found) else None, faults)
+
+
+def _below(mapping: Mapping, way: Steps, under: Steps) -> list[Steps]:
+    """What is left out below a place, by the names it has there."""
+    deep = len(way)
+    return [
+        (*under, *steps[deep:])
+        for steps in mapping.excluded_fields
+        if len(steps) > deep and steps[:deep] == way
+    ]
+
+
+def _all_used(mapping: Mapping) -> tuple[str, ...]:
+    """The columns that are no metadata of their own: what is excluded, and the object that is spread."""
+    spread = mapping.metadata_object
+    return mapping.excluded if spread is None else (*mapping.excluded, spread)
+
+
+def _renamed(entries: dict[str, Any], names: dict[str, str]) -> tuple[dict[str, Any], str | None]:
+    """Entries under their new names, and a new name that two of them would have."""
+    renamed = {names.get(name, name): value for name, value in entries.items()}
+    if len(renamed) == len(entries):
+        return renamed, None
+    new = [names.get(name, name) for name in entries]
+    return renamed, next(name for name in new if new.count(name) > 1)

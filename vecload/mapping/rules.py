@@ -1,0 +1,39 @@
+"""What a load wants of its items besides where their parts are: prefixes, generated ids, limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias
+
+from vecload.defaults import CONTENTS_MAX_BYTES, ID_MAX_BYTES, METADATA_DEPTH
+
+VectorDtype: TypeAlias = Literal["float32", "float16", "float64", "int8", "uint8"]
+"""How the numbers of a vector of bytes are written, little-endian."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How items are made of rows.
+
+    id_prefix: stands before every id.
+    generate_ids: a row without a usable id gets a digest of its item.
+    vector_dtype: the numbers in a vector of bytes.
+    max_id_bytes: of an id with its prefix, as UTF-8.
+    max_depth: lists and objects inside one another, below the metadata object.
+    max_contents_bytes: of contents, before they are sealed.
+    max_metadata_bytes: of the metadata's JSON text; None leaves it to the target.
+    """
+
+    id_prefix: str = ""
+    generate_ids: bool = False
+    vector_dtype: VectorDtype = "float32"
+    max_id_bytes: int = ID_MAX_BYTES
+    max_depth: int = METADATA_DEPTH
+    max_contents_bytes: int = CONTENTS_MAX_BYTES
+    max_metadata_bytes: int | None = None
+
+    def __str__(self) -> str:
+        """What differs from the usual, for the journal."""
+        usual = Rules()
+        own = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return ", ".join(f"{name} {value!r}" for name, value in own if value != getattr(usual, name))

@@ -1,0 +1,144 @@
+"""The shapes that other tools' exports have, by their columns. A new one is one entry of `SHAPES`.
+
+A shape says where the parts of an item are; what it leaves open is guessed as for any source. Exports that
+are one JSON document become rows of the usual columns first (`vecload/readers/documents.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from vecload.mapping.columns import Column
+
+Columns = Mapping[str, Column]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownShape:
+    """One shape of an export. Where several names are given, the first that is there is taken.
+
+    name: as `--shape` takes it; variants of one tool share it.
+    recognised: whether columns, by their names, are of this shape.
+    id, vector, contents, metadata: where each part is, by dot paths too. A vector may be an object of named
+        ones.
+    left_out: columns that describe the export and not the item.
+    refused: columns that hold what an index can't; a row with anything in one is a reject.
+    """
+
+    name: str
+    recognised: Callable[[Columns], bool]
+    id: tuple[str, ...] = ()
+    vector: tuple[str, ...] = ()
+    contents: tuple[str, ...] = ()
+    metadata: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def _has(*names: str) -> Callable[[Columns], bool]:
+    return lambda columns: all(name in columns for name in names)
+
+
+def _is_weaviate(columns: Columns) -> bool:
+    return "properties" in columns and bool({"class", "collection", "vector", "vectors"} & columns.keys())
+
+
+def _is_constructor(columns: Columns, outer: str = "") -> bool:
+    """LangChain's serialised form: `{"lc": 1, "type": "constructor", "id": [...], "kwargs": {...}}`."""
+    if outer:
+        inside = columns.get(outer)
+        return inside is not None and {"lc", "kwargs"} <= {field.name for field in inside.fields}
+    return "lc" in columns and "kwargs" in columns
+
+
+SHAPES = (
+    KnownShape(
+        "pinecone",
+        lambda columns: (
+            {"id", "values"} <= columns.keys()
+            and bool({"metadata", "sparse_values", "sparseValues"} & columns.keys())
+        ),
+        id=("id",),
+        vector=("values",),
+        metadata=("metadata",),
+        refused=("sparse_values", "sparseValues"),
+    ),
+    KnownShape(
+        "qdrant",
+        _has("id", "vector", "payload"),
+        id=("id",),
+        vector=("vector",),
+        metadata=("payload",),
+        left_out=("shard_key", "order_value", "version", "score"),
+    ),
+    KnownShape(
+        "weaviate",
+        _is_weaviate,
+        id=("uuid", "id"),
+        vector=("vector", "vectors"),
+        metadata=("properties",),
+        left_out=("vector", "vectors"),
+    ),
+    KnownShape(
+        "langchain",
+        _is_constructor,
+        id=("kwargs.id",),
+        vector=("embedding", "vector", "kwargs.embedding", "kwargs.vector"),
+        contents=("kwargs.page_content",),
+        metadata=("kwargs.metadata",),
+        left_out=("lc", "type", "id", "name", "kwargs"),
+    ),
+    KnownShape(
+        "langchain",
+        lambda columns: _is_constructor(columns, "document"),
+        id=("id", "document.kwargs.id"),
+        vector=("embedding", "vector"),
+        contents=("document.kwargs.page_content",),
+        metadata=("document.kwargs.metadata",),
+        left_out=("document",),
+    ),
+    KnownShape(
+        "langchain",
+        _has("page_content", "metadata"),
+        id=("id",),
+        contents=("page_content",),
+        metadata=("metadata",),
+        left_out=("type",),
+    ),
+    KnownShape(
+        "llamaindex",
+        lambda columns: "id_" in columns and bool({"text", "text_resource", "metadata"} & columns.keys()),
+        id=("id_",),
+        vector=("embedding",),
+        contents=("text", "text_resource.text"),
+        metadata=("metadata",),
+        left_out=(
+            "class_name",
+            "end_char_idx",
+            "excluded_embed_metadata_keys",
+            "excluded_llm_metadata_keys",
+            "hash",
+            "metadata_seperator",
+            "metadata_separator",
+            "metadata_template",
+            "mimetype",
+            "relationships",
+            "start_char_idx",
+            "text_template",
+        ),
+    ),
+)
+
+
+def shape_of(columns: Sequence[Column], name: str | None) -> KnownShape | None:
+    """The known shape of a source.
+
+    Args:
+        columns: The source's.
+        name: The shape that the user named; then the first of its variants that fits, else the first of all.
+    """
+    by_name = {column.name: column for column in columns}
+    named = [shape for shape in SHAPES if name in (None, shape.name)]
+    found = next((shape for shape in named if shape.recognised(by_name)), None)
+    return found or (named[0] if name is not None and named else None)
