@@ -88,12 +88,9 @@ class ReshapedRows:
             for position, entries in enumerate(found):
                 if entries and not names.keys().isdisjoint(entries):
                     found[position], taken = _renamed(entries, names)
-                    if taken is not None and position not in faults:
-                        faults[position] = Fault(
-                            "metadata",
-                            "name-taken",
-                            f"has {taken!r} already, so nothing can be renamed to it",
-                        )
+                    if taken is not None:
+                        told = f"has {taken!r} already; nothing can be renamed to it"
+                        faults.setdefault(position, Fault("metadata", "name-taken", told))
         return Mapped(found if any(found) else None, faults)
 
 
