@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
@@ -45,6 +46,8 @@ from vecload.targets import Target, is_service
 
 CONCURRENCY_MOST = 8
 """How far `--concurrency auto` goes with a service."""
+GC_OBJECTS = 50_000
+"""New objects before the collector looks for cycles: a batch's metadata alone are thousands."""
 QUEUED = 1
 """Batches that wait encoded for the embedded engine's writers."""
 
@@ -260,6 +263,9 @@ def _run(
         dispatcher = opened.enter_context(
             Dispatcher(sender.ready, concurrency, stop, on_wait=ledger.waiting, stages=stages)
         )
+        # What was imported and built so far stays: the collector need not look through it in every batch.
+        gc.freeze()
+        gc.set_threshold(GC_OBJECTS, 20, 20)
         with stopping_on_signals(stop) as interrupted, progress:
             begun = time.monotonic()
             try:
