@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.faults.forked import PROJECT, ForkedProcess, Forks
 from tests.faults.oracle import Source, check_index
 from vecload.contents import generate_key
 
 RUN_SECONDS = 90
-PROJECT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,13 @@ class Ended:
 class Running:
     """A run of vecload."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path) -> None:
+    def __init__(self, arguments: Sequence[str], folder: Path, forks: Forks | None = None) -> None:
         self._out, self._err = folder / "out", folder / "err"
+        environment = {**os.environ, "VECLOAD_TRACEBACK": "1"}
+        self.process: subprocess.Popen[bytes] | ForkedProcess
+        if forks is not None:
+            self.process = forks.start(arguments, self._out, self._err, environment)
+            return
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments],
@@ -42,8 +47,12 @@ class Running:
                 stdout=out,
                 stderr=err,
                 cwd=PROJECT,
-                env={**os.environ, "VECLOAD_TRACEBACK": "1"},
+                env=environment,
             )
+
+    def err(self) -> str:
+        """What it has said to people so far."""
+        return self._err.read_text()
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
@@ -89,6 +98,7 @@ class Load:
         options: More options.
         program: What comes before the command's own arguments.
         store: Where the oracle reads: the target itself if None.
+        forks: Forks the runs, instead of each starting Python; None for the whole command.
     """
 
     folder: Path
@@ -98,6 +108,7 @@ class Load:
     program: Sequence[str] = ("-m", "vecload")
     index: str = "loaded"
     store: str | None = None
+    forks: Forks | None = None
     runs: list[Ended] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -114,7 +125,7 @@ class Load:
             *("--key-file", str(self.key_file), "--state-dir", str(self.state)),
             *("--rejects", str(self.rejects), "--resume-wait", "0"),
         ]
-        return Running([*self.program, *given, *self.options, *options], self.folder)
+        return Running([*self.program, *given, *self.options, *options], self.folder, self.forks)
 
     def run(self, *options: str) -> Ended:
         """Run it to its end."""

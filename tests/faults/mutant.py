@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import vecload.loading.dispatch as dispatch_module
+import vecload.loading.journal as journal_module
 import vecload.targets.service as service_module
 from vecload.__main__ import main
 from vecload.batch import Batch, Span
@@ -57,6 +58,11 @@ def resumed_by_high_water_mark() -> None:
     Journal.done = below  # type: ignore[method-assign,assignment]
 
 
+def commits_each() -> None:
+    """No mutation: every batch is committed by itself."""
+    journal_module.COMMIT_SECONDS = 0.0
+
+
 def impatient() -> None:
     """No mutation: a request may take one second, where the real command waits 120."""
     settings = service_module.ServiceTarget.__init__.__kwdefaults__
@@ -71,6 +77,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
         no_journal,
         journaled_before_the_acknowledgement,
         resumed_by_high_water_mark,
+        commits_each,
         impatient,
     )
 }

@@ -89,3 +89,18 @@ def test_more_bad_rows_than_allowed_stop_the_load_and_resuming_counts_them_all(
         assert f"{allowed + 1} rows were rejected" in stopped.err
     load.options = (*options, "10")
     load.run_until_done(most=1, code=3)
+
+
+def test_a_refused_row_that_stopped_a_load_stops_it_again(
+    tmp_path: Path, service: str, new_name: Callable[[], str]
+) -> None:
+    source = write_source(tmp_path / "source.jsonl", SEED, 100, refused=[42])
+    with Proxy(service, refusing(400)) as proxy:
+        load = Load(tmp_path / "load", source, proxy.url, index=new_name(), store=service)
+        for _ in range(2):
+            stopped = load.run()
+            assert stopped.code == 4, "it was let pass"
+            assert "row 42" in stopped.err
+            assert [json.loads(line)["row"] for line in load.rejects.read_text().splitlines()] == [42]
+        load.options = (*load.options, "--max-errors", "1")
+        load.run_until_done(most=1, code=3)

@@ -153,9 +153,25 @@ def test_a_service_that_stays_away_ends_the_load_which_goes_on_when_it_is_back(
         load = Load(tmp_path / "load", source, proxy.url, store=own_service.url)
         stopped = load.run("--give-up-after", "1")
         assert stopped.code == 1
+        assert stopped.err.count("waiting up to 1 s for the service to come back") == 1
         assert "check the address, and that the service is running" in stopped.err
         assert stopped.summary["status"] == "failed"
         own_service.start()
         ended = load.run_until_done(most=1)
     assert ended.summary["skipped"] == stopped.summary["loaded"]
     assert "resuming: " in ended.err
+
+
+def test_a_load_waits_for_a_service_that_is_just_starting_and_says_so_once(tmp_path: Path) -> None:
+    source = write_source(tmp_path / "source.jsonl", SEED, 50)
+    service = Service(tmp_path / "service")
+    with service:
+        load = Load(tmp_path / "load", source, service.url)
+        service.stop()
+        running = load.start()
+        running.wait_for(lambda: "waiting up to 10 s for the service to start" in running.err())
+        service.start()
+        ended = running.end()
+        assert ended.code == 0, ended.err
+        assert ended.err.count("waiting up to") == 1
+        load.check(ended)

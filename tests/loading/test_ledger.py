@@ -191,6 +191,56 @@ def test_the_rejects_that_stop_a_load_are_told_and_met_again_by_the_next_run(
     assert resumed.totals.rejected == 2
 
 
+def test_refusals_that_stop_a_load_are_told_and_met_again_by_the_next_run(
+    journal_of: Callable[..., Journal], tmp_path: Path
+) -> None:
+    path = tmp_path / "r.jsonl"
+    for run in range(2):
+        journal = journal_of()
+        rejects = RejectFile(str(path), journal.reject_bytes)
+        ledger = Ledger(journal=journal, rejects=rejects)
+        if not run:
+            through(ledger, numbered(10))
+        with pytest.raises(RowsRejected, match="row 12"):
+            through(ledger, numbered(10, start=10), reject_of(12))
+        ledger.save()
+        rejects.close()
+        assert written(path) == [12]
+        assert (ledger.totals.loaded + ledger.totals.skipped, ledger.totals.rejected) == (10, 1)
+
+
+def test_what_earlier_runs_rejected_is_judged_by_the_limit_of_this_one(
+    journal_of: Callable[..., Journal],
+) -> None:
+    first = Ledger(journal=journal_of(), limit=ErrorLimit(3))
+    through(first, with_rejects(10, 1, 2))
+    first.save()
+    for go_on in (lambda ledger: ledger.mapped(numbered(10, start=10)), Ledger.finish):
+        with pytest.raises(RowsRejected, match="2 rows were rejected by earlier runs") as caught:
+            go_on(Ledger(journal=journal_of(), limit=ErrorLimit(1)))
+        assert "--max-errors" in caught.value.hint
+
+
+def test_a_load_that_can_not_be_recorded_claims_only_what_is(
+    journal_of: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    journal = journal_of(clock)
+    ledger = Ledger(journal=journal, limit=ErrorLimit(10))
+    clock.now += COMMIT_SECONDS
+    through(ledger, with_rejects(10, 1))
+
+    def fails(**_: Any) -> None:
+        raise JournalError("the disk is full")
+
+    monkeypatch.setattr(journal, "commit", fails)
+    through(ledger, with_rejects(10, 11, 12, start=10))
+    assert (ledger.totals.loaded, ledger.totals.rejected) == (17, 3)
+    with pytest.raises(JournalError):
+        ledger.save()
+    assert (ledger.totals.loaded, ledger.totals.rejected) == (9, 1)
+
+
 def test_a_run_without_a_reject_file_leaves_that_of_the_run_before(
     journal_of: Callable[..., Journal], tmp_path: Path
 ) -> None:

@@ -29,6 +29,7 @@ from vecload.contents import Sealer
 from vecload.errors import Interrupted, UsageError, VecloadError
 from vecload.loading.again import choose_rows, read_rejects
 from vecload.loading.batch_rows import BatchRows
+from vecload.loading.breaker import START_SECONDS, when_up
 from vecload.loading.concurrency import Concurrency
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.explain import Sample
@@ -125,9 +126,11 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
             )
         )
         summary.target = target.location
-        access = _open_index(settings, plan, target, summary.index)
-        if not access.created:
-            check_index(settings, plan, access)
+        access = when_up(
+            lambda: _open_index(settings, plan, target, summary.index),
+            tell,
+            seconds=min(START_SECONDS, settings.give_up_after),
+        )
         _describe(access, plan, settings, summary, tell)
         jobs = plan.jobs(
             index_dimension=access.index.describe().dimension,
@@ -165,18 +168,20 @@ def _train(access: OpenedIndex, tell: Callable[[str], None]) -> None:
 
 
 def _open_index(settings: UpsertSettings, plan: Plan, target: Target, name: str) -> OpenedIndex:
-    """The index, made where there is none."""
+    """The index, made where there is none; one that is there is checked."""
     wanted = settings.creation
     if not settings.embed:
         wanted = replace(wanted, dimension=plan.dimension, embedding_model=None)
-    elif wanted.embedding_model is None:
-        # An index made now could not embed anything.
-        return open_existing(target, name, settings.keys)
-    if not settings.create:
-        return open_existing(target, name, settings.keys)
-    return open_or_create(
-        target, name, settings.keys, wanted, before=lambda: check_first_rows(settings, plan)
-    )
+    if not settings.create or (settings.embed and wanted.embedding_model is None):
+        # An index made now without a model could not embed anything.
+        access = open_existing(target, name, settings.keys)
+    else:
+        access = open_or_create(
+            target, name, settings.keys, wanted, before=lambda: check_first_rows(settings, plan)
+        )
+    if not access.created:
+        check_index(settings, plan, access)
+    return access
 
 
 def _describe(
@@ -259,6 +264,7 @@ def _run(
             RetryPolicy(give_up_after=settings.give_up_after),
             stop,
             on_busy=concurrency.busy,
+            tell=tell,
         )
         dispatcher = opened.enter_context(
             Dispatcher(sender.ready, concurrency, stop, on_wait=ledger.waiting, stages=stages)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from vecload.batch import Batch, Reject, Span
@@ -73,10 +73,12 @@ class Ledger:
         self._limit = limit or ErrorLimit()
         self._on_progress = on_progress
         self._commits = self._next_sample = 0
-        self._unrecorded: tuple[Reject, ...] = ()
+        self._unrecorded: Sequence[Reject] = ()
+        self._waiting = [0, 0]
         if journal is not None:
             self.totals.skipped, self.totals.rejected = journal.totals()
             self.totals.read = self.totals.skipped + self.totals.rejected
+        self._durable = [0, self.totals.rejected]
 
     def done(self, source: str) -> list[Span]:
         """The spans of a source that earlier runs finished."""
@@ -105,16 +107,24 @@ class Ledger:
         """
         batch = outcome.batch
         totals = self.totals
-        totals.loaded += outcome.ack.items
         totals.nbytes += outcome.ack.nbytes
         totals.requests.update(outcome.ack.requests)
         totals.sending += outcome.ack.sending
         totals.waiting += outcome.ack.waiting
         totals.retries += outcome.retries
         rejects = sorted((*batch.rejects, *outcome.rejects), key=lambda reject: reject.row)
+        if outcome.rejects:
+            self._count(outcome.rejects)
+            try:
+                self._judge(ended=False)
+            except RowsRejected:
+                self._unrecorded = rejects
+                raise
         if rejects and self._rejects is not None:
             self._rejects.write(rejects)
-        self._count(outcome.rejects)
+        totals.loaded += outcome.ack.items
+        self._waiting[0] += outcome.ack.items
+        self._waiting[1] += len(rejects)
         if self._journal is not None:
             self._journal.record(batch.span, outcome.ack.items, len(rejects))
             if batch.ids and not outcome.rejects and self._commits >= self._next_sample:
@@ -123,7 +133,6 @@ class Ledger:
             if self._journal.due():
                 self._commit()
         self._on_progress(batch.span, totals)
-        self._judge(ended=False)
 
     def waiting(self) -> None:
         """Nothing comes back for a while: what is acknowledged must not wait for the next to be recorded.
@@ -140,29 +149,36 @@ class Ledger:
             self.totals.rejected += len(rejects)
 
     def _judge(self, *, ended: bool) -> None:
-        if self.first_reject is not None and self._limit.exceeded(
-            self.totals.rejected, self.totals.read, ended=ended
-        ):
+        if self._limit.exceeded(self.totals.rejected, self.totals.read, ended=ended):
             raise too_many(self.first_reject, self.totals.rejected)
 
     def _commit(self, *, finished: bool = False) -> None:
-        if self._journal is None:
-            return
-        self._commits += 1
-        self._journal.commit(
-            reject_bytes=None if self._rejects is None else self._rejects.length,
-            finished=finished,
-        )
+        if self._journal is not None:
+            self._commits += 1
+            self._journal.commit(
+                reject_bytes=None if self._rejects is None else self._rejects.length,
+                finished=finished,
+            )
+        self._durable = [durable + more for durable, more in zip(self._durable, self._waiting, strict=True)]
+        self._waiting = [0, 0]
 
     def save(self) -> None:
         """Record what is known, for a load that stops.
 
         The rejects that stopped it are written after that: a resumed load cuts them off, and meets them
-        again.
+        again. The totals then claim no more than what is recorded.
+
+        Raises:
+            JournalError: It can't be recorded.
         """
-        self._commit()
-        if self._rejects is not None and self._unrecorded:
-            self._rejects.write(self._unrecorded)
+        told = 0
+        try:
+            self._commit()
+            if self._rejects is not None and self._unrecorded:
+                self._rejects.write(self._unrecorded)
+            told = len(self._unrecorded)
+        finally:
+            self.totals.loaded, self.totals.rejected = self._durable[0], self._durable[1] + told
 
     def finish(self) -> None:
         """The load has ended.

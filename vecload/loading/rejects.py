@@ -170,8 +170,13 @@ def rejects_of(path: str) -> Iterator[dict[str, Any]]:
         yield reject
 
 
-def too_many(first: Reject, rejected: int) -> RowsRejected:
-    """The error that stops a load."""
+def too_many(first: Reject | None, rejected: int) -> RowsRejected:
+    """The error that stops a load; without a first reject, earlier runs of it had too many."""
+    if first is None:
+        return RowsRejected(
+            f"{rejected} rows were rejected by earlier runs of this load",
+            hint="let them be left out with --max-errors, or load from the start with --fresh",
+        )
     others = f" ({rejected} rows were rejected so far)" if rejected > 1 else ""
     return RowsRejected(
         f"{first}{others}", hint="mend the row, or let rows be left out with --max-errors and --rejects FILE"

@@ -11,7 +11,8 @@ from functools import partial
 
 from vecload.batch import Batch, Reject
 from vecload.defaults import GIVE_UP_AFTER
-from vecload.errors import Busy, NotAcknowledged, TargetError, Unreachable
+from vecload.errors import Busy, NotAcknowledged, TargetError
+from vecload.loading.breaker import Breaker, may_be_down
 from vecload.targets import Ack
 
 SERVER_FAULTS = 3
@@ -73,6 +74,7 @@ class Sender:
         pause: Waits for some seconds, less if `stop` is set.
         chance: Uniform in [0, 1).
         on_busy: Called when the target asks for less.
+        tell: Says a line to people, when the target goes down and when it is back.
     """
 
     prepare: Callable[[Batch], Callable[[], Ack]]
@@ -83,6 +85,16 @@ class Sender:
     pause: Callable[[float], object] | None = None
     chance: Callable[[], float] = random.random
     on_busy: Callable[[], None] = lambda: None
+    tell: Callable[[str], None] = lambda line: None
+    _breaker: Breaker = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._breaker = Breaker(
+            self.probe,
+            lambda failures: self.policy.next_wait(failures, None, self.chance()),
+            self.clock,
+            self.tell,
+        )
 
     def ready(self, batch: Batch) -> Callable[[], Outcome]:
         """Encode a batch, while others are on their way; the returned call sends it as `send` does."""
@@ -153,23 +165,25 @@ class Sender:
                 self._wait(error, failures, begun)
 
     def _wait(self, error: TargetError, failures: int, begun: float) -> None:
-        """Wait before the next try; after a lost connection, until the target is up again.
+        """Wait before the next try; where the target may be down, until it is up again.
 
         Raises:
             TargetError: The error itself, when the time is over.
             Stopping: The load is stopping.
         """
-        while True:
-            wait = self.policy.next_wait(failures, error.retry_after, self.chance())
-            left = self.policy.give_up_after - (self.clock() - begun)
-            if left <= 0 or (error.retry_after or 0) > left:
-                raise error
+        failed_at = self.clock()
+        end = begun + self.policy.give_up_after
+        wait = self.policy.next_wait(failures, error.retry_after, self.chance())
+        if (error.retry_after or 0) > end - failed_at:
+            raise error
+        while (left := end - self.clock()) > 0:
             (self.pause or self.stop.wait)(min(wait, left))
             if self.stop.is_set():
                 raise Stopping
-            if not isinstance(error, Unreachable) or self.probe():
+            if not may_be_down(error) or self._breaker.lets_pass(error, failed_at, left):
                 return
-            failures += 1
+            wait = self._breaker.wait()
+        raise error
 
     def _split(self, batch: Batch, error: TargetError, total: _Total) -> None:
         """Send the halves of a refused batch, and theirs, in order."""

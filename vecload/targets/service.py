@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -307,10 +307,14 @@ class ServiceTarget(Closing):
         except (httpcore.TimeoutException, httpx.TimeoutException):
             raise Unreachable(f"{self.location} gave no answer in {seconds:g} s") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpx.TransportError, OSError) as error:
-            raise Unreachable(
+            unreachable = Unreachable(
                 f"no connection to {self.location} ({_reason(error)})",
                 hint="check the address, and that the service is running",
-            ) from None
+            )
+            unreachable.misaddressed = any(
+                isinstance(cause, socket.gaierror | ssl.SSLError) for cause in _causes(error)
+            )
+            raise unreachable from None
 
     def spent(self) -> tuple[float, float]:
         """How long the calling thread's last request took to be written, and to be answered after that."""
@@ -323,8 +327,7 @@ class ServiceTarget(Closing):
 
 def _reason(error: Exception) -> str:
     """The cause of a failed connection in a few words."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"its certificate is not trusted: {cause.verify_message}; set SSL_CERT_FILE to its authority"
@@ -333,5 +336,12 @@ def _reason(error: Exception) -> str:
             return "no such host"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror.lower()
-        cause = cause.__cause__ or cause.__context__
     return str(error) or type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, and what it was raised from."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

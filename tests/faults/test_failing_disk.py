@@ -1,0 +1,130 @@
+"""ENOSPC, EIO and EROFS at each call that writes, syncs or cuts the journal or the reject file.
+
+`failing_disk.c` is compiled and loaded before the C library of the process that runs vecload: SQLite and
+Python meet the error where a disk would give it. In CI each third call is tried, with the errors in turn;
+VECLOAD_DISK_FAULTS=all tries each call with each error, by itself and with all later ones failing too.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.faults.forked import Forks
+from tests.faults.loads import Ended, Load
+from tests.faults.oracle import Source, write_source
+
+HERE = Path(__file__).parent
+ALL = os.environ.get("VECLOAD_DISK_FAULTS") == "all"
+ROWS = 30
+ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS)
+TOLD = {
+    errno.ENOSPC: ("disk is full", "disk I/O error", "No space left on device"),
+    errno.EIO: ("disk I/O error", "Input/output error"),
+    errno.EROFS: ("disk I/O error", "Read-only file system"),
+}
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """Runs of vecload on a disk that fails when armed."""
+    library = tmp_path_factory.mktemp("failing-disk") / "failing_disk.so"
+    command = ["gcc", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC"]
+    subprocess.run([*command, "-o", str(library), str(HERE / "failing_disk.c"), "-ldl"], check=True)
+    with Forks(library) as running:
+        yield running
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    return write_source(tmp_path / "source.jsonl", 1, ROWS, bad=range(3, ROWS, 4))
+
+
+LoadOn = Callable[[str], Load]
+
+
+@pytest.fixture
+def load_on(
+    tmp_path: Path, source: Source, service: str, new_name: Callable[[], str], forks: Forks
+) -> LoadOn:
+    """Makes a load with its journal and reject file on a disk of its own, which commits every batch."""
+
+    def make(disk: str) -> Load:
+        options = ("--batch-rows", "6", "--concurrency", "2", "--max-errors", "100")
+        program = ("-m", "tests.faults.mutant", "commits_each")
+        load = Load(tmp_path / f"{disk}-load", source, service, options, program, new_name(), forks=forks)
+        folder = tmp_path / disk
+        folder.mkdir()
+        load.state, load.rejects = folder / "state", folder / "rejects.jsonl"
+        return load
+
+    return make
+
+
+def recorded(load: Load) -> tuple[int, int, bool]:
+    """Rows loaded and rejected as the journal has them, and whether it calls the load finished."""
+    path = load.journal()
+    if path is None:
+        return 0, 0, False
+    with closing(sqlite3.connect(path)) as database:
+        if not database.execute("SELECT name FROM sqlite_master WHERE name = 'sample'").fetchone():
+            return 0, 0, False
+        loaded, rejected = database.execute("SELECT total(loaded), total(rejected) FROM span").fetchone()
+        finished = database.execute("SELECT max(finished) FROM load").fetchone()[0]
+    return int(loaded), int(rejected), bool(finished)
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def check_claims(load: Load, ended: Ended, error: int, what: str) -> None:
+    """Whatever a run met, what it says of itself is true."""
+    loaded, rejected, finished = recorded(load)
+    summary = ended.summary
+    assert summary["loaded"] <= loaded
+    assert summary["rejected"] <= rejected <= lines(load.rejects)
+    if ended.code == 3:
+        # Nothing but copying the log into the database failed: every commit is in the log.
+        assert finished
+        assert ".sqlite" in what
+        load.check(ended)
+        return
+    assert ended.code == 1, ended.err
+    assert summary["status"] == "failed"
+    (told,) = [line for line in ended.err.splitlines() if line.startswith("vecload: ")]
+    assert any(words in told for words in TOLD[error]), told
+    assert str(load.rejects if "rejects" in what else load.state) in told
+
+
+@pytest.mark.parametrize("stays", [False, True] if ALL else [None])
+@pytest.mark.parametrize("error", ERRORS, ids=[errno.errorcode[error] for error in ERRORS])
+def test_a_fault_of_any_write_is_told_and_the_same_command_goes_on(
+    load_on: LoadOn, forks: Forks, error: int, stays: bool | None
+) -> None:
+    met: list[str] = []
+    codes: list[int] = []
+    for at in range(1, 1000) if ALL else range(1 + 3 * ERRORS.index(error), 1000, 3 * len(ERRORS)):
+        load = load_on(f"disk-{at}")
+        forks.ask(arm=[f"{load.rejects.parent}/", error, at, at % 2 if stays is None else int(stays)])
+        ended = load.run()
+        failed, what = forks.ask(failed=True)
+        forks.ask(arm=["", 0, 0, 0])
+        if not failed:
+            break
+        met.append(what.replace(str(load.rejects.parent), ""))
+        codes.append(ended.code)
+        check_claims(load, ended, error, what)
+        load.run_until_done(most=1, code=3)
+    else:
+        raise AssertionError("the calls never end")
+    assert codes.count(1) > (60 if ALL else 5), met
+    if ALL:
+        assert {what.split()[0] for what in met} == {"write", "pwrite64", "fsync", "fdatasync", "ftruncate64"}
