@@ -1,6 +1,7 @@
 """The ways to load a file, each timed in a process of its own: `python -m benchmarks.ways WAY ...`.
 
-Prints one JSON object, `items` and `seconds`. What a way prepares before it begins is not timed.
+Prints one JSON object: `items`, `seconds`, and `cpu`, the seconds of processor time. What a way prepares
+before it begins is not timed.
 """
 
 from __future__ import annotations
@@ -15,27 +16,49 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from benchmarks.data import batches
 from vecload.batch import Batch
 from vecload.contents import Sealer
+from vecload.defaults import BATCH_BYTES, BATCH_ROWS
+from vecload.loading.loader import seal
+from vecload.loading.plan import Plan, make_plan
+from vecload.mapping import ColumnChoice
+from vecload.readers import open_sources
 from vecload.targets import IndexSettings, connect_target
+
+if TYPE_CHECKING:
+    from vecload.loading.ledger import Ledger
+    from vecload.targets import Ack
 
 INDEX = "benchmark"
 SDK_ROWS = 1000
 _FIELDS = ("url", "category", "year", "score", "public")
 
 
-def sdk(path: Path, target: str, workers: int) -> tuple[int, float]:
+class Spent:
+    """Seconds since it was made, on the clock and of the processors."""
+
+    def __init__(self) -> None:
+        self.seconds, self.cpu = -time.perf_counter(), -time.process_time()
+
+    def stop(self) -> Self:
+        """That was all."""
+        self.seconds += time.perf_counter()
+        self.cpu += time.process_time()
+        return self
+
+
+def sdk(path: Path, target: str, workers: int) -> tuple[int, Spent]:
     """The official SDK's upsert_binary in a plain loop of 1000 rows; it seals nothing."""
     import cyborgdb
     import pyarrow.parquet as pq
 
     client = cyborgdb.Client(target)
     index = client.create_index(INDEX, client.generate_key())
-    begun = time.perf_counter()
+    spent = Spent()
     items = 0
     for table in pq.ParquetFile(path).iter_batches(batch_size=SDK_ROWS):
         vectors = table.column("vector").flatten().to_numpy().reshape(len(table), -1)
@@ -45,10 +68,10 @@ def sdk(path: Path, target: str, workers: int) -> tuple[int, float]:
             contents = table.column("contents").to_pylist()
         index.upsert_binary(table.column("id").to_pylist(), vectors, metadata=metadata, contents=contents)
         items += len(table)
-    return items, time.perf_counter() - begun
+    return items, spent.stop()
 
 
-def replay(path: Path, target: str, workers: int) -> tuple[int, float]:
+def replay(path: Path, target: str, workers: int) -> tuple[int, Spent]:
     """Bodies that vecload encoded beforehand, sent over that many connections: what the service can take."""
     from vecload.targets.wire import encode_binary
 
@@ -79,7 +102,7 @@ def replay(path: Path, target: str, workers: int) -> tuple[int, float]:
     return items, _timed_threads([send] * workers)
 
 
-def engine(path: Path, target: str, workers: int) -> tuple[int, float]:
+def engine(path: Path, target: str, workers: int) -> tuple[int, Spent]:
     """The engine alone, on arrays or dicts that are there already."""
     import cyborgdb_core
 
@@ -116,26 +139,19 @@ def _for_engine(batch: Batch) -> tuple[Any, ...]:
     )
 
 
-def flow(path: Path, target: str, workers: int) -> tuple[int, float]:
+def flow(path: Path, target: str, workers: int) -> tuple[int, Spent]:
     """The flow with its journal."""
     return _flow(path, target, journal=True)
 
 
-def flow_without_journal(path: Path, target: str, workers: int) -> tuple[int, float]:
+def flow_without_journal(path: Path, target: str, workers: int) -> tuple[int, Spent]:
     """The flow as it would be without a journal."""
     return _flow(path, target, journal=False)
 
 
-def _flow(path: Path, target: str, *, journal: bool) -> tuple[int, float]:
-    from vecload.loading.concurrency import Concurrency
-    from vecload.loading.dispatch import Dispatcher
+def _flow(path: Path, target: str, *, journal: bool) -> tuple[int, Spent]:
     from vecload.loading.journal import Journal
     from vecload.loading.ledger import Ledger
-    from vecload.loading.loader import Flow
-    from vecload.loading.plan import make_plan
-    from vecload.loading.retry import Sender
-    from vecload.mapping import ColumnChoice
-    from vecload.readers import open_sources
 
     plan = make_plan(open_sources([str(path)]), ColumnChoice(), embed=False)
     with connect_target(target) as connected:
@@ -143,30 +159,68 @@ def _flow(path: Path, target: str, *, journal: bool) -> tuple[int, float]:
         index = connected.create_index(INDEX, secrets.token_bytes(32), settings)
         state = Path(target).parent / "state"
         kept = Journal(state, plan.identity(target, INDEX, ())) if journal else None
-        ledger = Ledger(journal=kept)
-        stop = threading.Event()
-        concurrency = Concurrency(index.writers, index.writers)
-        with Dispatcher(Sender(index.prepare, stop=stop).ready, concurrency, stop) as dispatcher:
-            jobs = plan.jobs(index_dimension=plan.dimension, allow_zero_vectors=False)
-            sealer = Sealer(secrets.token_bytes(32), INDEX)
-            begun = time.perf_counter()
-            Flow(jobs, sealer, dispatcher, ledger).run()
-            seconds = time.perf_counter() - begun
-        return ledger.totals.loaded, seconds
+        return _run_flow(plan, Ledger(journal=kept), index.prepare)
 
 
-def _timed_threads(tasks: Sequence[Callable[[], None]]) -> float:
+def null(path: Path, target: str, workers: int) -> tuple[int, Spent]:
+    """The flow into nothing: each batch is encoded for the service, and dropped."""
+    from vecload.loading.ledger import Ledger
+    from vecload.targets import Ack
+    from vecload.targets.wire import encode_binary
+
+    def prepare(batch: Batch) -> Callable[[], Ack]:
+        nbytes = sum(map(len, encode_binary(batch, INDEX, "00" * 32)))
+        return lambda: Ack(len(batch), {"binary": 1}, nbytes)
+
+    return _run_flow(make_plan(open_sources([str(path)]), ColumnChoice(), embed=False), Ledger(), prepare)
+
+
+def _run_flow(plan: Plan, ledger: Ledger, prepare: Callable[[Batch], Callable[[], Ack]]) -> tuple[int, Spent]:
+    """As the command wires it."""
+    from vecload.loading.concurrency import Concurrency
+    from vecload.loading.dispatch import Dispatcher
+    from vecload.loading.loader import Flow
+    from vecload.loading.retry import Sender
+
+    stop = threading.Event()
+    with Dispatcher(Sender(prepare, stop=stop).ready, Concurrency(2, 2, queued=1), stop) as dispatcher:
+        jobs = plan.jobs(index_dimension=plan.dimension, allow_zero_vectors=False)
+        sealer = Sealer(secrets.token_bytes(32), INDEX)
+        spent = Spent()
+        Flow(jobs, sealer, dispatcher, ledger).run()
+        spent.stop()
+    return ledger.totals.loaded, spent
+
+
+def produce(path: Path, target: str, workers: int) -> tuple[int, Spent]:
+    """A batch until it could be stored: decoded; where it has contents, mapped and sealed too."""
+    source = open_sources([str(path)])[0]
+    plan = make_plan([source], ColumnChoice(), embed=False)
+    (job,) = plan.jobs(index_dimension=plan.dimension, allow_zero_vectors=False)
+    sealer = Sealer(secrets.token_bytes(32), INDEX)
+    items = 0
+    spent = Spent()
+    for rows in source.read(batch_rows=BATCH_ROWS, batch_bytes=BATCH_BYTES):
+        if job.mapper.mapping.contents is not None:
+            seal(job.mapper.map(rows), sealer)
+        items += len(rows.span)
+    return items, spent.stop()
+
+
+def _timed_threads(tasks: Sequence[Callable[[], None]]) -> Spent:
     with ThreadPoolExecutor(len(tasks)) as pool:
-        begun = time.perf_counter()
+        spent = Spent()
         for future in [pool.submit(task) for task in tasks]:
             future.result()
-        return time.perf_counter() - begun
+        return spent.stop()
 
 
-WAYS: dict[str, Callable[[Path, str, int], tuple[int, float]]] = {
+WAYS: dict[str, Callable[[Path, str, int], tuple[int, Spent]]] = {
     "sdk": sdk,
     "replay": replay,
     "engine": engine,
+    "null": null,
+    "produce": produce,
     "flow": flow,
     "flow-without-journal": flow_without_journal,
 }
@@ -180,8 +234,8 @@ def main(arguments: Sequence[str]) -> None:
     options.add_argument("target", help="the service's address, or the store's folder")
     options.add_argument("--workers", type=int, default=1)
     chosen = options.parse_args(arguments)
-    items, seconds = WAYS[chosen.way](chosen.file, chosen.target, chosen.workers)
-    print(json.dumps({"items": items, "seconds": seconds}))
+    items, spent = WAYS[chosen.way](chosen.file, chosen.target, chosen.workers)
+    print(json.dumps({"items": items, "seconds": spent.seconds, "cpu": spent.cpu}))
 
 
 if __name__ == "__main__":
