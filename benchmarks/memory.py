@@ -84,13 +84,16 @@ def watching(pid: int) -> Iterator[list[int]]:
 def peak(file: Path, rows: int) -> dict[str, Any]:
     """Load a file into the null target; its peak memory in bytes, and what it says of itself."""
     begun = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.ways", "null", str(file), "none"],
-        cwd=Path(__file__).parent.parent,
-        env={"PATH": os.environ.get("PATH", ""), "HOME": "/nonexistent"},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process, watching(process.pid) as most:
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.ways", "null", str(file), "none"],
+            cwd=Path(__file__).parent.parent,
+            env={"PATH": os.environ.get("PATH", ""), "HOME": "/nonexistent"},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process,
+        watching(process.pid) as most,
+    ):
         out, _ = process.communicate()
     told = json.loads(out)
     if process.returncode or told["items"] != rows:

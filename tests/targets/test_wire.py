@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vecload.batch import Batch, Contents, Metadata, Span
-from vecload.targets.wire import choose_format, dumps, encode_binary, encode_json
+from vecload.targets.wire import choose_format, dumps, encode_binary, encode_json, vectors_text_bytes
 
 KEY = "0f" * 32
 
@@ -154,3 +154,13 @@ def test_a_part_of_a_batch_carries_its_own_rows() -> None:
     assert sent["ids"] == ["i2", "i3"]
     assert base64.b64decode(sent["vectors_b64"]) == vectors[2:4].tobytes()
     assert (sent["metadata"], sent["contents"]) == ([{"n": 2}, {"n": 3}], ["2", "3"])
+
+
+@pytest.mark.parametrize("wire", ["json", "binary"])
+def test_what_vectors_take_in_a_body_is_known_beforehand(wire: Any) -> None:
+    vectors = np.random.default_rng(1).standard_normal((50, 64), dtype=np.float32)
+    sent = batch(vectors)
+    body = b"".join((encode_json if wire == "json" else encode_binary)(sent, "docs", KEY))
+    # Never more than there is by much: a body that would have passed must not be halved.
+    assert 0.75 * len(body) < vectors_text_bytes(sent, wire) <= len(body)
+    assert vectors_text_bytes(batch(None, ids=["a"], contents=["text"]), "json") == 0

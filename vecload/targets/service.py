@@ -47,7 +47,7 @@ from vecload.targets.target import (
     check_settings,
 )
 from vecload.targets.transport import DeadlineTransport
-from vecload.targets.wire import choose_format, dumps, encode_binary, encode_json
+from vecload.targets.wire import choose_format, dumps, encode_binary, encode_json, vectors_text_bytes
 
 REQUEST_SECONDS = 120.0
 """How long one request may take in all: 120 s is what the engine itself waits for its store."""
@@ -106,6 +106,8 @@ class ServiceIndex:
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
         """A batch as the body of a request, or of several where one would be too large."""
         wire = choose_format(batch, self._wire, self._binary_threshold)
+        if len(batch) > 1 and vectors_text_bytes(batch, wire) > BODY_MAX_BYTES:
+            return partial(self._upsert_halves, batch)
         encode = encode_json if wire == "json" else encode_binary
         body = encode(batch, self.name, self._key_hex)
         nbytes = sum(map(len, body))

@@ -17,6 +17,10 @@ from vecload.batch import Batch
 from vecload.targets.target import WireFormat
 
 
+JSON_VALUE_BYTES = 18
+"""A float32 widened to float64 is some 20 bytes of text, with its comma."""
+
+
 def choose_format(batch: Batch, wire: WireFormat, binary_threshold: int) -> WireFormat:
     """`json` or `binary` for one batch; items without vectors can go as JSON only."""
     if batch.vectors is None:
@@ -24,6 +28,13 @@ def choose_format(batch: Batch, wire: WireFormat, binary_threshold: int) -> Wire
     if wire != "auto":
         return wire
     return "binary" if len(batch) >= binary_threshold else "json"
+
+
+def vectors_text_bytes(batch: Batch, wire: WireFormat) -> int:
+    """About how many bytes the vectors take in a body, so that one too large need not be written to be known."""
+    if batch.vectors is None:
+        return 0
+    return batch.vectors.nbytes * 4 // 3 if wire == "binary" else batch.vectors.size * JSON_VALUE_BYTES
 
 
 def encode_json(batch: Batch, index_name: str, index_key: str) -> list[bytes]:
