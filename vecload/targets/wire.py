@@ -16,7 +16,6 @@ import pybase64
 from vecload.batch import Batch
 from vecload.targets.target import WireFormat
 
-
 JSON_VALUE_BYTES = 18
 """A float32 widened to float64 is some 20 bytes of text, with its comma."""
 
@@ -31,7 +30,7 @@ def choose_format(batch: Batch, wire: WireFormat, binary_threshold: int) -> Wire
 
 
 def vectors_text_bytes(batch: Batch, wire: WireFormat) -> int:
-    """About how many bytes the vectors take in a body, so that one too large need not be written to be known."""
+    """About how many bytes the vectors take in a body: one too large need not be written to be known."""
     if batch.vectors is None:
         return 0
     return batch.vectors.nbytes * 4 // 3 if wire == "binary" else batch.vectors.size * JSON_VALUE_BYTES
