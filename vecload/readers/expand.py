@@ -41,24 +41,8 @@ class Places:
         self._endpoint_url = endpoint_url
         self._stores: dict[tuple[str, str], Store] = {}
 
-    def files(self, names: Sequence[str]) -> list[File]:
-        """The files that were named: those of a folder or of a pattern sorted by their names.
-
-        Raises:
-            SourceError: A name leads to no file, or two lead to the same.
-        """
-        found: list[File] = []
-        seen: set[str] = set()
-        for name in names:
-            for file in self.named(name):
-                if file.location in seen:
-                    raise SourceError(f"{file.name} is named twice")
-                seen.add(file.location)
-                found.append(file)
-        return found
-
-    def named(self, name: str) -> list[File]:
-        """The files of one name.
+    def named(self, name: str) -> Sequence[File]:
+        """The files of a name: those of a folder or of a pattern sorted by their names.
 
         Raises:
             SourceError: It leads to none.
@@ -73,7 +57,7 @@ class Places:
             return list(_pattern(name, path))
         return [_local(path, name)]
 
-    def _remote(self, name: str, scheme: str, path: str) -> list[File]:
+    def _remote(self, name: str, scheme: str, path: str) -> Sequence[File]:
         key = (scheme, path.partition("/")[0])
         if key not in self._stores:
             self._stores[key] = Store(scheme, path, endpoint_url=self._endpoint_url)

@@ -3,28 +3,49 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from vecload.defaults import LINE_MAX_BYTES
+from vecload.defaults import LINE_MAX_BYTES, ROW_GROUP_MAX_BYTES
 from vecload.errors import SourceError
+from vecload.readers.compressed import Unpacked, codec_of, plain_name
 from vecload.readers.expand import Places
 from vecload.readers.source import Source
-from vecload.readers.storage import File, unreadable
-
-HEAD_BYTES = 64
-"""Of a file's beginning, which tell what it is."""
+from vecload.readers.stdin import Spooled, StandardInput
+from vecload.readers.storage import STDIN, File, unreadable
 
 JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
+SUFFIXES = (".parquet", ".pq", *JSONL_SUFFIXES, ".arrow", ".feather", ".ipc", ".arrows", ".npy", ".npz")
+"""What names of sources end with, and names of their indexes don't."""
+HEAD_BYTES = 64
+"""Of a file's beginning, which tell what it is."""
+_BLANK_BYTES = 2**16
+"""Of blank lines before the first that is not."""
 
-_OTHER_KINDS = (
-    (b"\x1f\x8b", "gzip", "unpack it first: gzip -d"),
-    (b"\x28\xb5\x2f\xfd", "zstd", "unpack it first: zstd -d"),
-    (b"PK\x03\x04", "a zip archive", "unpack it first"),
-    (b"\x93NUMPY", "a NumPy array", "write it to Parquet with an id for each row"),
-    (b"ARROW1", "an Arrow IPC file", "write it to Parquet"),
-    (b"SQLite format 3", "an SQLite database", "write the table to Parquet"),
+_FORMATS = (
+    (b"PAR1", "parquet"),
+    (b"ARROW1", "arrow"),
+    (b"\xff\xff\xff\xff", "arrow"),
+    (b"\x93NUMPY", "numpy"),
+    (b"PK\x03\x04", "numpy"),
 )
+_OTHER_KINDS = (
+    (b"PARE", "encrypted Parquet", "decrypt it first"),
+    (b"FEA1", "Feather version 1", "write it to Parquet, or to Feather version 2"),
+    (b"\xfd7zXZ", "xz", "unpack it first: xz -d"),
+    (b"BZh", "bzip2", "unpack it first: bzip2 -d"),
+    (b"\x04\x22\x4d\x18", "lz4", "unpack it first: lz4 -d"),
+    (b"SQLite format 3", "an SQLite database", "write the table to Parquet"),
+    (b"ORC", "ORC", "write it to Parquet"),
+    (b"Obj\x01", "Avro", "write it to Parquet"),
+    (b"\x89HDF", "HDF5", "write it to Parquet"),
+    (b"\x80\x04", "a Python pickle", "write it to Parquet"),
+    (b"\x80\x05", "a Python pickle", "write it to Parquet"),
+    (b"LANC", "Lance", "write it to Parquet"),
+)
+_CSV_SUFFIXES = (".csv", ".tsv")
+_TO_PARQUET = "write it to Parquet, for instance with duckdb: copy (from 'data.csv') to 'data.parquet'"
+NOT_KNOWN = "is neither Parquet, JSON Lines, Arrow IPC nor NumPy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,31 +53,59 @@ class Reading:
     """How sources are read, whatever they are.
 
     Attributes:
-        format: What every source is, `parquet` or `jsonl`; None to see that from what it holds.
+        format: What every source is: `parquet`, `jsonl`, `arrow` or `numpy`; None to see that from what it
+            holds.
+        ids_file: Where the ids of a NumPy array are.
         endpoint_url: Of an S3-compatible store.
         max_line_bytes: A longer line of JSON Lines is rejected.
+        row_group_max_bytes: What a column of a Parquet row group may unpack to, if it was packed beyond belief.
+        interrupted: The number of the signal that asked to stop, 0 while none did.
     """
 
     format: str | None = None
+    ids_file: str | None = None
     endpoint_url: str | None = None
     max_line_bytes: int = LINE_MAX_BYTES
+    row_group_max_bytes: int = ROW_GROUP_MAX_BYTES
+    interrupted: Callable[[], int] = lambda: 0
 
 
-def open_sources(names: Sequence[str], reading: Reading = Reading()) -> list[Source]:
+def open_sources(names: Sequence[str], reading: Reading = Reading()) -> list[Source]:  # noqa: B008 frozen
     """Open every source, before anything is read from any.
 
     Args:
-        names: Paths, URIs, folders, patterns.
+        names: Paths, URIs, folders, patterns, `-` for standard input.
         reading: How they are read.
 
     Raises:
         SourceError: One is missing, unreadable, empty, of another kind, or named twice.
     """
-    return [open_source(file, reading) for file in Places(reading.endpoint_url).files(names)]
+    from vecload.readers.partitions import with_partitions
+
+    places = Places(reading.endpoint_url)
+    sources: list[Source] = []
+    seen: set[str] = set()
+    for name in names:
+        files: Sequence[File] = [StandardInput(reading.interrupted)] if name == STDIN else places.named(name)
+        for file in files:
+            if file.location in seen:
+                raise SourceError(f"{file.name} is named twice")
+            seen.add(file.location)
+            if file.nbytes == 0 and len(files) > 1 and _is_lines(file):
+                continue  # Spark writes such files for partitions without rows
+            sources.append(open_source(file, reading, places))
+    if reading.ids_file is not None and len(sources) > 1:
+        raise SourceError("--ids-file is for one source", hint="load each array by itself")
+    return with_partitions(sources)
 
 
-def open_source(file: File, reading: Reading) -> Source:
+def open_source(file: File, reading: Reading, places: Places) -> Source:
     """Open one source by what it holds.
+
+    Args:
+        file: The file.
+        reading: How it is read.
+        places: Where the ids file is looked for.
 
     Raises:
         SourceError: It is unreadable, empty or of another kind.
@@ -64,27 +113,97 @@ def open_source(file: File, reading: Reading) -> Source:
     head = _head(file)
     if not head:
         raise SourceError(f"{file.name} is empty")
-    # pyarrow.parquet takes 140 ms to import: only what is used is loaded.
-    if reading.format == "parquet" or (reading.format is None and head.startswith(b"PAR1")):
-        from vecload.readers.parquet import ParquetSource
-
-        return ParquetSource(file)
-    for magic, kind, hint in _OTHER_KINDS:
-        if head.startswith(magic):
-            raise SourceError(f"{file.name} is {kind}, neither Parquet nor JSON Lines", hint=hint)
-    text = head.removeprefix(codecs.BOM_UTF8).lstrip()
-    if text.startswith(b"["):
-        raise SourceError(f"{file.name} is a JSON array, not JSON Lines", hint="convert it with: jq -c '.[]'")
-    if reading.format == "jsonl" or text.startswith(b"{") or file.name.lower().endswith(JSONL_SUFFIXES):
+    codec = codec_of(head)
+    if codec is not None:
+        file = Unpacked(file, codec)
+        head = _head(file)
+    kind = reading.format or _kind(file, head)
+    if kind == "jsonl":
+        # Each takes long to import: only what is used is loaded.
         from vecload.readers.jsonl import JsonlSource
 
         return JsonlSource(file, line_max_bytes=reading.max_line_bytes)
-    raise SourceError(f"{file.name} is neither Parquet nor JSON Lines")
+    if codec is not None:
+        raise SourceError(
+            f"{file.name} is {codec} of a format that can't be read through it",
+            hint=f"unpack it first: {codec} -d",
+        )
+    if isinstance(file, StandardInput):
+        file = Spooled(file)
+    if kind == "parquet":
+        from vecload.readers.parquet import ParquetSource
+
+        return ParquetSource(file, row_group_max_bytes=reading.row_group_max_bytes)
+    if kind == "arrow":
+        from vecload.readers.arrow_ipc import ArrowSource
+
+        return ArrowSource(file)
+    return _arrays(file, head, reading, places)
 
 
-def _head(file: File) -> bytes:
+def _arrays(file: File, head: bytes, reading: Reading, places: Places) -> Source:
+    from vecload.readers.arrays import ArraySource, Joined, archive
+    from vecload.readers.numpy_arrays import MAGIC, Array, Lines
+
+    if head.startswith(b"PK"):
+        return archive(file)
+    try:
+        vectors = Array(file.open, file.name)
+        if reading.ids_file is None:
+            raise SourceError(
+                f"{file.name} holds vectors without ids", hint="name a file of them with --ids-file"
+            )
+        (ids,) = places.named(reading.ids_file)
+        begins = _head(ids)
+        if begins.startswith(MAGIC):
+            return ArraySource(file.name, [file, ids], {"id": Array(ids.open, ids.name), "vector": vectors})
+        if codec_of(begins) is None and _known(ids, begins) is None:
+            return ArraySource(file.name, [file, ids], {"id": Lines(ids), "vector": vectors})
+    except ValueError:
+        raise SourceError(f"{reading.ids_file} is several files", hint="name one with --ids-file") from None
+    except OSError as error:
+        raise unreadable(file, error) from None
+    return Joined(vectors, file, open_source(ids, replace(reading, format=None), places))
+
+
+def _kind(file: File, head: bytes) -> str:
+    """The format of a file.
+
+    Raises:
+        SourceError: It is none that is read.
+    """
+    known = _known(file, head)
+    if known is not None:
+        return known
+    for magic, kind, hint in _OTHER_KINDS:
+        if head.startswith(magic):
+            raise SourceError(f"{file.name} is {kind}, which is not read", hint=hint)
+    if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
+        raise SourceError(f"{file.name} is a JSON array, not JSON Lines", hint="convert it with: jq -c '.[]'")
+    if _is_lines(file):
+        return "jsonl"
+    if plain_name(file.name).lower().endswith(_CSV_SUFFIXES):
+        raise SourceError(f"{file.name} is CSV, which says no types", hint=_TO_PARQUET)
+    raise SourceError(f"{file.name} {NOT_KNOWN}", hint="name its format with --format if it is one of them")
+
+
+def _known(file: File, head: bytes) -> str | None:
+    """The format that the first bytes tell; None where they don't."""
+    for magic, known in _FORMATS:
+        if head.startswith(magic):
+            return known
+    if not head.removeprefix(codecs.BOM_UTF8).strip():
+        head = _head(file, _BLANK_BYTES)
+    return "jsonl" if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{") else None
+
+
+def _is_lines(file: File) -> bool:
+    return plain_name(file.name).lower().endswith(JSONL_SUFFIXES)
+
+
+def _head(file: File, size: int = HEAD_BYTES) -> bytes:
     try:
         with file.open() as stream:
-            return stream.read(HEAD_BYTES)
+            return stream.read(size)
     except OSError as error:
         raise unreadable(file, error) from None

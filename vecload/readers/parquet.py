@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vecload.batch import Span
+from vecload.defaults import ROW_GROUP_MAX_BYTES
 from vecload.errors import SourceError
 from vecload.mapping import ArrowRows, Column
 from vecload.mapping.arrow_rows import columns_of
+from vecload.readers.pieces import pieces, value_bytes
+from vecload.readers.remote import RemoteFile
 from vecload.readers.source import missing
 from vecload.readers.storage import File, as_file, reason
 
 HEAD_ROWS = 100
+HEAD_BYTES = 16 * 2**20
 _STREAM_BYTES = 2**20
 """Read-ahead a column: without a bound Arrow holds a whole row group's column at once."""
+_REMOTE_BYTES = 64 * 2**20
+"""Read-ahead of all columns of a remote file, each of which is asked for by itself."""
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
+_PACKED_AT_MOST = 200
+"""What data is packed to that any program wrote by itself; 20 is much already."""
+_LARGE_VALUES = 4
+"""How many times the bytes of a batch the values of a dictionary may make it, before they stay one."""
 
 
 class ParquetSource:
@@ -24,29 +35,47 @@ class ParquetSource:
 
     Args:
         file: The file, or the path of a local one.
+        row_group_max_bytes: What a column of a row group may unpack to, if it was packed beyond belief.
 
     Raises:
-        SourceError: Its footer can't be read.
+        SourceError: Its footer can't be read, or is of a file that would fill the memory.
     """
 
-    def __init__(self, file: File | str) -> None:
+    def __init__(self, file: File | str, *, row_group_max_bytes: int = ROW_GROUP_MAX_BYTES) -> None:
         self._file = as_file(file)
         self.files = (self._file,)
         self.name = self._file.name
         self.nbytes = self._file.nbytes or 0
+        self._max_bytes = row_group_max_bytes
         try:
             # Not held open: a load of a thousand files would run out of handles.
             with self._file.arrow() as stream, pq.ParquetFile(stream) as opened:
-                self._footer = groups = opened.metadata
+                self._footer = opened.metadata
                 self._schema = opened.schema_arrow
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{self.name} is no readable Parquet file: {reason(error)}") from None
-        self.total_rows: int = groups.num_rows
-        self._group_rows = [groups.row_group(i).num_rows for i in range(groups.num_row_groups)]
-        self._row_bytes = max(
-            (groups.row_group(i).total_byte_size // max(rows, 1) for i, rows in enumerate(self._group_rows)),
-            default=1,
-        )
+        self.total_rows: int = self._footer.num_rows
+        self._groups = [self._footer.row_group(i) for i in range(self._footer.num_row_groups)]
+        for number in range(len(self._groups)):
+            self._check(number)
+
+    def _check(self, number: int) -> None:
+        """Refuse what a footer claims and no memory could hold."""
+        group = self._groups[number]
+        for i in range(group.num_columns):
+            column = group.column(i)
+            size = column.total_uncompressed_size
+            if size > max(self._max_bytes, _PACKED_AT_MOST * column.total_compressed_size):
+                raise SourceError(
+                    f"{self.name}, row group {number}: column {column.path_in_schema!r} unpacks "
+                    f"{column.total_compressed_size:,} bytes to {size:,}",
+                    hint="if that is right, allow it with --max-row-group-bytes",
+                )
+        if group.num_rows and _row_bytes(group, None) > self._max_bytes:
+            raise SourceError(
+                f"{self.name}, row group {number}: a row takes {_row_bytes(group, None):,} bytes on average",
+                hint="if that is right, allow it with --max-row-group-bytes",
+            )
 
     def part(self, span: Span) -> float:
         """By its rows."""
@@ -58,7 +87,7 @@ class ParquetSource:
 
     def head(self) -> ArrowRows | None:
         """Its first rows."""
-        return next(self.read(batch_rows=HEAD_ROWS, batch_bytes=2**30), None)
+        return next(self.read(batch_rows=HEAD_ROWS, batch_bytes=HEAD_BYTES), None)
 
     def read(
         self,
@@ -69,38 +98,34 @@ class ParquetSource:
         done: Sequence[Span] = (),
     ) -> Iterator[ArrowRows]:
         """Its rows in order. Row groups in which nothing is missing are not touched."""
-        # What pages hold is at least what they take: no batch is decoded far beyond its bytes.
-        rows = max(1, min(batch_rows, batch_bytes // max(self._row_bytes, 1)))
+        wanted = None if columns is None else list(columns)
         for gap in missing(done, self.total_rows):
-            for table, start in self._tables(gap, rows, columns):
-                pieces = max(1, min(len(table), -(-table.nbytes // batch_bytes)))
-                step = -(-len(table) // pieces) if len(table) else 1
-                for at in range(0, len(table), step):
-                    piece = table.slice(at, step)
-                    yield ArrowRows(Span(self.name, start + at, start + at + len(piece)), piece)
+            for table, start in self._tables(gap, batch_rows, batch_bytes, wanted):
+                yield from pieces(self.name, start, table, batch_rows=batch_rows, batch_bytes=batch_bytes)
 
     def _tables(
-        self, gap: Span, rows: int, columns: Sequence[str] | None
+        self, gap: Span, batch_rows: int, batch_bytes: int, columns: list[str] | None
     ) -> Iterator[tuple[pa.RecordBatch, int]]:
         """Record batches of the gap's rows, each with the number of its first row."""
-        groups, row = [], 0
-        for i, count in enumerate(self._group_rows):
-            if row < gap.stop and row + count > gap.start:
-                groups.append(i)
-            row += count
-        at = sum(self._group_rows[: groups[0]])
+        at = gap.start
         try:
             with self._file.arrow() as stream, self._opened(stream) as opened:
-                for table in opened.iter_batches(
-                    batch_size=rows,
-                    row_groups=groups,
-                    columns=None if columns is None else list(columns),
-                    use_threads=False,
-                ):
-                    begin, end = max(gap.start, at), min(gap.stop, at + len(table))
-                    if begin < end:
-                        yield table.slice(begin - at, end - begin), begin
-                    at += len(table)
+                for run, first, large in self._runs(stream, gap, batch_rows, batch_bytes, columns):
+                    at = first
+                    # What a footer tells of pages is at least what they take: no batch is decoded far
+                    # beyond its bytes.
+                    largest = max(_row_bytes(self._groups[i], columns) for i in run)
+                    tables = (self._opened(stream, large) if large else opened).iter_batches(
+                        batch_size=max(1, min(batch_rows, batch_bytes // max(largest, 1))),
+                        row_groups=run,
+                        columns=columns,
+                        use_threads=False,
+                    )
+                    for table in tables:
+                        begin, end = max(gap.start, at), min(gap.stop, at + len(table))
+                        if begin < end:
+                            yield table.slice(begin - at, end - begin), begin
+                        at += len(table)
         except (pa.ArrowException, OSError) as error:
             raise SourceError(
                 f"{self.name} is damaged or can't be read at or after row {at}: {reason(error)}",
@@ -109,14 +134,112 @@ class ParquetSource:
         if at < gap.stop:
             raise SourceError(f"{self.name} ends after row {at} of {self.total_rows}")
 
-    def _opened(self, stream: pa.NativeFile) -> pq.ParquetFile:
+    def _runs(
+        self,
+        stream: pa.NativeFile,
+        gap: Span,
+        batch_rows: int,
+        batch_bytes: int,
+        columns: list[str] | None,
+    ) -> Iterator[tuple[list[int], int, list[str]]]:
+        """Row groups that are read in one go, their first row, and columns whose dictionaries are kept.
+
+        A text that many rows share stands in the file once. Decoded at once, a thousand rows of it could be a
+        thousand times as large as the footer tells; only its dictionary knows.
+        """
+        run: list[int] = []
+        row = begin = 0
+        for number, group in enumerate(self._groups):
+            stop = row + group.num_rows
+            if row < gap.stop and stop > gap.start:
+                rows = min(batch_rows, group.num_rows)
+                doubtful = _shared(group, columns, rows, batch_bytes)
+                if doubtful and run:
+                    yield run, begin, []
+                    run = []
+                if doubtful:
+                    large = self._large(stream, number, doubtful, rows, batch_bytes)
+                    yield [number], row, large
+                else:
+                    begin = begin if run else row
+                    run.append(number)
+            row = stop
+        if run:
+            yield run, begin, []
+
+    def _large(
+        self, stream: pa.NativeFile, number: int, paths: Collection[str], rows: int, batch_bytes: int
+    ) -> list[str]:
+        """Of these columns of a row group, those whose dictionaries hold values too large for every row."""
+        large: list[str] = []
+        for path in paths:
+            root = path.partition(".")[0]
+            first = next(
+                self._opened(stream, [path]).iter_batches(
+                    batch_size=1, row_groups=[number], columns=[path], use_threads=False
+                ),
+                None,
+            )
+            values = None if first is None else _dictionary(first.column(root))
+            if values is not None and value_bytes(values).max(initial=0) * rows > _LARGE_VALUES * batch_bytes:
+                large.append(path)
+        return large
+
+    def _opened(self, stream: pa.NativeFile, dictionaries: list[str] | None = None) -> pq.ParquetFile:
+        size = _STREAM_BYTES
+        if isinstance(self._file, RemoteFile):
+            size = max(size, min(8 * size, _REMOTE_BYTES // max(self._footer.num_columns, 1)))
         return pq.ParquetFile(
             stream,
             metadata=self._footer,
-            buffer_size=_STREAM_BYTES,
+            read_dictionary=dictionaries,
+            buffer_size=size,
             pre_buffer=False,
             page_checksum_verification=True,
         )
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _columns(group: pq.RowGroupMetaData, columns: Collection[str] | None) -> Iterator[pq.ColumnChunkMetaData]:
+    for i in range(group.num_columns):
+        column = group.column(i)
+        if columns is None or column.path_in_schema.partition(".")[0] in columns:
+            yield column
+
+
+def _row_bytes(group: pq.RowGroupMetaData, columns: Collection[str] | None) -> int:
+    """What a row takes decoded, on average, as far as the footer tells."""
+    size = sum(
+        max(column.total_uncompressed_size, column.num_values * _WIDTHS.get(column.physical_type, 1))
+        for column in _columns(group, columns)
+    )
+    return int(size // max(group.num_rows, 1))
+
+
+def _shared(
+    group: pq.RowGroupMetaData, columns: Collection[str] | None, rows: int, batch_bytes: int
+) -> list[str]:
+    """Columns of texts in which one value could stand for so many rows that they outgrow a batch."""
+    return [
+        column.path_in_schema
+        for column in _columns(group, columns)
+        if column.physical_type == "BYTE_ARRAY"
+        and column.has_dictionary_page
+        and column.total_uncompressed_size * rows > _LARGE_VALUES * batch_bytes
+    ]
+
+
+def _dictionary(array: pa.Array) -> pa.Array | None:
+    """The dictionary somewhere inside an array."""
+    while not pa.types.is_dictionary(array.type):
+        if pa.types.is_struct(array.type):
+            array = array.field(0)
+        elif pa.types.is_map(array.type):
+            array = array.items if pa.types.is_dictionary(array.type.item_type) else array.keys
+        elif pa.types.is_nested(array.type):
+            array = array.values
+        else:
+            return None
+    return array.dictionary

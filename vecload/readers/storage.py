@@ -60,6 +60,10 @@ class File(Protocol):
         """
 
 
+class DamagedError(OSError):
+    """What was read can't be trusted to be what was written."""
+
+
 class LocalFile:
     """A file on a disk of this machine.
 
@@ -170,7 +174,7 @@ def reason(error: Exception) -> str:
     return str(said).partition("\n")[0][:200].rstrip(". ")
 
 
-def unreadable(file: File, error: Exception, where: str = "") -> SourceError:
+def unreadable(file: File, error: OSError, where: str = "") -> SourceError:
     """The error of a file that can't be read.
 
     Args:
@@ -178,6 +182,10 @@ def unreadable(file: File, error: Exception, where: str = "") -> SourceError:
         error: What its stream raised.
         where: How far it could be read: ` after row 7`.
     """
-    if isinstance(error, SourceError):
-        return error
+    if isinstance(error, DamagedError):
+        # A checksum stands behind what it is of.
+        return SourceError(
+            f"{file.name} can't be read{where}: {reason(error)}",
+            hint="rows just before may be wrong: put a sound file in its place, and load that with --fresh",
+        )
     return SourceError(f"{file.name} can't be read{where}: {reason(error)}")

@@ -1,0 +1,213 @@
+"""Arrays as sources: vectors in one file and their ids in another, or an archive of both."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import BinaryIO, cast
+
+import pyarrow as pa
+
+from vecload.batch import Span
+from vecload.closing import Closing
+from vecload.errors import SourceError
+from vecload.mapping import ArrowRows, Column
+from vecload.mapping.arrow_rows import columns_of
+from vecload.readers.beside import Beside, all_columns, own_columns
+from vecload.readers.numpy_arrays import Array, Stored
+from vecload.readers.pieces import pieces
+from vecload.readers.source import Source, missing
+from vecload.readers.storage import File, reason, unreadable
+
+HEAD_ROWS = 100
+HEAD_BYTES = 16 * 2**20
+VECTOR = "vector"
+"""The column that an array without a name of its own is."""
+
+
+class ArraySource:
+    """Arrays of as many rows, each of which is a column.
+
+    Args:
+        name: As people see it.
+        files: What the arrays are in.
+        arrays: By their columns' names.
+
+    Raises:
+        SourceError: They differ in length.
+    """
+
+    def __init__(self, name: str, files: Sequence[File], arrays: Mapping[str, Stored]) -> None:
+        self.name = name
+        self.files = tuple(files)
+        self.nbytes = sum(file.nbytes or 0 for file in files)
+        self._arrays = dict(arrays)
+        if len({len(array) for array in arrays.values()}) > 1:
+            said = ", ".join(f"{array.name} has {len(array):,}" for array in arrays.values())
+            raise SourceError(
+                f"{name}: the numbers of rows differ: {said}", hint="each row needs one of each"
+            )
+        self.total_rows = len(next(iter(arrays.values())))
+        self._row_bytes = sum(array.row_bytes for array in arrays.values())
+
+    def part(self, span: Span) -> float:
+        """By its rows."""
+        return len(span) / (self.total_rows or 1)
+
+    def columns(self) -> list[Column]:
+        """A column an array."""
+        with ExitStack() as opened:
+            return columns_of(self._rows(opened)(0, 0).schema)
+
+    def head(self) -> ArrowRows | None:
+        """Its first rows."""
+        return next(self.read(batch_rows=HEAD_ROWS, batch_bytes=HEAD_BYTES), None)
+
+    def read(
+        self,
+        *,
+        batch_rows: int,
+        batch_bytes: int,
+        columns: Sequence[str] | None = None,
+        done: Sequence[Span] = (),
+    ) -> Iterator[ArrowRows]:
+        """Its rows in order, from where each gap begins."""
+        step = max(1, min(batch_rows, batch_bytes // max(self._row_bytes, 1)))
+        at = 0
+        try:
+            for gap in missing(done, self.total_rows):
+                with ExitStack() as opened:
+                    rows = self._rows(opened)
+                    for at in range(gap.start, gap.stop, step):
+                        table = rows(at, min(gap.stop, at + step))
+                        yield from pieces(
+                            self.name, at, table, batch_rows=batch_rows, batch_bytes=batch_bytes
+                        )
+        except OSError as error:
+            raise unreadable(self.files[0], error, f" at or after row {at}") from None
+
+    def _rows(self, opened: ExitStack) -> Callable[[int, int], pa.RecordBatch]:
+        """Begin to read every array: gives rows from one number up to another."""
+        readings = {name: array.reading() for name, array in self._arrays.items()}
+        for reading in readings.values():
+            opened.callback(reading.close)
+        return lambda start, stop: pa.RecordBatch.from_arrays(
+            [reading.rows(start, stop) for reading in readings.values()], names=list(readings)
+        )
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class Joined:
+    """Vectors of an array beside the rows of another source, in its order.
+
+    Args:
+        vectors: The array.
+        file: What it is in.
+        source: Rows with ids, and with whatever else.
+
+    Raises:
+        SourceError: There are more of one than of the other.
+    """
+
+    def __init__(self, vectors: Array, file: File, source: Source) -> None:
+        self.name = file.name
+        self.files = (file, *source.files)
+        self.nbytes = source.nbytes
+        self.part = source.part
+        self.close = source.close
+        self.total_rows = len(vectors)
+        self._vectors = vectors
+        self._source = source
+        rows = source.total_rows
+        if rows is None:
+            rows = sum(len(piece.span) for piece in source.read(batch_rows=1000, batch_bytes=HEAD_BYTES))
+        if rows != len(vectors):
+            raise SourceError(
+                f"{self.name} has {len(vectors):,} vectors, and {source.name} {rows:,} rows",
+                hint="each vector needs a row",
+            )
+
+    def columns(self) -> list[Column]:
+        """The source's columns, and the vector."""
+        reading = self._vectors.reading()
+        with_vector = pa.schema([(VECTOR, reading.rows(0, 0).type)])
+        reading.close()
+        return all_columns(self._source.columns(), with_vector)
+
+    def head(self) -> Beside | None:
+        """Its first rows."""
+        return next(self.read(batch_rows=HEAD_ROWS, batch_bytes=HEAD_BYTES), None)
+
+    def read(
+        self,
+        *,
+        batch_rows: int,
+        batch_bytes: int,
+        columns: Sequence[str] | None = None,
+        done: Sequence[Span] = (),
+    ) -> Iterator[Beside]:
+        """Its rows in order."""
+        step = max(1, min(batch_rows, batch_bytes // max(self._vectors.row_bytes, 1)))
+        reading = self._vectors.reading()
+        try:
+            for rows in self._source.read(
+                batch_rows=step, batch_bytes=batch_bytes, columns=own_columns(columns, (VECTOR,)), done=done
+            ):
+                try:
+                    vectors = reading.rows(rows.span.start, rows.span.stop)
+                except OSError as error:
+                    where = f" at or after row {rows.span.start}"
+                    raise unreadable(self.files[0], error, where) from None
+                yield Beside(rows, pa.RecordBatch.from_arrays([vectors], names=[VECTOR]), self.name)
+        finally:
+            reading.close()
+
+
+_COLUMNS = {"ids": "id", "vectors": VECTOR, "embeddings": VECTOR, "embedding": VECTOR}
+"""What arrays of an archive are often called, and the columns that they are."""
+
+
+def archive(file: File) -> ArraySource:
+    """The arrays of an .npz file.
+
+    Raises:
+        SourceError: It holds none, or some that can't be rows of one table.
+    """
+    try:
+        with file.open() as stream, zipfile.ZipFile(stream) as members:
+            names = [name for name in members.namelist() if name.endswith(".npy")]
+        arrays: dict[str, Stored] = {}
+        for name in names:
+            column = name.removesuffix(".npy")
+            arrays[_COLUMNS.get(column, column)] = Array(
+                partial(_member, file, name),
+                f"{file.name}, array {column!r}",
+            )
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise SourceError(f"{file.name} is no readable .npz archive: {reason(error)}") from None
+    if not arrays:
+        raise SourceError(f"{file.name} is a zip archive without NumPy arrays", hint="unpack it first")
+    return ArraySource(file.name, [file], arrays)
+
+
+def _member(file: File, name: str) -> BinaryIO:
+    return cast(BinaryIO, _Member(file, name))
+
+
+class _Member(Closing):
+    """A stream of a member of an archive; its checksum is verified at its end."""
+
+    def __init__(self, file: File, name: str) -> None:
+        self._file = file.open()
+        self._archive = zipfile.ZipFile(self._file)
+        self._member = self._archive.open(name)
+        self.read, self.seek, self.tell = self._member.read, self._member.seek, self._member.tell
+
+    def close(self) -> None:
+        self._member.close()
+        self._archive.close()
+        self._file.close()

@@ -1,0 +1,199 @@
+"""NumPy arrays as NumPy stores them, and lines of text, read a few rows at a time."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from vecload.closing import Closing
+from vecload.errors import SourceError
+from vecload.readers.storage import DamagedError, File, reason
+
+MAGIC = b"\x93NUMPY"
+FORTRAN_MAX_BYTES = 2**30
+"""An array in columns is held whole: its rows lie scattered over all of it."""
+_SKIP_BYTES = 2**16
+
+
+class Reading(Protocol):
+    """A column that is being read. Rows are asked for in order."""
+
+    def rows(self, start: int, stop: int) -> pa.Array:
+        """Rows `[start, stop)`.
+
+        Raises:
+            OSError: They can't be read, or the column ends before.
+        """
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+class Stored(Protocol):
+    """A column of a file of its own."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row, at about."""
+
+    def __len__(self) -> int:
+        """How many rows it has."""
+
+    def reading(self) -> Reading:
+        """Begin to read it."""
+
+
+class Array:
+    """An array; objects of Python are never loaded.
+
+    Args:
+        open: Opens its bytes from the beginning.
+        name: For messages.
+
+    Raises:
+        SourceError: It is none, or holds what can't be rows.
+        OSError: It can't be read.
+    """
+
+    def __init__(self, open: Callable[[], BinaryIO], name: str) -> None:  # noqa: A002 what it does
+        self.open = open
+        self.name = name
+        with open() as stream:
+            try:
+                version = np.lib.format.read_magic(stream)
+                of = np.lib.format
+                read = of.read_array_header_1_0 if version == (1, 0) else of.read_array_header_2_0
+                self.shape, self.by_columns, self.dtype = read(stream)
+            except (ValueError, SyntaxError, KeyError, TypeError) as error:
+                raise SourceError(f"{name} is no readable NumPy array: {reason(error)}") from None
+            self.begin = stream.tell()
+        if self.dtype.hasobject:
+            raise SourceError(
+                f"{name} holds Python objects, which vecload never loads",
+                hint="save numbers, or texts: array.astype(str)",
+            )
+        if self.dtype.kind not in "fiubUSM" or (self.dtype.kind == "f" and self.dtype.itemsize > 8):
+            raise SourceError(f"{name} holds {self.dtype}, which can't be read", hint="save it as float32")
+        if len(self.shape) not in (1, 2):
+            raise SourceError(
+                f"{name} has the shape {self.shape}", hint="vectors have two dimensions: rows and values"
+            )
+        self.by_columns = self.by_columns and len(self.shape) == 2
+        self.row_bytes = self.dtype.itemsize * (self.shape[1] if len(self.shape) == 2 else 1)
+        if self.by_columns and self.row_bytes * len(self) > FORTRAN_MAX_BYTES:
+            raise SourceError(
+                f"{name} is stored by columns, and too large to be turned in memory",
+                hint="save it by rows: numpy.ascontiguousarray(array)",
+            )
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def reading(self) -> Reading:
+        """Begin to read it."""
+        return _ArrayReading(self)
+
+
+class _ArrayReading(Closing):
+    def __init__(self, array: Array) -> None:
+        self._array = array
+        self._stream = array.open()
+        self._whole: NDArray[Any] | None = None
+
+    def rows(self, start: int, stop: int) -> pa.Array:
+        array = self._array
+        if not array.by_columns:
+            return _as_arrow(self._numbers(start, stop - start).reshape(-1, *array.shape[1:]))
+        if self._whole is None:
+            self._whole = self._numbers(0, len(array)).reshape(array.shape, order="F")
+        return _as_arrow(np.ascontiguousarray(self._whole[start:stop]))
+
+    def _numbers(self, start: int, rows: int) -> NDArray[Any]:
+        array = self._array
+        size = rows * array.row_bytes
+        try:
+            skip = array.begin + start * array.row_bytes - self._stream.tell()
+            if 0 < skip <= _SKIP_BYTES:
+                # An archive no longer verifies what was jumped over.
+                self._stream.read(skip)
+            elif skip:
+                self._stream.seek(skip, io.SEEK_CUR)
+            data = self._stream.read(size)
+        except (zipfile.BadZipFile, EOFError) as error:
+            raise DamagedError(reason(error)) from None
+        if len(data) < size:
+            raise DamagedError("it is cut off")
+        return np.frombuffer(data, array.dtype)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _as_arrow(values: NDArray[Any]) -> pa.Array:
+    """An array as Arrow has it, in this machine's byte order."""
+    if values.dtype.kind == "U":
+        return pa.array(values.tolist(), pa.string())
+    if values.dtype.kind == "S":
+        # Not checked here: what is no UTF-8 is a reject of its own.
+        texts = pa.array(values.tolist(), pa.binary())
+        return pc.cast(texts, options=pc.CastOptions(pa.string(), allow_invalid_utf8=True))
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if values.ndim == 1:
+        return pa.array(values)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+
+
+class Lines:
+    """A text file as a column: one value a line. An empty line is an empty value.
+
+    Args:
+        file: The file.
+
+    Raises:
+        OSError: It can't be read.
+    """
+
+    row_bytes = 1
+
+    def __init__(self, file: File) -> None:
+        self.name = file.name
+        self.file = file
+        with file.open() as stream:
+            self._length = sum(1 for _ in stream)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def reading(self) -> Reading:
+        """Begin to read it."""
+        return _LinesReading(self)
+
+
+class _LinesReading(Closing):
+    def __init__(self, lines: Lines) -> None:
+        self._stream = lines.file.open()
+        self._at = 0
+
+    def rows(self, start: int, stop: int) -> pa.Array:
+        while self._at < start and self._stream.readline():
+            self._at += 1
+        found = [self._stream.readline().rstrip(b"\r\n") for _ in range(stop - start)]
+        if self._at == 0 and found:
+            found[0] = found[0].removeprefix(b"\xef\xbb\xbf")
+        self._at = stop
+        texts = pa.array(found, pa.binary())
+        return pc.cast(texts, options=pc.CastOptions(pa.string(), allow_invalid_utf8=True))
+
+    def close(self) -> None:
+        self._stream.close()

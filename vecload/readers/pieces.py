@@ -1,0 +1,77 @@
+"""Record batches, cut into pieces of bounded size whatever their encoding hides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from vecload.batch import Span
+from vecload.mapping import ArrowRows
+from vecload.mapping.arrow_values import is_binary, is_list, is_text
+
+
+def pieces(
+    source: str, start: int, table: pa.RecordBatch, *, batch_rows: int, batch_bytes: int
+) -> Iterator[ArrowRows]:
+    """A record batch in pieces.
+
+    Args:
+        source: The source's name.
+        start: The number of the first row.
+        table: The rows.
+        batch_rows: Rows of a piece at the most.
+        batch_bytes: Bytes of a piece at the most, its dictionaries spread out; a larger row is one by itself.
+    """
+    for at in range(0, len(table), batch_rows):
+        for offset, piece in _halved(table.slice(at, batch_rows), at, batch_bytes):
+            yield ArrowRows(Span(source, start + offset, start + offset + len(piece)), piece)
+
+
+def _halved(table: pa.RecordBatch, at: int, most: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    if len(table) > 1 and sum(map(spread_bytes, table.columns)) > most:
+        half = len(table) // 2
+        yield from _halved(table.slice(0, half), at, most)
+        yield from _halved(table.slice(half), at + half, most)
+    else:
+        yield at, table
+
+
+def spread_bytes(array: pa.Array) -> int:
+    """Bytes of an array as it is once dictionaries and runs are spread out to a value each."""
+    kind = array.type
+    if isinstance(array, pa.ExtensionArray):
+        return spread_bytes(array.storage)
+    if pa.types.is_dictionary(kind):
+        lengths = value_bytes(array.dictionary)
+        known = np.asarray(pc.fill_null(array.indices, 0), dtype=np.int64)
+        return int(lengths[known].sum()) if len(lengths) else 0
+    if pa.types.is_run_end_encoded(kind):
+        return len(array) * int(value_bytes(array.values).max(initial=1))
+    if pa.types.is_struct(kind):
+        return sum(map(spread_bytes, array.flatten()))
+    if pa.types.is_map(kind):
+        entries = (
+            pa.ListArray.from_arrays(array.offsets, array.keys),
+            pa.ListArray.from_arrays(array.offsets, array.items),
+        )
+        return sum(map(spread_bytes, entries))
+    if is_list(kind) and not _flat(kind.value_type):
+        return 8 * len(array) + spread_bytes(array.flatten())
+    return int(array.nbytes)
+
+
+def value_bytes(values: pa.Array) -> NDArray[np.int64]:
+    """Bytes of each value of an array: int64, as long as that."""
+    if is_text(values.type) or is_binary(values.type):
+        if pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):
+            values = values.cast(pa.large_binary())
+        return np.asarray(pc.fill_null(pc.binary_length(values), 0), dtype=np.int64)
+    return np.full(len(values), -(-values.nbytes // max(len(values), 1)), dtype=np.int64)
+
+
+def _flat(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_primitive(kind) or is_text(kind) or is_binary(kind))
