@@ -26,4 +26,4 @@ METADATA_DEPTH: Final = 200
 """Lists and objects inside one another, below the metadata object. The service takes 900 and not 1500, orjson
 writes 250."""
 ROW_GROUP_MAX_BYTES: Final = 256 * 2**20
-"""What a column of a Parquet row group may unpack to if that is over 200 times its bytes; a row in any case."""
+"""What a column of a Parquet row group may unpack to if that is over 200 times its bytes, and a row to."""

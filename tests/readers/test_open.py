@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
+import pickle
 import sqlite3
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 from vecload.errors import SourceError
-from vecload.readers import open_sources
+from vecload.readers import Reading, open_sources
 from vecload.readers.jsonl import JsonlSource
 from vecload.readers.parquet import ParquetSource
 
@@ -39,11 +44,11 @@ def numpy_bytes() -> bytes:
     return stream.getvalue()
 
 
-def arrow_bytes() -> bytes:
+def feather_1_bytes() -> bytes:
     stream = io.BytesIO()
-    table = pa.table({"id": ["a"]})
-    with pa.ipc.new_file(stream, table.schema) as writer:
-        writer.write_table(table)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is old
+        feather.write_feather(pa.table({"id": ["a"]}), stream, version=1)
     return stream.getvalue()
 
 
@@ -74,24 +79,36 @@ def test_an_empty_file_says_so(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: gzip.compress(ROW), "is gzip, neither Parquet nor JSON Lines; unpack it first: gzip -d"),
+        (lambda: lzma.compress(ROW), "is xz, which is not read; unpack it first: xz -d"),
+        (lambda: bz2.compress(ROW), "is bzip2, which is not read; unpack it first: bzip2 -d"),
+        (zip_bytes, "is a zip archive without NumPy arrays; unpack it first"),
+        (lambda: pickle.dumps([1], 5), "is a Python pickle, which is not read; write it to Parquet"),
         (
-            lambda: b"\x28\xb5\x2f\xfd\0\0",
-            "is zstd, neither Parquet nor JSON Lines; unpack it first: zstd -d",
+            lambda: gzip.compress(parquet_bytes()),
+            "is gzip of a format that can't be read through it; unpack it first: gzip -d",
         ),
-        (zip_bytes, "is a zip archive, neither Parquet nor JSON Lines; unpack it first"),
+        (numpy_bytes, "holds vectors without ids; name a file of them with --ids-file"),
         (
-            numpy_bytes,
-            "is a NumPy array, neither Parquet nor JSON Lines; write it to Parquet with an id for each row",
+            feather_1_bytes,
+            "is Feather version 1, which is not read; write it to Parquet, or to Feather version 2",
         ),
-        (arrow_bytes, "is an Arrow IPC file, neither Parquet nor JSON Lines; write it to Parquet"),
         (lambda: b'[{"id": "a"}]', "is a JSON array, not JSON Lines; convert it with: jq -c '.[]'"),
         (
             lambda: b'\xef\xbb\xbf \n [{"id": "a"}]',
             "is a JSON array, not JSON Lines; convert it with: jq -c '.[]'",
         ),
     ],
-    ids=["gzip", "zstd", "zip", "numpy", "arrow", "array", "array after a byte order mark"],
+    ids=[
+        "xz",
+        "bzip2",
+        "zip",
+        "pickle",
+        "parquet.gz",
+        "numpy",
+        "feather",
+        "array",
+        "array after a byte order mark",
+    ],
 )
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet", "rows"])
 def test_a_file_of_another_kind_says_which_and_what_to_do(
@@ -99,6 +116,11 @@ def test_a_file_of_another_kind_says_which_and_what_to_do(
 ) -> None:
     (tmp_path / name).write_bytes(make())
     assert refusal(tmp_path / name) == says
+
+
+def test_csv_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(b"id,vector\n")
+    assert refusal(tmp_path / "rows.csv").startswith("is CSV, which says no types; write it to Parquet")
 
 
 def test_an_sqlite_database_is_known(tmp_path: Path) -> None:
@@ -112,7 +134,10 @@ def test_an_sqlite_database_is_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize("head", [b"\x00\x01\x02\x03" * 100, b"id,vector\na,1\n", b"\xff\xfe{\0", b"PAR"])
 def test_what_is_neither_kind_says_so(tmp_path: Path, head: bytes) -> None:
     (tmp_path / "rows.parquet").write_bytes(head)
-    assert refusal(tmp_path / "rows.parquet") == "is neither Parquet nor JSON Lines"
+    assert refusal(tmp_path / "rows.parquet") == (
+        "is neither Parquet, JSON Lines, Arrow IPC nor NumPy; "
+        "name its format with --format if it is one of them"
+    )
 
 
 @pytest.mark.parametrize("kept", [4, 8, 50, -1, -8, -100])
@@ -160,6 +185,16 @@ def test_lines_that_are_no_json_are_rejects_where_the_name_says_json_lines(tmp_p
     (rows,) = source.read(batch_rows=10, batch_bytes=1000)
     assert rows.ids("id").values == ["", "a"]
     assert set(rows.broken) == {0}
+
+
+@pytest.mark.parametrize("packed", [ROW, gzip.compress(ROW), pa.Codec("zstd").compress(ROW, asbytes=True)])
+def test_what_a_format_is_said_to_be_goes_before_what_it_looks_like(tmp_path: Path, packed: bytes) -> None:
+    (tmp_path / "rows").write_bytes(packed)
+    (source,) = open_sources([str(tmp_path / "rows")], Reading(format="jsonl"))
+    assert isinstance(source, JsonlSource)
+    if packed == ROW:
+        with pytest.raises(SourceError, match="is no readable Parquet file"):
+            open_sources([str(tmp_path / "rows")], Reading(format="parquet"))
 
 
 def test_a_source_knows_its_name_and_its_size(tmp_path: Path) -> None:

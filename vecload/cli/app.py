@@ -15,6 +15,7 @@ from vecload import defaults
 from vecload._version import __version__
 from vecload.cli import load_options as load_opt
 from vecload.cli import options as opt
+from vecload.cli import source_options as source_opt
 from vecload.cli.indexes import index_app
 from vecload.errors import VecloadError
 
@@ -85,9 +86,11 @@ def upsert(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
-    format: load_opt.FormatOption = None,  # noqa: A002 named as the option
-    endpoint_url: load_opt.EndpointUrl = None,
-    max_line_bytes: load_opt.MaxLineBytes = defaults.LINE_MAX_BYTES,
+    format: source_opt.FormatOption = None,  # noqa: A002 named as the option
+    ids_file: source_opt.IdsFile = None,
+    endpoint_url: source_opt.EndpointUrl = None,
+    max_line_bytes: source_opt.MaxLineBytes = defaults.LINE_MAX_BYTES,
+    max_row_group_bytes: source_opt.MaxRowGroupBytes = defaults.ROW_GROUP_MAX_BYTES,
     id_column: load_opt.IdColumn = None,
     vector_column: load_opt.VectorColumn = None,
     metadata_column: load_opt.MetadataColumn = None,
@@ -132,7 +135,13 @@ def upsert(
 
     settings = UpsertSettings(
         sources=sources or [],
-        reading=Reading(format.value if format else None, endpoint_url, max_line_bytes),
+        reading=Reading(
+            format=format.value if format else None,
+            ids_file=ids_file,
+            endpoint_url=endpoint_url,
+            max_line_bytes=max_line_bytes,
+            row_group_max_bytes=max_row_group_bytes,
+        ),
         to=to,
         index=index,
         keys=opt.key_source(context, key_file, key_command),
@@ -200,7 +209,7 @@ def query(
         str,
         typer.Argument(
             metavar="VECTOR|FILE",
-            help="A JSON array, a file of one, or a Parquet or JSON Lines file.",
+            help="A JSON array, a file of one, or a source.",
             show_default=False,
         ),
     ],
@@ -214,6 +223,8 @@ def query(
         bool, typer.Option("--contents/--no-contents", envvar="VECLOAD_CONTENTS", help="Print contents too.")
     ] = False,
     vector_column: load_opt.VectorColumn = None,
+    format: source_opt.FormatOption = None,  # noqa: A002 named as the option
+    endpoint_url: source_opt.EndpointUrl = None,
     to: opt.To = None,
     index: opt.IndexName = None,
     key_file: opt.KeyFile = None,
@@ -222,9 +233,11 @@ def query(
 ) -> None:
     """Print the items nearest to a vector as JSON Lines, nearest first."""
     from vecload.cli.items import run_query
+    from vecload.readers import Reading
 
+    reading = Reading(format=format.value if format else None, endpoint_url=endpoint_url, ids_needed=False)
     keys = opt.key_source(context, key_file, key_command)
-    run_query(vector, row, vector_column, top_k, contents, to, index, keys, api_key_file, out)
+    run_query(vector, row, reading, vector_column, top_k, contents, to, index, keys, api_key_file, out)
 
 
 @app.command()

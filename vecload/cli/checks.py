@@ -15,8 +15,9 @@ from vecload.contents.envelope import is_sealed
 from vecload.errors import IndexMismatch, JournalError, SealError, UsageError, WrongKey
 from vecload.loading.plan import Plan
 from vecload.loading.rejects import too_many
-from vecload.readers import JSONL_SUFFIXES
-from vecload.readers.storage import located
+from vecload.readers.compressed import plain_name
+from vecload.readers.open import SUFFIXES
+from vecload.readers.storage import STDIN, located
 
 CONCURRENCY_MAX = 64
 BATCH_ROWS_MAX = 100_000
@@ -41,6 +42,10 @@ def check_options(settings: UpsertSettings, sources: Sequence[str]) -> None:
             raise UsageError(f"{flag} {text!r} is neither 'auto' nor a number from 1 to {most}")
     if settings.reject_rows and not settings.rejects:
         raise UsageError("--reject-rows needs --rejects FILE, where they go")
+    if STDIN in sources and settings.retry_rejects:
+        raise UsageError("rows of standard input can't be read again", hint="load a file of them")
+    if STDIN in sources and settings.skip_loaded:
+        raise UsageError("--skip-loaded can't tell one standard input from another")
     if settings.rejects:
         path = os.path.realpath(settings.rejects)
         if path in map(located, sources):
@@ -157,9 +162,10 @@ def index_name(sources: Sequence[str]) -> str:
     """
     if len(sources) > 1:
         raise UsageError("several sources need the name of an index", hint="give it with --index")
-    file = Path(sources[0])
-    known = (".parquet", *JSONL_SUFFIXES)
-    stem = file.stem if file.suffix.lower() in known else file.name
+    file = Path(plain_name(sources[0]))
+    stem = file.stem if file.suffix.lower() in SUFFIXES else file.name
+    if set("*?[") & set(stem):
+        stem = ""
     name = re.sub(r"[^\w.-]+", "-", stem).strip("-.")
     if not name or name == "default":
         raise UsageError(f"no index can be named after {sources[0]}", hint="name one with --index")

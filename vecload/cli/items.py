@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from vecload.cli.access import KeySource, connect_to, only_index, open_existing
+from vecload.defaults import BATCH_BYTES
 from vecload.errors import SourceError, UsageError, VecloadError
+
+if TYPE_CHECKING:
+    from vecload.readers import Reading
 
 
 def get_items(
@@ -34,6 +38,7 @@ def get_items(
 def run_query(
     vector: str,
     row: int,
+    reading: Reading,
     vector_column: str | None,
     top_k: int,
     contents: bool,
@@ -46,7 +51,7 @@ def run_query(
     """Write the nearest items, one JSON object a line."""
     from vecload.index import Index
 
-    values = read_vector(vector, row, vector_column)
+    values = read_vector(vector, row, reading, vector_column)
     with connect_to(to, api_key_file) as target:
         opened = open_existing(target, index_name or only_index(target), keys)
         index = Index(opened.index, opened.key)
@@ -81,7 +86,7 @@ def print_rejects(
         write(orjson.dumps(reject))
 
 
-def read_vector(text: str, row: int, column: str | None) -> list[float]:
+def read_vector(text: str, row: int, reading: Reading, column: str | None) -> list[float]:
     """A vector: of a JSON array, of a file that holds one, or of a row of a source.
 
     Raises:
@@ -90,25 +95,25 @@ def read_vector(text: str, row: int, column: str | None) -> list[float]:
     """
     if text.lstrip().startswith("["):
         return _numbers(text.encode(), "the vector")
-    try:
-        with Path(text).open("rb") as file:
-            head = file.read(64)
-    except OSError as error:
-        raise SourceError(
-            f"{text} can't be read: {error.strerror}", hint="give a JSON array, or a file that holds one"
-        ) from None
-    if head.lstrip().startswith(b"["):
-        return _numbers(Path(text).read_bytes(), text)
+    path = Path(text)
+    if path.is_file():
+        try:
+            with path.open("rb") as file:
+                is_array = file.read(64).lstrip().startswith(b"[")
+            if is_array:
+                return _numbers(path.read_bytes(), text)
+        except OSError as error:
+            raise SourceError(f"{text} can't be read: {error.strerror}") from None
 
     from vecload.batch import Span
     from vecload.loading.plan import make_plan
     from vecload.mapping import ColumnChoice
     from vecload.readers import open_sources
 
-    plan = make_plan(open_sources([text]), ColumnChoice(vector=column), embed=False)
+    plan = make_plan(open_sources([text], reading), ColumnChoice(vector=column), embed=False)
     for job in plan.jobs(index_dimension=0, allow_zero_vectors=True):
         done = [Span(text, 0, row)] if row and job.source.total_rows else []
-        for rows in job.source.read(batch_rows=1000, batch_bytes=2**30, done=done):
+        for rows in job.source.read(batch_rows=1000, batch_bytes=BATCH_BYTES, done=done):
             if rows.span.start <= row < rows.span.stop:
                 batch = job.mapper.map(rows)
                 at = batch.item_rows().tolist()

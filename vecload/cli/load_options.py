@@ -10,7 +10,6 @@ import typer
 
 from vecload.cli.options import INDEX_PANEL
 
-SOURCES_PANEL = "Sources"
 COLUMNS_PANEL = "Columns"
 SENDING_PANEL = "Sending"
 FAILURE_PANEL = "Rejects and resuming"
@@ -25,45 +24,6 @@ class WireName(StrEnum):
     binary = "binary"
 
 
-class FormatName(StrEnum):
-    """Formats of sources."""
-
-    parquet = "parquet"
-    jsonl = "jsonl"
-
-
-FormatOption = Annotated[
-    FormatName | None,
-    typer.Option(
-        "--format",
-        envvar="VECLOAD_FORMAT",
-        help="What the sources are. (default: seen from what they hold)",
-        rich_help_panel=SOURCES_PANEL,
-        show_default=False,
-    ),
-]
-EndpointUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--endpoint-url",
-        envvar="VECLOAD_ENDPOINT_URL",
-        metavar="URL",
-        help="The address of an S3-compatible store, for s3:// sources. (default: Amazon's)",
-        rich_help_panel=SOURCES_PANEL,
-        show_default=False,
-    ),
-]
-MaxLineBytes = Annotated[
-    int,
-    typer.Option(
-        "--max-line-bytes",
-        envvar="VECLOAD_MAX_LINE_BYTES",
-        metavar="N",
-        min=1000,
-        help="A longer line of JSON Lines is rejected, and never held whole.",
-        rich_help_panel=SOURCES_PANEL,
-    ),
-]
 IdColumn = Annotated[
     str | None,
     typer.Option(

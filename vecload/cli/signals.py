@@ -9,22 +9,31 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class StopAsked(threading.Event):
+    """Set when a load is to stop.
+
+    Attributes:
+        number: Of the signal that asked; 0 if none did.
+    """
+
+    number = 0
+
+
 @contextmanager
-def stopping_on_signals(stop: threading.Event) -> Iterator[Callable[[], int]]:
+def stopping_on_signals(stop: StopAsked) -> Iterator[Callable[[], int]]:
     """Let SIGINT and SIGTERM ask the load to stop; a second one ends the process at once."""
-    received: list[int] = []
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if received:
+        if stop.number:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        received.append(number)
+        stop.number = number
         stop.set()
 
     heeded = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
     before = {number: signal.signal(number, on_signal) for number in heeded}
     try:
-        yield lambda: received[0] if received else 0
+        yield lambda: stop.number
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

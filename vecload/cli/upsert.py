@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import orjson
 
@@ -23,7 +24,7 @@ from vecload.cli.checks import (
 )
 from vecload.cli.explain import explain
 from vecload.cli.settings import UpsertSettings
-from vecload.cli.signals import stopping_on_signals
+from vecload.cli.signals import StopAsked, stopping_on_signals
 from vecload.config import short, state_folder
 from vecload.contents import Sealer
 from vecload.errors import Interrupted, UsageError, VecloadError
@@ -107,7 +108,8 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
         names = settings.sources or [*rejected]
         summary.sources = list(names)
         check_options(settings, names)
-        sources = open_sources(names, settings.reading)
+        stop = StopAsked()
+        sources = open_sources(names, replace(settings.reading, interrupted=lambda: stop.number))
         for source in sources:
             opened.callback(source.close)
         plan = make_plan(sources, settings.columns, embed=settings.embed)
@@ -141,7 +143,7 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
             jobs, replaced = choose_rows(jobs, rejected)
             if replaced:
                 tell(f"{replaced:,} rejected rows are left out: later rows of the same ids were loaded")
-        _run(settings, plan, jobs, target, access, summary, tell)
+        _run(settings, plan, jobs, target, access, stop, summary, tell)
         if settings.train:
             _train(access, tell)
 
@@ -204,6 +206,7 @@ def _run(
     jobs: Sequence[Job],
     target: Target,
     access: OpenedIndex,
+    stop: StopAsked,
     summary: Summary,
     tell: Callable[[str], None],
 ) -> None:
@@ -216,8 +219,12 @@ def _run(
         f"zero vectors {settings.allow_zero_vectors}",
     )
     with ExitStack() as opened:
+        folder = settings.state_dir or state_folder()
+        if plan.once:
+            tell("standard input can be read only once: if this load stops, it can't go on from there")
+            folder = Path(opened.enter_context(TemporaryDirectory(prefix="vecload-")))
         journal = Journal(
-            settings.state_dir or state_folder(),
+            folder,
             plan.identity(
                 target.location, index.name, stored, named=summary.sources, rejects=settings.retry_rejects
             ),
@@ -254,7 +261,6 @@ def _run(
         if journal.unfinished and is_service(target.location):
             # What a killed run had in flight may still be stored: not after what is sent now.
             time.sleep(max(0.0, settings.resume_wait - max(0.0, journal.age(time.time()))))
-        stop = threading.Event()
         remote, stages, sample = is_service(target.location), Stages(), Sample()
         rows = _batch_rows(settings.batch_rows, plan.dimension)
         concurrency = _concurrency(settings.concurrency, index.writers, rows, remote=remote)

@@ -11,7 +11,7 @@ from vecload.loading.loader import Job
 from vecload.mapping import ColumnChoice, Mapper, Mapping, Rules, guess_mapping
 from vecload.mapping.mapper import common_dimension
 from vecload.readers import Source
-from vecload.readers.storage import File, LocalFile, located, unreadable
+from vecload.readers.storage import STDIN, File, LocalFile, located, unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,11 @@ class Plan:
     mappings: tuple[Mapping, ...]
     dimension: int
     embed: bool
+
+    @property
+    def once(self) -> bool:
+        """Whether a source can be read only once, so that no other run can go on."""
+        return any(file.location == STDIN for source in self.sources for file in source.files)
 
     def jobs(self, *, index_dimension: int, allow_zero_vectors: bool, keep_rows: bool = False) -> list[Job]:
         """The plan for an index.

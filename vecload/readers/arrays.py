@@ -13,7 +13,7 @@ import pyarrow as pa
 from vecload.batch import Span
 from vecload.closing import Closing
 from vecload.errors import SourceError
-from vecload.mapping import ArrowRows, Column
+from vecload.mapping import ArrowRows, Column, Rows
 from vecload.mapping.arrow_rows import columns_of
 from vecload.readers.beside import Beside, all_columns, own_columns
 from vecload.readers.numpy_arrays import Array, Stored
@@ -138,7 +138,7 @@ class Joined:
         reading.close()
         return all_columns(self._source.columns(), with_vector)
 
-    def head(self) -> Beside | None:
+    def head(self) -> Rows | None:
         """Its first rows."""
         return next(self.read(batch_rows=HEAD_ROWS, batch_bytes=HEAD_BYTES), None)
 
@@ -149,7 +149,7 @@ class Joined:
         batch_bytes: int,
         columns: Sequence[str] | None = None,
         done: Sequence[Span] = (),
-    ) -> Iterator[Beside]:
+    ) -> Iterator[Rows]:
         """Its rows in order."""
         step = max(1, min(batch_rows, batch_bytes // max(self._vectors.row_bytes, 1)))
         reading = self._vectors.reading()

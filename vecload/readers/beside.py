@@ -13,7 +13,9 @@ from vecload.batch import Contents, Metadata, Vectors
 from vecload.mapping import ArrowRows, Column, Rows
 from vecload.mapping import Mapping as Columns
 from vecload.mapping.arrow_rows import columns_of
+from vecload.mapping.columns import Steps
 from vecload.mapping.rows import Fault, Mapped
+from vecload.mapping.rules import VectorDtype
 
 
 class Beside:
@@ -41,23 +43,34 @@ class Beside:
         """Ids as text."""
         return self._with(column).ids(column)
 
-    def vector_lengths(self, column: str) -> NDArray[np.int64]:
-        """How many values each row's vector has; -1 where there is none."""
-        return self._with(column).vector_lengths(column)
+    def field(self, name: str, steps: Steps) -> Rows:
+        """A field inside a column as rows of one column."""
+        return self._with(steps[0]).field(name, steps)
 
-    def vectors(self, column: str, dimension: int) -> Mapped[Vectors]:
+    def present(self, column: str) -> list[int]:
+        """The positions of rows in which the column holds anything."""
+        return self._with(column).present(column)
+
+    def vector_lengths(self, column: str, dtype: VectorDtype = "float32") -> NDArray[np.int64]:
+        """How many values each row's vector has; -1 where there is none."""
+        return self._with(column).vector_lengths(column, dtype)
+
+    def vectors(self, column: str, dimension: int, dtype: VectorDtype = "float32") -> Mapped[Vectors]:
         """Vectors: float32, C-contiguous, shape (n, dimension)."""
-        return self._with(column).vectors(column, dimension)
+        return self._with(column).vectors(column, dimension, dtype)
 
     def metadata(self, mapping: Columns) -> Mapped[list[Metadata | None] | None]:
         """JSON objects of both."""
-        mapped = self._rows.metadata(mapping)
-        more = self._more.metadata(replace(mapping, metadata_object=None))
+        spread = mapping.metadata_object
+        other = mapping if spread is None else _without_object(mapping, spread)
+        mapped = self._rows.metadata(other if spread in self._names else mapping)
+        more = self._more.metadata(mapping if spread in self._names else other)
+        faults = {**more.faults, **mapped.faults}
         if more.values is None:
-            return Mapped(mapped.values, {**more.faults, **mapped.faults})
+            return Mapped(mapped.values, faults)
         own = mapped.values or [None] * len(more.values)
         found = [{**(m or {}), **(o or {})} or None for m, o in zip(more.values, own, strict=True)]
-        return Mapped(found, {**more.faults, **mapped.faults})
+        return Mapped(found, faults)
 
     def contents(self, column: str) -> Mapped[list[Contents | None] | None]:
         """Text, bytes or None."""
@@ -65,6 +78,10 @@ class Beside:
 
     def _with(self, column: str) -> Rows:
         return self._more if column in self._names else self._rows
+
+
+def _without_object(mapping: Columns, name: str) -> Columns:
+    return replace(mapping, metadata_object=None, excluded=(*mapping.excluded, name))
 
 
 def own_columns(asked: Sequence[str] | None, more: Collection[str]) -> list[str] | None:

@@ -56,21 +56,24 @@ class Reading:
         format: What every source is: `parquet`, `jsonl`, `arrow` or `numpy`; None to see that from what it
             holds.
         ids_file: Where the ids of a NumPy array are.
+        ids_needed: Whether rows must have ids.
         endpoint_url: Of an S3-compatible store.
         max_line_bytes: A longer line of JSON Lines is rejected.
-        row_group_max_bytes: What a column of a Parquet row group may unpack to, if it was packed beyond belief.
+        row_group_max_bytes: What a column of a Parquet row group may unpack to, if it was packed beyond
+            belief, and a row to.
         interrupted: The number of the signal that asked to stop, 0 while none did.
     """
 
     format: str | None = None
     ids_file: str | None = None
+    ids_needed: bool = True
     endpoint_url: str | None = None
     max_line_bytes: int = LINE_MAX_BYTES
     row_group_max_bytes: int = ROW_GROUP_MAX_BYTES
     interrupted: Callable[[], int] = lambda: 0
 
 
-def open_sources(names: Sequence[str], reading: Reading = Reading()) -> list[Source]:  # noqa: B008 frozen
+def open_sources(names: Sequence[str], reading: Reading = Reading()) -> list[Source]:
     """Open every source, before anything is read from any.
 
     Args:
@@ -142,13 +145,15 @@ def open_source(file: File, reading: Reading, places: Places) -> Source:
 
 
 def _arrays(file: File, head: bytes, reading: Reading, places: Places) -> Source:
-    from vecload.readers.arrays import ArraySource, Joined, archive
+    from vecload.readers.arrays import VECTOR, ArraySource, Joined, archive
     from vecload.readers.numpy_arrays import MAGIC, Array, Lines
 
     if head.startswith(b"PK"):
         return archive(file)
     try:
         vectors = Array(file.open, file.name)
+        if reading.ids_file is None and not reading.ids_needed:
+            return ArraySource(file.name, [file], {VECTOR: vectors})
         if reading.ids_file is None:
             raise SourceError(
                 f"{file.name} holds vectors without ids", hint="name a file of them with --ids-file"
@@ -156,9 +161,9 @@ def _arrays(file: File, head: bytes, reading: Reading, places: Places) -> Source
         (ids,) = places.named(reading.ids_file)
         begins = _head(ids)
         if begins.startswith(MAGIC):
-            return ArraySource(file.name, [file, ids], {"id": Array(ids.open, ids.name), "vector": vectors})
+            return ArraySource(file.name, [file, ids], {"id": Array(ids.open, ids.name), VECTOR: vectors})
         if codec_of(begins) is None and _known(ids, begins) is None:
-            return ArraySource(file.name, [file, ids], {"id": Lines(ids), "vector": vectors})
+            return ArraySource(file.name, [file, ids], {"id": Lines(ids), VECTOR: vectors})
     except ValueError:
         raise SourceError(f"{reading.ids_file} is several files", hint="name one with --ids-file") from None
     except OSError as error:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from vecload.batch import Span
-from vecload.mapping import Column
+from vecload.mapping import Column, Rows
 from vecload.readers.beside import Beside, all_columns, own_columns
 from vecload.readers.source import Source
 
@@ -77,7 +77,7 @@ class Partitioned:
         """Its own columns, and those of its folders."""
         return all_columns(self._source.columns(), self._schema)
 
-    def head(self) -> Beside | None:
+    def head(self) -> Rows | None:
         """Its first rows."""
         rows = self._source.head()
         return None if rows is None else Beside(rows, self._of(len(rows.span)), self.name)
@@ -89,7 +89,7 @@ class Partitioned:
         batch_bytes: int,
         columns: Sequence[str] | None = None,
         done: Sequence[Span] = (),
-    ) -> Iterator[Beside]:
+    ) -> Iterator[Rows]:
         """Its rows in order."""
         for rows in self._source.read(
             batch_rows=batch_rows,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from vecload.errors import Interrupted, SourceError
-from vecload.readers.storage import BUFFER_BYTES, STDIN, File, reason
+from vecload.readers.storage import BUFFER_BYTES, STDIN, STDIN_NAME, File, reason
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +34,7 @@ class StandardInput:
         SourceError: It is a terminal.
     """
 
-    name = "standard input"
+    name = STDIN_NAME
     location = STDIN
     nbytes = None
     stored_part = 1.0
@@ -107,7 +107,7 @@ class Spooled:
         SourceError: There are more, or no room for them.
     """
 
-    name = StandardInput.name
+    name = STDIN_NAME
     location = STDIN
     stored_part = 1.0
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 STDIN = "-"
+STDIN_NAME = "standard input"
 REMOTE_SCHEMES = ("s3", "gs", "gcs", "hdfs", "viewfs")
 """What pyarrow.fs reaches."""
 BUFFER_BYTES = 2**20
@@ -151,8 +152,8 @@ def local_path(name: str) -> str:
 
 def located(name: str) -> str:
     """The one name of a place however it is spelled: an absolute path, a URI, or `-`."""
-    if name == STDIN:
-        return name
+    if name in (STDIN, STDIN_NAME):
+        return STDIN
     remote = remote_parts(name)
     if remote is not None:
         scheme, path = remote
