@@ -187,7 +187,11 @@ def test_lines_that_are_no_json_are_rejects_where_the_name_says_json_lines(tmp_p
     assert set(rows.broken) == {0}
 
 
-@pytest.mark.parametrize("packed", [ROW, gzip.compress(ROW), pa.Codec("zstd").compress(ROW, asbytes=True)])
+@pytest.mark.parametrize(
+    "packed",
+    [ROW, gzip.compress(ROW), pa.Codec("zstd").compress(ROW, asbytes=True)],
+    ids=["plain", "gzip", "zstd"],
+)
 def test_what_a_format_is_said_to_be_goes_before_what_it_looks_like(tmp_path: Path, packed: bytes) -> None:
     (tmp_path / "rows").write_bytes(packed)
     (source,) = open_sources([str(tmp_path / "rows")], Reading(format="jsonl"))
