@@ -10,13 +10,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.faults.forked import PROJECT, ForkedProcess, Forks
 from tests.faults.oracle import Source, check_index
-from vecload.contents import generate_key
+from vecload.contents import Key, generate_key
+from vecload.errors import VecloadError
+from vecload.targets import connect_target, is_service
 
 RUN_SECONDS = 90
 
@@ -110,6 +113,7 @@ class Load:
     store: str | None = None
     forks: Forks | None = None
     runs: list[Ended] = field(default_factory=list)
+    made: ClassVar[list[Load]] = []
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -118,6 +122,7 @@ class Load:
         self.rejects = self.folder / "rejects.jsonl"
         if not self.key_file.exists():
             generate_key().save(self.key_file)
+        self.made.append(self)
 
     def start(self, *options: str) -> Running:
         given = [
@@ -151,6 +156,14 @@ class Load:
         assert summary["read"] == summary["loaded"] + summary["rejected"] + summary["skipped"]
         lines = self.rejects.read_text().splitlines()
         assert sorted(json.loads(line)["row"] for line in lines) == sorted(self.source.rejected)
+
+    def drop(self) -> None:
+        """Drop the index of a service, which keeps eight threads busy for each index that it has open."""
+        location = self.store or self.to
+        with suppress(VecloadError):
+            if is_service(location):
+                with connect_target(location) as target:
+                    target.open_index(self.index, Key.load(self.key_file).index_key).drop()
 
     def journal(self) -> Path | None:
         """The journal, once there is one."""

@@ -33,7 +33,7 @@ TOLD = {
 
 
 @pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     """Runs of vecload on a disk that fails when armed."""
     library = tmp_path_factory.mktemp("failing-disk") / "failing_disk.so"
     command = ["gcc", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC"]
@@ -52,14 +52,14 @@ LoadOn = Callable[[str], Load]
 
 @pytest.fixture
 def load_on(
-    tmp_path: Path, source: Source, service: str, new_name: Callable[[], str], forks: Forks
+    tmp_path: Path, source: Source, service: str, new_name: Callable[[], str], failing: Forks
 ) -> LoadOn:
     """Makes a load with its journal and reject file on a disk of its own, which commits every batch."""
 
     def make(disk: str) -> Load:
         options = ("--batch-rows", "6", "--concurrency", "2", "--max-errors", "100")
         program = ("-m", "tests.faults.mutant", "commits_each")
-        load = Load(tmp_path / f"{disk}-load", source, service, options, program, new_name(), forks=forks)
+        load = Load(tmp_path / f"{disk}-load", source, service, options, program, new_name(), forks=failing)
         folder = tmp_path / disk
         folder.mkdir()
         load.state, load.rejects = folder / "state", folder / "rejects.jsonl"
@@ -107,22 +107,23 @@ def check_claims(load: Load, ended: Ended, error: int, what: str) -> None:
 @pytest.mark.parametrize("stays", [False, True] if ALL else [None])
 @pytest.mark.parametrize("error", ERRORS, ids=[errno.errorcode[error] for error in ERRORS])
 def test_a_fault_of_any_write_is_told_and_the_same_command_goes_on(
-    load_on: LoadOn, forks: Forks, error: int, stays: bool | None
+    load_on: LoadOn, failing: Forks, error: int, stays: bool | None
 ) -> None:
     met: list[str] = []
     codes: list[int] = []
     for at in range(1, 1000) if ALL else range(1 + 3 * ERRORS.index(error), 1000, 3 * len(ERRORS)):
         load = load_on(f"disk-{at}")
-        forks.ask(arm=[f"{load.rejects.parent}/", error, at, at % 2 if stays is None else int(stays)])
+        failing.ask(arm=[f"{load.rejects.parent}/", error, at, at % 2 if stays is None else int(stays)])
         ended = load.run()
-        failed, what = forks.ask(failed=True)
-        forks.ask(arm=["", 0, 0, 0])
+        failed, what = failing.ask(failed=True)
+        failing.ask(arm=["", 0, 0, 0])
         if not failed:
             break
         met.append(what.replace(str(load.rejects.parent), ""))
         codes.append(ended.code)
         check_claims(load, ended, error, what)
         load.run_until_done(most=1, code=3)
+        load.drop()
     else:
         raise AssertionError("the calls never end")
     assert codes.count(1) > (60 if ALL else 5), met
