@@ -27,6 +27,7 @@ ROOMS = (
     "progress",
     "config",
     "summary",
+    "inspecting",
     "cli",
 )
 """From the bottom to the top: an import goes only downwards."""

@@ -27,3 +27,7 @@ METADATA_DEPTH: Final = 200
 writes 250."""
 ROW_GROUP_MAX_BYTES: Final = 256 * 2**20
 """What a column of a Parquet row group may unpack to if that is over 200 times its bytes, and a row to."""
+ITEM_LIMIT: Final = 1_000_000
+"""Items of an index without a licence key (docs/cyborgdb.md)."""
+INSPECT_ITEMS: Final = 3
+"""Items that `vecload inspect` shows of each source."""

@@ -90,10 +90,15 @@ def connect_to(
     *,
     wire: WireFormat = "auto",
     binary_threshold: int = BINARY_THRESHOLD,
+    only_look: bool = False,
 ) -> Target:
     """The target that the user named, or the embedded store of this user."""
     target = connect_target(
-        to or store_folder(), api_key=read_api_key(api_key_file), wire=wire, binary_threshold=binary_threshold
+        to or store_folder(),
+        api_key=read_api_key(api_key_file),
+        wire=wire,
+        binary_threshold=binary_threshold,
+        only_look=only_look,
     )
     if _is_exposed(target.location):
         typer.echo(f"warning: keys travel unencrypted to {target.location}; use https", err=True)

@@ -14,9 +14,11 @@ from typer.main import get_command
 from vecload import defaults
 from vecload._version import __version__
 from vecload.cli import load_options as load_opt
+from vecload.cli import look_options as look_opt
 from vecload.cli import options as opt
 from vecload.cli import source_options as source_opt
 from vecload.cli.indexes import index_app
+from vecload.cli.streams import out, say, tell
 from vecload.errors import VecloadError
 
 app = typer.Typer(
@@ -121,6 +123,9 @@ def upsert(
     fresh: load_opt.Fresh = False,
     skip_loaded: load_opt.SkipLoaded = False,
     state_dir: load_opt.StateDir = None,
+    dry_run: look_opt.DryRun = False,
+    full: look_opt.Full = False,
+    items: look_opt.Items = defaults.INSPECT_ITEMS,
     json_output: load_opt.JsonOutput = False,
     explain: load_opt.Explain = False,
     quiet: load_opt.Quiet = False,
@@ -179,9 +184,18 @@ def upsert(
         quiet=quiet,
         terminal=sys.stderr.isatty(),
     )
-    exit_code = run_load(settings, tell=tell, write=out if json_output else None)
+    write = out if json_output else None
+    if dry_run:
+        from vecload.cli.inspect import Looking, run_inspect
+
+        exit_code = run_inspect(settings, Looking(items, full), say=say, tell=tell, write=write)
+    else:
+        exit_code = run_load(settings, tell=tell, write=write)
     if exit_code:
         raise typer.Exit(exit_code)
+
+
+app.command("inspect", help=look_opt.INSPECT_HELP)(look_opt.inspecting(upsert))
 
 
 @app.command()
@@ -267,25 +281,6 @@ def keygen(
     key = generate_key()
     key.save(file)
     tell(f"wrote {file} (key id {key.key_id}); without it, what is sealed with it is gone: keep a copy")
-
-
-def tell(line: str) -> None:
-    """Say a line to people: on standard error, and as one line whatever a file's name holds."""
-    typer.echo("".join(c if c.isprintable() else repr(c)[1:-1] for c in line), err=True)
-
-
-def out(line: bytes) -> None:
-    """Write a line of data: on standard output.
-
-    Raises:
-        VecloadError: It can't be written.
-    """
-    try:
-        typer.echo(line)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise VecloadError(f"standard output can't be written: {error.strerror}") from None
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -32,7 +32,6 @@ def check_options(settings: UpsertSettings, sources: Sequence[str]) -> None:
 
     Raises:
         UsageError: An option has no such value, or two exclude each other.
-        JournalError: There is no place for the journal or the reject file.
     """
     for flag, text, most in (
         ("--concurrency", settings.concurrency, CONCURRENCY_MAX),
@@ -54,7 +53,25 @@ def check_options(settings: UpsertSettings, sources: Sequence[str]) -> None:
             raise UsageError(
                 "--rejects and --retry-rejects name the same file", hint="write new rejects to another"
             )
-        _check_writable(path)
+
+
+def check_records(settings: UpsertSettings, *, only_look: bool = False) -> None:
+    """Refuse a load that could keep no journal or no reject file.
+
+    Args:
+        settings: What to do.
+        only_look: Make nothing, not even to try.
+
+    Raises:
+        JournalError: There is no place for the journal or the reject file.
+    """
+    if only_look:
+        for path in (settings.rejects, settings.state_dir or state_folder()):
+            if path is not None and not _could_write(Path(path).absolute()):
+                raise JournalError(f"neither journal nor reject file can be kept at {path}")
+        return
+    if settings.rejects:
+        _check_writable(os.path.realpath(settings.rejects))
     folder = settings.state_dir or state_folder()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,6 +88,12 @@ def _check_writable(path: str) -> None:
             Path(path).unlink()
     except OSError as error:
         raise JournalError(f"no reject file can be written at {path}: {error.strerror}") from None
+
+
+def _could_write(path: Path) -> bool:
+    """Whether a file or a folder could be written, or made, as far as permissions tell."""
+    there = next(each for each in (path, *path.parents) if each.exists())
+    return os.access(there, os.W_OK) and (there == path or there.is_dir())
 
 
 def check_plan(settings: UpsertSettings, plan: Plan) -> None:
@@ -91,15 +114,20 @@ def check_plan(settings: UpsertSettings, plan: Plan) -> None:
         )
 
 
-def check_first_rows(settings: UpsertSettings, plan: Plan) -> None:
-    """Before an index is made: refuse sources whose first rows would stop the load at once.
+def check_first_rows(settings: UpsertSettings, plan: Plan, index_dimension: int = 0) -> None:
+    """Before an index is made or a row is written: refuse sources whose first rows would stop the load.
+
+    Args:
+        settings: What to do.
+        plan: Its sources: every one is looked at, so that none is refused when those before it are loaded.
+        index_dimension: The index's; 0 where there is none yet.
 
     Raises:
         RowsRejected: No row may be rejected, and one would be.
     """
-    if settings.max_errors.rows != 0 or settings.rejects:
+    if settings.max_errors.rows != 0 or settings.rejects or settings.retry_rejects:
         return
-    for job in plan.jobs(index_dimension=0, allow_zero_vectors=settings.allow_zero_vectors):
+    for job in plan.jobs(index_dimension=index_dimension, allow_zero_vectors=settings.allow_zero_vectors):
         head = job.source.head()
         rejects = job.mapper.map(head).rejects if head is not None else ()
         if rejects:
@@ -110,8 +138,21 @@ def check_index(settings: UpsertSettings, plan: Plan, access: OpenedIndex) -> No
     """Refuse an index that is there and doesn't fit.
 
     Raises:
-        IndexMismatch: It was made with other settings.
+        IndexMismatch: It was made with other settings, or has another dimension.
         WrongKey: Its contents are sealed with another contents key.
+        RowsRejected: No row may be rejected, and one of the first would be.
+    """
+    check_index_settings(settings, access)
+    if settings.seal:
+        check_contents_key(plan, access)
+    check_first_rows(settings, plan, access.index.describe().dimension)
+
+
+def check_index_settings(settings: UpsertSettings, access: OpenedIndex) -> None:
+    """Refuse an index that was made with other settings than those that are asked for.
+
+    Raises:
+        IndexMismatch: It was.
     """
     info = access.index.describe()
     wanted = settings.creation
@@ -126,32 +167,40 @@ def check_index(settings: UpsertSettings, plan: Plan, access: OpenedIndex) -> No
                 f"index {info.name!r} was made with another policy for the field {name!r}",
                 hint="an index keeps its policies: leave the option away, or load into another index",
             )
-    if settings.seal:
-        _check_contents_key(plan, access)
 
 
-def _check_contents_key(plan: Plan, access: OpenedIndex) -> None:
-    """Open a few of the contents that are there: they are found as the nearest to the first row."""
+def check_contents_key(plan: Plan, access: OpenedIndex) -> int:
+    """Open a few of the contents that are there: they are found as the nearest to the first row.
+
+    Returns:
+        How many were sealed, and did open.
+
+    Raises:
+        WrongKey: One does not open.
+    """
     job = plan.jobs(index_dimension=0, allow_zero_vectors=True)[0]
     head = job.source.head()
     batch = job.mapper.map(head) if head is not None else None
     if batch is None or batch.vectors is None or not batch.ids or job.mapper.mapping.contents is None:
-        return
+        return 0
     if access.index.describe().dimension != batch.vectors.shape[1] or not access.index.count():
-        return
+        return 0
     hits = access.index.query(batch.vectors[0], SEALED_LOOKED_AT)
     opener = Opener(access.key.opening_keys, access.index.name)
+    opened = 0
     for item in access.index.get([hit.id for hit in hits], ["contents"]):
         if item.contents is None or not is_sealed(item.contents):
             continue
         try:
             opener.open(item.id, item.contents)
+            opened += 1
         except SealError as error:
             raise WrongKey(
                 f"the contents of index {access.index.name!r} are sealed with another contents key "
                 f"({error.outcome})",
                 hint="name its key file with --key-file, or keep the old key under old_contents_keys",
             ) from None
+    return opened
 
 
 def index_name(sources: Sequence[str]) -> str:

@@ -261,7 +261,7 @@ JsonOutput = Annotated[
     typer.Option(
         "--json",
         envvar="VECLOAD_JSON",
-        help="Print the summary as one JSON object on standard output.",
+        help="Print the summary, or the report, as one JSON object on standard output.",
         rich_help_panel=OUTPUT_PANEL,
     ),
 ]

@@ -19,6 +19,7 @@ from vecload.cli.checks import (
     check_index,
     check_options,
     check_plan,
+    check_records,
     check_same_index,
     index_name,
 )
@@ -42,9 +43,9 @@ from vecload.loading.rejects import RejectFile
 from vecload.loading.retry import RetryPolicy, Sender
 from vecload.loading.stages import Stages, shares
 from vecload.progress import Extent, LineProgress, Progress, QuietProgress, TerminalProgress
-from vecload.readers import open_sources
+from vecload.readers import Source, open_sources
 from vecload.summary import Summary
-from vecload.targets import Target, is_service
+from vecload.targets import IndexSettings, Target, is_service
 
 CONCURRENCY_MOST = 8
 """How far `--concurrency auto` goes with a service."""
@@ -104,7 +105,7 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
         VecloadError: It stopped.
     """
     with ExitStack() as opened:
-        rejected = _rejected(settings)
+        rejected = rejected_rows(settings)
         names = settings.sources or [*rejected]
         summary.sources = list(names)
         check_options(settings, names)
@@ -112,13 +113,14 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
         sources = open_sources(names, replace(settings.reading, interrupted=lambda: stop.number))
         for source in sources:
             opened.callback(source.close)
-        plan = make_plan(sources, settings.columns, embed=settings.embed)
+        plan = plan_of(settings, sources)
         summary.index = settings.index or index_name(names)
         if not plan.sources:
             tell("no rows to load")
             summary.status = "complete"
             return
         check_plan(settings, plan)
+        check_records(settings)
         target = opened.enter_context(
             connect_to(
                 settings.to,
@@ -148,7 +150,12 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
             _train(access, tell)
 
 
-def _rejected(settings: UpsertSettings) -> dict[str, set[int]]:
+def plan_of(settings: UpsertSettings, sources: Sequence[Source]) -> Plan:
+    """Which columns become what, as the settings have it."""
+    return make_plan(sources, settings.columns, embed=settings.embed)
+
+
+def rejected_rows(settings: UpsertSettings) -> dict[str, set[int]]:
     """The rows of `--retry-rejects`, by their sources."""
     if settings.retry_rejects is not None:
         return read_rejects(settings.retry_rejects)
@@ -171,11 +178,8 @@ def _train(access: OpenedIndex, tell: Callable[[str], None]) -> None:
 
 def _open_index(settings: UpsertSettings, plan: Plan, target: Target, name: str) -> OpenedIndex:
     """The index, made where there is none; one that is there is checked."""
-    wanted = settings.creation
-    if not settings.embed:
-        wanted = replace(wanted, dimension=plan.dimension, embedding_model=None)
-    if not settings.create or (settings.embed and wanted.embedding_model is None):
-        # An index made now without a model could not embed anything.
+    wanted = creation_of(settings, plan)
+    if wanted is None:
         access = open_existing(target, name, settings.keys)
     else:
         access = open_or_create(
@@ -184,6 +188,17 @@ def _open_index(settings: UpsertSettings, plan: Plan, target: Target, name: str)
     if not access.created:
         check_index(settings, plan, access)
     return access
+
+
+def creation_of(settings: UpsertSettings, plan: Plan) -> IndexSettings | None:
+    """What an index is made with, if one is missing; None where none may be made."""
+    if not settings.embed:
+        wanted = replace(settings.creation, dimension=plan.dimension, embedding_model=None)
+    elif settings.creation.embedding_model is None:
+        return None  # an index made now could not embed anything
+    else:
+        wanted = settings.creation
+    return wanted if settings.create else None
 
 
 def _describe(
@@ -262,7 +277,7 @@ def _run(
             # What a killed run had in flight may still be stored: not after what is sent now.
             time.sleep(max(0.0, settings.resume_wait - max(0.0, journal.age(time.time()))))
         remote, stages, sample = is_service(target.location), Stages(), Sample()
-        rows = _batch_rows(settings.batch_rows, plan.dimension)
+        rows = batch_rows_of(settings.batch_rows, plan.dimension)
         concurrency = _concurrency(settings.concurrency, index.writers, rows, remote=remote)
         sender = Sender(
             (lambda batch: index.prepare(sample.keep(batch))) if settings.explain else index.prepare,
@@ -310,7 +325,7 @@ def _samples(settings: UpsertSettings, journal: Journal) -> list[str]:
     return [] if settings.allow_zero_vectors else journal.samples()
 
 
-def _batch_rows(text: str, dimension: int) -> BatchRows:
+def batch_rows_of(text: str, dimension: int) -> BatchRows:
     """The rows of a batch that `--batch-rows` means."""
     return BatchRows.auto(dimension) if text == "auto" else BatchRows([int(text)])
 

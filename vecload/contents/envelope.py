@@ -235,6 +235,11 @@ class Opener:
             return segment
 
 
+def sealed_size(nbytes: int) -> int:
+    """Characters of contents of that many bytes, once they are sealed."""
+    return 4 * -(-(nbytes + OVERHEAD) // 3)
+
+
 def is_sealed(stored: str | bytes) -> bool:
     """Whether stored contents begin as sealed ones do."""
     head = stored[:_MAGIC_CHARS]

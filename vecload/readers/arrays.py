@@ -52,6 +52,13 @@ class ArraySource:
         self.total_rows = len(next(iter(arrays.values())))
         self._row_bytes = sum(array.row_bytes for array in arrays.values())
 
+    kind = "NumPy"
+
+    def places(self, count: int) -> list[Span]:
+        """Rows, evenly spread."""
+        rows = {self.total_rows * place // (count + 1) for place in range(1, count + 1)}
+        return [Span(self.name, 0, row) for row in sorted(rows) if row]
+
     def part(self, span: Span) -> float:
         """By its rows."""
         return len(span) / (self.total_rows or 1)
@@ -130,6 +137,15 @@ class Joined:
                 f"{self.name} has {len(vectors):,} vectors, and {source.name} {rows:,} rows",
                 hint="each vector needs a row",
             )
+
+    @property
+    def kind(self) -> str:
+        """Both of what it is made of."""
+        return f"NumPy beside {self._source.kind}"
+
+    def places(self, count: int) -> list[Span]:
+        """None: the other's row numbers may be estimates."""
+        return []
 
     def columns(self) -> list[Column]:
         """The source's columns, and the vector."""

@@ -47,6 +47,15 @@ class ArrowSource:
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{self.name} is no readable Arrow IPC file: {reason(error)}") from None
 
+    @property
+    def kind(self) -> str:
+        """Whether it is a file or a stream."""
+        return "Arrow IPC stream" if self._is_stream else "Arrow IPC file"
+
+    def places(self, count: int) -> list[Span]:
+        """None: what lies before is read to be passed by."""
+        return []
+
     def part(self, span: Span) -> float:
         """By its rows, as many as there were in the bytes read so far."""
         return min(1.0, len(span) * self._row_part)

@@ -13,12 +13,19 @@ from vecload.batch import Span
 from vecload.defaults import LINE_MAX_BYTES
 from vecload.mapping import Column, JsonRows
 from vecload.mapping.rows import Fault
+from vecload.readers.compressed import Unpacked
+from vecload.readers.remote import RemoteFile
 from vecload.readers.source import missing
-from vecload.readers.storage import File, as_file, unreadable
+from vecload.readers.storage import File, LocalFile, as_file, unreadable
 
 HEAD_ROWS = 100
 HEAD_BYTES = 16 * 2**20
 """Enough rows to tell the columns of anything but huge rows, and these must not fill the memory."""
+
+END_ROWS = 50
+"""About how many rows before its end the last of its places is."""
+SKIP_BYTES = 2**20
+"""Of a line in whose midst a place falls; a longer one is no place to begin at."""
 
 
 class JsonlSource:
@@ -37,6 +44,30 @@ class JsonlSource:
         self.name = self._file.name
         self.nbytes = self._file.nbytes or 0
         self._line_max = line_max_bytes
+
+    @property
+    def kind(self) -> str:
+        """Its compression, if it is compressed."""
+        return f"JSON Lines, {self._file.codec}" if isinstance(self._file, Unpacked) else "JSON Lines"
+
+    def places(self, count: int) -> list[Span]:
+        """Beginnings of lines, evenly spread by bytes; the last is near the end, where copies are cut off."""
+        head = self.head()
+        if head is None or not isinstance(self._file, LocalFile | RemoteFile):
+            return []
+        row_bytes = max(1, (head.span.end or 0) // len(head.span))
+        found: list[Span] = []
+        try:
+            with self._file.open() as file:
+                for place in range(1, count + 1):
+                    at = max(0, self.nbytes - END_ROWS * row_bytes) * place // count
+                    file.seek(at)
+                    skipped = len(file.readline(SKIP_BYTES))
+                    if at and skipped < SKIP_BYTES and at + skipped < self.nbytes:
+                        found.append(Span(self.name, 0, (at + skipped) // row_bytes + 1, 0, at + skipped))
+        except OSError as error:
+            raise unreadable(self._file, error) from None
+        return found
 
     def part(self, span: Span) -> float:
         """By its bytes, as many as they would be where it is stored."""

@@ -73,12 +73,18 @@ class Reading:
     interrupted: Callable[[], int] = lambda: 0
 
 
-def open_sources(names: Sequence[str], reading: Reading = Reading()) -> list[Source]:
+def open_sources(
+    names: Sequence[str],
+    reading: Reading = Reading(),
+    *,
+    failed: Callable[[SourceError], None] | None = None,
+) -> list[Source]:
     """Open every source, before anything is read from any.
 
     Args:
         names: Paths, URIs, folders, patterns, `-` for standard input.
         reading: How they are read.
+        failed: Told of each file that can't be opened, which is then left out; without it, that is raised.
 
     Raises:
         SourceError: One is missing, unreadable, empty, of another kind, or named twice.
@@ -96,7 +102,12 @@ def open_sources(names: Sequence[str], reading: Reading = Reading()) -> list[Sou
             seen.add(file.location)
             if file.nbytes == 0 and len(files) > 1 and _is_lines(file):
                 continue  # Spark writes such files for partitions without rows
-            sources.append(open_source(file, reading, places))
+            try:
+                sources.append(open_source(file, reading, places))
+            except SourceError as error:
+                if failed is None:
+                    raise
+                failed(error)
     if reading.ids_file is not None and len(sources) > 1:
         raise SourceError("--ids-file is for one source", hint="load each array by itself")
     return with_partitions(sources)

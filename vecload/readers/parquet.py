@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow as pa
@@ -76,6 +77,22 @@ class ParquetSource:
                 f"{self.name}, row group {number}: a row takes {_row_bytes(group, None):,} bytes on average",
                 hint="if that is right, allow it with --max-row-group-bytes",
             )
+
+    @property
+    def kind(self) -> str:
+        """Its compression, and its row groups, since these bound what is read at once."""
+        codecs = {
+            group.column(i).compression.lower() for group in self._groups for i in range(group.num_columns)
+        }
+        packed = "/".join(sorted(codecs - {"uncompressed"})) or "uncompressed"
+        number = len(self._groups)
+        return f"Parquet, {packed}, {number:,} row group{'s' * (number != 1)}"
+
+    def places(self, count: int) -> list[Span]:
+        """The beginnings of row groups, evenly spread."""
+        starts = [*itertools.accumulate(group.num_rows for group in self._groups)][:-1]
+        step = max(1, -(-len(starts) // count))
+        return [Span(self.name, 0, start) for start in starts[::-1][::step][::-1] if start]
 
     def part(self, span: Span) -> float:
         """By its rows."""

@@ -68,6 +68,8 @@ class Partitioned:
         self.nbytes = source.nbytes
         self.total_rows = source.total_rows
         self.part = source.part
+        self.kind = source.kind
+        self.places = source.places
         self.close = source.close
         self._source = source
         self._values = dict(values)

@@ -25,6 +25,10 @@ class Source(Protocol):
         """What it is read from."""
 
     @property
+    def kind(self) -> str:
+        """What it is, for people: its format, and how it is compressed."""
+
+    @property
     def nbytes(self) -> int:
         """Its size in bytes as it is stored; 0 where that is not known."""
 
@@ -59,6 +63,20 @@ class Source(Protocol):
 
         Raises:
             SourceError: The file can't be read on, or is damaged.
+        """
+
+    def places(self, count: int) -> list[Span]:
+        """Places further on from which it can be read without all that stands before them, in order.
+
+        Args:
+            count: How many at the most.
+
+        Returns:
+            For each the rows before it, as `done` of `read` takes them. Where only reading them would tell
+            how many those are, that number is an estimate, and so are the numbers of rows read there.
+
+        Raises:
+            SourceError: The file can't be read on.
         """
 
     def close(self) -> None:

@@ -52,6 +52,7 @@ def connect_target(
     api_key: str | None = None,
     wire: WireFormat = "auto",
     binary_threshold: int = BINARY_THRESHOLD,
+    only_look: bool = False,
 ) -> Target:
     """The target at a location.
 
@@ -60,6 +61,7 @@ def connect_target(
         api_key: For a service.
         wire: The wire format, for a service.
         binary_threshold: Items of a batch from which `auto` takes binary.
+        only_look: Let opening an embedded store write nothing.
 
     Raises:
         UsageError: The location is neither.
@@ -79,7 +81,7 @@ def connect_target(
         )
     from vecload.targets.embedded import EmbeddedTarget
 
-    return EmbeddedTarget(Path(location))
+    return EmbeddedTarget(Path(location), only_look=only_look)
 
 
 if TYPE_CHECKING:

@@ -153,19 +153,27 @@ class EmbeddedIndex:
         return self._store.call(method, *args, **kwargs)
 
 
+def has_store(folder: Path) -> bool:
+    """Whether a folder holds an embedded store: the engine makes one of any other folder that it opens."""
+    return (folder.expanduser() / "_catalog").exists()
+
+
 class EmbeddedTarget(Closing):
     """An embedded store.
 
     Args:
         folder: Where the engine keeps it; made if it is missing, readable by its owner alone.
         clock: Seconds since the epoch, for the envelopes' dates.
+        only_look: Write nothing: of a store that is there (`has_store`), opening and reading touch no file.
 
     Raises:
         EngineMissing: cyborgdb-core is not installed.
         TargetError: The folder can't be used.
     """
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, folder: Path, *, clock: Callable[[], float] = time.time, only_look: bool = False
+    ) -> None:
         try:
             import cyborgdb_core
         except ImportError as error:
@@ -175,6 +183,7 @@ class EmbeddedTarget(Closing):
             ) from None
         self._core = cyborgdb_core
         self._clock = clock
+        self._only_look = only_look
         self.sizing = threading.Lock()
         self.location = str(folder.expanduser().resolve())
         try:
@@ -234,7 +243,7 @@ class EmbeddedTarget(Closing):
         try:
             self._core.get_index_kms(self._config, name)
         except ValueError as error:
-            if "No KMS blob exists" in str(error):
+            if "No KMS blob exists" in str(error) and not self._only_look:
                 self._push_envelope(name)
         return EmbeddedIndex(self, name, index_key, engine_index)
 

@@ -1,0 +1,202 @@
+"""Report: all that `vecload inspect` found, as one JSON object; docs/inspect.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from vecload.batch import Reject
+from vecload.inspecting.estimate import Estimate, Sending
+from vecload.inspecting.fields import Field
+from vecload.inspecting.seen_ids import SeenIds
+from vecload.inspecting.survey import Repeated, Survey
+from vecload.mapping import Mapping
+
+SCHEMA_VERSION = 1
+"""Grows when a key of the JSON object changes its meaning or goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that a load needs: whether it is so, what is wrong, and what to do.
+
+    Attributes:
+        name: What was looked at, in one or two words.
+        state: `ok`; `wrong`: a load would stop; `unsure`: it may.
+        told: What was found.
+        hint: What to do about it.
+        exit_code: The load's, if this is wrong.
+    """
+
+    name: str
+    state: Literal["ok", "wrong", "unsure"]
+    told: str
+    hint: str = ""
+    exit_code: int = 0
+
+
+@dataclass(slots=True)
+class SourceReport:
+    """One source: what was seen of it, and what a load would make of it."""
+
+    survey: Survey
+    mapping: Mapping
+    dimension: int
+    sending: Sending | None
+
+    @property
+    def batch_rows(self) -> float:
+        """Rows of a batch on average."""
+        counted = self.survey.batch_rows
+        return sum(counted) / len(counted) if counted else 0.0
+
+    @property
+    def batches(self) -> int:
+        """How many a load would send: about, where the rows are not all counted."""
+        return -(-self.survey.rows // max(1, round(self.batch_rows))) if self.batch_rows else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """An element of `sources`."""
+        survey, source = self.survey, self.survey.source
+        items = survey.item_count or 1
+        return {
+            "name": source.name,
+            "kind": source.kind,
+            "bytes": source.nbytes,
+            "rows": survey.rows,
+            "rows_known": survey.rows_known,
+            "looked_at": survey.looked_at,
+            "whole": survey.whole,
+            "places": [[span.start, span.stop] for span in survey.spans],
+            "columns": [{"name": column.name, "type": column.type_name} for column in source.columns()],
+            "mapping": mapping_json(self.mapping),
+            "dimension": self.dimension,
+            "items": survey.items,
+            "rejected": survey.rejected,
+            "rejects": [_reject_json(kind.first, kind.rows) for kind in survey.rejects.values()],
+            "fields": [_field_json(one, survey.fields.items) for one in survey.fields],
+            "no_contents": survey.no_contents,
+            "no_metadata": survey.no_metadata,
+            "item_bytes": {
+                "vector": round(survey.vector_bytes / items, 1),
+                "metadata": round(survey.metadata_bytes / items, 1),
+                "contents": round(survey.contents_bytes / items, 1),
+                "sealed": round(survey.sealed_bytes / items, 1),
+            },
+            "batches": {
+                "count": self.batches,
+                "rows": round(self.batch_rows),
+                "wire": self.sending.wire if self.sending else None,
+                "bytes": self.sending.nbytes if self.sending else None,
+            },
+            "error": None if survey.error is None else str(survey.error),
+        }
+
+
+@dataclass(slots=True)
+class Report:
+    """All of it.
+
+    Attributes:
+        full: Every row was looked at.
+        index, target: Where a load would go; the target is empty where none was reached.
+        sources: In the order of the load.
+        seen: The ids of the rows looked at.
+        repeated: The first row whose id stood in an earlier one.
+        unfilterable: Fields that could be declared so.
+        checks: What a load needs.
+        estimate: How long it would take.
+        errors: Of sources that can't be loaded at all.
+        exit_code: What a load with these options would end with, as far as was looked.
+        error: The message with which it would stop.
+    """
+
+    full: bool
+    index: str = ""
+    target: str = ""
+    seal: bool = True
+    sources: list[SourceReport] = field(default_factory=list)
+    seen: SeenIds = field(default_factory=SeenIds)
+    repeated: Sequence[Repeated] = ()
+    unfilterable: list[str] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    estimate: Estimate | None = None
+    exit_code: int = 0
+    error: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows of all sources; about, where they are not counted."""
+        return sum(report.survey.rows for report in self.sources)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every row of every source was looked at."""
+        return all(report.survey.whole for report in self.sources)
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        return {
+            "version": SCHEMA_VERSION,
+            "full": self.full,
+            "whole": self.whole,
+            "rows": self.rows,
+            "sources": [source.as_json() for source in self.sources],
+            "ids": {
+                "repeated": self.seen.repeated,
+                "exact": self.seen.exact and self.whole,
+                "first": asdict(self.repeated[0]) if self.repeated else None,
+            },
+            "unfilterable": self.unfilterable,
+            "index": self.index,
+            "target": self.target,
+            "checks": [asdict(check) for check in self.checks],
+            "seconds": None
+            if self.estimate is None
+            else {
+                "about": round(self.estimate.seconds, 1),
+                "reading": round(self.estimate.reading, 1),
+                "target": round(self.estimate.target, 1),
+            },
+            "exit_code": self.exit_code,
+            "error": self.error,
+        }
+
+
+def mapping_json(mapping: Mapping) -> dict[str, Any]:
+    """Which columns become what."""
+    return {
+        "id": mapping.id,
+        "vector": mapping.vector,
+        "contents": mapping.contents,
+        "metadata_object": mapping.metadata_object,
+        "metadata_fields": None if mapping.metadata_fields is None else list(mapping.metadata_fields),
+        "shape": mapping.shape,
+        "text": str(mapping),
+        "reasons": asdict(mapping.reasons),
+    }
+
+
+def _reject_json(first: Reject, rows: int) -> dict[str, Any]:
+    return {
+        "field": first.field,
+        "code": first.code,
+        "rows": rows,
+        "first": {
+            "row": first.row,
+            "offset": first.offset,
+            "id": first.id,
+            "message": first.message,
+        },
+    }
+
+
+def _field_json(one: Field, items: int) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "kinds": sorted(one.kinds),
+        "missing": items - one.present,
+        "compared": one.compared,
+        "distinct": one.distinct,
+    }

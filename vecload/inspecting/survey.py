@@ -1,0 +1,222 @@
+"""Surveyor: a source's rows as a load would read and map them, whole or a sample; nothing is sent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vecload.batch import Batch, Contents, Reject, Span
+from vecload.contents.envelope import sealed_size
+from vecload.errors import SourceError
+from vecload.inspecting.fields import Fields
+from vecload.inspecting.seen_ids import SeenIds
+from vecload.inspecting.shown import shown_items
+from vecload.loading.loader import Job
+from vecload.readers import Source
+from vecload.targets.wire import dumps
+
+FIRST_ROWS = 2000
+"""Rows of a sample that are the source's first."""
+PLACES = 8
+"""Places further on, where a source can be read from without all that stands before."""
+PLACE_ROWS = 250
+"""Rows of a sample at each of them."""
+
+
+@dataclass(slots=True)
+class RejectKind:
+    """Rejects of one field and code: how many, and the first that was met."""
+
+    first: Reject
+    rows: int = 0
+
+
+@dataclass(slots=True)
+class Repeated:
+    """A row whose id stood in an earlier one."""
+
+    source: str
+    row: int
+    id: str
+
+
+@dataclass(slots=True)
+class Survey:
+    """What was seen of one source.
+
+    looked_at: Rows.
+    spans: Which, where not all.
+    items: The first, as they would be stored, shortened.
+    rejects: By field and code.
+    no_contents, no_metadata: Items without.
+    vector_bytes, metadata_bytes, contents_bytes, sealed_bytes: Of all items together; metadata as JSON.
+    batch: The first that a load would send.
+    batch_rows: Rows of each batch a load would send, as far as looked.
+    first, rest: Rows, and the seconds that reading and mapping them took: of the first piece, which also pays
+        for the beginning, and of the others.
+    error: What ended it early.
+    """
+
+    source: Source
+    looked_at: int = 0
+    whole: bool = True
+    spans: list[Span] = field(default_factory=list)
+    items: list[dict[str, Any]] = field(default_factory=list)
+    rejects: dict[tuple[str, str], RejectKind] = field(default_factory=dict)
+    fields: Fields = field(default_factory=Fields)
+    item_count: int = 0
+    no_contents: int = 0
+    no_metadata: int = 0
+    vector_bytes: int = 0
+    metadata_bytes: int = 0
+    contents_bytes: int = 0
+    sealed_bytes: int = 0
+    batch: Batch | None = None
+    batch_rows: list[int] = field(default_factory=list)
+    first: tuple[int, float] = (0, 0.0)
+    rest: tuple[int, float] = (0, 0.0)
+    error: SourceError | None = None
+
+    @property
+    def rejected(self) -> int:
+        """Rows that can't be loaded, of those looked at."""
+        return sum(kind.rows for kind in self.rejects.values())
+
+    @property
+    def rows(self) -> int:
+        """Rows of the source: what it tells, or what was counted, or else an estimate by bytes."""
+        if self.source.total_rows is not None:
+            return self.source.total_rows
+        if self.whole:
+            return self.looked_at
+        part = sum(map(self.source.part, self.spans))
+        return max(self.looked_at, round(self.looked_at / part)) if part else self.looked_at
+
+    @property
+    def seconds_a_row(self) -> float:
+        """Seconds that reading and mapping a row took here, on one thread."""
+        rows, seconds = self.rest if self.rest[0] else self.first
+        return seconds / rows if rows else 0.0
+
+    @property
+    def rows_known(self) -> bool:
+        """Whether `rows` is no estimate."""
+        return self.source.total_rows is not None or self.whole
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyor:
+    """Looks at sources, one after the other.
+
+    Attributes:
+        seen: The ids of all of them.
+        batch_rows: Rows of a batch, as the load would have them.
+        batch_bytes: Bytes of a batch, likewise.
+        items: How many of the first items are shown.
+        full: Look at every row.
+        on_rows: Told the source's name and how many of its rows were looked at so far.
+        repeated: The first row whose id stood in an earlier one, once there is one.
+        clock: Monotonic seconds.
+    """
+
+    seen: SeenIds
+    batch_rows: int
+    batch_bytes: int
+    items: int
+    full: bool
+    on_rows: Callable[[str, int], None] = lambda source, rows: None
+    repeated: list[Repeated] = field(default_factory=list)
+    clock: Callable[[], float] = time.perf_counter
+
+    def look(self, job: Job) -> Survey:
+        """Look at a source. One that can't be read on ends the look, not the report."""
+        survey = Survey(job.source)
+        try:
+            if self.full or job.done:
+                self._look_at(survey, job, job.done, self.batch_rows, None)
+            else:
+                self._sample(survey, job)
+        except SourceError as error:
+            survey.error = error
+        return survey
+
+    def _sample(self, survey: Survey, job: Job) -> None:
+        """The first rows in batches as a load has them, and a few at places further on."""
+        more = self._look_at(survey, job, (), self.batch_rows, FIRST_ROWS)
+        survey.whole = not more
+        if not more:
+            return
+        for before in job.source.places(PLACES):
+            last = survey.spans[-1]
+            if before.stop >= last.stop and (before.end or 0) >= (last.end or 0):
+                self._look_at(survey, job, (before,), min(PLACE_ROWS, self.batch_rows), PLACE_ROWS)
+
+    def _look_at(
+        self, survey: Survey, job: Job, done: Sequence[Span], batch_rows: int, most: int | None
+    ) -> bool:
+        """Look at the rows that are not done, up to about so many; whether there may be more."""
+        looked = 0
+        pieces = job.source.read(
+            batch_rows=batch_rows,
+            batch_bytes=self.batch_bytes,
+            columns=job.mapper.mapping.needed(),
+            done=done,
+        )
+        as_sent = not done or done is job.done
+        begun = self.clock()
+        for rows in pieces:
+            batch = job.mapper.map(rows)
+            if as_sent:
+                self._as_sent(survey, batch, self.clock() - begun)
+            self._count(survey, batch)
+            self.on_rows(survey.source.name, survey.looked_at)
+            looked += len(batch.span)
+            if most is not None and looked >= most:
+                return survey.source.total_rows is None or batch.span.stop < survey.source.total_rows
+            begun = self.clock()
+        return False
+
+    def _as_sent(self, survey: Survey, batch: Batch, seconds: float) -> None:
+        """Note a batch that is just as the load will have it, and how long it took."""
+        if not survey.looked_at:
+            survey.first = (len(batch.span), seconds)
+        else:
+            survey.rest = (survey.rest[0] + len(batch.span), survey.rest[1] + seconds)
+        if batch.ids:
+            survey.batch_rows.append(len(batch))
+            survey.batch = survey.batch or batch
+
+    def _count(self, survey: Survey, batch: Batch) -> None:
+        survey.looked_at += len(batch.span)
+        last = survey.spans[-1] if survey.spans else None
+        if last is not None and (last.stop, last.end) == (batch.span.start, batch.span.begin):
+            survey.spans[-1] = Span(last.source, last.start, batch.span.stop, last.begin, batch.span.end)
+        else:
+            survey.spans.append(batch.span)
+        for reject in batch.rejects:
+            survey.rejects.setdefault((reject.field, reject.code), RejectKind(reject)).rows += 1
+        if len(survey.items) < self.items:
+            survey.items += shown_items(batch, self.items - len(survey.items))
+        survey.item_count += len(batch)
+        survey.fields.add(batch.metadata, len(batch))
+        survey.vector_bytes += 0 if batch.vectors is None else batch.vectors.nbytes
+        survey.metadata_bytes += sum(len(dumps(entries)) for entries in batch.metadata or () if entries)
+        survey.no_metadata += sum(not entries for entries in batch.metadata or [None] * len(batch))
+        for contents in batch.contents or [None] * len(batch):
+            size = size_of(contents)
+            survey.contents_bytes += size
+            survey.sealed_bytes += 0 if contents is None else sealed_size(size)
+            survey.no_contents += contents is None
+        again = self.seen.add(batch.ids)
+        if again.any() and not self.repeated:
+            at = int(again.argmax())
+            self.repeated.append(Repeated(batch.span.source, int(batch.item_rows()[at]), batch.ids[at]))
+
+
+def size_of(contents: Contents | None) -> int:
+    """Bytes of contents before they are sealed."""
+    if contents is None:
+        return 0
+    return len(contents) if isinstance(contents, bytes) or contents.isascii() else len(contents.encode())
