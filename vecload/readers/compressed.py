@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from vecload.readers.remote import BUFFER_BYTES as REMOTE_BYTES
+from vecload.readers.remote import RemoteFile
 from vecload.readers.storage import BUFFER_BYTES, DamagedError, File, reason
 
 if TYPE_CHECKING:
@@ -73,8 +75,11 @@ class _Unpacking(io.RawIOBase):
         import pyarrow as pa
 
         self._packed = self._unpacked.file.arrow()
-        buffered = pa.BufferedInputStream(self._packed, BUFFER_BYTES)
-        self._stream = pa.CompressedInputStream(buffered, self._unpacked.codec)
+        packed = self._packed
+        if isinstance(self._unpacked.file, RemoteFile):
+            # Arrow asks for 64 KiB at a time.
+            packed = pa.BufferedInputStream(packed, REMOTE_BYTES)
+        self._stream = pa.CompressedInputStream(packed, self._unpacked.codec)
         self._at = 0
 
     def readable(self) -> bool:

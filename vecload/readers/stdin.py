@@ -6,6 +6,7 @@ import io
 import os
 import select
 import tempfile
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -113,9 +114,8 @@ class Spooled:
 
     def __init__(self, file: File, most: int = SPOOL_MAX_BYTES) -> None:
         self.nbytes = 0
-        self._spool = tempfile.TemporaryFile()  # noqa: SIM115 closed with the source
         try:
-            with file.open() as stream:
+            with tempfile.TemporaryFile() as spool, file.open() as stream:
                 while piece := stream.read(BUFFER_BYTES):
                     self.nbytes += len(piece)
                     if self.nbytes > most:
@@ -123,18 +123,19 @@ class Spooled:
                             f"{file.name} holds over {most:,} bytes of a format that needs a file",
                             hint="write it to one, and name that",
                         )
-                    self._spool.write(piece)
-            self._spool.flush()
+                    spool.write(piece)
+                spool.flush()
+                self._descriptor = os.dup(spool.fileno())
         except OSError as error:
             raise SourceError(
                 f"{file.name} can't be kept in {tempfile.gettempdir()}: {reason(error)}",
                 hint="set TMPDIR to a folder with room, or write it to a file and name that",
             ) from None
+        weakref.finalize(self, os.close, self._descriptor)
 
     def open(self) -> BinaryIO:
         """A stream from its beginning."""
-        descriptor = self._spool.fileno()
-        stream = _Placed(lambda at, most: os.pread(descriptor, most, at), self.nbytes)
+        stream = _Placed(lambda at, most: os.pread(self._descriptor, most, at), self.nbytes)
         return cast(BinaryIO, io.BufferedReader(stream, BUFFER_BYTES))
 
     def arrow(self) -> pa.NativeFile:

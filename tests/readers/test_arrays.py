@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vecload.batch import Span
+from vecload.errors import SourceError
+from vecload.mapping import Mapper, guess_mapping
+from vecload.mapping.chosen import ColumnChoice
+from vecload.readers import Reading, Source, open_sources
+
+N, DIM = 23, 4
+VECTORS = np.random.default_rng(1).standard_normal((N, DIM)).astype(np.float32)
+IDS = [f"doc-{i}" for i in range(N)]
+
+
+def read(source: Source, done: tuple[Span, ...] = ()) -> tuple[list[str], list[Any], bytes]:
+    """Ids, metadata and vectors, after a look that spans are right."""
+    mapper = Mapper(guess_mapping(source.columns(), ColumnChoice(), source=source.name), DIM)
+    ids: list[str] = []
+    metadata: list[Any] = []
+    vectors = b""
+    for rows in source.read(batch_rows=5, batch_bytes=10**6, done=done):
+        batch = mapper.map(rows)
+        assert batch.rejects == ()
+        assert batch.span.source == source.name
+        ids += batch.ids
+        metadata += batch.metadata or [None] * len(batch)
+        vectors += b"" if batch.vectors is None else batch.vectors.tobytes()
+    return ids, metadata, vectors
+
+
+def write_ids(path: Path, kind: str) -> str:
+    rows = [{"id": item_id, "n": i} for i, item_id in enumerate(IDS)]
+    if kind == "lines":
+        path.write_text("\r\n".join(IDS), encoding="utf-8-sig")
+    elif kind == "npy":
+        np.save(path.with_suffix(".npy"), np.array(IDS))
+        return str(path.with_suffix(".npy"))
+    elif kind == "bytes.npy":
+        np.save(path.with_suffix(".npy"), np.array(IDS).astype("S"))
+        return str(path.with_suffix(".npy"))
+    elif kind == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", ["lines", "npy", "bytes.npy", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    "array",
+    [VECTORS, np.asfortranarray(VECTORS), VECTORS.astype(">f4"), VECTORS.astype("f8")],
+    ids=["rows", "columns", "big-endian", "double"],
+)
+def test_an_array_and_its_ids_are_rows(tmp_path: Path, kind: str, array: Any) -> None:
+    np.save(tmp_path / "v.npy", array)
+    ids_file = write_ids(tmp_path / "ids", kind)
+    (source,) = open_sources([str(tmp_path / "v.npy")], Reading(ids_file=ids_file))
+    assert source.total_rows == N
+    more = [{"n": i} for i in range(N)] if kind in ("jsonl", "parquet") else [None] * N
+    assert read(source) == (IDS, more, VECTORS.tobytes())
+    if kind != "jsonl":  # lines are passed by with their bytes, which a span of another reading tells
+        ids, _, vectors = read(source, (Span("", 2, 19),))
+        assert ids == [*IDS[:2], *IDS[19:]]
+        assert vectors == VECTORS[[0, 1, 19, 20, 21, 22]].tobytes()
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize(("ids", "vectors"), [("id", "vectors"), ("ids", "embeddings"), ("id", "vector")])
+def test_an_archive_holds_ids_vectors_and_metadata(tmp_path: Path, save: Any, ids: str, vectors: str) -> None:
+    day = np.datetime64("2024-05-06")
+    save(
+        tmp_path / "a.npz",
+        **{ids: np.array(IDS), vectors: VECTORS, "n": np.arange(N), "day": np.full(N, day)},
+    )
+    (source,) = open_sources([str(tmp_path / "a.npz")])
+    found = read(source)
+    assert found[0] == IDS
+    assert found[1][3] == {"n": 3, "day": 1714953600000}
+    assert found[2] == VECTORS.tobytes()
+
+
+@pytest.mark.parametrize("kept", [40, 200, 127 + 16 * 20, -1])
+def test_an_array_that_is_cut_off_is_an_error_that_names_the_row(tmp_path: Path, kept: int) -> None:
+    np.save(tmp_path / "v.npy", VECTORS)
+    write_ids(tmp_path / "ids", "lines")
+    (tmp_path / "v.npy").write_bytes((tmp_path / "v.npy").read_bytes()[:kept])
+    with pytest.raises(SourceError, match=r"v\.npy (can't be read at or after row|is no readable NumPy)"):
+        read(open_sources([str(tmp_path / "v.npy")], Reading(ids_file=str(tmp_path / "ids")))[0])
+
+
+def test_a_flipped_bit_in_an_archive_is_an_error(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", id=np.array(IDS), vectors=VECTORS)
+    whole = bytearray((tmp_path / "a.npz").read_bytes())
+    at = bytes(whole).index(VECTORS[20].tobytes())
+    whole[at] ^= 1
+    (tmp_path / "a.npz").write_bytes(whole)
+    (source,) = open_sources([str(tmp_path / "a.npz")])
+    with pytest.raises(SourceError, match=r"a\.npz can't be read at or after row 20: Bad CRC-32"):
+        read(source)
+
+
+@pytest.mark.parametrize("kind", ["lines", "npy", "jsonl", "parquet"])
+@pytest.mark.parametrize("rows", [N - 1, N + 1])
+def test_more_or_fewer_ids_than_vectors_are_refused_before_a_row_is_read(
+    tmp_path: Path, kind: str, rows: int
+) -> None:
+    np.save(tmp_path / "v.npy", np.ones((rows, DIM), np.float32))
+    with pytest.raises(SourceError) as refused:
+        open_sources([str(tmp_path / "v.npy")], Reading(ids_file=write_ids(tmp_path / "ids", kind)))
+    assert str(N) in str(refused.value)
+    assert str(rows) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("array", "says"),
+    [
+        (np.array([{"a": 1}], dtype=object), "holds Python objects, which vecload never loads"),
+        (np.ones((2, 2), complex), "which can't be read"),
+        (np.ones((2, 2, 2)), "has the shape"),
+        (np.float32(1), "has the shape"),
+        (np.zeros(2, [("a", "f4")]), "which can't be read"),
+    ],
+)
+def test_what_can_be_no_rows_is_refused(tmp_path: Path, array: Any, says: str) -> None:
+    np.save(tmp_path / "v.npy", array, allow_pickle=True)
+    with pytest.raises(SourceError, match=says):
+        open_sources([str(tmp_path / "v.npy")], Reading(ids_file=str(tmp_path / "v.npy")))
+
+
+def test_an_empty_line_of_ids_is_an_empty_id_and_moves_no_other(tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", VECTORS[:3])
+    (tmp_path / "ids").write_text("a\n\nc\n")
+    (source,) = open_sources([str(tmp_path / "v.npy")], Reading(ids_file=str(tmp_path / "ids")))
+    mapper = Mapper(guess_mapping(source.columns(), ColumnChoice(), source="v"), DIM)
+    (rows,) = source.read(batch_rows=10, batch_bytes=10**6)
+    batch = mapper.map(rows)
+    assert batch.ids == ["a", "c"]
+    assert [(reject.row, reject.code) for reject in batch.rejects] == [(1, "empty-id")]

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+from vecload.loading.plan import make_plan
+from vecload.mapping import ColumnChoice
+from vecload.readers import open_sources
+
+
+def metadata(folder: Path, **choice: Any) -> dict[str, dict[str, Any] | None]:
+    """What every row's metadata become, by id."""
+    plan = make_plan(open_sources([str(folder)]), ColumnChoice(**choice), embed=False)
+    found: dict[str, dict[str, Any] | None] = {}
+    for job in plan.jobs(index_dimension=0, allow_zero_vectors=False):
+        for rows in job.source.read(batch_rows=2, batch_bytes=10**6, columns=job.mapper.mapping.needed()):
+            batch = job.mapper.map(rows)
+            assert batch.rejects == ()
+            assert batch.span.source == job.source.name
+            found |= dict(zip(batch.ids, batch.metadata or [None] * len(batch), strict=True))
+    return found
+
+
+def write(folder: Path, rows: list[dict[str, Any]], name: str = "part.parquet") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), folder / name)
+
+
+def row(item_id: str, **more: Any) -> dict[str, Any]:
+    return {"id": item_id, "vector": [1.0, 2.0], **more}
+
+
+def test_what_folders_say_becomes_metadata_typed_as_pyarrow_does(tmp_path: Path) -> None:
+    rows = [row("a", year=2024, city="Köln/1"), row("b", year=-7, city=None), row("c", year=None, city="x=y")]
+    table = pa.Table.from_pylist(rows)
+    ds.write_dataset(
+        table, tmp_path / "t", format="parquet", partitioning=["year", "city"], partitioning_flavor="hive"
+    )
+    assert metadata(tmp_path / "t") == {
+        "a": {"year": 2024, "city": "Köln/1"},
+        "b": {"year": -7},
+        "c": {"city": "x=y"},
+    }
+
+
+def test_one_value_that_is_no_integer_makes_a_key_text_in_every_file(tmp_path: Path) -> None:
+    write(tmp_path / "year=2024", [row("a")])
+    write(tmp_path / "year=unknown", [row("b")])
+    write(tmp_path / "year=__HIVE_DEFAULT_PARTITION__", [row("c")])
+    assert metadata(tmp_path) == {"a": {"year": "2024"}, "b": {"year": "unknown"}, "c": None}
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl"])
+def test_a_column_of_that_name_in_the_file_goes_before_its_folder(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "year=2024"
+    write(folder, [row("a", year="own", title="t"), row("b", year="own", title="t")])
+    if kind == "jsonl":
+        (folder / "part.parquet").unlink()
+        (folder / "a.jsonl").write_text('{"id": "a", "vector": [1, 2], "year": "own", "title": "t"}\n')
+    assert metadata(tmp_path)["a"] == {"year": "own", "title": "t"}
+    assert metadata(tmp_path, metadata=("title",))["a"] == {"title": "t"}
+
+
+def test_what_a_folder_says_may_be_picked_like_any_column(tmp_path: Path) -> None:
+    write(tmp_path / "lang=de" / "doc=d1", [{"vector": [1.0], "title": "t", "metadata": {"lang": "inner"}}])
+    assert metadata(tmp_path, id="doc") == {"d1": {"lang": "inner", "title": "t"}}
+    assert metadata(tmp_path, id="doc", metadata=("lang",)) == {"d1": {"lang": "de"}}
