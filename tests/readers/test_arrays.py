@@ -76,10 +76,8 @@ def test_an_array_and_its_ids_are_rows(tmp_path: Path, kind: str, array: Any) ->
 @pytest.mark.parametrize(("ids", "vectors"), [("id", "vectors"), ("ids", "embeddings"), ("id", "vector")])
 def test_an_archive_holds_ids_vectors_and_metadata(tmp_path: Path, save: Any, ids: str, vectors: str) -> None:
     day = np.datetime64("2024-05-06")
-    save(
-        tmp_path / "a.npz",
-        **{ids: np.array(IDS), vectors: VECTORS, "n": np.arange(N), "day": np.full(N, day)},
-    )
+    arrays = {ids: np.array(IDS), vectors: VECTORS, "n": np.arange(N), "day": np.full(N, day)}
+    save(tmp_path / "a.npz", **arrays)
     (source,) = open_sources([str(tmp_path / "a.npz")])
     found = read(source)
     assert found[0] == IDS
@@ -102,9 +100,8 @@ def test_a_flipped_bit_in_an_archive_is_an_error(tmp_path: Path) -> None:
     at = bytes(whole).index(VECTORS[20].tobytes())
     whole[at] ^= 1
     (tmp_path / "a.npz").write_bytes(whole)
-    (source,) = open_sources([str(tmp_path / "a.npz")])
-    with pytest.raises(SourceError, match=r"a\.npz can't be read at or after row 20: Bad CRC-32"):
-        read(source)
+    with pytest.raises(SourceError, match=r"a\.npz .*Bad CRC-32"):
+        read(open_sources([str(tmp_path / "a.npz")])[0])
 
 
 @pytest.mark.parametrize("kind", ["lines", "npy", "jsonl", "parquet"])
