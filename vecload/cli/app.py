@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from vecload import defaults
 from vecload._version import __version__
+from vecload.cli import column_options as column_opt
 from vecload.cli import load_options as load_opt
 from vecload.cli import look_options as look_opt
 from vecload.cli import options as opt
@@ -65,26 +66,9 @@ UPSERT_HELP = (
 @app.command(help=UPSERT_HELP)
 def upsert(
     context: typer.Context,
-    sources: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="SOURCE",
-            help="Files, folders, patterns, s3:// and gs:// names.",
-            show_default=False,
-        ),
-    ] = None,
+    sources: source_opt.Sources = None,
     to: opt.To = None,
-    index: Annotated[
-        str | None,
-        typer.Option(
-            "--index",
-            envvar="VECLOAD_INDEX",
-            metavar="NAME",
-            help="The index; made if there is none. (default: named after the file)",
-            rich_help_panel=opt.TARGET_PANEL,
-            show_default=False,
-        ),
-    ] = None,
+    index: load_opt.IndexOption = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
@@ -93,10 +77,21 @@ def upsert(
     endpoint_url: source_opt.EndpointUrl = None,
     max_line_bytes: source_opt.MaxLineBytes = defaults.LINE_MAX_BYTES,
     max_row_group_bytes: source_opt.MaxRowGroupBytes = defaults.ROW_GROUP_MAX_BYTES,
-    id_column: load_opt.IdColumn = None,
-    vector_column: load_opt.VectorColumn = None,
-    metadata_column: load_opt.MetadataColumn = None,
-    contents_column: load_opt.ContentsColumn = None,
+    max_json_bytes: source_opt.MaxJsonBytes = defaults.JSON_MAX_BYTES,
+    id_column: column_opt.IdColumn = None,
+    vector_column: column_opt.VectorColumn = None,
+    metadata_column: column_opt.MetadataColumn = None,
+    contents_column: column_opt.ContentsColumn = None,
+    metadata_exclude: column_opt.MetadataExclude = None,
+    rename: column_opt.Rename = None,
+    shape: column_opt.ShapeOption = None,
+    vector_dtype: column_opt.VectorDtypeOption = column_opt.VectorDtypeName.float32,
+    id_prefix: column_opt.IdPrefix = "",
+    generate_ids: column_opt.GenerateIds = False,
+    max_id_bytes: column_opt.MaxIdBytes = defaults.ID_MAX_BYTES,
+    max_depth: column_opt.MaxDepth = defaults.METADATA_DEPTH,
+    max_contents_bytes: column_opt.MaxContentsBytes = defaults.CONTENTS_MAX_BYTES,
+    max_metadata_bytes: column_opt.MaxMetadataBytes = None,
     seal: load_opt.Seal = True,
     embed: load_opt.Embed = False,
     allow_zero_vectors: load_opt.AllowZeroVectors = False,
@@ -134,7 +129,6 @@ def upsert(
     from vecload.cli.settings import UpsertSettings
     from vecload.cli.upsert import run_load
     from vecload.loading.rejects import ErrorLimit
-    from vecload.mapping import ColumnChoice
     from vecload.readers import Reading
     from vecload.targets import IndexSettings
 
@@ -146,12 +140,25 @@ def upsert(
             endpoint_url=endpoint_url,
             max_line_bytes=max_line_bytes,
             row_group_max_bytes=max_row_group_bytes,
+            max_json_bytes=max_json_bytes,
+            shape=shape.value if shape else None,
         ),
         to=to,
         index=index,
         keys=opt.key_source(context, key_file, key_command),
         api_key_file=api_key_file,
-        columns=ColumnChoice(id_column, vector_column, contents_column, tuple(metadata_column or ())),
+        columns=column_opt.column_choice(
+            id_column, vector_column, contents_column, metadata_column, metadata_exclude, rename, shape
+        ),
+        rules=column_opt.item_rules(
+            id_prefix,
+            generate_ids,
+            vector_dtype,
+            max_id_bytes,
+            max_depth,
+            max_contents_bytes,
+            max_metadata_bytes,
+        ),
         wire=wire.value,
         binary_threshold=binary_threshold,
         batch_rows=batch_rows,
@@ -236,7 +243,7 @@ def query(
     contents: Annotated[
         bool, typer.Option("--contents/--no-contents", envvar="VECLOAD_CONTENTS", help="Print contents too.")
     ] = False,
-    vector_column: load_opt.VectorColumn = None,
+    vector_column: column_opt.VectorColumn = None,
     format: source_opt.FormatOption = None,  # noqa: A002 named as the option
     endpoint_url: source_opt.EndpointUrl = None,
     to: opt.To = None,

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import get_args
 
 from vecload.cli.access import OpenedIndex
 from vecload.cli.settings import UpsertSettings
@@ -18,6 +19,7 @@ from vecload.loading.rejects import too_many
 from vecload.readers.compressed import plain_name
 from vecload.readers.open import SUFFIXES
 from vecload.readers.storage import STDIN, located
+from vecload.targets.target import Metric
 
 CONCURRENCY_MAX = 64
 BATCH_ROWS_MAX = 100_000
@@ -112,6 +114,27 @@ def check_plan(settings: UpsertSettings, plan: Plan) -> None:
             f"--train: the engine trains only dimensions that are multiples of {TRAIN_MULTIPLE}, and {have}",
             hint="leave --train away: queries find everything without it",
         )
+
+
+def known_metric(exported: str) -> Metric | None:
+    """CyborgDB's metric that an export tells of; None if it has none such."""
+    return next((metric for metric in get_args(Metric) if metric == exported), None)
+
+
+def check_new(settings: UpsertSettings, plan: Plan) -> None:
+    """Refuse to make an index for sources that couldn't be loaded into it.
+
+    Raises:
+        UsageError: It needs a metric that CyborgDB doesn't have, and `--metric` names no other.
+        RowsRejected: No row may be rejected, and one of the first would be.
+    """
+    if plan.metric and settings.creation.metric is None and known_metric(plan.metric) is None:
+        raise UsageError(
+            f"{plan.sources[0].name} comes from an index of the metric {plan.metric!r}, which CyborgDB "
+            "doesn't have",
+            hint="name one that it has with --metric",
+        )
+    check_first_rows(settings, plan)
 
 
 def check_first_rows(settings: UpsertSettings, plan: Plan, index_dimension: int = 0) -> None:

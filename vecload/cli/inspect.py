@@ -140,6 +140,7 @@ def _together(settings: UpsertSettings, plans: Sequence[Plan]) -> Plan:
         tuple(mapping for plan in plans for mapping in plan.mappings),
         plans[0].dimension,
         settings.embed,
+        next((plan.metric for plan in plans if plan.metric), ""),
     )
 
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from vecload.cli.options import INDEX_PANEL
+from vecload.cli.column_options import COLUMNS_PANEL
+from vecload.cli.options import INDEX_PANEL, TARGET_PANEL
 
-COLUMNS_PANEL = "Columns"
 SENDING_PANEL = "Sending"
 FAILURE_PANEL = "Rejects and resuming"
 OUTPUT_PANEL = "Output"
@@ -24,47 +24,14 @@ class WireName(StrEnum):
     binary = "binary"
 
 
-IdColumn = Annotated[
+IndexOption = Annotated[
     str | None,
     typer.Option(
-        "--id-column",
-        envvar="VECLOAD_ID_COLUMN",
+        "--index",
+        envvar="VECLOAD_INDEX",
         metavar="NAME",
-        help="The column of ids. (default: found by its name)",
-        rich_help_panel=COLUMNS_PANEL,
-        show_default=False,
-    ),
-]
-VectorColumn = Annotated[
-    str | None,
-    typer.Option(
-        "--vector-column",
-        envvar="VECLOAD_VECTOR_COLUMN",
-        metavar="NAME",
-        help="The column of vectors. (default: the one of lists of numbers)",
-        rich_help_panel=COLUMNS_PANEL,
-        show_default=False,
-    ),
-]
-MetadataColumn = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--metadata-column",
-        envvar="VECLOAD_METADATA_COLUMN",
-        metavar="NAME",
-        help="A column of metadata. Repeatable. (default: every column left over)",
-        rich_help_panel=COLUMNS_PANEL,
-        show_default=False,
-    ),
-]
-ContentsColumn = Annotated[
-    str | None,
-    typer.Option(
-        "--contents-column",
-        envvar="VECLOAD_CONTENTS_COLUMN",
-        metavar="NAME",
-        help="The column of contents. (default: found by its name)",
-        rich_help_panel=COLUMNS_PANEL,
+        help="The index; made if there is none. (default: named after the file)",
+        rich_help_panel=TARGET_PANEL,
         show_default=False,
     ),
 ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vecload.cli.access import KeySource
 from vecload.loading.rejects import ErrorLimit
-from vecload.mapping import ColumnChoice
+from vecload.mapping import ColumnChoice, Rules
 from vecload.readers import Reading
 from vecload.targets import IndexSettings, WireFormat
 
@@ -24,6 +24,7 @@ class UpsertSettings:
     keys: KeySource
     api_key_file: Path | None
     columns: ColumnChoice
+    rules: Rules
     wire: WireFormat
     binary_threshold: int
     batch_rows: str

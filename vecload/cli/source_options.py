@@ -17,8 +17,17 @@ class FormatName(StrEnum):
     jsonl = "jsonl"
     arrow = "arrow"
     numpy = "numpy"
+    json = "json"
 
 
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SOURCE",
+        help="Files, folders, patterns, s3:// and gs:// names.",
+        show_default=False,
+    ),
+]
 FormatOption = Annotated[
     FormatName | None,
     typer.Option(
@@ -70,6 +79,17 @@ MaxLineBytes = Annotated[
         metavar="N",
         min=1000,
         help="A longer line of JSON Lines is rejected, and never held whole.",
+        rich_help_panel=SOURCES_PANEL,
+    ),
+]
+MaxJsonBytes = Annotated[
+    int,
+    typer.Option(
+        "--max-json-bytes",
+        envvar="VECLOAD_MAX_JSON_BYTES",
+        metavar="N",
+        min=1000,
+        help="A larger JSON document (an array, an export that is one object) is refused: it is held whole.",
         rich_help_panel=SOURCES_PANEL,
     ),
 ]

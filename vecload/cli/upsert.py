@@ -15,13 +15,14 @@ import orjson
 
 from vecload.cli.access import OpenedIndex, connect_to, open_existing, open_or_create
 from vecload.cli.checks import (
-    check_first_rows,
     check_index,
+    check_new,
     check_options,
     check_plan,
     check_records,
     check_same_index,
     index_name,
+    known_metric,
 )
 from vecload.cli.explain import explain
 from vecload.cli.settings import UpsertSettings
@@ -152,7 +153,7 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
 
 def plan_of(settings: UpsertSettings, sources: Sequence[Source]) -> Plan:
     """Which columns become what, as the settings have it."""
-    return make_plan(sources, settings.columns, embed=settings.embed)
+    return make_plan(sources, settings.columns, embed=settings.embed, rules=settings.rules)
 
 
 def rejected_rows(settings: UpsertSettings) -> dict[str, set[int]]:
@@ -182,9 +183,7 @@ def _open_index(settings: UpsertSettings, plan: Plan, target: Target, name: str)
     if wanted is None:
         access = open_existing(target, name, settings.keys)
     else:
-        access = open_or_create(
-            target, name, settings.keys, wanted, before=lambda: check_first_rows(settings, plan)
-        )
+        access = open_or_create(target, name, settings.keys, wanted, before=lambda: check_new(settings, plan))
     if not access.created:
         check_index(settings, plan, access)
     return access
@@ -193,7 +192,8 @@ def _open_index(settings: UpsertSettings, plan: Plan, target: Target, name: str)
 def creation_of(settings: UpsertSettings, plan: Plan) -> IndexSettings | None:
     """What an index is made with, if one is missing; None where none may be made."""
     if not settings.embed:
-        wanted = replace(settings.creation, dimension=plan.dimension, embedding_model=None)
+        metric = settings.creation.metric or known_metric(plan.metric)
+        wanted = replace(settings.creation, dimension=plan.dimension, metric=metric, embedding_model=None)
     elif settings.creation.embedding_model is None:
         return None  # an index made now could not embed anything
     else:

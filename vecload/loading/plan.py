@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vecload.errors import IndexMismatch, MappingError, SourceError
 from vecload.loading.journal import Identity
 from vecload.loading.loader import Job
-from vecload.mapping import ColumnChoice, Mapper, Mapping, Rules, guess_mapping
+from vecload.mapping import Column, ColumnChoice, Mapper, Mapping, Rows, Rules, guess_mapping
+from vecload.mapping.json_columns import columns_of
 from vecload.mapping.mapper import common_dimension
+from vecload.mapping.metadata_choice import METADATA_NAMES
 from vecload.readers import Source
+from vecload.readers.source import Told, told_by
 from vecload.readers.storage import STDIN, File, LocalFile, located, unreadable
+
+EXPORTS_THAT_TELL = ("chroma", "vdf")
+"""Shapes that are no matter of columns: what is opened has them, or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +29,14 @@ class Plan:
         mappings: Of each source.
         dimension: Of the vectors; 0 where there are none.
         embed: The index makes the vectors.
+        metric: Of the index that they were exported from; "" if nothing tells.
     """
 
     sources: tuple[Source, ...]
     mappings: tuple[Mapping, ...]
     dimension: int
     embed: bool
+    metric: str = ""
 
     @property
     def once(self) -> bool:
@@ -125,6 +133,7 @@ def make_plan(
     kept: list[Source] = []
     mappings: list[Mapping] = []
     dimensions: dict[int, str] = {}
+    metric = ""
     for source in sources:
         head = source.head()
         if head is None:
@@ -134,9 +143,17 @@ def make_plan(
                 f"{source.name} holds no JSON object in its first rows: row 0 {head.broken[0].message}",
                 hint="JSON Lines has one object a line",
             )
-        mapping = guess_mapping(source.columns(), choice, source=source.name, embed=embed, rules=rules)
+        told = told_by(source)
+        mapping = _mapping(source, head, told, choice, embed=embed, rules=rules)
         if mapping.vector is not None:
-            dimensions.setdefault(common_dimension(head, mapping, source.name), source.name)
+            dimension = common_dimension(head, mapping, source.name)
+            dimensions.setdefault(dimension, source.name)
+            if told is not None and told.dimension not in (None, dimension):
+                raise SourceError(
+                    f"{source.name} has vectors of {dimension} values, its export tells of {told.dimension}",
+                    hint="pick another column with --vector-column, or export it again",
+                )
+        metric = metric or (told.metric if told else "")
         kept.append(source)
         mappings.append(mapping)
     if len(dimensions) > 1:
@@ -145,4 +162,38 @@ def make_plan(
             f"the vectors of {first} have {one} dimensions, those of {second} {other}",
             hint="load them into different indexes",
         )
-    return Plan(tuple(kept), tuple(mappings), next(iter(dimensions), 0), embed)
+    return Plan(tuple(kept), tuple(mappings), next(iter(dimensions), 0), embed, metric)
+
+
+def _mapping(
+    source: Source, head: Rows, told: Told | None, choice: ColumnChoice, *, embed: bool, rules: Rules
+) -> Mapping:
+    """Which column is which: as the user said, else as the export tells, else as it is guessed."""
+    columns = [_with_fields(column, choice, head) for column in source.columns()]
+    if told is None:
+        if choice.shape in EXPORTS_THAT_TELL:
+            raise MappingError(
+                f"{source.name} has not the shape of {choice.shape}",
+                hint="leave --shape away to have it seen",
+            )
+        return guess_mapping(columns, choice, source=source.name, embed=embed, rules=rules)
+    known = replace(
+        choice, id=choice.id or told.id, vector=choice.vector or (None if embed else told.vector), shape=None
+    )
+    mapping = guess_mapping(columns, known, source=source.name, embed=embed, rules=rules)
+    why = mapping.reasons
+    if told.id and not choice.id:
+        why = replace(why, id="the export tells")
+    if told.vector and not choice.vector and not embed:
+        why = replace(why, vector="the export tells")
+    return replace(mapping, shape=told.shape, reasons=why)
+
+
+def _with_fields(column: Column, choice: ColumnChoice, head: Rows) -> Column:
+    """The column, with the fields in its first rows if it is the JSON text of objects that are asked for."""
+    asked = [choice.id, choice.vector, choice.contents, *choice.metadata, *choice.excluded]
+    named = any(path is not None and path.startswith(column.name + ".") for path in asked)
+    if column.shape != "text" or not (named or column.name.lower() in METADATA_NAMES):
+        return column
+    found = head.metadata(Mapping(None, None, metadata_object=column.name, metadata_fields=()))
+    return replace(column, fields=tuple(columns_of([entries for entries in found.values or () if entries])))

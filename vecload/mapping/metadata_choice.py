@@ -101,9 +101,11 @@ def _what(
         return spread, tuple(path for path in choice.metadata if path != spread), "--metadata-column"
     for path in shape.metadata if shape else ():
         found = find(columns, path)
-        if found is not None and path not in parts and found[1].shape in ("object", "text", "other"):
+        if found is None or path in parts or path in choice.excluded:
+            continue
+        if found[1].shape in ("object", "text", "other"):
             return path, None, f"the shape of {shape.name if shape else ''}; every column left over"
-    taken = {way[0] for way in parts.values() if len(way) == 1}
+    taken = {way[0] for way in parts.values() if len(way) == 1} | {*choice.excluded}
     free = [c for c in columns if c.shape in ("object", "text") and c.name not in taken]
     spread = first_named(METADATA_NAMES, free)
     return spread, None, "its name; every column left over" if spread else "every column left over"

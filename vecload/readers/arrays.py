@@ -18,10 +18,9 @@ from vecload.mapping.arrow_rows import columns_of
 from vecload.readers.beside import Beside, all_columns, own_columns
 from vecload.readers.numpy_arrays import Array, Stored
 from vecload.readers.pieces import pieces
-from vecload.readers.source import Source, missing
+from vecload.readers.source import HEAD_ROWS, Source, missing
 from vecload.readers.storage import File, reason, unreadable
 
-HEAD_ROWS = 100
 HEAD_BYTES = 16 * 2**20
 VECTOR = "vector"
 """The column that an array without a name of its own is."""

@@ -11,14 +11,13 @@ from vecload.errors import SourceError
 from vecload.mapping import ArrowRows, Column
 from vecload.mapping.arrow_rows import columns_of
 from vecload.readers.pieces import pieces
-from vecload.readers.source import missing
+from vecload.readers.source import HEAD_ROWS, missing
 from vecload.readers.storage import File, LocalFile, as_file, reason
 
 FILE_MAGIC = b"ARROW1"
 STREAM_MAGIC = b"\xff\xff\xff\xff"
 """What every message of a stream begins with, since Arrow 0.15."""
 END_MARK = b"\xff\xff\xff\xff\0\0\0\0"
-HEAD_ROWS = 100
 HEAD_BYTES = 16 * 2**20
 
 

@@ -15,10 +15,9 @@ from vecload.mapping import Column, JsonRows
 from vecload.mapping.rows import Fault
 from vecload.readers.compressed import Unpacked
 from vecload.readers.remote import RemoteFile
-from vecload.readers.source import missing
+from vecload.readers.source import HEAD_ROWS, missing
 from vecload.readers.storage import File, LocalFile, as_file, unreadable
 
-HEAD_ROWS = 100
 HEAD_BYTES = 16 * 2**20
 """Enough rows to tell the columns of anything but huge rows, and these must not fill the memory."""
 

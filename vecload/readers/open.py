@@ -6,13 +6,14 @@ import codecs
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from vecload.defaults import LINE_MAX_BYTES, ROW_GROUP_MAX_BYTES
+from vecload.defaults import JSON_MAX_BYTES, LINE_MAX_BYTES, ROW_GROUP_MAX_BYTES
 from vecload.errors import SourceError
 from vecload.readers.compressed import Unpacked, codec_of, plain_name
 from vecload.readers.expand import Places
-from vecload.readers.source import Source
+from vecload.readers.source import Source, Told
 from vecload.readers.stdin import Spooled, StandardInput
 from vecload.readers.storage import STDIN, File, unreadable
+from vecload.readers.vdf import find_vdf
 
 JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
 SUFFIXES = (".parquet", ".pq", *JSONL_SUFFIXES, ".arrow", ".feather", ".ipc", ".arrows", ".npy", ".npz")
@@ -53,14 +54,16 @@ class Reading:
     """How sources are read, whatever they are.
 
     Attributes:
-        format: What every source is: `parquet`, `jsonl`, `arrow` or `numpy`; None to see that from what it
-            holds.
+        format: What every source is: `parquet`, `jsonl`, `json`, `arrow` or `numpy`; None to see that from
+            what it holds.
         ids_file: Where the ids of a NumPy array are.
         ids_needed: Whether rows must have ids.
         endpoint_url: Of an S3-compatible store.
         max_line_bytes: A longer line of JSON Lines is rejected.
         row_group_max_bytes: What a column of a Parquet row group may unpack to, if it was packed beyond
             belief, and a row to.
+        max_json_bytes: A larger JSON document, which is read whole, is refused.
+        shape: The known shape that every source has; None to see that from what it holds.
         interrupted: The number of the signal that asked to stop, 0 while none did.
     """
 
@@ -70,6 +73,8 @@ class Reading:
     endpoint_url: str | None = None
     max_line_bytes: int = LINE_MAX_BYTES
     row_group_max_bytes: int = ROW_GROUP_MAX_BYTES
+    max_json_bytes: int = JSON_MAX_BYTES
+    shape: str | None = None
     interrupted: Callable[[], int] = lambda: 0
 
 
@@ -95,7 +100,9 @@ def open_sources(
     sources: list[Source] = []
     seen: set[str] = set()
     for name in names:
-        files: Sequence[File] = [StandardInput(reading.interrupted)] if name == STDIN else places.named(name)
+        export = None if name == STDIN else find_vdf(name)
+        place = export.folder if export else name
+        files: Sequence[File] = [StandardInput(reading.interrupted)] if name == STDIN else places.named(place)
         for file in files:
             if file.location in seen:
                 raise SourceError(f"{file.name} is named twice")
@@ -103,7 +110,7 @@ def open_sources(
             if file.nbytes == 0 and len(files) > 1 and _is_lines(file):
                 continue  # Spark writes such files for partitions without rows
             try:
-                sources.append(open_source(file, reading, places))
+                sources.append(open_source(file, reading, places, told=export.told if export else None))
             except SourceError as error:
                 if failed is None:
                     raise
@@ -113,13 +120,14 @@ def open_sources(
     return with_partitions(sources)
 
 
-def open_source(file: File, reading: Reading, places: Places) -> Source:
+def open_source(file: File, reading: Reading, places: Places, *, told: Told | None = None) -> Source:
     """Open one source by what it holds.
 
     Args:
         file: The file.
         reading: How it is read.
         places: Where the ids file is looked for.
+        told: What the export tells that the file is a part of.
 
     Raises:
         SourceError: It is unreadable, empty or of another kind.
@@ -132,11 +140,18 @@ def open_source(file: File, reading: Reading, places: Places) -> Source:
         file = Unpacked(file, codec)
         head = _head(file)
     kind = reading.format or _kind(file, head)
+    if kind == "jsonl" and reading.format is None and _is_document(file, head, reading.shape):
+        kind = "json"
     if kind == "jsonl":
         # Each takes long to import: only what is used is loaded.
         from vecload.readers.jsonl import JsonlSource
 
         return JsonlSource(file, line_max_bytes=reading.max_line_bytes)
+    if kind == "json":
+        from vecload.readers.documents import DocumentSource
+
+        whole = Spooled(file) if isinstance(file, StandardInput) else file
+        return DocumentSource(whole, max_bytes=reading.max_json_bytes)
     if codec is not None:
         raise SourceError(
             f"{file.name} is {codec} of a format that can't be read through it",
@@ -147,7 +162,7 @@ def open_source(file: File, reading: Reading, places: Places) -> Source:
     if kind == "parquet":
         from vecload.readers.parquet import ParquetSource
 
-        return ParquetSource(file, row_group_max_bytes=reading.row_group_max_bytes)
+        return ParquetSource(file, row_group_max_bytes=reading.row_group_max_bytes, told=told)
     if kind == "arrow":
         from vecload.readers.arrow_ipc import ArrowSource
 
@@ -194,9 +209,7 @@ def _kind(file: File, head: bytes) -> str:
     for magic, kind, hint in _OTHER_KINDS:
         if head.startswith(magic):
             raise SourceError(f"{file.name} is {kind}, which is not read", hint=hint)
-    if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
-        raise SourceError(f"{file.name} is a JSON array, not JSON Lines", hint="convert it with: jq -c '.[]'")
-    if _is_lines(file):
+    if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[") or _is_lines(file):
         return "jsonl"
     if plain_name(file.name).lower().endswith(_CSV_SUFFIXES):
         raise SourceError(f"{file.name} is CSV, which says no types", hint=_TO_PARQUET)
@@ -211,6 +224,18 @@ def _known(file: File, head: bytes) -> str | None:
     if not head.removeprefix(codecs.BOM_UTF8).strip():
         head = _head(file, _BLANK_BYTES)
     return "jsonl" if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{") else None
+
+
+def _is_document(file: File, head: bytes, shape: str | None) -> bool:
+    """Whether what may be JSON Lines is one JSON document. Standard input is only if it is an array."""
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    if isinstance(file, StandardInput):
+        return text.startswith(b"[")
+    if not text.startswith((b"[", b"{")):
+        return False
+    from vecload.readers.documents import is_document
+
+    return shape == "chroma" or is_document(file)
 
 
 def _is_lines(file: File) -> bool:

@@ -15,10 +15,9 @@ from vecload.mapping import ArrowRows, Column
 from vecload.mapping.arrow_rows import columns_of
 from vecload.readers.pieces import pieces, value_bytes
 from vecload.readers.remote import RemoteFile
-from vecload.readers.source import missing
+from vecload.readers.source import HEAD_ROWS, Told, missing
 from vecload.readers.storage import File, as_file, reason
 
-HEAD_ROWS = 100
 HEAD_BYTES = 16 * 2**20
 _STREAM_BYTES = 2**20
 """Read-ahead a column: without a bound Arrow holds a whole row group's column at once."""
@@ -37,12 +36,20 @@ class ParquetSource:
     Args:
         file: The file, or the path of a local one.
         row_group_max_bytes: What a column of a row group may unpack to, if it was packed beyond belief.
+        told: What the export tells that it is a part of.
 
     Raises:
         SourceError: Its footer can't be read, or is of a file that would fill the memory.
     """
 
-    def __init__(self, file: File | str, *, row_group_max_bytes: int = ROW_GROUP_MAX_BYTES) -> None:
+    def __init__(
+        self,
+        file: File | str,
+        *,
+        row_group_max_bytes: int = ROW_GROUP_MAX_BYTES,
+        told: Told | None = None,
+    ) -> None:
+        self.told = told
         self._file = as_file(file)
         self.files = (self._file,)
         self.name = self._file.name

@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from vecload.batch import Span
 from vecload.mapping import Column, Rows
 from vecload.readers.storage import File
 
+HEAD_ROWS = 100
+"""Rows of a source's beginning that tell its columns."""
 LAST_ROW = 2**62
 """A row number that no source reaches: a span up to it leaves nothing to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an export itself tells of its rows.
+
+    shape: the known shape it has; its columns have the usual names.
+    id, vector: the columns of ids and vectors.
+    metric: of the index it was exported from, as CyborgDB names it where it has it; "" if it tells none.
+    dimension: of its vectors.
+    """
+
+    shape: str = ""
+    id: str | None = None
+    vector: str | None = None
+    metric: str = ""
+    dimension: int | None = None
+
+
+def told_by(source: Source) -> Told | None:
+    """What a source tells of itself; most tell nothing."""
+    told = getattr(source, "told", None)
+    return told if isinstance(told, Told) else None
 
 
 class Source(Protocol):

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from vecload.mapping.columns import Column, find
+
+COLUMNS = [
+    Column("id", "text"),
+    Column("a.b", "integer"),
+    Column("a", "object", fields=(Column("b", "text"), Column("c.d", "floats"), Column("e", "object"))),
+    Column("told", "text"),
+    Column("n", "integer"),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "steps", "shape"),
+    [
+        ("id", ("id",), "text"),
+        ("a.b", ("a.b",), "integer"),
+        ("a.c.d", ("a", "c.d"), "floats"),
+        ("a.e.any.deeper", ("a", "e", "any", "deeper"), "other"),
+        ("told.x", ("told", "x"), "other"),
+    ],
+)
+def test_a_path_leads_to_a_column_or_a_field(path: str, steps: tuple[str, ...], shape: str) -> None:
+    found = find(COLUMNS, path)
+    assert found is not None
+    assert (found[0], found[1].shape) == (steps, shape)
+
+
+@pytest.mark.parametrize("path", ["b", "a.x", "a.", ".a", "n.x", "", "id."])
+def test_a_path_that_leads_nowhere_is_none(path: str) -> None:
+    assert find(COLUMNS, path) is None
