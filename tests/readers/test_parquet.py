@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import base64
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as encryption
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from vecload.batch import Span
 from vecload.errors import SourceError
 from vecload.mapping import Mapper, Mapping, Rows
+from vecload.readers import open_sources
 from vecload.readers.parquet import ParquetSource
 
 
@@ -234,3 +237,133 @@ def test_arrow_rows_have_no_byte_offsets(tmp_path: Path) -> None:
     (piece,) = source.read(batch_rows=5, batch_bytes=10**9)
     assert piece.offsets is None
     source.close()
+
+
+def held(source: ParquetSource, column: str, *, batch_bytes: int) -> tuple[int, int]:
+    """Rows read, and the most bytes that Arrow held meanwhile with a piece's dictionaries spread out."""
+    rows = 0
+    most = 0
+    before = pa.total_allocated_bytes()
+    for piece in source.read(batch_rows=1000, batch_bytes=batch_bytes):
+        rows += len(piece.span)
+        spread = piece.contents(column)
+        assert spread.faults == {} or column == "nested"
+        most = max(most, pa.total_allocated_bytes() - before)
+    return rows, most
+
+
+@pytest.mark.parametrize("row_group_size", [1000, 64])
+def test_a_large_text_that_every_row_shares_is_not_decoded_for_a_thousand_rows_at_once(
+    tmp_path: Path, row_group_size: int
+) -> None:
+    shared = table(600).append_column("text", pa.array(["x" * 400_000] * 600).dictionary_encode())
+    path = tmp_path / "a"
+    pq.write_table(shared, path, row_group_size=row_group_size, compression="zstd")
+    assert path.stat().st_size < 100_000
+    source = ParquetSource(str(path))
+    rows, most = held(source, "text", batch_bytes=4_000_000)
+    assert rows == 600
+    assert most < 16_000_000  # of 240 MB
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.list_(pa.string()),
+        pa.struct([("inner", pa.string())]),
+        pa.map_(pa.string(), pa.string()),
+    ],
+    ids=["list", "struct", "map"],
+)
+def test_large_texts_inside_others_are_not_decoded_at_once_either(tmp_path: Path, kind: pa.DataType) -> None:
+    text = "x" * 300_000
+    value = {pa.list_(pa.string()): [text], pa.map_(pa.string(), pa.string()): [("k", text)]}.get(
+        kind, {"inner": text}
+    )
+    path = tmp_path / "a"
+    pq.write_table(
+        table(300).append_column("nested", pa.array([value] * 300, kind)), path, compression="zstd"
+    )
+    source = ParquetSource(str(path))
+    rows, most = held(source, "nested", batch_bytes=4_000_000)
+    assert rows == 300
+    assert most < 16_000_000  # of 90 MB
+
+
+def test_vectors_of_few_distinct_numbers_are_as_long_in_memory_as_any(tmp_path: Path) -> None:
+    long = pa.table({"id": [str(i) for i in range(200)], "vector": [[0.5] * 50_000] * 200})
+    path = tmp_path / "a"
+    pq.write_table(long, path)
+    assert path.stat().st_size < 100_000
+    before = pa.total_allocated_bytes()
+    for piece in ParquetSource(str(path)).read(batch_rows=1000, batch_bytes=1_000_000):
+        assert len(piece.span) <= 2
+        assert pa.total_allocated_bytes() - before < 16_000_000  # of 80 MB
+
+
+def test_what_is_packed_beyond_belief_is_refused_unless_it_is_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    bomb = table(40).append_column("text", pa.array([f"{i}" + "z" * 50_000 for i in range(40)]))
+    pq.write_table(bomb, path, compression="zstd", use_dictionary=False)
+    with pytest.raises(SourceError) as refused:
+        ParquetSource(str(path), row_group_max_bytes=1_000_000)
+    assert "column 'text' unpacks" in str(refused.value)
+    assert "--max-row-group-bytes" in str(refused.value)
+    assert len(list(ParquetSource(str(path)).read(batch_rows=1000, batch_bytes=10**9))) == 1
+
+
+def test_rows_that_are_too_large_on_average_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    rng = np.random.default_rng(7)
+    large = table(2).append_column("text", pa.array([rng.bytes(60_000).hex() for _ in range(2)]))
+    pq.write_table(large, path)
+    with pytest.raises(SourceError, match=r"a row takes 1.* bytes on average"):
+        ParquetSource(str(path), row_group_max_bytes=100_000)
+
+
+def test_old_timestamps_and_odd_list_names_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    odd = pa.table(
+        {
+            "id": ["a"],
+            "vector": pa.array([[1.0, 2.0]], pa.list_(pa.field("array", pa.float64()))),
+            "at": pa.array([1_700_000_000_123_000_000], pa.timestamp("ns")),
+        }
+    )
+    pq.write_table(odd, path, use_deprecated_int96_timestamps=True, use_compliant_nested_type=False)
+    (piece,) = ParquetSource(str(path)).read(batch_rows=10, batch_bytes=10**6)
+    batch = Mapper(Mapping("id", "vector"), 2).map(piece)
+    assert batch.metadata == [{"at": 1_700_000_000_123}]
+    assert batch.vectors is not None
+    assert batch.vectors.tolist() == [[1.0, 2.0]]
+
+
+class _Kms(encryption.KmsClient):  # type: ignore[misc] # pyarrow ships no types
+    """Wraps keys by not wrapping them."""
+
+    def __init__(self, config: object) -> None:
+        super().__init__()
+
+    def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> bytes:
+        return base64.b64encode(key_bytes)
+
+    def unwrap_key(self, wrapped_key: bytes, master_key_identifier: str) -> bytes:
+        return base64.b64decode(wrapped_key)
+
+
+@pytest.mark.parametrize("plaintext_footer", [False, True])
+def test_encrypted_parquet_is_refused_in_one_line(tmp_path: Path, plaintext_footer: bool) -> None:
+    path = tmp_path / "a.parquet"
+    properties = encryption.CryptoFactory(_Kms).file_encryption_properties(
+        encryption.KmsConnectionConfig(),
+        encryption.EncryptionConfiguration(
+            footer_key="f", column_keys={"c": ["id"]}, plaintext_footer=plaintext_footer
+        ),
+    )
+    with pq.ParquetWriter(path, table(3).schema, encryption_properties=properties) as writer:
+        writer.write_table(table(3))
+    with pytest.raises(SourceError) as refused:
+        list(open_sources([str(path)])[0].read(batch_rows=10, batch_bytes=10**6))
+    assert str(refused.value).startswith(str(path))
+    assert "crypt" in str(refused.value)
+    assert "\n" not in str(refused.value)

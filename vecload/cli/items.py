@@ -107,10 +107,15 @@ def read_vector(text: str, row: int, reading: Reading, column: str | None) -> li
 
     from vecload.batch import Span
     from vecload.loading.plan import make_plan
-    from vecload.mapping import ColumnChoice
+    from vecload.mapping import ColumnChoice, Rules
     from vecload.readers import open_sources
 
-    plan = make_plan(open_sources([text], reading), ColumnChoice(vector=column), embed=False)
+    plan = make_plan(
+        open_sources([text], reading),
+        ColumnChoice(vector=column),
+        embed=False,
+        rules=Rules(generate_ids=True),
+    )
     for job in plan.jobs(index_dimension=0, allow_zero_vectors=True):
         done = [Span(text, 0, row)] if row and job.source.total_rows else []
         for rows in job.source.read(batch_rows=1000, batch_bytes=BATCH_BYTES, done=done):

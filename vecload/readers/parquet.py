@@ -24,6 +24,8 @@ _STREAM_BYTES = 2**20
 _REMOTE_BYTES = 64 * 2**20
 """Read-ahead of all columns of a remote file, each of which is asked for by itself."""
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
+_SIGNATURE_BYTES = 28
+"""Behind a footer that is not encrypted, of a file with columns that are."""
 _PACKED_AT_MOST = 200
 """What data is packed to that any program wrote by itself; 20 is much already."""
 _LARGE_VALUES = 4
@@ -60,8 +62,13 @@ class ParquetSource:
             with self._file.arrow() as stream, pq.ParquetFile(stream) as opened:
                 self._footer = opened.metadata
                 self._schema = opened.schema_arrow
+                stream.seek(stream.size() - 8)
+                signature = int.from_bytes(stream.read(4), "little") - self._footer.serialized_size
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{self.name} is no readable Parquet file: {reason(error)}") from None
+        if signature == _SIGNATURE_BYTES:
+            # Looking at an encrypted column would end the process (Arrow 26).
+            raise SourceError(f"{self.name} is Parquet with encrypted columns", hint="decrypt it first")
         self.total_rows: int = self._footer.num_rows
         self._groups = [self._footer.row_group(i) for i in range(self._footer.num_row_groups)]
         for number in range(len(self._groups)):
