@@ -137,6 +137,7 @@ def upsert(
         reading=Reading(
             format=format.value if format else None,
             ids_file=ids_file,
+            ids_needed=not generate_ids,
             endpoint_url=endpoint_url,
             max_line_bytes=max_line_bytes,
             row_group_max_bytes=max_row_group_bytes,
