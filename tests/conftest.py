@@ -6,11 +6,13 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.servers import Service
+from tests.stores import s3
 
 # No test is timed: a machine that others use as well is slow at times.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -50,6 +52,13 @@ def service(shared_service: Service) -> str:
 def service_with_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A running service that asks for an API key: its `root_key`."""
     with Service(tmp_path_factory.mktemp("service-with-key"), root_key=ROOT_KEY) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[tuple[str, Any]]:
+    """A running S3 server with a bucket, `tests.stores.BUCKET`: its address, and a client of it."""
+    with s3() as running:
         yield running
 
 

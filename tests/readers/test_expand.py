@@ -39,7 +39,9 @@ def test_links_to_folders_are_followed_but_not_in_a_circle(tmp_path: Path) -> No
 
 
 def test_a_pattern_is_what_matches_sorted_and_a_file_of_that_very_name_goes_before(tmp_path: Path) -> None:
-    make(tmp_path, "a1.jsonl", "a2.jsonl", "b.txt", "c/a3.jsonl", "x[1].jsonl", "x1.jsonl")
+    make(tmp_path, "a1.jsonl", "a2.jsonl", "b.txt", "c/a3.jsonl", "x[1].jsonl", "x1.jsonl", "c/_SUCCESS")
+    assert below(tmp_path, f"{tmp_path}/c/*") == ["c/a3.jsonl"]
+    assert below(tmp_path, f"{tmp_path}/c/_*") == ["c/_SUCCESS"]
     assert below(tmp_path, f"{tmp_path}/a*.jsonl") == ["a1.jsonl", "a2.jsonl"]
     assert below(tmp_path, f"{tmp_path}/**/a?.jsonl") == ["a1.jsonl", "a2.jsonl", "c/a3.jsonl"]
     assert below(tmp_path, f"{tmp_path}/x[1].jsonl") == ["x[1].jsonl"]

@@ -77,7 +77,7 @@ class Places:
             raise SourceError(f"{name} has a pattern for a bucket", hint="name the bucket")
         matches = _matcher(name)
         files = (file for file in store.files(folder) if matches(file.name))
-        return _some(name, sorted(files, key=lambda file: file.name))
+        return _some(name, sorted(_seen(name, files, lambda file: file.name), key=lambda file: file.name))
 
 
 def _local(path: str, name: str) -> LocalFile:
@@ -106,11 +106,17 @@ def _fail(error: OSError) -> None:
 
 
 def _pattern(name: str, path: str) -> Iterator[File]:
-    for found in _some(name, sorted(glob.glob(path, recursive=True))):  # noqa: PTH207 pathlib's skips no hidden files
+    for found in _some(name, sorted(_seen(path, glob.glob(path, recursive=True), str))):  # noqa: PTH207 pathlib's skips no hidden files
         if Path(found).is_dir():
             yield from _folder(found, found)
         else:
             yield _local(found, found)
+
+
+def _seen(pattern: str, found: Iterable[T], name: Callable[[T], str]) -> Iterator[T]:
+    """What a pattern finds, less what is no data by custom, unless the pattern begins as that does."""
+    asked = pattern.rpartition("/")[2][:1] in "._"
+    return (each for each in found if asked or not _hidden(name(each).rpartition("/")[2]))
 
 
 def _some(name: str, found: list[T]) -> list[T]:

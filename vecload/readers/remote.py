@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 BUFFER_BYTES = 8 * 2**20
 """Asked for at once: a store takes tens of milliseconds to answer, whatever is asked for."""
 CONNECT_SECONDS = 10.0
-REQUEST_SECONDS = 60.0
+REQUEST_SECONDS = 10.0
+"""Without a byte: three tries of it are how long a store that is silent holds up a load, and a signal."""
 
 _NOT_ALLOWED = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "HTTP status 403")
 _UNREACHABLE = ("NETWORK_CONNECTION", "curlCode", "REQUEST_TIMEOUT", "SLOW_DOWN", "SERVICE_UNAVAILABLE")
@@ -101,7 +102,8 @@ class Store:
         from pyarrow import fs
 
         try:
-            infos = self.fs.get_file_info(fs.FileSelector(self.path(name), recursive=True))
+            folder = fs.FileSelector(self.path(name), recursive=True, allow_not_found=True)
+            infos = self.fs.get_file_info(folder)
         except (OSError, ValueError) as error:
             raise failure(name, error) from None
         for info in infos:
