@@ -43,9 +43,9 @@ class DocumentSource:
         self._max_bytes = max_bytes
         self._shape: DocumentShape | None = None
 
-    @cached_property
+    @property
     def files(self) -> Sequence[File]:
-        """The document, and the one beside it that holds a part of its items."""
+        """The document, and once its shape is known the one beside it that holds a part of its items."""
         beside = self._beside()
         return (self._file,) if beside is None else (self._file, beside)
 
