@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from vecload.errors import MappingError
-from vecload.mapping import Column, ColumnChoice, Mapping, guess_mapping
+from vecload.mapping import Column, ColumnChoice, Mapping, Rules, guess_mapping
 from vecload.mapping.arrow_rows import columns_of as arrow_columns
 from vecload.mapping.columns import Shape
 from vecload.mapping.guess import CONTENTS_NAMES, ID_NAMES
@@ -104,6 +104,36 @@ def test_several_vectors_are_never_chosen_between(names: tuple[str, str]) -> Non
 def test_a_column_of_another_name_that_is_no_list_is_no_vector(shape: Shape) -> None:
     message = refusal([Column("id", "text"), Column("payload", shape)])
     assert message == "a.parquet has no vector column; it has 'payload'; name it with --vector-column"
+
+
+def test_several_lists_of_integers_are_never_chosen_between() -> None:
+    message = refusal(columns(id="text", red="integers", green="integers"))
+    assert "several vector columns: 'red', 'green'; pick one with --vector-column" in message
+    assert guess(columns(id="text", red="integers", embedding="integers")).vector == "embedding"
+
+
+@pytest.mark.parametrize("shape", ["floats", "integers", "object"])
+def test_a_list_or_an_object_is_no_id_whatever_its_name(shape: Shape) -> None:
+    found = guess([Column("id", shape), Column("key", "text"), Column("v", "floats")], vector="v")
+    assert found.id == "key"
+
+
+def test_the_index_of_a_data_frame_is_the_id_where_no_name_tells() -> None:
+    frame = [Column("article", "text", index=True), Column("v", "floats")]
+    assert (guess(frame).id, guess(frame).reasons.id) == ("article", "the data frame's index")
+    assert guess([*frame, Column("key", "text")]).id == "key"
+    assert "no id column" in refusal([*frame, Column("section", "text", index=True)])
+
+
+def test_an_unnamed_index_is_told_as_one() -> None:
+    found = guess([Column("__index_level_0__", "integer"), Column("v", "floats")])
+    assert (found.id, found.reasons.id) == ("__index_level_0__", "the data frame's index")
+
+
+def test_ids_may_be_made_where_there_is_no_column() -> None:
+    found = guess_mapping(columns(v="floats"), ColumnChoice(), source="a", rules=Rules(generate_ids=True))
+    assert (found.id, found.reasons.id) == (None, "--generate-ids")
+    assert str(found).startswith("id generated, ")
 
 
 def test_what_is_named_is_taken_against_every_guess() -> None:

@@ -142,7 +142,6 @@ def upsert(
             max_line_bytes=max_line_bytes,
             row_group_max_bytes=max_row_group_bytes,
             max_json_bytes=max_json_bytes,
-            shape=shape.value if shape else None,
         ),
         to=to,
         index=index,

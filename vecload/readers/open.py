@@ -63,7 +63,6 @@ class Reading:
         row_group_max_bytes: What a column of a Parquet row group may unpack to, if it was packed beyond
             belief, and a row to.
         max_json_bytes: A larger JSON document, which is read whole, is refused.
-        shape: The known shape that every source has; None to see that from what it holds.
         interrupted: The number of the signal that asked to stop, 0 while none did.
     """
 
@@ -74,7 +73,6 @@ class Reading:
     max_line_bytes: int = LINE_MAX_BYTES
     row_group_max_bytes: int = ROW_GROUP_MAX_BYTES
     max_json_bytes: int = JSON_MAX_BYTES
-    shape: str | None = None
     interrupted: Callable[[], int] = lambda: 0
 
 
@@ -140,7 +138,7 @@ def open_source(file: File, reading: Reading, places: Places, *, told: Told | No
         file = Unpacked(file, codec)
         head = _head(file)
     kind = reading.format or _kind(file, head)
-    if kind == "jsonl" and reading.format is None and _is_document(file, head, reading.shape):
+    if kind == "jsonl" and reading.format is None and _is_document(file, head):
         kind = "json"
     if kind == "jsonl":
         # Each takes long to import: only what is used is loaded.
@@ -226,7 +224,7 @@ def _known(file: File, head: bytes) -> str | None:
     return "jsonl" if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{") else None
 
 
-def _is_document(file: File, head: bytes, shape: str | None) -> bool:
+def _is_document(file: File, head: bytes) -> bool:
     """Whether what may be JSON Lines is one JSON document. Standard input is only if it is an array."""
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if isinstance(file, StandardInput):
@@ -235,7 +233,7 @@ def _is_document(file: File, head: bytes, shape: str | None) -> bool:
         return False
     from vecload.readers.documents import is_document
 
-    return shape == "chroma" or is_document(file)
+    return is_document(file)
 
 
 def _is_lines(file: File) -> bool:
