@@ -133,7 +133,8 @@ def test_another_option_is_another_load(loading: Loading, tmp_path: Path, option
     source = write_jsonl(tmp_path / "rows.jsonl", [*rows, {"id": "bad", "vector": [1]}])
     loading.load(source, "--batch-rows", "50", code=4)
     assert "resuming" in loading.load(source, "--batch-rows", "50", code=4)
-    assert "resuming" not in loading.load(source, "--batch-rows", "50", *options, code=4)
+    assert "had other settings" in loading.load(source, "--batch-rows", "50", *options, code=2)
+    assert "resuming" not in loading.load(source, "--batch-rows", "50", *options, "--fresh", code=4)
 
 
 def test_rejected_rows_of_a_document_are_loaded_again(loading: Loading, tmp_path: Path) -> None:
