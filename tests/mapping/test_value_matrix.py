@@ -23,8 +23,10 @@ import pytest
 
 from vecload.batch import Batch, Span
 from vecload.defaults import CONTENTS_MAX_BYTES
-from vecload.mapping import ArrowRows, JsonRows, Mapper, Mapping, Rows
+from vecload.mapping import JsonRows, Mapper, Mapping, Rows
+from vecload.mapping.arrow_rows import ArrowRows
 from vecload.readers import open_sources
+from vecload.readers.batches import batches
 
 MAPPING = Mapping("id", "vector", "contents")
 NAMESPACE = uuid.UUID("12345678-1234-5678-1234-567812345678")
@@ -40,9 +42,26 @@ class Fault:
 
 def mapped(path: Path, mapping: Mapping, dimension: int, *, allow_zero: bool = False) -> Batch:
     (source,) = open_sources([str(path)])
+    mapper = Mapper(mapping, dimension, allow_zero_vectors=allow_zero)
     (rows,) = source.read(batch_rows=1000, batch_bytes=2**30)
+    (batch,) = batches(source, mapper, batch_rows=1000, batch_bytes=2**30)
     source.close()
-    return Mapper(mapping, dimension, allow_zero_vectors=allow_zero).map(rows)
+    check_same(mapper.map(rows), batch)
+    return batch
+
+
+def check_same(one: Batch, other: Batch) -> None:
+    """The ways to map rows, of which some are short cuts, end in the same."""
+    assert (one.ids, one.contents, one.rejects, one.span) == (
+        other.ids,
+        other.contents,
+        other.rejects,
+        other.span,
+    )
+    assert json.dumps(one.metadata) == json.dumps(other.metadata)
+    for ours, theirs in ((one.vectors, other.vectors), (one.rows, other.rows)):
+        assert (ours is None) == (theirs is None)
+        assert ours is None or theirs is None or ours.tobytes() == theirs.tobytes()
 
 
 def of_parquet(

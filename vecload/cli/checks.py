@@ -22,6 +22,7 @@ from vecload.readers.storage import STDIN, located
 from vecload.targets.target import Metric
 
 CONCURRENCY_MAX = 64
+PARSE_WORKERS_MAX = 64
 BATCH_ROWS_MAX = 100_000
 TRAIN_MULTIPLE = 32
 """Other dimensions can't be trained (docs/cyborgdb.md)."""
@@ -35,12 +36,13 @@ def check_options(settings: UpsertSettings, sources: Sequence[str]) -> None:
     Raises:
         UsageError: An option has no such value, or two exclude each other.
     """
-    for flag, text, most in (
-        ("--concurrency", settings.concurrency, CONCURRENCY_MAX),
-        ("--batch-rows", settings.batch_rows, BATCH_ROWS_MAX),
+    for flag, text, least, most in (
+        ("--concurrency", settings.concurrency, 1, CONCURRENCY_MAX),
+        ("--batch-rows", settings.batch_rows, 1, BATCH_ROWS_MAX),
+        ("--parse-workers", settings.parse_workers, 0, PARSE_WORKERS_MAX),
     ):
-        if text != "auto" and not (text.isdecimal() and 1 <= int(text) <= most):
-            raise UsageError(f"{flag} {text!r} is neither 'auto' nor a number from 1 to {most}")
+        if text != "auto" and not (text.isdecimal() and least <= int(text) <= most):
+            raise UsageError(f"{flag} {text!r} is neither 'auto' nor a number from {least} to {most}")
     if settings.reject_rows and not settings.rejects:
         raise UsageError("--reject-rows needs --rejects FILE, where they go")
     if STDIN in sources and settings.retry_rejects:

@@ -131,6 +131,16 @@ ConcurrencyOption = Annotated[
         rich_help_panel=SENDING_PANEL,
     ),
 ]
+ParseWorkers = Annotated[
+    str,
+    typer.Option(
+        "--parse-workers",
+        envvar="VECLOAD_PARSE_WORKERS",
+        metavar="auto|N",
+        help="Processes that parse JSON Lines, 0 for none; auto: one a core, where much is to parse.",
+        rich_help_panel=SENDING_PANEL,
+    ),
+]
 GiveUpAfter = Annotated[
     float,
     typer.Option(

@@ -30,6 +30,7 @@ class UpsertSettings:
     batch_rows: str
     batch_bytes: int
     concurrency: str
+    parse_workers: str
     seal: bool
     embed: bool
     create: bool

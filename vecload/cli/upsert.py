@@ -45,6 +45,7 @@ from vecload.loading.retry import RetryPolicy, Sender
 from vecload.loading.stages import Stages, shares
 from vecload.progress import Extent, LineProgress, Progress, QuietProgress, TerminalProgress
 from vecload.readers import Source, open_sources
+from vecload.readers.batches import parsers_for
 from vecload.summary import Summary
 from vecload.targets import IndexSettings, Target, is_service
 
@@ -293,19 +294,14 @@ def _run(
         # What was imported and built so far stays: the collector need not look through it in every batch.
         gc.freeze()
         gc.set_threshold(GC_OBJECTS, 20, 20)
+        parsers = opened.enter_context(parsers_for(settings.parse_workers, plan.sources))
         with stopping_on_signals(stop) as interrupted, progress:
             begun = time.monotonic()
             try:
-                Flow(
-                    jobs,
-                    sealer,
-                    dispatcher,
-                    ledger,
-                    rows,
-                    settings.batch_bytes,
-                    interrupted,
-                    stages,
-                ).run()
+                flow = Flow(
+                    jobs, sealer, dispatcher, ledger, rows, settings.batch_bytes, interrupted, stages, parsers
+                )
+                flow.run()
                 summary.status = "rejected" if ledger.totals.rejected else "complete"
             finally:
                 summary.seconds = time.monotonic() - begun

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from vecload.batch import Batch, Span
@@ -17,7 +17,8 @@ from vecload.loading.retry import Outcome, Stopping
 from vecload.loading.stages import Stages
 from vecload.mapping import Mapper
 from vecload.readers import Source
-from vecload.readers.ahead import ahead
+from vecload.readers.batches import batches
+from vecload.readers.parallel import Parsers
 from vecload.targets import Ack
 
 ABANDON_SECONDS = 4.0
@@ -53,6 +54,7 @@ class Flow:
         batch_bytes: Bytes of a batch at about the most.
         interrupted: The number of the signal that asked the load to stop, 0 if none did.
         stages: Where the flow's time is written down; the dispatcher's too.
+        parsers: Processes that may parse.
     """
 
     jobs: Sequence[Job]
@@ -63,6 +65,7 @@ class Flow:
     batch_bytes: int = BATCH_BYTES
     interrupted: Callable[[], int] = lambda: 0
     stages: Stages = field(default_factory=Stages)
+    parsers: Parsers | None = None
 
     def run(self) -> None:
         """Load every row.
@@ -98,18 +101,17 @@ class Flow:
 
     def _batches(self, job: Job) -> Iterator[Batch]:
         """What is left of a source, mapped; the next rows are read meanwhile."""
-        rows = job.source.read(
+        mapped = batches(
+            job.source,
+            job.mapper,
             batch_rows=self.batch_rows.piece,
             batch_bytes=self.batch_bytes,
-            columns=job.mapper.mapping.needed(),
             done=[*job.done, *self.ledger.done(job.source.name)],
+            lap=self.stages.lap,
+            parsers=self.parsers,
         )
-        with closing(ahead(rows)) as pieces:
-            for piece in pieces:
-                self.stages.lap("read")
-                batch = job.mapper.map(piece)
-                self.stages.lap("map")
-                yield from batch.split(self.batch_rows.now)
+        for batch in mapped:
+            yield from batch.split(self.batch_rows.now)
 
     def _send(self, batch: Batch) -> Iterator[Outcome]:
         if batch.ids:

@@ -1,6 +1,5 @@
 """Mapping: columns of any shape into Batch. What can't be mapped is a reject."""
 
-from vecload.mapping.arrow_rows import ArrowRows
 from vecload.mapping.chosen import ColumnChoice, Mapping, Reasons
 from vecload.mapping.columns import Column
 from vecload.mapping.guess import guess_mapping
@@ -10,7 +9,6 @@ from vecload.mapping.rows import Rows
 from vecload.mapping.rules import Rules
 
 __all__ = [
-    "ArrowRows",
     "Column",
     "ColumnChoice",
     "JsonRows",

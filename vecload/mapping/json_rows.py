@@ -17,6 +17,7 @@ from vecload.mapping.chosen import Mapping
 from vecload.mapping.columns import Column, Steps
 from vecload.mapping.json_columns import BYTES_MARK, columns_of
 from vecload.mapping.nested import dig, holds_anything
+from vecload.mapping.packer import Packed
 from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length
 from vecload.mapping.rules import VectorDtype
 
@@ -39,7 +40,8 @@ class JsonRows:
         exact: Parses the row at a position again, with integers of any size kept exact.
         broken: Rows that could not be read.
         offsets: The byte offset of each row, where the source has lines.
-        lines: The rows as they stand in the source.
+        line: Gives the row at a position as it stands in the source.
+        packed: Vectors that were taken out of the rows already.
     """
 
     def __init__(
@@ -50,20 +52,22 @@ class JsonRows:
         exact: Callable[[int], dict[str, Any]] | None = None,
         broken: dict[int, Fault] | None = None,
         offsets: Sequence[int] | None = None,
-        lines: Sequence[bytes] | None = None,
+        line: Callable[[int], bytes] | None = None,
+        packed: Packed | None = None,
     ) -> None:
         self.span = span
         self.broken = broken or {}
         self._rows = rows
         self._exact = exact
         self.offsets = offsets
-        self._lines = lines
+        self._line = line
+        self._packed = packed
 
     def raw(self, position: int) -> str:
         """A row as it stands in the source."""
-        if self._lines is None:
+        if self._line is None:
             return orjson.dumps(self._rows[position]).decode()
-        return self._lines[position].decode("utf-8", "backslashreplace").rstrip("\r\n")
+        return as_text(self._line(position))
 
     def columns(self) -> list[Column]:
         """The columns these rows tell of."""
@@ -108,6 +112,10 @@ class JsonRows:
 
     def vectors(self, column: str, dimension: int, dtype: VectorDtype = "float32") -> Mapped[Vectors]:
         """Lists of numbers, or their JSON text; bytes as `{"$bytes": "base64"}`."""
+        packed = self._packed
+        if packed is not None and packed.column == column and packed.vectors.shape[1] == dimension:
+            left = {position: self._rows[position].get(column) for position in packed.left}
+            return _one_by_one(packed.vectors, left, dtype)
         values = [_as_list(row.get(column), dtype) for row in self._rows]
         if all(type(value) is list and len(value) == dimension for value in values):
             try:
@@ -118,17 +126,8 @@ class JsonRows:
             # are looked at one by one, like all rows where anything is no number.
             if array.dtype.kind in "fiu" and array.ndim == 2:
                 return _checked(values, array)
-        faults: dict[int, Fault] = {}
         vectors = np.zeros((len(values), dimension), dtype=np.float32)
-        for position, value in enumerate(values):
-            fault = _fault_of_vector(value, dimension)
-            if fault is None:
-                with np.errstate(over="ignore"):
-                    vectors[position] = [_to_float(number) for number in value]
-            else:
-                faults[position] = fault
-                vectors[position] = 1  # not mistaken for another fault
-        return Mapped(vectors, faults)
+        return _one_by_one(vectors, dict(enumerate(values)), dtype)
 
     def metadata(self, mapping: Mapping) -> Mapped[list[Metadata | None] | None]:
         """The metadata object's entries and the columns left over; an explicit null stays."""
@@ -137,6 +136,9 @@ class JsonRows:
         for position, row in enumerate(self._rows):
             fields = {name: row[name] for name in mapping.leftover(row)}
             spread = row.get(mapping.metadata_object) if mapping.metadata_object else None
+            if not fields and spread is None:
+                found.append(None)
+                continue
             try:
                 if _has_big_float(fields) | _has_big_float(spread):
                     row = self._exactly(position)
@@ -170,6 +172,11 @@ class JsonRows:
             return self._rows[position] if self._exact is None else self._exact(position)
         except RecursionError:
             raise _TooDeepError from None
+
+
+def as_text(line: bytes) -> str:
+    """A line as text, whatever it holds."""
+    return line.decode("utf-8", "backslashreplace").rstrip("\r\n")
 
 
 def as_object(value: Any) -> tuple[dict[str, Any], Fault | None]:
@@ -229,6 +236,21 @@ def _checked(values: list[Any], array: NDArray[Any]) -> Mapped[Vectors]:
     return Mapped(vectors, faults)
 
 
+def _one_by_one(vectors: Vectors, values: dict[int, Any], dtype: VectorDtype) -> Mapped[Vectors]:
+    """The vectors, some of them written from values of any kind, by position."""
+    faults: dict[int, Fault] = {}
+    for position, given in values.items():
+        value = _as_list(given, dtype)
+        fault = _fault_of_vector(value, vectors.shape[1])
+        if fault is None:
+            with np.errstate(over="ignore"):
+                vectors[position] = [_to_float32(number) for number in value]
+        else:
+            faults[position] = fault
+            vectors[position] = 1  # not mistaken for another fault
+    return Mapped(vectors, faults)
+
+
 def _fault_of_vector(value: Any, dimension: int) -> Fault | None:
     if value is None:
         return fault_of_length(-1, dimension)
@@ -246,11 +268,12 @@ def _fault_of_vector(value: Any, dimension: int) -> Fault | None:
     return None
 
 
-def _to_float(number: float) -> float:
+def _to_float32(number: float) -> np.float32:
+    """The nearest float32, in one step: by way of float64 an integer beyond 2^53 would be rounded twice."""
     try:
-        return float(number)
+        return np.float32(np.asarray(number).astype(np.float32))
     except OverflowError:
-        return float("inf")
+        return np.float32("inf")
 
 
 def _as_list(value: Any, dtype: VectorDtype) -> Any:

@@ -40,7 +40,7 @@ class Mapper:
         self.mapping = mapping
         self.dimension = dimension
         self._allow_zero = allow_zero_vectors
-        self._keep_rows = keep_rows
+        self.keep_rows = keep_rows
 
     def ids(self, rows: Rows) -> list[str]:
         """The ids that the rows have in their source; "" where they have none."""
@@ -89,7 +89,7 @@ class Mapper:
             metadata=metadata.values,
             contents=texts,
             span=rows.span,
-            origin=Origin(rows.offsets, rows.raw if self._keep_rows else None),
+            origin=Origin(rows.offsets, rows.raw if self.keep_rows else None),
         )
         return _without(batch, faults) if faults else batch
 

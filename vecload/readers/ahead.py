@@ -52,6 +52,9 @@ def ahead(pieces: Iterator[T], *, most: int = AHEAD) -> Generator[T, None, None]
                     return
         except BaseException as raised:  # noqa: BLE001 raised again where the pieces are taken
             error = raised
+        finally:
+            if isinstance(pieces, Generator):
+                pieces.close()
         put(_End(error))
 
     reader = threading.Thread(target=read, name="vecload-read", daemon=True)

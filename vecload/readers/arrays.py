@@ -13,8 +13,8 @@ import pyarrow as pa
 from vecload.batch import Span
 from vecload.closing import Closing
 from vecload.errors import SourceError
-from vecload.mapping import ArrowRows, Column, Rows
-from vecload.mapping.arrow_rows import columns_of
+from vecload.mapping import Column, Rows
+from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.readers.beside import Beside, all_columns, own_columns
 from vecload.readers.numpy_arrays import Array, Stored
 from vecload.readers.pieces import pieces

@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from vecload.batch import Span
 from vecload.errors import SourceError
-from vecload.mapping import ArrowRows, Column
-from vecload.mapping.arrow_rows import columns_of
+from vecload.mapping import Column
+from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.readers.pieces import pieces
 from vecload.readers.source import HEAD_ROWS, missing
 from vecload.readers.storage import File, LocalFile, as_file, reason

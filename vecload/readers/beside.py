@@ -10,9 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Vectors
-from vecload.mapping import ArrowRows, Column, Rows
+from vecload.mapping import Column, Rows
 from vecload.mapping import Mapping as Columns
-from vecload.mapping.arrow_rows import columns_of
+from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.mapping.columns import Steps
 from vecload.mapping.rows import Fault, Mapped
 from vecload.mapping.rules import VectorDtype

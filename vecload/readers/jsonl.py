@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import codecs
-import json
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from itertools import chain
 
-import orjson
-
-from vecload.batch import Span
+from vecload.batch import Batch, Span
 from vecload.defaults import LINE_MAX_BYTES
-from vecload.mapping import Column, JsonRows
-from vecload.mapping.rows import Fault
+from vecload.mapping.columns import Column
+from vecload.mapping.json_rows import JsonRows
+from vecload.mapping.mapper import Mapper
+from vecload.mapping.packer import Packer, packer_for
+from vecload.readers.blocks import BLOCK_BYTES_MIN, Block, Line, cut_blocks, lines_of, read_blocks
 from vecload.readers.compressed import Unpacked
+from vecload.readers.lines import BlockMapper, Task, moved, rows_of
+from vecload.readers.parallel import Parsers
 from vecload.readers.remote import RemoteFile
 from vecload.readers.source import HEAD_ROWS, missing
 from vecload.readers.storage import File, LocalFile, as_file, unreadable
 
 HEAD_BYTES = 16 * 2**20
 """Enough rows to tell the columns of anything but huge rows, and these must not fill the memory."""
+READ_BYTES = 2**20
 
 END_ROWS = 50
 """About how many rows before its end the last of its places is."""
@@ -92,92 +94,89 @@ class JsonlSource:
     ) -> Iterator[JsonRows]:
         """Its rows in order, from the byte where each gap begins."""
         for gap in missing(done, None):
-            lines: list[bytes] = []
-            offsets: list[int] = []
-            size, row, end = 0, gap.start, gap.begin or 0
-            for offset, end_of_line, line in self._lines(gap):
-                if lines and (len(lines) >= batch_rows or size + len(line) > batch_bytes):
-                    yield self._rows(row, lines, offsets, end)
-                    row, size, lines, offsets = row + len(lines), 0, [], []
-                lines.append(line)
-                offsets.append(offset)
-                size += len(line)
-                end = end_of_line
-            if lines:
-                yield self._rows(row, lines, offsets, end)
+            yield from self._rows(gap, batch_rows, batch_bytes)
 
-    def _rows(self, start: int, lines: list[bytes], offsets: list[int], end: int) -> JsonRows:
-        span = Span(self.name, start, start + len(lines), offsets[0], end)
-        broken: dict[int, Fault] = {}
-        rows: list[dict[str, Any]] = []
-        for position, line in enumerate(lines):
-            parsed = _parse(line, self._line_max)
-            if isinstance(parsed, Fault):
-                broken[position] = parsed
-                parsed = {}
-            rows.append(parsed)
-        return JsonRows(
-            span,
-            rows,
-            exact=lambda position: _exactly(lines[position]),
-            broken=broken,
-            offsets=offsets,
-            lines=lines,
-        )
+    def _rows(
+        self, gap: Span, batch_rows: int, batch_bytes: int, packer: Packer | None = None
+    ) -> Iterator[JsonRows]:
+        held: list[Line] = []
+        size, row = 0, gap.start
+        for line in self._lines(gap):
+            length = 0 if line.data is None else line.after - line.at
+            if held and (len(held) >= batch_rows or size + length > batch_bytes):
+                yield rows_of(self.name, row, held, self._line_max, packer)
+                row, size, held = row + len(held), 0, []
+            held.append(line)
+            size += length
+        if held:
+            yield rows_of(self.name, row, held, self._line_max, packer)
 
-    def _lines(self, gap: Span) -> Iterator[tuple[int, int, bytes]]:
-        """The gap's lines that are not blank: offset, offset after it, and the line."""
-        left = gap.stop - gap.start if gap.stop >= 0 else -1
-        row = gap.start
+    def _lines(self, gap: Span) -> Iterator[Line]:
+        """The gap's lines that are not blank."""
+        row, offset = gap.start, gap.begin or 0
         try:
-            with self._file.open() as file:
-                file.seek(gap.begin or 0)
-                offset = gap.begin or 0
-                while left != 0:
-                    line, size = self._line(file)
-                    if not size:
-                        return
-                    if offset == 0:
-                        line = line.removeprefix(codecs.BOM_UTF8)
-                    if line.strip():
-                        yield offset, offset + size, line
-                        left, row = left - 1, row + 1
-                    offset += size
+            with self._file.open() as stream:
+                stream.seek(offset)
+                for block in read_blocks(stream, offset, None, size=READ_BYTES, line_max=self._line_max):
+                    for line in lines_of(block, self._line_max):
+                        if row == gap.stop:
+                            return
+                        yield line
+                        row += 1
         except OSError as error:
             raise unreadable(self._file, error, f" after row {row - 1}" if row else "") from None
 
-    def _line(self, file: BinaryIO) -> tuple[bytes, int]:
-        """A line and its bytes in the file; of one too long only the beginning, cut to be no JSON."""
-        line = file.readline(self._line_max + 1)
-        size = len(line)
-        if size <= self._line_max:
-            return line, size
-        rest = line
-        while rest and not rest.endswith(b"\n"):
-            rest = file.readline(1 << 20)
-            size += len(rest)
-        return _TOO_LONG, size
+    def batches(
+        self,
+        mapper: Mapper,
+        *,
+        batch_rows: int,
+        batch_bytes: int,
+        done: Sequence[Span] = (),
+        parsers: Parsers | None = None,
+    ) -> Iterator[Batch]:
+        """Its rows in order, mapped: by processes of their own where there is much to parse."""
+        for gap in missing(done, None):
+            if gap.stop >= 0:
+                # Between what is done: a few rows, whose end may be known by their number alone.
+                packer = packer_for(mapper.mapping, mapper.dimension)
+                yield from map(mapper.map, self._rows(gap, batch_rows, batch_bytes, packer))
+            else:
+                yield from self._rest(gap, mapper, batch_rows, batch_bytes, parsers)
+
+    def _rest(
+        self, gap: Span, mapper: Mapper, batch_rows: int, batch_bytes: int, parsers: Parsers | None
+    ) -> Iterator[Batch]:
+        """All from a row on, in blocks."""
+        row, begin = gap.start, gap.begin or 0
+        guess = batch_rows * (12 * mapper.dimension + 512)
+        size = min(batch_bytes, max(guess, BLOCK_BYTES_MIN))
+        # The rows of a file on a disk go nowhere but where they are parsed, unless rejects are to hold them.
+        apart = self._file if isinstance(self._file, LocalFile) and not mapper.keep_rows else None
+        task = Task(self.name, mapper, batch_rows, size, self._line_max, apart)
+        try:
+            with self._file.open() as stream:
+                if apart is None:
+                    stream.seek(begin)
+                    blocks = read_blocks(stream, begin, None, size=size, line_max=self._line_max)
+                else:
+                    blocks = cut_blocks(stream, begin, None, size=size)
+                for batches in _in_order(task, blocks, parsers):
+                    for batch in batches:
+                        yield moved(batch, row)
+                    row += sum(len(batch.span) for batch in batches)
+        except OSError as error:
+            raise unreadable(self._file, error, f" after row {row - 1}" if row else "") from None
 
     def close(self) -> None:
         """Nothing is held open."""
 
 
-_TOO_LONG = b"(a line too long)"
-
-
-def _parse(line: bytes, line_max_bytes: int) -> dict[str, Any] | Fault:
-    if line is _TOO_LONG:
-        return Fault("line", "long-line", f"is longer than {line_max_bytes:,} bytes")
-    try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        # The parser's message names a kind and a place, never a value.
-        return Fault("line", "not-json", f"is not JSON: {error.msg} at column {error.colno}")
-    if not isinstance(row, dict):
-        return Fault("line", "not-object", "is no JSON object")
-    return row
-
-
-def _exactly(line: bytes) -> dict[str, Any]:
-    row: dict[str, Any] = json.loads(line.removeprefix(codecs.BOM_UTF8))
-    return row
+def _in_order(task: Task, blocks: Iterator[Block], parsers: Parsers | None) -> Iterator[list[Batch]]:
+    """The batches of each block: of this process until it pays to have others."""
+    with BlockMapper(task) as mapper:
+        for block in blocks:
+            if parsers is not None and parsers.pay(block.end - block.begin):
+                yield from parsers.map(task, chain([block], blocks))
+            else:
+                yield mapper.map(block)

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from vecload.batch import Span
 from vecload.defaults import ROW_GROUP_MAX_BYTES
 from vecload.errors import SourceError
-from vecload.mapping import ArrowRows, Column
-from vecload.mapping.arrow_rows import columns_of
+from vecload.mapping import Column
+from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.readers.pieces import pieces, value_bytes
 from vecload.readers.remote import RemoteFile
 from vecload.readers.source import HEAD_ROWS, Told, missing

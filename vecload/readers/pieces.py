@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from vecload.batch import Span
-from vecload.mapping import ArrowRows
+from vecload.mapping.arrow_rows import ArrowRows
 from vecload.mapping.arrow_values import is_binary, is_list, is_text
 
 

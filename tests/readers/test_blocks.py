@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import io
+from itertools import pairwise
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vecload.readers.blocks import Block, cut_blocks, lines_of, read_blocks
+
+BOM = b"\xef\xbb\xbf"
+TEXTS = st.lists(
+    st.sampled_from(
+        [b"\n", b"\r\n", b" \n", b"a\n", b'{"a": 1}\n', b"x" * 40 + b"\n", b"{" + b"y" * 90 + b"}\n"]
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(TEXTS, st.binary(max_size=12).filter(lambda end: b"\n" not in end), st.integers(1, 120), st.booleans())
+def test_blocks_hold_every_byte_and_end_where_lines_end(
+    lines: list[bytes], end: bytes, size: int, bom: bool
+) -> None:
+    whole = BOM * bom + b"".join(lines) + end
+    blocks = list(read_blocks(io.BytesIO(whole), 0, None, size=size, line_max=60))
+
+    assert [0, *(block.end for block in blocks)] == [*(block.begin for block in blocks), len(whole)]
+    for block in blocks:
+        text = whole[block.begin : block.end]
+        assert text.endswith(b"\n") or block.end == len(whole)
+        if block.too_long:
+            assert block.data is None
+            assert text.count(b"\n") <= 1
+            assert len(text) > 60
+        else:
+            assert block.data == text
+            after_too_long = block.begin in [other.end for other in blocks if other.too_long]
+            first = text.partition(b"\n")[0] + b"\n"
+            assert len(text) <= size or len(first) > size >= len(text) - len(first) or after_too_long
+
+
+@settings(max_examples=100, deadline=None)
+@given(TEXTS, st.binary(max_size=12).filter(lambda end: b"\n" not in end), st.data())
+def test_the_lines_are_those_of_the_file_wherever_it_is_cut(
+    tmp_path_factory: object, lines: list[bytes], end: bytes, data: st.DataObject
+) -> None:
+    whole = b"".join(lines) + end
+    path = Path(tmp_path_factory.getbasetemp()) / "blocks"  # type: ignore[attr-defined]
+    path.write_bytes(whole)
+    starts = [0, *(at + 1 for at, byte in enumerate(whole) if byte == 10)]
+    begin = data.draw(st.sampled_from(starts))
+    stop = data.draw(st.sampled_from([None, *(at for at in starts if at >= begin)]))
+    size = data.draw(st.integers(1, 150))
+    expected = [
+        (one, whole[one:other])
+        for one, other in pairwise([*starts, len(whole)])
+        if one >= begin and other <= (len(whole) if stop is None else stop) and whole[one:other].strip()
+    ]
+
+    with path.open("rb", 0) as file:
+        cut = list(cut_blocks(file, begin, stop, size=size))
+        assert [block.begin for block in cut] == [begin, *(block.end for block in cut)][: len(cut)]
+        for block in cut:
+            text = whole[block.begin : block.end]
+            assert len(text) <= size or b"\n" not in text[:-1]
+        read = []
+        for block in cut:
+            file.seek(block.begin)
+            for part in read_blocks(file, block.begin, block.end, size=size, line_max=10**6):
+                read += [(line.offset, line.text) for line in lines_of(part, 10**6)]
+        file.seek(begin)
+        streamed = [
+            (line.offset, line.text)
+            for block in read_blocks(file, begin, stop, size=size, line_max=10**6)
+            for line in lines_of(block, 10**6)
+        ]
+    assert read == streamed == expected
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line_alone() -> None:
+    first = Block(0, 10, BOM + b"{}\n" + BOM + b"\n")
+    assert [line.text for line in lines_of(first, 100)] == [b"{}\n", BOM + b"\n"]
+    assert [line.text for line in lines_of(Block(7, 13, BOM + b"{}\n"), 100)] == [BOM + b"{}\n"]
+    assert list(lines_of(Block(0, 4, BOM + b"\n"), 100)) == []

@@ -1,0 +1,274 @@
+"""Several processes parse: the batches are those of one process, in order, and no process stays behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vecload.batch import Batch, Span
+from vecload.errors import SourceError, VecloadError
+from vecload.mapping import Mapper, Mapping
+from vecload.readers.jsonl import JsonlSource
+from vecload.readers.parallel import Parsers, automatic
+from vecload.readers.storage import LocalFile
+
+MAPPER = Mapper(Mapping("id", "vector", "contents"), 2)
+KEEPING = Mapper(Mapping("id", "vector", "contents"), 2, keep_rows=True)
+
+
+@pytest.fixture(scope="module")
+def parsers() -> Iterator[Parsers]:
+    with Parsers(2, pays_from=0) as started:
+        yield started
+
+
+class StreamedSource(JsonlSource):
+    """Of a file that other processes can't read for themselves, as one that is compressed or far away."""
+
+    def __init__(self, path: str, **options: Any) -> None:
+        super().__init__(path, **options)
+        local = LocalFile(path)
+
+        class Elsewhere:
+            name = location = path
+            nbytes = local.nbytes
+            stored_part = 1.0
+
+            def open(self) -> BinaryIO:
+                return local.open()
+
+        self._file = Elsewhere()  # type: ignore[assignment]
+
+
+def told(batch: Batch) -> tuple[Any, ...]:
+    """All of a batch, as values that can be compared."""
+    vectors = batch.vectors
+    assert vectors is not None
+    assert vectors.dtype == np.float32
+    assert vectors.flags.c_contiguous
+    raw = batch.origin.raw
+    return (
+        batch.ids,
+        vectors.tobytes(),
+        json.dumps(batch.metadata),
+        batch.contents,
+        batch.span,
+        batch.item_rows().tolist(),
+        batch.rejects,
+        [*(batch.origin.offsets or ())],
+        None if raw is None else [raw(position) for position in range(len(batch.span))],
+    )
+
+
+def good(number: int) -> bytes:
+    row = {"id": str(number), "vector": [number + 1, 0.1], "n": number, "contents": "é" * (number % 9)}
+    return json.dumps(row, ensure_ascii=number % 2 == 0).encode()
+
+
+LINES = st.one_of(
+    st.integers(0, 99).map(good),
+    st.sampled_from(
+        [
+            b"",
+            b" \t",
+            b"\r",
+            b"not json",
+            b"[1]",
+            b'{"id": 5, "vector": [1, true]}',
+            b'{"id": 18446744073709551617, "vector": [1, 2], "big": 36893488147419103232}',
+            b'{"id": "twice", "vector": [9], "vector": [1, 2]}',
+            b'{"id": "a", "vector": [1, 2, 3], "contents": {"$bytes": "AP8="}}',
+            b'{"id": "b", "vector": [9007199254740993, 1e39]}',
+            b'{"id": "c", "vector": "[1, 2]", "m": {"vector": [3, 4]}}',
+            b'{"id": "long", "vector": [1, 2], "m": "' + b"x" * 300 + b'"}',
+            b"\xef\xbb\xbf{}",
+        ]
+    ),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lines=st.lists(LINES, max_size=40),
+    bom=st.booleans(),
+    crlf=st.booleans(),
+    end=st.booleans(),
+    rows=st.integers(1, 7),
+    size=st.integers(1, 700),
+    kind=st.sampled_from([JsonlSource, StreamedSource]),
+    mapper=st.sampled_from([MAPPER, KEEPING]),
+    data=st.data(),
+)
+def test_the_batches_are_those_of_one_process_and_a_resumed_load_reads_just_the_rest(
+    tmp_path: Path,
+    parsers: Parsers,
+    lines: list[bytes],
+    bom: bool,
+    crlf: bool,
+    end: bool,
+    rows: int,
+    size: int,
+    kind: type[JsonlSource],
+    mapper: Mapper,
+    data: st.DataObject,
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    newline = b"\r\n" if crlf else b"\n"
+    whole = b"\xef\xbb\xbf" * bom + newline.join(lines) + newline * end
+    path.write_bytes(whole)
+    source = kind(str(path), line_max_bytes=250)
+    options: dict[str, Any] = {"batch_rows": rows, "batch_bytes": size}
+
+    alone = [told(batch) for batch in source.batches(mapper, **options)]
+    together = [told(batch) for batch in source.batches(mapper, **options, parsers=parsers)]
+    assert together == alone
+
+    # The rows, numbers and offsets are those of the plain reading, which knows no blocks.
+    plain = [told(mapper.map(piece)) for piece in source.read(batch_rows=10**6, batch_bytes=10**9)]
+    for part in (0, 5, 6, 7):
+        assert [one for batch in alone for one in batch[part]] == [
+            one for batch in plain for one in batch[part]
+        ]
+    assert b"".join(batch[1] for batch in alone) == b"".join(batch[1] for batch in plain)
+    spans: list[Span] = [batch[4] for batch in alone]
+    assert all(one.stop == other.start for one, other in pairwise(spans))
+
+    done = [span for span in spans if data.draw(st.booleans())]
+    finished = {row for span in done for row in range(span.start, span.stop)}
+    rest = [*source.batches(mapper, **options, done=done, parsers=parsers)]
+    assert [n for batch in rest for n in range(batch.span.start, batch.span.stop)] == [
+        n for span in spans for n in range(span.start, span.stop) if n not in finished
+    ]
+    kept = {row: item_id for batch in alone for row, item_id in zip(batch[5], batch[0], strict=True)}
+    assert {row: i for b in rest for row, i in zip(b.item_rows().tolist(), b.ids, strict=True)} == {
+        row: item_id for row, item_id in kept.items() if row not in finished
+    }
+
+
+def write(path: Path, count: int) -> JsonlSource:
+    path.write_bytes(b"".join(good(number) + b"\n" for number in range(count)))
+    return JsonlSource(str(path))
+
+
+def test_no_process_is_started_for_little_input(tmp_path: Path) -> None:
+    source = write(tmp_path / "a", 1000)
+    with Parsers(2, source.nbytes) as parsers:
+        assert (
+            sum(map(len, source.batches(MAPPER, batch_rows=100, batch_bytes=10**4, parsers=parsers))) == 1000
+        )
+        assert parsers.workers == []
+    with Parsers(0, 10**12) as parsers:
+        assert not parsers.pay(10**12)
+
+
+def test_processes_are_started_in_the_middle_of_a_stream_that_turns_out_long(tmp_path: Path) -> None:
+    write(tmp_path / "a", 3000)
+    source = StreamedSource(str(tmp_path / "a"))
+    with Parsers(1, pays_from=source.nbytes // 2) as parsers:
+        batches = source.batches(MAPPER, batch_rows=100, batch_bytes=source.nbytes // 9, parsers=parsers)
+        first = next(iter(batches))
+        ids = [*first.ids, *(item_id for batch in batches for item_id in batch.ids)]
+        assert len(parsers.workers) == 1
+    assert ids == [str(number) for number in range(3000)]
+
+
+def test_a_process_that_is_killed_ends_the_load_and_says_so(tmp_path: Path) -> None:
+    source = write(tmp_path / "a", 3000)
+    with Parsers(2, pays_from=0) as parsers:
+        batches = iter(source.batches(MAPPER, batch_rows=10, batch_bytes=1000, parsers=parsers))
+        assert next(batches).ids[0] == "0"
+        os.kill(parsers.workers[0].process.pid, signal.SIGKILL)
+        with pytest.raises(
+            VecloadError, match=r"parsed .*a was ended by signal 9.*run the same command"
+        ) as told_so:
+            list(batches)
+        assert told_so.value.exit_code == 1
+        assert parsers.workers == []
+
+
+def test_what_is_left_in_the_middle_is_not_taken_for_the_next_source(tmp_path: Path) -> None:
+    first, second = write(tmp_path / "a", 500), write(tmp_path / "b", 40)
+    with Parsers(2, pays_from=0) as parsers:
+        batches = first.batches(MAPPER, batch_rows=10, batch_bytes=1000, parsers=parsers)
+        next(iter(batches))
+        batches.close()  # type: ignore[attr-defined]
+        after = list(second.batches(MAPPER, batch_rows=10, batch_bytes=1000, parsers=parsers))
+    assert [batch.span.source for batch in after] == [second.name] * len(after)
+    assert sum(map(len, after)) == 40
+
+
+def test_a_file_that_vanishes_is_a_source_error(tmp_path: Path, parsers: Parsers) -> None:
+    source = write(tmp_path / "a", 500)
+    batches = iter(source.batches(MAPPER, batch_rows=10, batch_bytes=1000, parsers=parsers))
+    (tmp_path / "a").unlink()
+    with pytest.raises(SourceError, match="No such file"):
+        list(batches)
+
+
+def test_processes_know_no_secret_and_leave_a_terminals_signals_to_their_parent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VECLOAD_API_KEY", "the-api-key")
+    with Parsers(1, pays_from=0) as parsers:
+        list(write(tmp_path / "a", 10).batches(MAPPER, batch_rows=10, batch_bytes=1000, parsers=parsers))
+        (worker,) = parsers.workers
+        environment = Path(f"/proc/{worker.process.pid}/environ").read_bytes()
+        assert b"PATH=" in environment
+        assert b"VECLOAD" not in environment
+        assert os.getpgid(worker.process.pid) != os.getpgid(0)
+    assert worker.process.returncode is not None
+
+
+PARENT = """
+import sys, time
+from vecload.mapping import Mapper, Mapping
+from vecload.readers.jsonl import JsonlSource
+from vecload.readers.parallel import Parsers
+source, parsers = JsonlSource(sys.argv[1]), Parsers(2, pays_from=0)
+mapper = Mapper(Mapping("id", "vector"), 2)
+for batch in source.batches(mapper, batch_rows=9, batch_bytes=999, parsers=parsers):
+    print(*(worker.process.pid for worker in parsers.workers), flush=True)
+    time.sleep(60)
+"""
+
+
+def test_processes_end_when_whoever_started_them_is_killed(tmp_path: Path) -> None:
+    write(tmp_path / "a", 3000)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path / "a")], stdout=subprocess.PIPE, text=True
+    )
+    with parent:
+        assert parent.stdout is not None
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        parent.send_signal(signal.SIGKILL)
+    assert len(pids) == 2
+    until = time.monotonic() + 10
+    while alive := [pid for pid in pids if _running(pid)]:
+        assert time.monotonic() < until, alive
+        time.sleep(0.01)
+
+
+def _running(pid: int) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_auto_is_one_process_a_core_and_none_on_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, count in ((1, 0), (2, 2), (3, 3), (64, 4)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        assert automatic() == count

@@ -1,0 +1,148 @@
+"""Blocks: a file of lines, cut into pieces of whole lines that can be parsed apart from one another."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, NamedTuple
+
+BLOCK_BYTES_MIN = 2**20
+_SKIP_BYTES = 2**20
+_LOOK_BYTES = 2**16
+"""Read at once where the end of a line is looked for: several lines of most files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some whole lines.
+
+    begin, end: their byte offsets in the file.
+    data: the lines; None if they are still to be read, or are one line that is too long to be held.
+    too_long: it is such a line.
+    """
+
+    begin: int
+    end: int
+    data: bytes | None = None
+    too_long: bool = False
+
+
+class Line(NamedTuple):
+    """A line that is not blank, less a byte order mark. Names its bytes, and copies none.
+
+    offset, end: where in the file it begins, and has ended.
+    data: text that holds it; None if it is too long to be held.
+    at, after: where in the text it begins, and has ended.
+    """
+
+    offset: int
+    end: int
+    data: bytes | None
+    at: int
+    after: int
+
+    @property
+    def text(self) -> bytes | None:
+        """The line alone."""
+        return None if self.data is None else self.data[self.at : self.after]
+
+
+def read_blocks(
+    stream: BinaryIO, begin: int, end: int | None, *, size: int, line_max: int
+) -> Iterator[Block]:
+    """Read a stream as blocks that hold their lines.
+
+    Args:
+        stream: Stands at `begin`.
+        begin: A byte offset at which a line begins.
+        end: Where the last line ends; None for the stream's end.
+        size: Bytes of a block at the most, or after its first line where that is longer; after a line that is
+            not held, a mebibyte.
+        line_max: A line of more bytes is not held.
+    """
+
+    def take(at: int, most: int) -> bytes:
+        return stream.read(most if end is None else min(most, end - at))
+
+    rest = b""
+    while True:
+        more = take(begin + len(rest), size - len(rest) if len(rest) < size else size)
+        cut = more.rfind(b"\n") + 1
+        if cut or not more:
+            data = rest + more[:cut]
+            if data:
+                yield Block(begin, begin + len(data), data)
+            if not more:
+                return
+            begin, rest = begin + len(data), more[cut:]
+            continue
+        rest += more
+        if len(rest) <= line_max:
+            continue
+        after = begin + len(rest)
+        while (more := take(after, _SKIP_BYTES)) and b"\n" not in more:
+            after += len(more)
+        cut = more.find(b"\n") + 1
+        yield Block(begin, after + cut, too_long=True)
+        begin, rest = after + cut, b""
+        if len(more) > cut:
+            last = more.rfind(b"\n") + 1
+            if last > cut:
+                yield Block(begin, begin + last - cut, more[cut:last])
+            begin, rest = begin + last - cut, more[last:]
+
+
+def cut_blocks(stream: BinaryIO, begin: int, end: int | None, *, size: int) -> Iterator[Block]:
+    """Cut a file on a disk into blocks that are still to be read: only ends of lines are looked for.
+
+    Args:
+        stream: The file, unbuffered.
+        begin: A byte offset at which a line begins.
+        end: Where the last line ends; None for the file's end.
+        size: Bytes of a block at the most; a longer line is a block by itself.
+    """
+    while True:
+        last = os.fstat(stream.fileno()).st_size if end is None else end
+        if begin >= last:
+            return
+        cut = last if last - begin <= size else _cut(stream, begin, begin + size, last)
+        yield Block(begin, cut)
+        begin = cut
+
+
+def _cut(stream: BinaryIO, begin: int, most: int, last: int) -> int:
+    """The offset after the last line that ends within `[begin, most)`, or after the first line at all."""
+    look = most
+    while look > begin:
+        until, look = look, max(begin, look - _LOOK_BYTES)
+        found = os.pread(stream.fileno(), until - look, look).rfind(b"\n") + 1
+        if found:
+            return look + found
+    while most < last:
+        more = os.pread(stream.fileno(), 2**20, most)
+        found = more.find(b"\n") + 1
+        if found or not more:
+            return min(last, most + found) if more else last
+        most += len(more)
+    return last
+
+
+def lines_of(block: Block, line_max: int) -> Iterator[Line]:
+    """The lines of a block that are not blank, less a byte order mark at the beginning of the file."""
+    data, begin = block.data, block.begin
+    if data is None:
+        yield Line(begin, block.end, None, 0, block.end - begin)
+        return
+    at, size = 0, len(data)
+    while at < size:
+        after = data.find(b"\n", at) + 1 or size
+        first = at
+        if not begin and not at and data.startswith(codecs.BOM_UTF8):
+            first = len(codecs.BOM_UTF8)
+        if after - at > line_max:
+            yield Line(begin + at, begin + after, None, at, after)
+        elif data[first : first + 1] == b"{" or data[first:after].strip():
+            yield Line(begin + at, begin + after, data, first, after)
+        at = after

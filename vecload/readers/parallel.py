@@ -1,0 +1,148 @@
+"""Parsers: processes that parse and map blocks of lines, since a parser holds the interpreter's lock."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+
+from vecload.batch import Batch
+from vecload.closing import Closing
+from vecload.errors import VecloadError
+from vecload.readers.blocks import Block
+from vecload.readers.channel import Channel
+from vecload.readers.lines import Task, raw_lines
+
+AUTO_MOST = 4
+"""Processes that `auto` starts at the most: each takes some 50 MB."""
+PAYS_BYTES = 48 * 2**20
+"""Input from which processes pay: they take a third of a second to start, in which so much is parsed."""
+_QUEUED = 2
+"""Blocks that a process has at once: one in work, one that waits."""
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
+"""All of the environment that is handed on: keys and passwords may be in the rest."""
+
+
+class Worker(Closing):
+    """One such process. It ends when its channel is closed, so also when this process is killed."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+            # Modules are looked for where this process found them, and not in the working folder.
+            environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+            environment["OPENBLAS_NUM_THREADS"] = "1"
+            self.process = subprocess.Popen(  # noqa: S603 this very interpreter
+                [sys.executable, "-P", "-m", "vecload.readers.worker", str(theirs.fileno())],
+                env=environment,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                # A terminal's signals are this process's to heed.
+                process_group=0,
+            )
+        self.channel = Channel(ours)
+        self.queued = 0
+
+    def close(self) -> None:
+        """End it."""
+        self.channel.close()
+        self.process.kill()
+        self.process.wait()
+
+
+class Parsers(Closing):
+    """The processes, started when there is enough to parse for them.
+
+    Args:
+        count: How many; 0 leaves parsing to this process.
+        expected: Bytes of input that are known of.
+        pays_from: Input from which they are started.
+    """
+
+    def __init__(self, count: int, expected: int = 0, *, pays_from: int = PAYS_BYTES) -> None:
+        self._count = count
+        self._pays_from = pays_from
+        self._expected = expected
+        self._seen = 0
+        self.workers: list[Worker] = []
+
+    def pay(self, nbytes: int) -> bool:
+        """Whether these next bytes are better parsed by processes."""
+        self._seen += nbytes
+        return self._count > 0 and max(self._seen, self._expected) >= self._pays_from
+
+    def map(self, task: Task, blocks: Iterator[Block]) -> Iterator[list[Batch]]:
+        """The batches of each block, in order. Their rows are counted from the block's first, which is 0.
+
+        Raises:
+            VecloadError: A process ended before its work, or could not do it.
+        """
+        if not self.workers:
+            self.workers += [Worker() for _ in range(self._count)]
+        pending: deque[tuple[Worker, Block]] = deque()
+        try:
+            for worker in self.workers:
+                _send(worker, task, task)
+            for block in blocks:
+                # One that is busy sending its answer takes no large block: each would wait for the other.
+                most = _QUEUED if block.data is None else 1
+                while (worker := min(self.workers, key=lambda each: each.queued)).queued >= most:
+                    yield _answer(pending, task)
+                _send(worker, block, task)
+                worker.queued += 1
+                pending.append((worker, block))
+            while pending:
+                yield _answer(pending, task)
+        finally:
+            if pending:
+                # What is still to be answered must not pass for the answer to something else.
+                self.close()
+
+    def close(self) -> None:
+        """End the processes."""
+        while self.workers:
+            self.workers.pop().close()
+
+
+def automatic() -> int:
+    """How many processes parse where nobody says: one a core that may be used, if there are several."""
+    cores = len(os.sched_getaffinity(0))
+    return min(cores, AUTO_MOST) if cores > 1 else 0
+
+
+def _send(worker: Worker, value: Task | Block, task: Task) -> None:
+    try:
+        worker.channel.send(value)
+    except OSError:
+        raise _ended(worker, task) from None
+
+
+def _answer(pending: deque[tuple[Worker, Block]], task: Task) -> list[Batch]:
+    """The answer to what was sent first."""
+    worker, block = pending[0]
+    try:
+        answer: list[Batch] | Exception = worker.channel.receive()
+    except (EOFError, OSError):
+        raise _ended(worker, task) from None
+    pending.popleft()
+    worker.queued -= 1
+    if isinstance(answer, Exception):
+        raise answer
+    return [raw_lines(batch, block, task.line_max) for batch in answer] if task.mapper.keep_rows else answer
+
+
+def _ended(worker: Worker, task: Task) -> VecloadError:
+    """What is said of a process that is gone."""
+    worker.process.kill()
+    code = worker.process.wait()
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+    return VecloadError(
+        f"a process that parsed {task.source} {how}",
+        hint="run the same command again to go on; with --parse-workers 0 no other process parses",
+    )
