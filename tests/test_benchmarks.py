@@ -15,6 +15,7 @@ RESULTS = {
     "wire": ["wire.json"],
     "encoding": ["encoding.json"],
     "stages": ["stages.json"],
+    "parsing": ["parsing.json"],
     "start": ["start.json"],
     "memory": ["memory.json"],
 }

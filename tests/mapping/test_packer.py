@@ -17,11 +17,11 @@ from vecload.mapping.packer import Packer, inexact, packer_for
 
 
 def pack(text: str | bytes, dimension: int = 2, column: str = "vector") -> tuple[Any, list[float]]:
-    into = np.full(dimension, 7, dtype=np.float32)
+    into = np.full((1, dimension), 7, dtype=np.float32)
     line = text.encode() if isinstance(text, str) else text
     with np.errstate(over="ignore"):
-        row = Packer(column, dimension).pack(line, 0, len(line), into)
-    return row, into.tolist()
+        (row,) = Packer(column, dimension).pack([(line, 0, len(line))], into)
+    return row, into[0].tolist()
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,10 @@ def test_a_column_may_have_any_name() -> None:
 
 def test_a_line_within_a_block_is_seen_alone() -> None:
     block = b'{"vector": [1, 2]}\n{"other": [8, 9]}\n{"vector": [3, 4]}\n'
-    packer, into = Packer("vector", 2), np.zeros(2, dtype=np.float32)
     ends = [0, *(at + 1 for at, byte in enumerate(block) if byte == 10)]
-    found = [packer.pack(block, begin, end, into) for begin, end in pairwise(ends)]
+    vectors = np.zeros((3, 2), dtype=np.float32)
+    found = Packer("vector", 2).pack([(block, *places) for places in pairwise(ends)], vectors)
+    assert vectors.tolist() == [[1, 2], [0, 0], [3, 4]]
     assert found == [{"vector": None}, None, {"vector": None}]
 
 

@@ -150,13 +150,11 @@ def rows_of(
     else:
         vectors = np.empty((len(lines), packer.dimension), dtype=np.float32)
         with np.errstate(over="ignore"):
-            for position, line in enumerate(lines):
-                _, _, data, at, after = line
-                row = None if data is None else packer.pack(data, at, after, vectors[position])
-                if row is None:
-                    vectors[position] = 1
-                    row = parse(position)
-                rows.append(row)
+            found = packer.pack((line[2:] for line in lines), vectors)
+        for position, row in enumerate(found):
+            if row is None:
+                vectors[position] = 1
+            rows.append(parse(position) if row is None else row)
         for position in inexact(vectors):
             rows[position] = parse(position)
         packed = Packed(packer.column, vectors, tuple(left))
