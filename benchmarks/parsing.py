@@ -4,9 +4,9 @@
 
 A target that drops what it is sent: each batch is written as the binary body of a request, and that is all.
 JSON Lines stand beside bare passes of two parsers over the same lines, which are in memory already and whose
-outcome is dropped; Parquet beside pyarrow's bare batches and one pass of base64 over their values. All is counted
-in seconds of a core, those of other processes too, so that it tells what one core does; the fastest of all rounds
-is taken, since others only add to it.
+outcome is dropped; Parquet beside pyarrow's bare batches and one pass of base64 over their values. All is
+counted in seconds of a core, those of other processes too, so that it tells what one core does; the fastest
+of all rounds is taken, since others only add to it.
 """
 
 from __future__ import annotations

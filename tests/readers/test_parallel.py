@@ -272,3 +272,40 @@ def test_auto_is_one_process_a_core_and_none_on_one_core(monkeypatch: pytest.Mon
     for cores, count in ((1, 0), (2, 2), (3, 3), (64, 4)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
         assert automatic() == count
+
+
+MEASURED = """
+import sys
+from pathlib import Path
+from vecload.mapping import Mapper, Mapping
+from vecload.readers.batches import batches
+from vecload.readers.jsonl import JsonlSource
+from vecload.readers.parallel import Parsers
+
+def peak(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+
+mapper, rows = Mapper(Mapping("id", "vector", "contents"), 256), 0
+with Parsers(2, pays_from=0) as parsers:
+    source = JsonlSource(sys.argv[1])
+    for batch in batches(source, mapper, batch_rows=1000, batch_bytes=6_000_000, parsers=parsers):
+        rows += len(batch)
+    print(rows, *map(peak, ["self", *(worker.process.pid for worker in parsers.workers)]))
+"""
+
+
+def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
+    vector = [0.123456789 + number for number in range(256)]
+    row = json.dumps({"id": "a", "vector": vector, "contents": "x" * 500, "year": 2024}).encode() + b"\n"
+    peaks = []
+    for count in (4_000, 16_000):
+        (tmp_path / "a").write_bytes(row * count)
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURED, str(tmp_path / "a")], capture_output=True, text=True, check=True
+        )
+        rows, *found = map(int, done.stdout.split())
+        assert rows == count
+        peaks.append(sum(found))
+    assert peaks[1] < 1.1 * peaks[0]
+    assert peaks[1] * 1024 < 400e6
