@@ -137,7 +137,7 @@ ParseWorkers = Annotated[
         "--parse-workers",
         envvar="VECLOAD_PARSE_WORKERS",
         metavar="auto|N",
-        help="Processes that parse JSON Lines, 0 for none; auto: one a core, where much is to parse.",
+        help="Processes that parse JSON Lines where there is much of them, 0 for none; auto: one a core.",
         rich_help_panel=SENDING_PANEL,
     ),
 ]

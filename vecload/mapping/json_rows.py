@@ -308,8 +308,12 @@ def _has_big_float(value: Any, room: int = METADATA_DEPTH + 1) -> bool:
         raise _TooDeepError
     found = False
     for inner in value.values() if type(value) is dict else value:
-        if _has_big_float(inner, room - 1):
-            found = True  # and on: there may be too much of depth behind it
+        # Most values need no call. And on after a find: there may be too much of depth behind it.
+        kind = type(inner)
+        if kind is float:
+            found |= abs(inner) >= _EXACT_FLOATS
+        elif (kind is dict or kind is list) and _has_big_float(inner, room - 1):
+            found = True
     return found
 
 
