@@ -121,14 +121,15 @@ def killed_with_an_early_batch_outstanding(folder: Path, service: str, index: st
         load = _load(folder, proxy, service, index, program)
         running = load.start()
         # Enough batches go by before one needs an id of the first.
-        wait_for(lambda: _recorded(load) > 0, "a recorded span")
+        wait_for(lambda: recorded(load) > 0, "a recorded span")
         load.kill(running)
         killed.set()
         proxy.behave = Exchange.pass_on
         load.run_until_done(most=1)
 
 
-def _recorded(load: Load) -> int:
+def recorded(load: Load) -> int:
+    """Spans in the journal."""
     path = load.journal()
     if path is None:
         return 0

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.forked import Forks
 from tests.faults.loads import Load
-from tests.faults.oracle import write_source
+from tests.faults.oracle import Source, write_source
 from tests.faults.proxy import Behaviour, Exchange, Proxy, answer_of
 
 SEED = int(os.environ.get("VECLOAD_SEED", "0"))
@@ -29,17 +30,17 @@ def refusing(status: int) -> Behaviour:
     return behave
 
 
-@pytest.mark.parametrize(
-    ("status", "place"),
-    [(400, 1000), (400, 1500), (400, 1999), (500, 1000), (500, 1500), (500, 1999), (413, 1001), (422, 1998)],
-)
+@pytest.mark.parametrize("status", [400, 413, 422, 500])
+@pytest.mark.parametrize("place", [1000, 1500, 1999], ids=["first", "middle", "last"])
 def test_one_refused_row_of_a_batch_of_a_thousand_is_found(
-    tmp_path: Path, service: str, new_name: Callable[[], str], status: int, place: int
+    tmp_path: Path, service: str, new_name: Callable[[], str], forks: Forks, status: int, place: int
 ) -> None:
     source = write_source(tmp_path / "source.jsonl", SEED, 2000, refused=[place])
     with Proxy(service, refusing(status)) as proxy:
         options = ("--batch-rows", "1000", "--max-errors", "1")
-        load = Load(tmp_path / "load", source, proxy.url, options, index=new_name(), store=service)
+        load = Load(
+            tmp_path / "load", source, proxy.url, options, index=new_name(), store=service, forks=forks
+        )
         ended = load.run_until_done(most=1, code=3)
     assert ended.summary["loaded"] == 1999
     again = 0 if status != 500 else 4  # three tries of the whole batch, and three of the row
@@ -49,16 +50,28 @@ def test_one_refused_row_of_a_batch_of_a_thousand_is_found(
     assert (reject["row"], reject["id"], reject["code"]) == (place, f"refused-{place}", "refused")
 
 
+@pytest.fixture(scope="module")
+def one_bad_row_in_a_hundred(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    rows = 100_000
+    folder = tmp_path_factory.mktemp("rows")
+    return write_source(folder / "source.jsonl", SEED, rows, bad=range(2050, rows, 100))
+
+
 @pytest.mark.parametrize("to", ["service", "embedded"])
-def test_one_bad_row_in_a_hundred_is_left_out_where_that_is_allowed(
-    tmp_path: Path, service: str, new_name: Callable[[], str], to: str
+def test_one_bad_row_in_a_hundred_stops_a_load_unless_that_many_are_allowed(
+    tmp_path: Path, service: str, new_name: Callable[[], str], one_bad_row_in_a_hundred: Source, to: str
 ) -> None:
-    rows = 20_000
-    source = write_source(tmp_path / "source.jsonl", SEED, rows, bad=range(50, rows, 100))
+    source = one_bad_row_in_a_hundred
     target = service if to == "service" else str(tmp_path / "store")
-    load = Load(tmp_path / "load", source, target, ("--max-errors", "1%"), index=new_name())
+    load = Load(tmp_path / "load", source, target, ("--concurrency", "2"), index=new_name())
+    stopped = load.run()
+    assert stopped.code == 4
+    assert "row 2050" in stopped.err
+    assert stopped.summary["loaded"] <= 2050
+    load.options = (*load.options, "--max-errors", "1%")
     ended = load.run_until_done(most=1, code=3)
-    assert (ended.summary["loaded"], ended.summary["rejected"]) == (19_800, 200)
+    assert ended.summary["rejected"] == 980
+    assert ended.summary["loaded"] + ended.summary["skipped"] == 99_020
 
 
 def test_one_bad_row_in_a_hundred_stops_the_load_at_the_first_where_none_is_allowed(
