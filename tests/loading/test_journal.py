@@ -211,6 +211,21 @@ def test_fresh_begins_over_a_journal_of_another_version(open_journal: Callable[.
     assert open_journal(fresh=True).totals() == (0, 0)
 
 
+def test_a_finished_load_of_another_version_is_no_obstacle(open_journal: Callable[..., Journal]) -> None:
+    journal = open_journal()
+    journal.commit(reject_bytes=0, finished=True)
+    journal.close()
+    with sqlite3.connect(journal.path) as database:
+        database.execute("UPDATE load SET format = 1, identity = '[[], []]'")
+    database.close()
+    again = open_journal()
+    assert again.had_finished
+    assert not again.unchanged
+    again.start_over()
+    again.close()
+    assert open_journal().unfinished
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -201,3 +201,15 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 def test_a_path_that_can_not_be_written_is_refused_with_its_name(tmp_path: Path, path: str) -> None:
     with pytest.raises(JournalError, match="can't be written"):
         RejectFile(str(tmp_path / path))
+
+
+def test_two_loads_do_not_share_a_file(tmp_path: Path) -> None:
+    path = str(tmp_path / "r.jsonl")
+    first = RejectFile(path)
+    first.write([reject_of(1)])
+    with pytest.raises(JournalError, match="another load is writing") as caught:
+        RejectFile(path)
+    assert "one of its own" in caught.value.hint
+    assert written(tmp_path / "r.jsonl") == [1]
+    first.close()
+    RejectFile(path).close()

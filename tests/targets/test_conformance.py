@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ import numpy as np
 import pytest
 
 from vecload.batch import Batch, Contents, Metadata, Span
-from vecload.errors import BatchRefused, IndexExists, IndexMismatch, IndexNotFound, WrongKey
+from vecload.errors import (
+    BatchRefused,
+    IndexExists,
+    IndexMismatch,
+    IndexNotFound,
+    TrainingFailed,
+    VecloadError,
+    WrongKey,
+)
 from vecload.targets import IndexSettings, StoredItem, Target, TargetIndex
 from vecload.targets.embedded import EmbeddedTarget
 from vecload.targets.memory import MemoryTarget
@@ -74,8 +83,12 @@ def key() -> bytes:
 
 
 @pytest.fixture
-def index(target: Target, index_name: str, key: bytes) -> TargetIndex:
-    return target.create_index(index_name, key, IndexSettings(dimension=4))
+def index(target: Target, index_name: str, key: bytes) -> Iterator[TargetIndex]:
+    made = target.create_index(index_name, key, IndexSettings(dimension=4))
+    yield made
+    # The service keeps eight threads busy for each index that it has open.
+    with suppress(VecloadError):
+        made.drop()
 
 
 def test_vectors_come_back_bit_for_bit(index: TargetIndex) -> None:
@@ -422,3 +435,18 @@ def test_two_threads_may_upsert_at_once(index: TargetIndex) -> None:
     got = index.get(ids, ALL)
     assert [bits(item.vector) for item in got] == vectors.view(np.uint32).tolist()
     assert [item.metadata["start"] for item in got] == [n // 20 * 20 for n in range(400)]
+
+
+@pytest.mark.parametrize("target", ["embedded", "service-binary"], indirect=True)
+def test_a_training_that_fails_is_an_error_and_takes_nothing_away(
+    target: Target, index_name: str, key: bytes
+) -> None:
+    # The engine trains no dimension that is not a multiple of 32; the service says so with HTTP 200.
+    index = target.create_index(index_name, key, IndexSettings(dimension=33))
+    rows = 10_000
+    index.upsert(batch([f"i{n}" for n in range(rows)], numbers(rows, 33)))
+    with pytest.raises(TrainingFailed, match="the index was not trained"):
+        index.train()
+    assert not index.describe().trained
+    assert index.count() == rows
+    index.drop()

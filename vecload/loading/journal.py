@@ -133,7 +133,7 @@ class Journal:
 
     def _begin(self, identity: Identity, *, fresh: bool) -> None:
         known = self._run("SELECT format, identity, finished, reject_bytes FROM load").fetchone()
-        if known is not None and known[0] != _FORMAT and not fresh:
+        if known is not None and known[0] != _FORMAT and not known[2] and not fresh:
             raise JournalError(
                 f"the journal {self.path} is of another version", hint="start over with --fresh"
             )

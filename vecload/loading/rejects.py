@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -75,6 +76,13 @@ class RejectFile:
         except OSError as error:
             raise self._unwritable(error) from None
         self._file = os.fdopen(descriptor, "r+b", buffering=0)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise JournalError(
+                f"another load is writing the reject file {path}", hint="give each load one of its own"
+            ) from None
         try:
             self._begin(length or 0)
         except OSError as error:

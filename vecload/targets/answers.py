@@ -63,7 +63,8 @@ def _locked(detail: str) -> VecloadError:
 def _limit(detail: str) -> VecloadError:
     return ItemLimit(
         f"the index is full ({detail})",
-        hint="what is in stays in; the service needs a CyborgDB licence key to hold more",
+        hint="what is in stays in; near the limit rows that are in already are refused too; "
+        "the service needs a CyborgDB licence key to hold more",
     )
 
 

@@ -280,7 +280,9 @@ class EmbeddedTarget(Closing):
             )
         if "Item limit reached" in message:
             return ItemLimit(
-                f"the index is full ({line})", hint="what is in stays in; CYBORGDB_API_KEY lifts the limit"
+                f"the index is full ({line})",
+                hint="what is in stays in; near the limit rows that are in already are refused too; "
+                "CYBORGDB_API_KEY lifts the limit",
             )
         if "not set up for automatic embedding" in message:
             return IndexMismatch(
