@@ -366,17 +366,21 @@ def test_a_source_that_changed_under_an_unfinished_load_is_refused_until_it_star
     assert summary(fresh)["loaded"] == 130
 
 
-def test_an_index_that_was_dropped_under_an_unfinished_load_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", [(), ("--allow-zero-vectors",)])
+def test_an_index_that_was_dropped_under_an_unfinished_load_is_noticed(
+    tmp_path: Path, option: tuple[str, ...]
+) -> None:
     source = rows(130)
     source[125]["vector"] = None
     path = write_jsonl(tmp_path / "rows.jsonl", source)
-    assert vecload("upsert", path, "--batch-rows", "10").code == 4
+    command = ("upsert", path, "--batch-rows", "10", *option)
+    assert vecload(*command).code == 4
     assert vecload("index", "delete", "rows", "--yes").code == 0
 
-    ended = vecload("upsert", path, "--batch-rows", "10", "--max-errors", "1")
-
-    assert ended.code == 2
-    assert "--fresh" in ended.error
+    for _ in range(2):  # made anew by the first, and empty
+        ended = vecload(*command, "--max-errors", "1")
+        assert ended.code == 2
+        assert "--fresh" in ended.error
 
 
 def test_an_index_that_was_dropped_and_filled_again_is_not_taken_for_the_same(tmp_path: Path) -> None:

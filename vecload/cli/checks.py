@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -14,6 +14,7 @@ from vecload.config import state_folder
 from vecload.contents import Opener
 from vecload.contents.envelope import is_sealed
 from vecload.errors import IndexMismatch, JournalError, SealError, UsageError, WrongKey
+from vecload.loading.journal import Journal
 from vecload.loading.plan import Plan
 from vecload.loading.rejects import too_many
 from vecload.readers.compressed import plain_name
@@ -246,19 +247,22 @@ def index_name(sources: Sequence[str]) -> str:
     return name
 
 
-def check_same_index(samples: Iterable[str], access: OpenedIndex) -> None:
+def check_same_index(journal: Journal, access: OpenedIndex, *, hidden: bool) -> None:
     """Before a load goes on: refuse an index that is not the one it began with.
 
     Args:
-        samples: Ids that the load had put there.
+        journal: With the ids of some items that the load had put there.
         access: The index.
+        hidden: The engine may hide items, whose vectors may be of zeros: it is only asked if there are any.
 
     Raises:
-        IndexMismatch: One of them is not there any more.
+        IndexMismatch: They are not there any more.
     """
-    asked = list(samples)
+    loaded, _ = journal.totals()
+    asked = [] if hidden else journal.samples()
     found = {item.id for item in access.index.get(asked, [])} if asked else set()
-    if not found.issuperset(asked):
+    empty = loaded > 0 and (access.created or not access.index.count())
+    if empty or not found.issuperset(asked):
         raise IndexMismatch(
             f"index {access.index.name!r} lacks items that this load had put there; was it dropped?",
             hint="load everything again with --fresh",

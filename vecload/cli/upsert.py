@@ -249,7 +249,7 @@ def _run(
         opened.callback(journal.close)
         if journal.had_finished and not settings.fresh:
             if settings.skip_loaded and journal.unchanged and not access.created:
-                check_same_index(_samples(settings, journal), access)
+                check_same_index(journal, access, hidden=settings.allow_zero_vectors)
                 loaded, rejected = journal.totals()
                 summary.read, summary.skipped, summary.rejected = loaded + rejected, loaded, rejected
                 summary.status = "rejected" if rejected else "complete"
@@ -261,7 +261,7 @@ def _run(
         if settings.rejects is not None:
             rejects = RejectFile(settings.rejects, journal.reject_bytes or None, sealer=sealer)
             opened.callback(rejects.close)
-        check_same_index(_samples(settings, journal), access)
+        check_same_index(journal, access, hidden=settings.allow_zero_vectors)
         progress = _progress(settings, plan, journal, index.name)
         before = index.describe()
         ledger = Ledger(
@@ -314,11 +314,6 @@ def _run(
             summary.advice = explain(
                 settings, plan.sources, before, summary.time, sample.batches, remote=remote
             )
-
-
-def _samples(settings: UpsertSettings, journal: Journal) -> list[str]:
-    """Ids by which the index is known again; none where the engine might hide them."""
-    return [] if settings.allow_zero_vectors else journal.samples()
 
 
 def batch_rows_of(text: str, dimension: int) -> BatchRows:
