@@ -403,6 +403,45 @@ def test_a_sender_that_halves_from_the_right_is_caught() -> None:
         assert caught()
 
 
+def test_a_ledger_that_records_what_was_only_sent_is_caught() -> None:
+    mapped = Ledger.mapped
+
+    def early(self: Any, batch: Batch) -> None:
+        mapped(self, batch)
+        self._journal.record(batch.span, len(batch), len(batch.rejects))
+
+    with patch.object(Ledger, "mapped", early):
+        assert caught()
+
+
+def test_a_reject_file_that_keeps_what_a_killed_run_wrote_last_is_caught() -> None:
+    begin = RejectFile._begin  # noqa: SLF001
+
+    def keeping(self: RejectFile, length: int) -> None:
+        begin(self, Path(self.path).stat().st_size if length else 0)
+
+    with patch.object(RejectFile, "_begin", keeping):
+        assert caught()
+
+
+def test_a_journal_that_is_behind_the_reject_file_is_caught() -> None:
+    commit = Journal.commit
+
+    def behind(self: Journal, *, reject_bytes: int | None, finished: bool = False) -> None:
+        commit(self, reject_bytes=self.reject_bytes, finished=finished)
+        self.reject_bytes = reject_bytes or 0
+
+    with patch.object(Journal, "commit", behind):
+        assert caught()
+
+
+def test_a_ledger_that_forgets_what_earlier_runs_rejected_is_caught() -> None:
+    totals = Journal.totals
+
+    with patch.object(Journal, "totals", lambda self: (totals(self)[0], 0)):
+        assert caught()
+
+
 @pytest.fixture(autouse=True)
 def _no_thread_is_left() -> Iterator[None]:
     before = threading.active_count()
