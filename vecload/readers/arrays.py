@@ -202,7 +202,7 @@ def archive(file: File) -> ArraySource:
                 partial(_member, file, name),
                 f"{file.name}, array {column!r}",
             )
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
         raise SourceError(f"{file.name} is no readable .npz archive: {reason(error)}") from None
     if not arrays:
         raise SourceError(f"{file.name} is a zip archive without NumPy arrays", hint="unpack it first")
@@ -218,8 +218,12 @@ class _Member(Closing):
 
     def __init__(self, file: File, name: str) -> None:
         self._file = file.open()
-        self._archive = zipfile.ZipFile(self._file)
-        self._member = self._archive.open(name)
+        try:
+            self._archive = zipfile.ZipFile(self._file)
+            self._member = self._archive.open(name)
+        except BaseException:
+            self._file.close()
+            raise
         self.read, self.seek, self.tell = self._member.read, self._member.seek, self._member.tell
 
     def close(self) -> None:

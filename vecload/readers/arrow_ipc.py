@@ -20,6 +20,9 @@ STREAM_MAGIC = b"\xff\xff\xff\xff"
 END_MARK = b"\xff\xff\xff\xff\0\0\0\0"
 HEAD_BYTES = 16 * 2**20
 
+_DAMAGE = (pa.ArrowException, OSError, ValueError)
+"""What Arrow raises of damaged files; ValueError of names that are no text."""
+
 
 class ArrowSource:
     """An Arrow IPC file or stream. One record batch is held at a time; of an uncompressed local file none is.
@@ -42,8 +45,8 @@ class ArrowSource:
             with self._file.open() as stream:
                 self._is_stream = stream.read(len(FILE_MAGIC)) != FILE_MAGIC
             with self._bytes() as stream, self._opened(stream) as opened:
-                self._schema = opened.schema
-        except (pa.ArrowException, OSError) as error:
+                self._columns = columns_of(opened.schema)
+        except _DAMAGE as error:
             raise SourceError(f"{self.name} is no readable Arrow IPC file: {reason(error)}") from None
 
     @property
@@ -61,7 +64,7 @@ class ArrowSource:
 
     def columns(self) -> list[Column]:
         """The columns of its schema."""
-        return columns_of(self._schema)
+        return self._columns
 
     def head(self) -> ArrowRows | None:
         """Its first rows."""
@@ -108,7 +111,7 @@ class ArrowSource:
                         self._row_part = read / (at + len(table))
                     yield table, at
                     number, at = number + 1, at + len(table)
-        except (pa.ArrowException, OSError) as error:
+        except _DAMAGE as error:
             raise SourceError(
                 f"{self.name} is damaged or can't be read at or after row {at}: {reason(error)}",
                 hint="what was loaded before stays; repair the file and load it again",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO, Protocol
 
@@ -20,6 +21,8 @@ MAGIC = b"\x93NUMPY"
 FORTRAN_MAX_BYTES = 2**30
 """An array in columns is held whole: its rows lie scattered over all of it."""
 _SKIP_BYTES = 2**16
+_DAMAGE = (zipfile.BadZipFile, EOFError, zlib.error)
+"""What reading from a damaged archive raises, beside OSError."""
 
 
 class Reading(Protocol):
@@ -75,7 +78,7 @@ class Array:
                 of = np.lib.format
                 read = of.read_array_header_1_0 if version == (1, 0) else of.read_array_header_2_0
                 self.shape, self.by_columns, self.dtype = read(stream)
-            except (ValueError, SyntaxError, KeyError, TypeError) as error:
+            except (ValueError, SyntaxError, KeyError, TypeError, EOFError, zlib.error) as error:
                 raise SourceError(f"{name} is no readable NumPy array: {reason(error)}") from None
             self.begin = stream.tell()
         if self.dtype.hasobject:
@@ -130,7 +133,7 @@ class _ArrayReading(Closing):
             elif skip:
                 self._stream.seek(skip, io.SEEK_CUR)
             data = self._stream.read(size)
-        except (zipfile.BadZipFile, EOFError) as error:
+        except _DAMAGE as error:
             raise DamagedError(reason(error)) from None
         if len(data) < size:
             raise DamagedError("it is cut off")

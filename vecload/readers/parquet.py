@@ -13,6 +13,7 @@ from vecload.defaults import ROW_GROUP_MAX_BYTES
 from vecload.errors import SourceError
 from vecload.mapping import Column
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
+from vecload.readers.footer import Chunk, Group, row_groups
 from vecload.readers.pieces import pieces, value_bytes
 from vecload.readers.remote import RemoteFile
 from vecload.readers.source import HEAD_ROWS, Told, missing
@@ -28,6 +29,8 @@ _SIGNATURE_BYTES = 28
 """Behind a footer that is not encrypted, of a file with columns that are."""
 _PACKED_AT_MOST = 200
 """What data is packed to that any program wrote by itself; 20 is much already."""
+_DAMAGE = (pa.ArrowException, OSError, ValueError)
+"""What Arrow raises of damaged files; ValueError of names that are no text."""
 _LARGE_VALUES = 4
 """How many times the bytes of a batch the values of a dictionary may make it, before they stay one."""
 
@@ -62,28 +65,29 @@ class ParquetSource:
             with self._file.arrow() as stream, pq.ParquetFile(stream) as opened:
                 self._footer = opened.metadata
                 self._schema = opened.schema_arrow
+                self._columns = columns_of(self._schema)
                 stream.seek(stream.size() - 8)
                 signature = int.from_bytes(stream.read(4), "little") - self._footer.serialized_size
-        except (pa.ArrowException, OSError) as error:
+                encrypted = signature == _SIGNATURE_BYTES
+                self._groups = [] if encrypted else row_groups(stream)
+        except _DAMAGE as error:
             raise SourceError(f"{self.name} is no readable Parquet file: {reason(error)}") from None
-        if signature == _SIGNATURE_BYTES:
+        if encrypted:
             # Looking at an encrypted column would end the process (Arrow 26).
             raise SourceError(f"{self.name} is Parquet with encrypted columns", hint="decrypt it first")
         self.total_rows: int = self._footer.num_rows
-        self._groups = [self._footer.row_group(i) for i in range(self._footer.num_row_groups)]
         for number in range(len(self._groups)):
             self._check(number)
 
     def _check(self, number: int) -> None:
         """Refuse what a footer claims and no memory could hold."""
         group = self._groups[number]
-        for i in range(group.num_columns):
-            column = group.column(i)
-            size = column.total_uncompressed_size
-            if size > max(self._max_bytes, _PACKED_AT_MOST * column.total_compressed_size):
+        for chunk in group.chunks:
+            size = chunk.uncompressed_size
+            if size > max(self._max_bytes, _PACKED_AT_MOST * chunk.compressed_size):
                 raise SourceError(
-                    f"{self.name}, row group {number}: column {column.path_in_schema!r} unpacks "
-                    f"{column.total_compressed_size:,} bytes to {size:,}",
+                    f"{self.name}, row group {number}: column {chunk.path!r} unpacks "
+                    f"{chunk.compressed_size:,} bytes to {size:,}",
                     hint="if that is right, allow it with --max-row-group-bytes",
                 )
         if group.num_rows and _row_bytes(group, None) > self._max_bytes:
@@ -95,9 +99,7 @@ class ParquetSource:
     @property
     def kind(self) -> str:
         """Its compression, and its row groups, since these bound what is read at once."""
-        codecs = {
-            group.column(i).compression.lower() for group in self._groups for i in range(group.num_columns)
-        }
+        codecs = {chunk.codec for group in self._groups for chunk in group.chunks}
         packed = "/".join(sorted(codecs - {"uncompressed"})) or "uncompressed"
         number = len(self._groups)
         return f"Parquet, {packed}, {number:,} row group{'s' * (number != 1)}"
@@ -114,7 +116,7 @@ class ParquetSource:
 
     def columns(self) -> list[Column]:
         """The columns of its schema."""
-        return columns_of(self._schema)
+        return self._columns
 
     def head(self) -> ArrowRows | None:
         """Its first rows."""
@@ -157,7 +159,7 @@ class ParquetSource:
                         if begin < end:
                             yield table.slice(begin - at, end - begin), begin
                         at += len(table)
-        except (pa.ArrowException, OSError) as error:
+        except _DAMAGE as error:
             raise SourceError(
                 f"{self.name} is damaged or can't be read at or after row {at}: {reason(error)}",
                 hint="what was loaded before stays; repair the file and load it again",
@@ -233,32 +235,29 @@ class ParquetSource:
         """Nothing is held open."""
 
 
-def _columns(group: pq.RowGroupMetaData, columns: Collection[str] | None) -> Iterator[pq.ColumnChunkMetaData]:
-    for i in range(group.num_columns):
-        column = group.column(i)
-        if columns is None or column.path_in_schema.partition(".")[0] in columns:
-            yield column
+def _chunks(group: Group, columns: Collection[str] | None) -> Iterator[Chunk]:
+    for chunk in group.chunks:
+        if columns is None or chunk.path.partition(".")[0] in columns:
+            yield chunk
 
 
-def _row_bytes(group: pq.RowGroupMetaData, columns: Collection[str] | None) -> int:
+def _row_bytes(group: Group, columns: Collection[str] | None) -> int:
     """What a row takes decoded, on average, as far as the footer tells."""
     size = sum(
-        max(column.total_uncompressed_size, column.num_values * _WIDTHS.get(column.physical_type, 1))
-        for column in _columns(group, columns)
+        max(chunk.uncompressed_size, chunk.num_values * _WIDTHS.get(chunk.physical_type, 1))
+        for chunk in _chunks(group, columns)
     )
     return int(size // max(group.num_rows, 1))
 
 
-def _shared(
-    group: pq.RowGroupMetaData, columns: Collection[str] | None, rows: int, batch_bytes: int
-) -> list[str]:
+def _shared(group: Group, columns: Collection[str] | None, rows: int, batch_bytes: int) -> list[str]:
     """Columns of texts in which one value could stand for so many rows that they outgrow a batch."""
     return [
-        column.path_in_schema
-        for column in _columns(group, columns)
-        if column.physical_type == "BYTE_ARRAY"
-        and column.has_dictionary_page
-        and column.total_uncompressed_size * rows > _LARGE_VALUES * batch_bytes
+        chunk.path
+        for chunk in _chunks(group, columns)
+        if chunk.physical_type == "BYTE_ARRAY"
+        and chunk.has_dictionary
+        and chunk.uncompressed_size * rows > _LARGE_VALUES * batch_bytes
     ]
 
 
