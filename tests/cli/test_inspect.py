@@ -324,6 +324,24 @@ def test_a_load_that_would_pass_the_item_limit_is_told(
     assert vecload("inspect", *source, *loaded)[0] == 0
 
 
+def test_a_source_without_rows_is_told_and_is_no_error(vecload: Vecload, tmp_path: Path) -> None:
+    path = tmp_path / "blank.jsonl"
+    path.write_text("\n\n")
+    code, out, _ = vecload("inspect", path)
+    assert code == vecload("upsert", path)[0] == 0
+    assert "blank.jsonl holds no rows" in out
+
+
+def test_columns_that_are_parts_are_told_before_any_number_of_others(
+    vecload: Vecload, tmp_path: Path
+) -> None:
+    source = [{**{f"c{i}": i for i in range(300)}, **row} for row in rows(3)]
+    out = vecload("inspect", write_jsonl(tmp_path / "wide.jsonl", source))[1]
+    assert len(out.splitlines()) <= 60
+    for told in ("id (its name)", "vector (the only column", "contents (its name)", "and 292 more"):
+        assert told in out
+
+
 def test_of_several_sources_the_good_ones_are_reported_beside_what_is_wrong_with_the_others(
     vecload: Vecload, tmp_path: Path
 ) -> None:

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.targets import TARGETS, arrow_seeds, jsonl_seeds, parquet_seeds
+from tests.fuzz.targets import TARGETS, arrow_seeds, jsonl_seeds, npz_seeds, parquet_seeds
 from tests.fuzz.worker import outcome
 from vecload.readers.footer import _Compact
 
-SECONDS = 20.0
+SECONDS = 60.0
 """After which a damaged file counts as having hung the reader."""
 EXAMPLES = int(os.environ.get("VECLOAD_DAMAGES", "40"))
 CHEAP = settings(
@@ -193,6 +193,34 @@ def test_zstd_and_json_lines_have_no_checksum_and_end_in_rows_or_one_error(
         data = flipped(data, choice.draw(st.integers(0, len(data) * 8 - 1)))
     (tmp_path / name).write_bytes(data[: choice.draw(st.integers(1, len(data)))])
     outcome(tmp_path / name)
+
+
+@CHEAP
+@given(choice=st.data())
+def test_a_damaged_archive_of_arrays_that_is_read_without_an_error_holds_what_was_written(
+    tmp_path: Path, choice: st.DataObject
+) -> None:
+    (data,) = npz_seeds()
+    (tmp_path / "rows.npz").write_bytes(data)
+    sound, error = outcome(tmp_path / "rows.npz")
+    assert (len(sound), error) == (2, "")
+    cut = choice.draw(st.integers(1, len(data)))
+    (tmp_path / "rows.npz").write_bytes(flipped(data, choice.draw(st.integers(0, len(data) * 8 - 1)))[:cut])
+    rows, error = outcome(tmp_path / "rows.npz")
+    assert error or rows == sound
+
+
+def test_an_archive_whose_names_are_no_text_and_an_array_that_ends_in_its_header_are_errors(
+    tmp_path: Path,
+) -> None:
+    (data,) = npz_seeds()
+    named = bytearray(data.replace(b"ids.npy", b"id\xf9.npy"))
+    entry = named.rindex(b"PK\x01\x02", 0, named.rindex(b"id\xf9.npy"))
+    named[entry + 9] |= 8  # names are UTF-8, it says
+    (tmp_path / "rows.npz").write_bytes(named)
+    assert "no readable .npz archive" in outcome(tmp_path / "rows.npz")[1]
+    (tmp_path / "rows.npy").write_bytes(b"\x93NUMPY\x01")
+    assert "no readable NumPy array" in outcome(tmp_path / "rows.npy")[1]
 
 
 @CHEAP

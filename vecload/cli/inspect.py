@@ -16,7 +16,7 @@ from vecload.cli.upsert import batch_rows_of, plan_of, rejected_rows
 from vecload.errors import UsageError, VecloadError
 from vecload.inspecting.estimate import estimate, first_sending
 from vecload.inspecting.lines import report_lines
-from vecload.inspecting.report import Report, SourceReport
+from vecload.inspecting.report import Check, Report, SourceReport
 from vecload.inspecting.survey import Surveyor
 from vecload.loading.again import choose_rows
 from vecload.loading.loader import Job
@@ -85,7 +85,7 @@ def _inspect(
     sources = open_sources(names, settings.reading, failed=errors.append)
     for source in sources:
         opened.callback(source.close)
-    plans = _plans(settings, sources, errors)
+    plans = _plans(settings, sources, errors, report)
     report.checks += [wrong(error, "source") for error in errors]
     report.checks += checked("index", lambda: _name(report, settings, names))
     jobs = [
@@ -114,7 +114,9 @@ def _inspect(
     _conclude(settings, report)
 
 
-def _plans(settings: UpsertSettings, sources: Sequence[Source], errors: list[VecloadError]) -> list[Plan]:
+def _plans(
+    settings: UpsertSettings, sources: Sequence[Source], errors: list[VecloadError], report: Report
+) -> list[Plan]:
     """A plan of each source by itself, so that one that can't be loaded hides nothing of the others."""
     plans: list[Plan] = []
     before = len(errors)
@@ -125,6 +127,8 @@ def _plans(settings: UpsertSettings, sources: Sequence[Source], errors: list[Vec
             errors.append(error)
         else:
             plans += [plan] if plan.sources else []
+            if not plan.sources:
+                report.checks.append(Check("source", "ok", f"{source.name} holds no rows"))
     if len(errors) == before:
         try:
             plan_of(settings, sources)

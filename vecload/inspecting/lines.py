@@ -101,9 +101,10 @@ def _rows(survey: Survey) -> str:
 
 
 def _columns(report: SourceReport) -> list[tuple[str, ...]]:
-    """Name, type, and what becomes of it."""
+    """Name, type, and what becomes of it; what is just metadata comes last."""
     columns = report.survey.source.columns()
-    return [(column.name, column.type_name, _becomes(column.name, report.mapping)) for column in columns]
+    told = [(column.name, column.type_name, _becomes(column.name, report.mapping)) for column in columns]
+    return sorted(told, key=lambda row: row[-1] in ("metadata", "left out"))
 
 
 def _becomes(name: str, mapping: Mapping) -> str:

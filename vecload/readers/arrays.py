@@ -202,7 +202,7 @@ def archive(file: File) -> ArraySource:
                 partial(_member, file, name),
                 f"{file.name}, array {column!r}",
             )
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         raise SourceError(f"{file.name} is no readable .npz archive: {reason(error)}") from None
     if not arrays:
         raise SourceError(f"{file.name} is a zip archive without NumPy arrays", hint="unpack it first")
