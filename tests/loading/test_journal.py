@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +20,7 @@ import pytest
 from tests.loading.batches import Clock
 from vecload.batch import Span
 from vecload.errors import JournalError, LoadLocked, SourceError, UsageError
-from vecload.loading.journal import COMMIT_SECONDS, Identity, Journal
+from vecload.loading.journal import ALIVE_SECONDS, COMMIT_SECONDS, Identity, Journal
 
 IDENTITY = Identity(
     "http://host", "docs", ("/data/a.jsonl",), {"/data/a.jsonl": "print-1"}, ("mapping m", "key k")
@@ -253,6 +254,37 @@ def test_a_second_run_of_the_same_load_is_locked_out(open_journal: Callable[...,
 def test_the_lock_goes_with_the_journal(open_journal: Callable[..., Journal]) -> None:
     for _ in range(3):
         open_journal().close()
+
+
+def make_old(folder: Path) -> None:
+    """As if everything there had been written an hour ago."""
+    for path in folder.iterdir():
+        os.utime(path, (time.time() - 3600, time.time() - 3600))
+
+
+def test_an_earlier_run_s_age_counts_from_when_it_was_last_alive_not_only_from_what_it_recorded(
+    open_journal: Callable[..., Journal],
+) -> None:
+    clock = Clock()
+    journal = open_journal(clock=clock)
+    folder = journal.path.parent
+    journal.commit(reject_bytes=0)
+    make_old(folder)
+    clock.now += ALIVE_SECONDS / 2
+    journal.alive()  # too soon to tell again
+    journal.close()
+    make_old(folder)
+    quiet = open_journal(clock=clock)
+    assert quiet.age(time.time()) > 3000
+    make_old(folder)
+    clock.now += ALIVE_SECONDS
+    quiet.alive()
+    copies = {path: path.stat().st_mtime for path in folder.iterdir()}
+    quiet.close()
+    for path, at in copies.items():
+        if path.exists():  # a kill would leave the files as they were
+            os.utime(path, (at, at))
+    assert open_journal(clock=clock).age(time.time()) < 60
 
 
 def test_only_its_owner_can_read_the_journal(open_journal: Callable[..., Journal]) -> None:

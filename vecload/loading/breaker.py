@@ -14,6 +14,9 @@ GATEWAY_STATUSES = (502, 503, 504)
 START_SECONDS = 10.0
 """How long a target is waited for before anything was loaded: the service starts in 0.6 to 3.5 s."""
 START_PAUSE_SECONDS = 0.25
+LONG_SECONDS = 5.0
+"""Waits from which people are told of, so that a load that stands still says why."""
+TELL_AGAIN_SECONDS = 60.0
 ASKING_SECONDS = 0.1
 """How long others wait before they look whether a probe was answered."""
 
@@ -51,7 +54,7 @@ class Breaker:
         self._lock = threading.Lock()
         self._asking = False
         self._failed = 0
-        self._next = self._up_at = float("-inf")
+        self._next = self._up_at = self._told_at = float("-inf")
         self._down_since: float | None = None
 
     def lets_pass(self, error: TargetError, failed_at: float, left: float) -> bool:
@@ -74,6 +77,19 @@ class Breaker:
         finally:
             self._answered(error, left, up=up)
         return up
+
+    def tell_of_wait(self, error: TargetError, wait: float, left: float) -> None:
+        """Tell people of a long wait for a target that is up but takes nothing, though not of each."""
+        with self._lock:
+            now = self._clock()
+            if (
+                wait < LONG_SECONDS
+                or self._down_since is not None
+                or now < self._told_at + TELL_AGAIN_SECONDS
+            ):
+                return
+            self._told_at = now
+        self._tell(f"{error.args[0]}: trying again in {wait:.0f} s, and for {left:.0f} s at the most")
 
     def wait(self) -> float:
         """Seconds until it is worth asking again."""

@@ -14,6 +14,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from vecload.readers.storage import located
 
 COMMIT_SECONDS = 0.1
 """Spans are committed together that often; a commit for each costs 5% of an embedded load."""
+ALIVE_SECONDS = 1.0
+"""How often a run that waits for its target leaves a sign of that."""
 _FORMAT = 2
 
 _SCHEMA = """
@@ -105,6 +108,7 @@ class Journal:
         self._waiting: list[tuple[Any, ...]] = []
         self._samples: list[str] = []
         self._committed = clock()
+        self._alive = clock()
         self._written = _written(self.path)
         self._failure: JournalError | None = None
         self._paths: dict[str, str] = {}
@@ -217,8 +221,15 @@ class Journal:
         self._samples.clear()
         self._committed = self._clock()
 
+    def alive(self) -> None:
+        """Leave a sign that this run still waits for the target: what it has sent may be stored any time."""
+        if self._clock() - self._alive >= ALIVE_SECONDS:
+            self._alive = self._clock()
+            with suppress(OSError):  # a disk that fails is met by the next commit
+                os.utime(self._lock)
+
     def age(self, now: float) -> float:
-        """Seconds since an earlier run last recorded something.
+        """Seconds since an earlier run last recorded something, or waited for the target.
 
         Args:
             now: Seconds since the epoch.
@@ -298,6 +309,6 @@ class Journal:
 
 
 def _written(path: Path) -> float:
-    """When a database was last written, its log included; seconds since the epoch, 0 if there is none."""
-    files = (path, Path(f"{path}-wal"))
+    """When a run last left a sign in its journal; seconds since the epoch, 0 if there is none."""
+    files = (path, Path(f"{path}-wal"), path.with_suffix(".lock"))
     return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)

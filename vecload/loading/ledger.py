@@ -140,8 +140,10 @@ class Ledger:
         Raises:
             JournalError: It can't be recorded.
         """
-        if self._journal is not None and self._journal.due():
-            self._commit()
+        if self._journal is not None:
+            self._journal.alive()
+            if self._journal.due():
+                self._commit()
 
     def _count(self, rejects: tuple[Reject, ...]) -> None:
         if rejects:

@@ -176,6 +176,7 @@ class Sender:
         wait = self.policy.next_wait(failures, error.retry_after, self.chance())
         if (error.retry_after or 0) > end - failed_at:
             raise error
+        self._breaker.tell_of_wait(error, wait, end - failed_at)
         while (left := end - self.clock()) > 0:
             (self.pause or self.stop.wait)(min(wait, left))
             if self.stop.is_set():
