@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -21,6 +22,11 @@ MAGIC = b"\x93NUMPY"
 FORTRAN_MAX_BYTES = 2**30
 """An array in columns is held whole: its rows lie scattered over all of it."""
 _SKIP_BYTES = 2**16
+_NO_HEADER = (
+    *(ValueError, SyntaxError, KeyError, TypeError, EOFError, zlib.error),
+    *(tokenize.TokenError, RecursionError, MemoryError),
+)
+"""What NumPy raises of a header, which it parses as Python."""
 _DAMAGE = (zipfile.BadZipFile, EOFError, zlib.error)
 """What reading from a damaged archive raises, beside OSError."""
 
@@ -78,7 +84,7 @@ class Array:
                 of = np.lib.format
                 read = of.read_array_header_1_0 if version == (1, 0) else of.read_array_header_2_0
                 self.shape, self.by_columns, self.dtype = read(stream)
-            except (ValueError, SyntaxError, KeyError, TypeError, EOFError, zlib.error) as error:
+            except _NO_HEADER as error:
                 raise SourceError(f"{name} is no readable NumPy array: {reason(error)}") from None
             self.begin = stream.tell()
         if self.dtype.hasobject:
