@@ -23,7 +23,7 @@ from vecload.readers.footer import _Compact
 
 SECONDS = 60.0
 """After which a damaged file counts as having hung the reader."""
-EXAMPLES = int(os.environ.get("VECLOAD_DAMAGES", "40"))
+EXAMPLES = int(os.environ.get("VECLOAD_DAMAGES", "30"))
 CHEAP = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
