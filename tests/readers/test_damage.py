@@ -210,6 +210,13 @@ def test_a_damaged_archive_of_arrays_that_is_read_without_an_error_holds_what_wa
     assert error or rows == sound
 
 
+@pytest.mark.parametrize("data", [PARQUET["plain"], *arrow_seeds()], ids=["parquet", "file", "stream"])
+def test_a_column_whose_name_is_no_text_is_an_error(read: Worker, data: bytes) -> None:
+    rows, error = read(data.replace(b"when", b"whe\xf9"))
+    assert rows == []
+    assert "is no readable" in error
+
+
 def test_an_archive_whose_names_are_no_text_and_an_array_that_ends_in_its_header_are_errors(
     tmp_path: Path,
 ) -> None:
