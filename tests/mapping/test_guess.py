@@ -103,7 +103,10 @@ def test_several_vectors_are_never_chosen_between(names: tuple[str, str]) -> Non
 @pytest.mark.parametrize("shape", ["text", "integer", "object", "other", "bytes"])
 def test_a_column_of_another_name_that_is_no_list_is_no_vector(shape: Shape) -> None:
     message = refusal([Column("id", "text"), Column("payload", shape)])
-    assert message == "a.parquet has no vector column; it has 'payload'; name it with --vector-column"
+    assert (
+        message
+        == "a.parquet has no vector column; beside the id it has 'payload'; name it with --vector-column"
+    )
 
 
 def test_several_lists_of_integers_are_never_chosen_between() -> None:

@@ -53,7 +53,7 @@ CONCURRENCY_MOST = 8
 """How far `--concurrency auto` goes with a service."""
 GC_OBJECTS = 50_000
 """New objects before the collector looks for cycles: a batch's metadata alone are thousands."""
-QUEUED = 1
+QUEUED = 2
 """Batches that wait encoded for the embedded engine's writers."""
 
 

@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.defaults import CONTENTS_MAX_BYTES, ID_MAX_BYTES
-from vecload.mapping.arrow_values import is_binary, is_list, is_text, plain, texts, to_json
+from vecload.mapping.arrow_values import (
+    is_binary,
+    is_list,
+    is_text,
+    lengths_of,
+    numbers_of,
+    offsets_of,
+    plain,
+    texts,
+    to_json,
+)
 from vecload.mapping.chosen import Mapping
 from vecload.mapping.columns import Column, Shape, Steps
 from vecload.mapping.json_rows import JsonRows, as_object, fault_of_contents
@@ -101,12 +111,11 @@ class ArrowRows:
         array = plain(self._table.column(column))
         kind = array.type
         if is_list(kind):
-            lengths = pc.list_value_length(array)
-        elif is_binary(kind):
-            lengths = pc.divide(pc.binary_length(array), np.dtype(dtype).itemsize)
-        else:
-            return self._parsed(column, array).vector_lengths(column, dtype)
-        return np.asarray(pc.fill_null(lengths, -1), dtype=np.int64)
+            return lengths_of(array)
+        if is_binary(kind):
+            size = np.dtype(dtype).itemsize
+            return lengths_of(array, null=-size) // size
+        return self._parsed(column, array).vector_lengths(column, dtype)
 
     def vectors(self, column: str, dimension: int, dtype: VectorDtype = "float32") -> Mapped[Vectors]:
         """Lists of numbers of any width; bytes of little-endian numbers; text of a JSON array."""
@@ -189,8 +198,8 @@ def _lengths_within(array: pa.Array, least: int, most: int) -> bool:
     """Whether every text or bytes of an array, but nulls, is that long; not looked at for anything else."""
     if not is_text(array.type) and not is_binary(array.type):
         return bool(least <= 1 <= most and pa.types.is_integer(array.type))
-    bounds = pc.min_max(pc.binary_length(array)).as_py()
-    return bounds["min"] is None or (least <= bounds["min"] and bounds["max"] <= most)
+    lengths = lengths_of(array, null=least)
+    return not len(lengths) or bool(least <= lengths.min() and lengths.max() <= most)
 
 
 def columns_of(schema: pa.Schema) -> list[Column]:
@@ -220,7 +229,7 @@ def _from_lists(array: pa.Array, lengths: NDArray[np.int64], dimension: int) -> 
         size = array.type.list_size
         starts = (np.arange(n, dtype=np.int64) + array.offset) * size
     else:
-        starts = np.asarray(array.offsets, dtype=np.int64)[:-1]
+        starts = offsets_of(array)[:-1]
     values = plain(array.values)
     right = np.asarray(lengths == dimension)
     gaps: NDArray[np.bool_] | None
@@ -257,7 +266,7 @@ def _numbers(values: pa.Array) -> NDArray[Any]:
     """The numbers of an array without a copy, where it has no nulls."""
     if values.null_count:
         values = pc.fill_null(values, 0)
-    return np.asarray(values.to_numpy(zero_copy_only=False))
+    return numbers_of(values)
 
 
 def _shape(kind: pa.DataType) -> Shape:

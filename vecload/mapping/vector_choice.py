@@ -55,7 +55,7 @@ def choose_vector(columns: Sequence[Column], shape: KnownShape | None, source: s
     if several:
         raise MappingError(f"{source} has several vector columns: {listed(several)}", hint=FLAG_HINT)
     raise MappingError(
-        f"{source} has no vector column; it has {listed(column.name for column in columns)}",
+        f"{source} has no vector column; beside the id it has {listed(column.name for column in columns)}",
         hint="name it with --vector-column",
     )
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from vecload.batch import Span
 from vecload.mapping.arrow_rows import ArrowRows
-from vecload.mapping.arrow_values import is_binary, is_list, is_text
+from vecload.mapping.arrow_values import is_binary, is_list, is_text, lengths_of
 
 
 def pieces(
@@ -47,8 +46,8 @@ def spread_bytes(array: pa.Array) -> int:
         return spread_bytes(array.storage)
     if pa.types.is_dictionary(kind):
         lengths = value_bytes(array.dictionary)
-        known = np.asarray(pc.fill_null(array.indices, 0), dtype=np.int64)
-        return int(lengths[known].sum()) if len(lengths) else 0
+        known = array.indices.drop_null().to_numpy().astype(np.int64)
+        return int(lengths[known].sum())
     if pa.types.is_run_end_encoded(kind):
         return len(array) * int(value_bytes(array.values).max(initial=1))
     if pa.types.is_struct(kind):
@@ -69,7 +68,7 @@ def value_bytes(values: pa.Array) -> NDArray[np.int64]:
     if is_text(values.type) or is_binary(values.type):
         if pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):
             values = values.cast(pa.large_binary())
-        return np.asarray(pc.fill_null(pc.binary_length(values), 0), dtype=np.int64)
+        return lengths_of(values, null=0)
     return np.full(len(values), -(-values.nbytes // max(len(values), 1)), dtype=np.int64)
 
 
