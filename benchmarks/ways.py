@@ -181,13 +181,17 @@ def _run_flow(plan: Plan, ledger: Ledger, prepare: Callable[[Batch], Callable[[]
     from vecload.loading.dispatch import Dispatcher
     from vecload.loading.loader import Flow
     from vecload.loading.retry import Sender
+    from vecload.readers.batches import parsers_for
 
     stop = threading.Event()
-    with Dispatcher(Sender(prepare, stop=stop).ready, Concurrency(2, 2, queued=1), stop) as dispatcher:
+    with (
+        parsers_for("auto", plan.sources) as parsers,
+        Dispatcher(Sender(prepare, stop=stop).ready, Concurrency(2, 2, queued=2), stop) as dispatcher,
+    ):
         jobs = plan.jobs(index_dimension=plan.dimension, allow_zero_vectors=False)
         sealer = Sealer(secrets.token_bytes(32), INDEX)
         spent = Spent()
-        Flow(jobs, sealer, dispatcher, ledger).run()
+        Flow(jobs, sealer, dispatcher, ledger, parsers=parsers).run()
         spent.stop()
     return ledger.totals.loaded, spent
 

@@ -25,6 +25,7 @@ class Chunk:
     path: Its dot path.
     physical_type: As the format names it.
     codec: How it is compressed, in lower case.
+    plain_size: What its texts or bytes take when none stands for several rows; None where that is not told.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Chunk:
     uncompressed_size: int
     compressed_size: int
     has_dictionary: bool
+    plain_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def row_groups(file: pa.NativeFile) -> list[Group]:
             Group(group[3], tuple(_chunk(column[3]) for column in group[1])) for group in root.get(4, ())
         ]
         rows = root[3]
-    except (IndexError, KeyError, TypeError, struct.error, RecursionError):
+    except (AttributeError, IndexError, KeyError, TypeError, struct.error, RecursionError):
         raise ValueError("its footer is damaged") from None
     if any(group.num_rows < 0 for group in groups) or sum(group.num_rows for group in groups) != rows:
         raise ValueError("its footer is damaged: the rows of its groups are not those of the file")
@@ -77,7 +79,10 @@ def _chunk(of: dict[int, Any]) -> Chunk:
     sizes = of[5], of[6], of[7]
     if min(sizes) < 0:
         raise KeyError(path)
-    return Chunk(path, _TYPES[of[1]], _CODECS[of[4]], *sizes, has_dictionary=of.get(11, 0) > 0)
+    plain_size = of.get(16, {}).get(1)
+    if not isinstance(plain_size, int | None):
+        raise KeyError(path)
+    return Chunk(path, _TYPES[of[1]], _CODECS[of[4]], *sizes, of.get(11, 0) > 0, plain_size)
 
 
 class _Compact:

@@ -258,6 +258,12 @@ def _shared(group: Group, columns: Collection[str] | None, rows: int, batch_byte
         if chunk.physical_type == "BYTE_ARRAY"
         and chunk.has_dictionary
         and chunk.uncompressed_size * rows > _LARGE_VALUES * batch_bytes
+        # Where the footer tells how much more the rows are than what stands in the file, no batch of them can
+        # outgrow its bytes by more; else the dictionary must be looked at.
+        and (
+            chunk.plain_size is None
+            or chunk.plain_size - chunk.uncompressed_size > _LARGE_VALUES * batch_bytes
+        )
     ]
 
 
