@@ -31,5 +31,5 @@ ITEM_LIMIT: Final = 1_000_000
 """Items of an index without a licence key (docs/cyborgdb.md)."""
 INSPECT_ITEMS: Final = 3
 """Items that `vecload inspect` shows of each source."""
-JSON_MAX_BYTES: Final = 2**30
+JSON_MAX_BYTES: Final = 2**28
 """Bytes of a JSON document that is read whole; parsed it takes several times as much (docs/mapping.md)."""

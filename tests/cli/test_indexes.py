@@ -143,3 +143,16 @@ def test_keys_are_taken_in_the_documented_order(tmp_path: Path) -> None:
     assert key_id_of_new("c") == expected["command"]
     assert key_id_of_new("d", "--key-command", command) == expected["command"]
     assert key_id_of_new("e", "--key-command", command, "--key-file", keys["file"]) == expected["file"]
+
+
+def test_a_key_command_is_asked_once(tmp_path: Path) -> None:
+    key_file, asked = tmp_path / "key", tmp_path / "asked"
+    vecload("keygen", key_file)
+    script = tmp_path / "command"
+    script.write_text(f"#!/bin/sh\necho asked >> {asked}\ncat {key_file}\n")
+    script.chmod(0o700)
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"id": "a", "vector": [1.5, 2.5]}\n')
+    made = vecload("upsert", path, "--key-command", str(script))
+    assert made.code == 0, made.err
+    assert asked.read_text() == "asked\n"

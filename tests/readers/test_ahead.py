@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from vecload.errors import SourceError
+from vecload.errors import Interrupted, SourceError
 from vecload.readers.ahead import ahead
 
 
@@ -50,3 +51,20 @@ def test_the_thread_ends_when_the_pieces_are_left() -> None:
     assert next(taken) == 0
     taken.close()
     assert "vecload-read" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_signal_is_heeded_while_a_store_gives_nothing() -> None:
+    silent, number = threading.Event(), [0]
+
+    def pieces() -> Iterator[int]:
+        yield 1
+        silent.wait(60)
+        yield 2
+
+    taken = ahead(pieces(), interrupted=lambda: number[0])
+    assert next(taken) == 1
+    number[0] = signal.SIGTERM
+    with pytest.raises(Interrupted) as stopped:
+        next(taken)
+    assert stopped.value.exit_code == 143
+    silent.set()

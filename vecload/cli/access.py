@@ -42,13 +42,21 @@ class KeySource:
     default_file: Path | None = None
     default_command: str | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    _found: list[tuple[Key, str] | None] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def named(self) -> tuple[Key, str] | None:
         """The key and where it is from; None if the user named none.
 
+        Looked for once: a key command may ask a person.
+
         Raises:
             KeyFileError: It can't be had from there.
         """
+        if not self._found:
+            self._found.append(self._look())
+        return self._found[0]
+
+    def _look(self) -> tuple[Key, str] | None:
         if self.file is not None:
             return Key.load(self.file), str(self.file)
         if self.command is not None:

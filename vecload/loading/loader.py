@@ -109,6 +109,7 @@ class Flow:
             done=[*job.done, *self.ledger.done(job.source.name)],
             lap=self.stages.lap,
             parsers=self.parsers,
+            interrupted=self.interrupted,
         )
         for batch in mapped:
             yield from batch.split(self.batch_rows.now)

@@ -32,6 +32,7 @@ def batches(
     done: Sequence[Span] = (),
     lap: Lap = lambda spent: None,
     parsers: Parsers | None = None,
+    interrupted: Callable[[], int] = lambda: 0,
 ) -> Iterator[Batch]:
     """A source's rows in order, mapped.
 
@@ -43,22 +44,24 @@ def batches(
         done: Spans that are not to be read again.
         lap: Told what the caller's time since the last call was spent on.
         parsers: Processes that may parse; None leaves it to this one.
+        interrupted: The number of the signal that asked to stop, 0 while none did.
 
     Raises:
+        Interrupted: A signal came while rows were waited for.
         VecloadError: The source can't be read on or is damaged, or a process that parsed it ended.
     """
     if isinstance(source, JsonlSource):
         mapped = source.batches(
             mapper, batch_rows=batch_rows, batch_bytes=batch_bytes, done=done, parsers=parsers
         )
-        with closing(ahead(mapped)) as ready:
+        with closing(ahead(mapped, interrupted=interrupted)) as ready:
             for batch in ready:
                 lap("read")
                 yield batch
         return
     needed = mapper.mapping.needed()
     rows = source.read(batch_rows=batch_rows, batch_bytes=batch_bytes, columns=needed, done=done)
-    with closing(ahead(rows)) as pieces:
+    with closing(ahead(rows, interrupted=interrupted)) as pieces:
         for piece in pieces:
             lap("read")
             batch = mapper.map(piece)
