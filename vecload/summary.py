@@ -29,6 +29,8 @@ class Summary:
         key_from: Where the key is, for people.
         about: The index's dimension and metric, for people.
         seconds: Of this run, from the first row read.
+        repeated: Loaded rows whose id a later row has as well; None where the index was not new, so that it
+            can't be told.
         time: The parts of this run's time by stage, from 0 to 1, largest first.
         advice: What held it back and what would help, if that was asked for.
         exit_code: The process's.
@@ -50,6 +52,7 @@ class Summary:
     nbytes: int = 0
     wire: Mapping[str, int] = field(default_factory=dict)
     retries: int = 0
+    repeated: int | None = None
     time: Mapping[str, float] = field(default_factory=dict)
     advice: str = ""
     exit_code: int = 0
@@ -77,6 +80,7 @@ class Summary:
             "key_id": self.key_id,
             "wire": {"json": self.wire.get("json", 0), "binary": self.wire.get("binary", 0)},
             "retries": self.retries,
+            "repeated": self.repeated,
             "time": {stage: round(share, 3) for stage, share in self.time.items()},
             "advice": self.advice or None,
             "sources": self.sources,
@@ -89,6 +93,8 @@ class Summary:
         counts = f"{self.read:,} read, {self.loaded:,} loaded, {self.rejected:,} rejected"
         if self.skipped:
             counts += f", {self.skipped:,} were in already"
+        if self.repeated:
+            counts += f"; {self.repeated:,} replaced by later rows of the same id"
         megabytes = self.nbytes / 1e6 / self.seconds if self.seconds else 0.0
         requests = ", ".join(
             f"{number:,} {wire} request{'s' * (number != 1)}"

@@ -357,3 +357,14 @@ def test_of_several_sources_the_good_ones_are_reported_beside_what_is_wrong_with
     assert len(wrong) == 2
     assert "neither Parquet, JSON Lines" in wrong[0]
     assert "has no id column" in wrong[1]
+
+
+def test_a_look_takes_the_options_that_vecload_toml_gives_to_loads(vecload: Vecload, tmp_path: Path) -> None:
+    config = tmp_path / "vecload.toml"
+    config.write_text('[upsert]\nid-prefix = "P-"\nfresh = true\n')
+    path = write_jsonl(tmp_path / "rows.jsonl", rows(3))
+    _, out, err = vecload("--config", config, "inspect", path, "--json")
+    assert json.loads(out)["sources"][0]["items"][0]["id"].startswith("P-"), err
+    config.write_text('[upsert]\nid-prefix = "P-"\n[inspect]\nid-prefix = "Q-"\n')
+    _, out, _ = vecload("--config", config, "inspect", path, "--json")
+    assert json.loads(out)["sources"][0]["items"][0]["id"].startswith("Q-")

@@ -34,6 +34,7 @@ SUMMARY_KEYS = {
     "key_id": str,
     "wire": dict,
     "retries": int,
+    "repeated": (int, type(None)),
     "time": dict,
     "advice": (str, type(None)),
     "sources": list,
@@ -625,3 +626,13 @@ def test_batch_rows_are_a_number_or_auto(tmp_path: Path, batch_rows: str) -> Non
     ended = vecload("upsert", path, f"--batch-rows={batch_rows}")
     assert ended.code == 2
     assert "--batch-rows" in ended.error
+
+
+def test_rows_that_share_an_id_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "chunks.jsonl"
+    write_jsonl(path, [{"doc_id": "d", "n": n, "vector": [1.0, n]} for n in range(4)])
+    ended = vecload("upsert", path, "--json")
+    assert (ended.code, summary(ended)["repeated"]) == (0, 3)
+    assert "4 read, 4 loaded, 0 rejected; 3 replaced by later rows of the same id" in ended.err
+    # What stood in an index before can't be told from what this load put there.
+    assert summary(vecload("upsert", path, "--json"))["repeated"] is None

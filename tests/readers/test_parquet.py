@@ -367,3 +367,17 @@ def test_encrypted_parquet_is_refused_in_one_line(tmp_path: Path, plaintext_foot
     assert str(refused.value).startswith(str(path))
     assert "crypt" in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("columns", [None, ["id", "meta.title"]])
+def test_a_column_with_a_dot_in_its_name_is_read_as_any_other(
+    tmp_path: Path, columns: list[str] | None
+) -> None:
+    path = tmp_path / "rows.parquet"
+    titles = [f"title number {n:06d}" for n in range(1500)]
+    pq.write_table(pa.table({"id": [str(n) for n in range(1500)], "meta.title": titles}), path)
+    source = ParquetSource(str(path))
+    # So few bytes that the dictionary of titles has to be looked at.
+    pieces = source.read(batch_rows=1000, batch_bytes=10_000, columns=columns)
+    found = [title for piece in pieces for title in piece._table.column("meta.title").to_pylist()]  # noqa: SLF001 the rows as they were read
+    assert found == titles

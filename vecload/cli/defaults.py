@@ -55,5 +55,8 @@ def _for_group(
         for key in own:
             if key not in by_flag:
                 raise UsageError(f"{CONFIG_NAME} sets {key!r} in [{prefix}{name}], which is no option of it")
-        defaults[name] = {by_flag[key]: value for key, value in (shared | own).items() if key in by_flag}
+        # To look at a load is to look at it with its own options.
+        looked_at = config.get("upsert") if name == "inspect" else None
+        given = shared | (looked_at if isinstance(looked_at, dict) else {}) | own
+        defaults[name] = {by_flag[key]: value for key, value in given.items() if key in by_flag}
     return defaults

@@ -6,7 +6,7 @@ import gc
 import signal
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -310,6 +310,10 @@ def _run(
                 summary.rejected, summary.skipped = totals.rejected, totals.skipped
                 summary.nbytes, summary.wire, summary.retries = totals.nbytes, totals.requests, totals.retries
                 summary.time = shares(stages, sending=totals.sending, waiting=totals.waiting)
+        if access.created and not summary.skipped:
+            # Known here alone, and easily overlooked: an id column that is not unique.
+            with suppress(VecloadError):
+                summary.repeated = summary.loaded - index.count()
         if settings.explain:
             summary.advice = explain(
                 settings, plan.sources, before, summary.time, sample.batches, remote=remote

@@ -16,6 +16,15 @@ from numpy.typing import NDArray
 _MS_DIVISOR = {"s": 1, "ms": 1, "us": 1_000, "ns": 1_000_000}
 _MS_FACTOR = {"s": 1_000, "ms": 1, "us": 1, "ns": 1}
 _DAY_MS = 86_400_000
+_DTYPES: dict[pa.DataType, Any] = {
+    pa.from_numpy_dtype(dtype): dtype
+    for dtype in (
+        *(np.float16, np.float32, np.float64),
+        *(np.int8, np.int16, np.int32, np.int64),
+        *(np.uint8, np.uint16, np.uint32, np.uint64),
+    )
+}
+"""By Arrow's type of numbers; its own table needs pandas, in some versions."""
 _WIDE = (pa.types.is_large_list, pa.types.is_large_string, pa.types.is_large_binary)
 
 
@@ -74,7 +83,7 @@ def numbers_of(array: pa.Array) -> NDArray[Any]:
 
     By the buffer itself: `to_numpy` imports pandas where that is installed, for a sixth of a second.
     """
-    dtype = array.type.to_pandas_dtype()
+    dtype = _DTYPES[array.type]
     if not len(array):
         return np.zeros(0, dtype=dtype)
     return np.frombuffer(array.buffers()[1], dtype=dtype, count=array.offset + len(array))[array.offset :]

@@ -206,14 +206,13 @@ class ParquetSource:
         """Of these columns of a row group, those whose dictionaries hold values too large for every row."""
         large: list[str] = []
         for path in paths:
-            root = path.partition(".")[0]
             first = next(
                 self._opened(stream, [path]).iter_batches(
                     batch_size=1, row_groups=[number], columns=[path], use_threads=False
                 ),
                 None,
             )
-            values = None if first is None else _dictionary(first.column(root))
+            values = None if first is None else _dictionary(first.column(0))
             if values is not None and value_bytes(values).max(initial=0) * rows > _LARGE_VALUES * batch_bytes:
                 large.append(path)
         return large
@@ -237,7 +236,8 @@ class ParquetSource:
 
 def _chunks(group: Group, columns: Collection[str] | None) -> Iterator[Chunk]:
     for chunk in group.chunks:
-        if columns is None or chunk.path.partition(".")[0] in columns:
+        # A name may hold dots, as a path does.
+        if columns is None or any(f"{chunk.path}.".startswith(f"{name}.") for name in columns):
             yield chunk
 
 
