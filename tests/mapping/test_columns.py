@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vecload.mapping.columns import Column, find
+from vecload.mapping.columns import Column, find, listed
 
 COLUMNS = [
     Column("id", "text"),
@@ -32,3 +32,9 @@ def test_a_path_leads_to_a_column_or_a_field(path: str, steps: tuple[str, ...], 
 @pytest.mark.parametrize("path", ["b", "a.x", "a.", ".a", "n.x", "", "id."])
 def test_a_path_that_leads_nowhere_is_none(path: str) -> None:
     assert find(COLUMNS, path) is None
+
+
+def test_of_many_names_a_message_has_the_first() -> None:
+    names = [f"c{n}" for n in range(768)]
+    assert listed(names[:20]).endswith("'c18', 'c19'")
+    assert listed(names).endswith("'c18', 'c19' and 748 more")

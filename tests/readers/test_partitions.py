@@ -11,6 +11,7 @@ import pytest
 from vecload.loading.plan import make_plan
 from vecload.mapping import ColumnChoice
 from vecload.readers import open_sources
+from vecload.readers.partitions import partition_values
 
 
 def metadata(folder: Path, **choice: Any) -> dict[str, dict[str, Any] | None]:
@@ -70,3 +71,61 @@ def test_what_a_folder_says_may_be_picked_like_any_column(tmp_path: Path) -> Non
     write(tmp_path / "lang=de" / "doc=d1", [{"vector": [1.0], "title": "t", "metadata": {"lang": "inner"}}])
     assert metadata(tmp_path, id="doc") == {"d1": {"lang": "inner", "title": "t"}}
     assert metadata(tmp_path, id="doc", metadata=("lang",)) == {"d1": {"lang": "de"}}
+
+
+@pytest.mark.parametrize("key", ["id", "text", "metadata", "meta", "vector"])
+def test_what_a_folder_says_is_never_guessed_to_be_another_part(tmp_path: Path, key: str) -> None:
+    write(tmp_path / f"{key}=exp1", [{"_id": "a", "emb": [1.0], "body": "contents"}])
+    (mapping,) = make_plan(open_sources([str(tmp_path)]), ColumnChoice(), embed=False).mappings
+    assert (mapping.id, mapping.vector, mapping.contents) == ("_id", "emb", "body")
+    assert metadata(tmp_path) == {"a": {key: "exp1"}}
+    assert metadata(tmp_path, metadata=(key,)) == {"a": {key: "exp1"}}
+
+
+@pytest.mark.parametrize("key", ["id", "text", "metadata", "vector"])
+def test_the_files_own_parts_go_before_folders_of_their_names(tmp_path: Path, key: str) -> None:
+    folder = tmp_path / f"{key}=7"
+    write(folder, [row("a", text="one", metadata={"n": 1}), row("b", text=None, metadata=None)])
+    (job,) = make_plan(open_sources([str(tmp_path)]), ColumnChoice(), embed=False).jobs(
+        index_dimension=0, allow_zero_vectors=False
+    )
+    (rows,) = job.source.read(batch_rows=9, batch_bytes=10**6, columns=job.mapper.mapping.needed())
+    batch = job.mapper.map(rows)
+    assert batch.rejects == ()
+    assert (batch.ids, batch.contents) == (["a", "b"], ["one", None])
+    assert batch.metadata == [{"n": 1}, None]
+    assert batch.vectors is not None
+    assert batch.vectors.tolist() == [[1, 2], [1, 2]]
+
+
+def test_a_null_of_the_files_own_column_stays_null(tmp_path: Path) -> None:
+    write(tmp_path / "year=2024", [row("a", year=None), row("b", year=1)])
+    assert metadata(tmp_path) == {"a": None, "b": {"year": 1}}
+
+
+@pytest.mark.parametrize(
+    ("path", "named", "found"),
+    [
+        ("/e=1/d/y=2/m=3/a", "/e=1/d", {"y": "2", "m": "3"}),
+        ("/e=1/d/y=2/m=3/a", "/e=1/d/y=2/", {"y": "2", "m": "3"}),
+        ("/e=1/d/y=2/m=3/a", "/e=1/d/y=2/m=3", {"m": "3"}),
+        ("/e=1/d/y=2/m=3/a", "/e=1/d/y=2/m=3/a", {"y": "2", "m": "3"}),
+        ("/e=1/d/a", "/e=1/d/a", {}),
+        ("/e=1/d/y=2/x/a", "/e=1/d/*/x/*", {"y": "2"}),
+        ("/e=1/d/y=2/m=3/a", "/e=1/d/y=2/m=3/*", {"y": "2", "m": "3"}),
+        ("/e=1/d/y=2/m=3/a", "/e=1/d/y=2/m=*/*", {"y": "2", "m": "3"}),
+        ("/e=1/d/y=[2]/x/a", "/e=1/d/y=[2]/x/a", {}),
+        ("s3://b/e=1/d/y=2/a", "s3://b/e=1/d", {"y": "2"}),
+        ("s3://b/e=1/y=2/a", "s3://b/e=1/y=2/a", {"e": "1", "y": "2"}),
+        ("/y=2/a", "/", {"y": "2"}),
+    ],
+)
+def test_folders_count_from_what_was_named(path: str, named: str, found: dict[str, str]) -> None:
+    assert partition_values(path, named) == found
+
+
+def test_a_relative_name_counts_like_an_absolute_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "e=1" / "d" / "y=2", [row("a")])
+    monkeypatch.chdir(tmp_path / "e=1" / "d" / "y=2")
+    for name in (".", "part.parquet", "*.parquet", "../y=2"):
+        assert metadata(Path(name)) == {"a": {"y": 2}}

@@ -193,7 +193,7 @@ def _with_fields(column: Column, choice: ColumnChoice, head: Rows) -> Column:
     """The column, with the fields in its first rows if it is the JSON text of objects that are asked for."""
     asked = [choice.id, choice.vector, choice.contents, *choice.metadata, *choice.excluded]
     named = any(path is not None and path.startswith(column.name + ".") for path in asked)
-    if column.shape != "text" or not (named or column.name.lower() in METADATA_NAMES):
+    if column.partition or column.shape != "text" or not (named or column.name.lower() in METADATA_NAMES):
         return column
     found = head.metadata(Mapping(None, None, metadata_object=column.name, metadata_fields=()))
     return replace(column, fields=tuple(columns_of([entries for entries in found.values or () if entries])))

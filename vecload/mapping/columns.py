@@ -13,6 +13,10 @@ Steps: TypeAlias = tuple[str, ...]
 """The names on the way to a field: its column's, and those inside; a column itself is one step."""
 
 
+LISTED_MAX = 20
+"""Names in a message: more are not read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a source.
@@ -22,6 +26,7 @@ class Column:
     type_name: its type as the file names it.
     fields: of a column of objects, the fields inside as far as they are known.
     index: it is the index of the data frame that was written.
+    partition: a folder's name tells it, not the file: metadata, unless it is named as another part.
     """
 
     name: str
@@ -29,6 +34,7 @@ class Column:
     type_name: str = ""
     fields: tuple[Column, ...] = ()
     index: bool = False
+    partition: bool = False
 
 
 def find(columns: Sequence[Column], path: str) -> tuple[Steps, Column] | None:
@@ -55,8 +61,11 @@ def find(columns: Sequence[Column], path: str) -> tuple[Steps, Column] | None:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names of columns for a message."""
-    return ", ".join(repr(name) for name in names) or "no columns"
+    """Names of columns for a message; of many the first."""
+    shown = [repr(name) for name in names]
+    more = len(shown) - LISTED_MAX
+    told = ", ".join(shown[:LISTED_MAX]) or "no columns"
+    return f"{told} and {more} more" if more > 0 else told
 
 
 def first_named(names: Sequence[str], columns: Sequence[Column]) -> str | None:

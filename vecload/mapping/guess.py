@@ -52,7 +52,7 @@ def guess_mapping(
     ):
         if path is not None:
             seen.take(path, flag)
-    shape = shape_of(columns, choice.shape)
+    shape = shape_of(seen.own, choice.shape)
     item_id, why_id = _choose_id(seen, choice, shape, rules)
     vector, why_vector = choice.vector, "--vector-column"
     if vector is None and embed:
@@ -92,6 +92,7 @@ class _Seen:
 
     def __init__(self, columns: Sequence[Column], source: str) -> None:
         self.columns = columns
+        self.own = [column for column in columns if not column.partition]
         self.steps: dict[str, Steps] = {}
         self.source = source
 
@@ -109,14 +110,14 @@ class _Seen:
         self.steps[path] = found[0]
 
     def free(self) -> list[Column]:
-        """The columns that are no part yet."""
+        """The columns of the source itself that are no part yet."""
         taken = {steps[0] for steps in self.steps.values() if len(steps) == 1}
-        return [column for column in self.columns if column.name not in taken]
+        return [column for column in self.own if column.name not in taken]
 
     def first(self, paths: Sequence[str], shapes: Sequence[Shape]) -> str | None:
         """The first of these paths that leads to a column or field of such a shape that is no part yet."""
         for path in paths:
-            found = find(self.columns, path)
+            found = find(self.own, path)
             if found is not None and path not in self.steps and found[1].shape in shapes:
                 return path
         return None

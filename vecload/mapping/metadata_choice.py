@@ -94,19 +94,20 @@ def _what(
     columns: Sequence[Column], choice: ColumnChoice, shape: KnownShape | None, parts: Dict[str, Steps]
 ) -> tuple[str | None, tuple[str, ...] | None, str]:
     """The object that is spread, the named fields, and why."""
+    own = [column for column in columns if not column.partition]
     if choice.metadata:
-        named = [Column(path, found[1].shape) for path in choice.metadata if (found := find(columns, path))]
+        named = [Column(path, found[1].shape) for path in choice.metadata if (found := find(own, path))]
         objects = [column.name for column in named if column.shape == "object"]
         spread = first_named(METADATA_NAMES, named) or (objects[0] if objects and len(named) == 1 else None)
         return spread, tuple(path for path in choice.metadata if path != spread), "--metadata-column"
     for path in shape.metadata if shape else ():
-        found = find(columns, path)
+        found = find(own, path)
         if found is None or path in parts or path in choice.excluded:
             continue
         if found[1].shape in ("object", "text", "other"):
             return path, None, f"the shape of {shape.name if shape else ''}; every column left over"
     taken = {way[0] for way in parts.values() if len(way) == 1} | {*choice.excluded}
-    free = [c for c in columns if c.shape in ("object", "text") and c.name not in taken]
+    free = [c for c in own if c.shape in ("object", "text") and c.name not in taken]
     spread = first_named(METADATA_NAMES, free)
     return spread, None, "its name; every column left over" if spread else "every column left over"
 

@@ -27,7 +27,7 @@ _ABOUT_DATA = re.compile(
     r"(README|LICENSE)(\.\w+)?|dataset_info\.json|dataset_dict\.json|state\.json", re.IGNORECASE
 )
 """Files beside the data of a folder, as Hugging Face's `save_to_disk` and people put them there."""
-_MAGIC = re.compile(r"[*?[]")
+WILDCARD = re.compile(r"[*?[]")
 
 
 class Places:
@@ -53,7 +53,7 @@ class Places:
         path = local_path(name)
         if Path(path).is_dir():
             return list(_folder(name, path))
-        if _MAGIC.search(path) and not os.path.lexists(path):
+        if WILDCARD.search(path) and not os.path.lexists(path):
             return list(_pattern(name, path))
         return [_local(path, name)]
 
@@ -69,7 +69,7 @@ class Places:
             folder = name.rstrip("/") + "/"
             below = {file.name.removeprefix(folder): file for file in store.files(name)}
             return [below[each] for each in _data_files(name, below)]
-        magic = _MAGIC.search(name)
+        magic = WILDCARD.search(name)
         if magic is None:
             raise SourceError(f"{name} is not there")
         folder = name[: magic.start()].rpartition("/")[0]

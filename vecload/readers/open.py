@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,7 @@ from vecload.readers.compressed import Unpacked, codec_of, plain_name
 from vecload.readers.expand import Places
 from vecload.readers.source import Source, Told
 from vecload.readers.stdin import Spooled, StandardInput
-from vecload.readers.storage import STDIN, File, unreadable
+from vecload.readers.storage import STDIN, File, LocalFile, local_path, remote_parts, unreadable
 from vecload.readers.vdf import find_vdf
 
 JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
@@ -92,10 +93,11 @@ def open_sources(
     Raises:
         SourceError: One is missing, unreadable, empty, of another kind, or named twice.
     """
-    from vecload.readers.partitions import with_partitions
+    from vecload.readers.partitions import partition_values, with_partitions
 
     places = Places(reading.endpoint_url)
     sources: list[Source] = []
+    partitions: list[dict[str, str | None]] = []
     seen: set[str] = set()
     for name in names:
         export = None if name == STDIN else find_vdf(name)
@@ -109,13 +111,22 @@ def open_sources(
                 continue  # Spark writes such files for partitions without rows
             try:
                 sources.append(open_source(file, reading, places, told=export.told if export else None))
+                partitions.append({} if name == STDIN else partition_values(_whole(file), _whole(place)))
             except SourceError as error:
                 if failed is None:
                     raise
                 failed(error)
     if reading.ids_file is not None and len(sources) > 1:
         raise SourceError("--ids-file is for one source", hint="load each array by itself")
-    return with_partitions(sources)
+    return with_partitions(sources, partitions)
+
+
+def _whole(place: File | str) -> str:
+    """A path made absolute as it was named, links and all; a URI as it is."""
+    if isinstance(place, LocalFile):
+        return os.path.abspath(place.path)  # noqa: PTH100 pathlib's keeps `..`
+    name = place if isinstance(place, str) else place.name
+    return name if remote_parts(name) else os.path.abspath(local_path(name))  # noqa: PTH100 likewise
 
 
 def open_source(file: File, reading: Reading, places: Places, *, told: Told | None = None) -> Source:

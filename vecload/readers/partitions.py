@@ -4,36 +4,60 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from urllib.parse import unquote
 
 import pyarrow as pa
 
 from vecload.batch import Span
 from vecload.mapping import Column, Rows
-from vecload.readers.beside import Beside, all_columns, own_columns
+from vecload.mapping.arrow_rows import columns_of
+from vecload.readers.beside import Beside, own_columns
+from vecload.readers.expand import WILDCARD
 from vecload.readers.source import Source
 
 ABSENT = "__HIVE_DEFAULT_PARTITION__"
 """What Hive and Spark write for null."""
+_PARTITION = re.compile(r"[^=]+=")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
-def partition_values(location: str) -> dict[str, str | None]:
-    """The keys and values in the folders of a path, decoded; None for null."""
+def partition_values(path: str, named: str) -> dict[str, str | None]:
+    """The keys and values in the folders of a file, decoded; None for null.
+
+    Args:
+        path: The file's: absolute, or a URI.
+        named: What the user named and the file was found by, likewise: itself, a folder or a pattern.
+            A folder counts with all below it. Of a file, and of a pattern from its first wildcard on, the
+            folders `key=value` count that it stands in without another between.
+    """
+    folders = path.split("/")[:-1]
+    parts = named.rstrip("/").split("/")
+    if path.startswith(named.rstrip("/") + "/"):
+        first = len(parts) - 1
+    else:
+        wild = (at for at, part in enumerate(parts[:-1]) if path != named and WILDCARD.search(part))
+        first = next(wild, len(folders))
+        while first and _PARTITION.match(folders[first - 1]):
+            first -= 1
     values: dict[str, str | None] = {}
-    for folder in location.split("/")[:-1]:
+    for folder in folders[first:]:
         key, equals, value = folder.partition("=")
         if key and equals:
             values[unquote(key)] = None if value == ABSENT else unquote(value)
     return values
 
 
-def with_partitions(sources: Sequence[Source]) -> list[Source]:
+def with_partitions(sources: Sequence[Source], values: Sequence[Mapping[str, str | None]]) -> list[Source]:
     """The sources, each with what its folders say as columns of its own.
 
     A key's values are integers if those of all sources are, and texts otherwise.
+
+    Args:
+        sources: Any.
+        values: Of each source's folders.
     """
-    values = [partition_values(source.files[0].location) for source in sources]
     texts = {
         key
         for found in values
@@ -55,7 +79,7 @@ def _typed(value: str | None, is_text: bool) -> pa.Scalar:
 
 
 class Partitioned:
-    """A source with the same few values beside each of its rows.
+    """A source with the same few values beside each of its rows; its own columns go before them.
 
     Args:
         source: The source.
@@ -72,12 +96,22 @@ class Partitioned:
         self.places = source.places
         self.close = source.close
         self._source = source
-        self._values = dict(values)
-        self._schema = pa.schema([(name, value.type) for name, value in values.items()])
+        self._told = dict(values)
+
+    @cached_property
+    def _values(self) -> dict[str, pa.Scalar]:
+        """What its folders say and the file does not."""
+        own = {column.name for column in self._source.columns()}
+        return {name: value for name, value in self._told.items() if name not in own}
+
+    @cached_property
+    def _schema(self) -> pa.Schema:
+        return pa.schema([(name, value.type) for name, value in self._values.items()])
 
     def columns(self) -> list[Column]:
         """Its own columns, and those of its folders."""
-        return all_columns(self._source.columns(), self._schema)
+        more = (replace(column, partition=True) for column in columns_of(self._schema))
+        return [*self._source.columns(), *more]
 
     def head(self) -> Rows | None:
         """Its first rows."""
