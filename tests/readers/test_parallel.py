@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -21,7 +22,9 @@ from hypothesis import strategies as st
 from vecload.batch import Batch, Span
 from vecload.errors import SourceError, VecloadError
 from vecload.mapping import Mapper, Mapping
+from vecload.readers.blocks import Block
 from vecload.readers.jsonl import JsonlSource
+from vecload.readers.lines import BlockMapper, Task
 from vecload.readers.parallel import Parsers, automatic
 from vecload.readers.storage import LocalFile
 
@@ -216,6 +219,55 @@ def test_a_file_that_vanishes_is_a_source_error(tmp_path: Path, parsers: Parsers
     (tmp_path / "a").unlink()
     with pytest.raises(SourceError, match="No such file"):
         list(batches)
+
+
+def test_a_process_finds_another_file_where_its_parent_found_one(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    source = write(path, 3000)
+    task = Task(source.name, MAPPER, 10, 2**20, 10**6, LocalFile(str(path)))
+    block = Block(0, source.nbytes)
+    with BlockMapper(task) as mapper:
+        assert sum(map(len, mapper.map(block))) == 3000
+    os.truncate(path, source.nbytes - 1)
+    with BlockMapper(task) as mapper, pytest.raises(SourceError, match="it became shorter"):
+        mapper.map(block)
+    write(tmp_path / "b", 3000)
+    (tmp_path / "b").replace(path)
+    with BlockMapper(task) as mapper, pytest.raises(SourceError, match="another file stands in its place"):
+        mapper.map(block)
+
+
+def test_a_block_that_ends_early_is_not_taken_for_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    source = write(path, 3000)
+    task = Task(source.name, MAPPER, 10, 2**20, 10**6, LocalFile(str(path)))
+    with BlockMapper(task) as mapper:
+        mapper.map(Block(0, len(good(0)) + 1))
+        os.truncate(path, source.nbytes // 2)
+        with pytest.raises(SourceError, match="it became shorter"):
+            mapper.map(Block(0, source.nbytes))
+
+
+@pytest.mark.parametrize("started", [0, 1])
+def test_where_no_process_can_be_started_this_one_parses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: int
+) -> None:
+    start, count = subprocess.Popen, 0
+
+    def refuse(*arguments: Any, **options: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count > started:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return start(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    source = write(tmp_path / "a", 500)
+    with Parsers(2, pays_from=0) as parsers:
+        for _ in range(2):
+            batches = source.batches(KEEPING, batch_rows=10, batch_bytes=1000, parsers=parsers)
+            assert [item_id for batch in batches for item_id in batch.ids] == [*map(str, range(500))]
+        assert len(parsers.workers) == started
 
 
 def test_processes_know_no_secret_and_leave_a_terminals_signals_to_their_parent(

@@ -39,7 +39,7 @@ from vecload.loading.explain import Sample
 from vecload.loading.journal import Journal
 from vecload.loading.ledger import Ledger
 from vecload.loading.loader import Flow, Job
-from vecload.loading.plan import Plan, make_plan
+from vecload.loading.plan import Plan, check_unchanged, make_plan
 from vecload.loading.rejects import RejectFile
 from vecload.loading.retry import RetryPolicy, Sender
 from vecload.loading.stages import Stages, shares
@@ -239,13 +239,10 @@ def _run(
         if plan.once:
             tell("standard input can be read only once: if this load stops, it can't go on from there")
             folder = Path(opened.enter_context(TemporaryDirectory(prefix="vecload-")))
-        journal = Journal(
-            folder,
-            plan.identity(
-                target.location, index.name, stored, named=summary.sources, rejects=settings.retry_rejects
-            ),
-            fresh=settings.fresh,
+        identity = plan.identity(
+            target.location, index.name, stored, named=summary.sources, rejects=settings.retry_rejects
         )
+        journal = Journal(folder, identity, fresh=settings.fresh)
         opened.callback(journal.close)
         if journal.had_finished and not settings.fresh:
             if settings.skip_loaded and journal.unchanged and not access.created:
@@ -299,7 +296,9 @@ def _run(
             begun = time.monotonic()
             try:
                 flow = Flow(
-                    jobs, sealer, dispatcher, ledger, rows, settings.batch_bytes, interrupted, stages, parsers
+                    *(jobs, sealer, dispatcher, ledger, rows, settings.batch_bytes, interrupted, stages),
+                    parsers,
+                    check=lambda: check_unchanged(plan.sources, identity.fingerprints, tell),
                 )
                 flow.run()
                 summary.status = "rejected" if ledger.totals.rejected else "complete"

@@ -55,6 +55,7 @@ class Flow:
         interrupted: The number of the signal that asked the load to stop, 0 if none did.
         stages: Where the flow's time is written down; the dispatcher's too.
         parsers: Processes that may parse.
+        check: Called when every row is acknowledged, before the load counts as finished.
     """
 
     jobs: Sequence[Job]
@@ -66,6 +67,7 @@ class Flow:
     interrupted: Callable[[], int] = lambda: 0
     stages: Stages = field(default_factory=Stages)
     parsers: Parsers | None = None
+    check: Callable[[], None] = lambda: None
 
     def run(self) -> None:
         """Load every row.
@@ -88,6 +90,7 @@ class Flow:
             for outcome in dispatcher.finish():
                 ledger.acknowledged(outcome)
                 stages.lap("record")
+            self.check()
             ledger.finish()
         except BaseException as error:
             for outcome in dispatcher.abandon(ABANDON_SECONDS):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as Prints
 from dataclasses import dataclass, replace
 
 from vecload.errors import IndexMismatch, MappingError, SourceError
@@ -13,8 +14,9 @@ from vecload.mapping.json_columns import columns_of
 from vecload.mapping.mapper import common_dimension
 from vecload.mapping.metadata_choice import METADATA_NAMES
 from vecload.readers import Source
+from vecload.readers.jsonl import JsonlSource
 from vecload.readers.source import Told, told_by
-from vecload.readers.storage import STDIN, File, LocalFile, located, unreadable
+from vecload.readers.storage import STDIN, ChangedError, File, LocalFile, located, reason, unreadable
 
 EXPORTS_THAT_TELL = ("chroma", "vdf")
 """Shapes that are no matter of columns: what is opened has them, or not."""
@@ -102,6 +104,36 @@ class Plan:
             fingerprints={file.location: _fingerprint(file) for file in files},
             settings=(*mappings, *settings),
         )
+
+
+def check_unchanged(
+    sources: Sequence[Source], fingerprints: Prints[str, str], tell: Callable[[str], None]
+) -> None:
+    """See whether sources are what they were when the load began.
+
+    Args:
+        sources: All of them were read.
+        fingerprints: Those of their files when the load began, by location.
+        tell: Is told of JSON Lines that were only appended to: all that they had then is loaded.
+
+    Raises:
+        SourceError: One changed.
+    """
+    for source in sources:
+        for file in source.files:
+            try:
+                if not file.changed():
+                    continue
+                grew = (
+                    isinstance(source, JsonlSource)
+                    and isinstance(file, LocalFile)
+                    and file.grew_from(fingerprints[file.location])
+                )
+            except OSError as error:
+                raise unreadable(file, ChangedError(reason(error))) from None
+            if not grew:
+                raise unreadable(file, ChangedError("it is not what it was when the load began"))
+            tell(f"{file.name} was appended to while it was loaded: run again for what came last")
 
 
 def _fingerprint(file: File) -> str:

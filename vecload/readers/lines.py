@@ -7,7 +7,6 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -20,7 +19,7 @@ from vecload.mapping.mapper import Mapper
 from vecload.mapping.packer import Packed, Packer, inexact, packer_for
 from vecload.mapping.rows import Fault
 from vecload.readers.blocks import Block, Line, lines_of, read_blocks
-from vecload.readers.storage import LocalFile, unreadable
+from vecload.readers.storage import ChangedError, LocalFile, unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +75,16 @@ class BlockMapper(Closing):
             return
         try:
             if self._stream is None:
-                self._stream = Path(task.file.path).open("rb", 0)  # noqa: SIM115 kept for the next block
+                self._stream = task.file.open(0)
             self._stream.seek(block.begin)
+            end = block.begin
             for part in read_blocks(
                 self._stream, block.begin, block.end, size=task.block_bytes, line_max=task.line_max
             ):
                 yield from lines_of(part, task.line_max)
+                end = part.end
+            if end < block.end:
+                raise ChangedError("it became shorter")
         except OSError as error:
             raise unreadable(task.file, error) from None
 

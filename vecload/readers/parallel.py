@@ -8,18 +8,21 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 
 from vecload.batch import Batch
 from vecload.closing import Closing
 from vecload.errors import VecloadError
 from vecload.readers.blocks import Block
 from vecload.readers.channel import Channel
-from vecload.readers.lines import Task, raw_lines
+from vecload.readers.lines import BlockMapper, Task, raw_lines
 
 AUTO_MOST = 4
 """Processes that `auto` starts at the most: each takes some 50 MB."""
 PAYS_BYTES = 48 * 2**20
 """Input from which processes pay: they take a third of a second to start, in which so much is parsed."""
+END_SECONDS = 1.0
+"""How long one that was killed is waited for: it ends at once, unless a disk holds it up."""
 _QUEUED = 2
 """Blocks that a process has at once: one in work, one that waits."""
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
@@ -31,7 +34,8 @@ class Worker(Closing):
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        with theirs:
+        with ExitStack() as failed, theirs:
+            failed.callback(ours.close)
             environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
             # Modules are looked for where this process found them, and not in the working folder.
             environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
@@ -46,6 +50,7 @@ class Worker(Closing):
                 # A terminal's signals are this process's to heed.
                 process_group=0,
             )
+            failed.pop_all()
         self.channel = Channel(ours)
         self.queued = 0
 
@@ -53,7 +58,8 @@ class Worker(Closing):
         """End it."""
         self.channel.close()
         self.process.kill()
-        self.process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(END_SECONDS)
 
 
 class Parsers(Closing):
@@ -83,8 +89,10 @@ class Parsers(Closing):
         Raises:
             VecloadError: A process ended before its work, or could not do it.
         """
-        if not self.workers:
-            self.workers += [Worker() for _ in range(self._count)]
+        if not self._start():
+            with BlockMapper(task) as mapper:
+                yield from map(mapper.map, blocks)
+            return
         pending: deque[tuple[Worker, Block]] = deque()
         try:
             for worker in self.workers:
@@ -103,6 +111,15 @@ class Parsers(Closing):
             if pending:
                 # What is still to be answered must not pass for the answer to something else.
                 self.close()
+
+    def _start(self) -> bool:
+        """Start the processes, as many as can be; False if none can, and this one has to parse."""
+        # Those that a machine has no room for are not asked for again.
+        with suppress(OSError):
+            while len(self.workers) < self._count:
+                self.workers.append(Worker())
+        self._count = len(self.workers)
+        return self._count > 0
 
     def close(self) -> None:
         """End the processes."""
@@ -140,8 +157,12 @@ def _answer(pending: deque[tuple[Worker, Block]], task: Task) -> list[Batch]:
 def _ended(worker: Worker, task: Task) -> VecloadError:
     """What is said of a process that is gone."""
     worker.process.kill()
-    code = worker.process.wait()
-    how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+    try:
+        code = worker.process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        how = "does not answer, nor end"
+    else:
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
     return VecloadError(
         f"a process that parsed {task.source} {how}",
         hint="run the same command again to go on; with --parse-workers 0 no other process parses",

@@ -142,6 +142,11 @@ class RemoteFile:
         with self.arrow() as stream:
             return f"{self.nbytes}:{self._modified}:{digest_of_ends(stream, self.nbytes)}"
 
+    def changed(self) -> bool:
+        """By size and time of change."""
+        now = self._store.fs.get_file_info(self._store.path(self.name))
+        return (now.size, now.mtime_ns) != (self.nbytes, self._modified)
+
 
 def failure(name: str, error: Exception) -> SourceError:
     """What a store's error means, for people."""

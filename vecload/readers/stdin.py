@@ -69,6 +69,10 @@ class StandardInput:
         """Nothing tells one standard input from another."""
         return ""
 
+    def changed(self) -> bool:
+        """Nobody else can write to it."""
+        return False
+
     def take(self, at: int, most: int) -> bytes:
         """Some bytes from that place, none at the end.
 
@@ -147,6 +151,10 @@ class Spooled:
     def fingerprint(self) -> str:
         """Nothing tells one standard input from another."""
         return ""
+
+    def changed(self) -> bool:
+        """Nobody else can write to it."""
+        return False
 
 
 class _Placed(io.RawIOBase):

@@ -60,9 +60,20 @@ class File(Protocol):
             OSError: It can't be read.
         """
 
+    def changed(self) -> bool:
+        """Whether it is another than it was when it was found, as far as can be told without reading it.
+
+        Raises:
+            OSError: It is gone, or nothing is told of it.
+        """
+
 
 class DamagedError(OSError):
     """What was read can't be trusted to be what was written."""
+
+
+class ChangedError(OSError):
+    """What is there now is not what was found there."""
 
 
 class LocalFile:
@@ -83,19 +94,67 @@ class LocalFile:
         self.name = name or path
         self.location = os.path.realpath(path)
         try:
-            self.nbytes = Path(path).stat().st_size
+            status = Path(path).stat()
         except OSError as error:
             raise unreadable(self, error) from None
+        self.nbytes = status.st_size
+        self._found = _looks(status)
 
-    def open(self) -> BinaryIO:
-        """A stream from its beginning."""
-        return Path(self.path).open("rb", BUFFER_BYTES)
+    def open(self, buffer_bytes: int = BUFFER_BYTES) -> BinaryIO:
+        """A stream from its beginning.
+
+        Raises:
+            ChangedError: Another file stands in its place, or it became shorter.
+            OSError: It can't be opened.
+        """
+        stream = Path(self.path).open("rb", buffer_bytes)  # noqa: SIM115 it is given away
+        try:
+            self._check(stream.fileno())
+        except BaseException:
+            stream.close()
+            raise
+        return stream
 
     def arrow(self) -> pa.NativeFile:
         """The same for Arrow."""
         import pyarrow as pa
 
-        return pa.OSFile(self.path)
+        stream = pa.OSFile(self.path)
+        try:
+            self._check(stream.fileno())
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    def _check(self, descriptor: int) -> None:
+        now = _looks(os.fstat(descriptor))
+        if now[:2] != self._found[:2]:
+            raise ChangedError("another file stands in its place")
+        if now[2] < self.nbytes:
+            raise ChangedError("it became shorter")
+
+    def changed(self) -> bool:
+        """By device, inode, size and time of change."""
+        return _looks(Path(self.path).stat()) != self._found
+
+    def grew_from(self, fingerprint: str) -> bool:
+        """Whether it is the file of that earlier fingerprint, and was only appended to since.
+
+        Its ends tell, as they were.
+
+        Raises:
+            OSError: It can't be read.
+        """
+        device, inode, size, _, digest = fingerprint.split(":")
+        with Path(self.path).open("rb", 0) as file:
+            now = _looks(os.fstat(file.fileno()))
+            return (
+                now[:2] == (int(device), int(inode))
+                and now[2] > self.nbytes
+                and now[2] >= int(size)
+                and digest_of_ends(file, int(size)) == digest
+            )
 
     def fingerprint(self) -> str:
         """Device, inode, size, time of change, digest of its ends."""
@@ -103,6 +162,10 @@ class LocalFile:
             status = os.fstat(file.fileno())
             digest = digest_of_ends(file, status.st_size)
         return ":".join(map(str, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, digest)))
+
+
+def _looks(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def as_file(file: File | str) -> File:
@@ -162,10 +225,11 @@ def located(name: str) -> str:
 
 
 def digest_of_ends(file: BinaryIO, size: int) -> str:
-    """A digest of the first and the last MiB."""
-    digest = hashlib.sha256(file.read(SAMPLE_BYTES))
-    file.seek(max(0, size - SAMPLE_BYTES))
-    digest.update(file.read(SAMPLE_BYTES))
+    """A digest of the first and the last MiB of so many bytes."""
+    sample = min(SAMPLE_BYTES, size)
+    digest = hashlib.sha256(file.read(sample))
+    file.seek(size - sample)
+    digest.update(file.read(sample))
     return digest.hexdigest()[:32]
 
 
@@ -183,6 +247,11 @@ def unreadable(file: File, error: OSError, where: str = "") -> SourceError:
         error: What its stream raised.
         where: How far it could be read: ` after row 7`.
     """
+    if isinstance(error, ChangedError):
+        return SourceError(
+            f"{file.name} changed while it was loaded: {reason(error)}",
+            hint="when nothing writes to it any more, load it from the start with --fresh",
+        )
     if isinstance(error, DamagedError):
         # A checksum stands behind what it is of.
         return SourceError(
