@@ -51,8 +51,75 @@ def test_an_id_column_named_id_comes_before_the_other_usual_names() -> None:
     assert found.leftover(["key", "uuid", "id", "vector"]) == ["key", "uuid"]
 
 
-def test_of_ids_that_differ_in_case_alone_the_first_is_taken() -> None:
-    assert guess([Column("ID", "text"), Column("id", "text"), Column("v", "floats")]).id == "ID"
+def test_of_ids_that_differ_in_case_alone_the_usual_name_as_it_is_comes_first() -> None:
+    assert guess([Column("ID", "text"), Column("id", "text"), Column("v", "floats")]).id == "id"
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [("id", "--id-column"), ("text", "--contents-column"), ("metadata", "--metadata-column")],
+)
+def test_of_two_spellings_of_a_usual_name_neither_is_guessed(name: str, flag: str) -> None:
+    rest = [Column("_id", "text"), Column("v", "floats")]
+    message = refusal([Column(name.title(), "text"), Column(name.upper(), "text"), *rest])
+    assert f"differ in case alone: '{name.title()}', '{name.upper()}'; pick one with {flag}" in message
+    exact = guess([Column(name.title(), "text"), Column(name, "text"), *rest])
+    assert name in (exact.id, exact.contents, exact.metadata_object)
+
+
+@pytest.mark.parametrize("shape", ["null", "other"])
+def test_an_id_that_tells_nothing_comes_after_one_that_does(shape: Shape) -> None:
+    found = guess([Column("id", shape), Column("_id", "text"), Column("v", "floats")])
+    assert (found.id, found.leftover(["id", "_id", "v"])) == ("_id", ["id"])
+    assert guess([Column("id", shape), Column("v", "floats")]).id == "id"
+
+
+def test_contents_of_nulls_come_after_those_that_tell() -> None:
+    rest = [Column("id", "text"), Column("v", "floats"), Column("content", "null")]
+    assert guess([*rest, Column("body", "text")]).contents == "body"
+    assert guess([*rest, Column("body", "other")]).contents == "content"
+
+
+@pytest.mark.parametrize("shape", ["integers", "bytes", "text"])
+def test_a_vector_by_its_name_and_one_by_its_floats_are_never_chosen_between(shape: Shape) -> None:
+    source = [Column("id", "text"), Column("embedding", shape), Column("scores", "floats")]
+    message = refusal(source)
+    assert (
+        message
+        == "a.parquet has several vector columns: 'scores', 'embedding'; pick one with --vector-column"
+    )
+    assert guess(source, vector="embedding").vector == "embedding"
+    assert guess([*source[:2], Column("values", "floats")]).vector == "values"
+
+
+def test_why_a_vector_was_taken_is_true_of_the_other_columns() -> None:
+    source = columns(id="text", v="floats")
+    assert guess(source).reasons.vector == "the only column of lists of numbers"
+    source += columns(tags="integers")
+    assert guess(source).reasons.vector == "the only column of lists of numbers with fractions"
+
+
+def test_an_index_without_a_name_is_metadata_only_if_it_is_named() -> None:
+    source = columns(id="text", v="floats", a="text", __index_level_0__="integer")
+    names = [column.name for column in source]
+    found = guess(source)
+    assert (found.id, found.leftover(names), found.excluded) == ("id", ["a"], ("__index_level_0__",))
+    assert guess(source, metadata=("__index_level_0__",)).leftover(names) == ["__index_level_0__"]
+
+
+@pytest.mark.parametrize("shape", ["floats", "integers", "bytes"])
+def test_to_embed_leaves_vectors_out_of_the_metadata(shape: Shape) -> None:
+    source = [Column("id", "text"), Column("text", "text"), Column("embedding", shape)]
+    found = guess(source, embed=True)
+    assert (found.vector, found.excluded, found.leftover(["embedding"])) == (None, ("embedding",), [])
+    assert guess(source, embed=True, metadata=("embedding",)).leftover(["embedding"]) == ["embedding"]
+
+
+def test_free_text_named_metadata_is_a_field_like_any_other() -> None:
+    source = [*columns(id="text", v="floats"), Column("meta", "text", free_text=True)]
+    for found in (guess(source), guess(source, metadata=("meta",))):
+        assert found.metadata_object is None
+        assert found.leftover(["meta"]) == ["meta"]
 
 
 def test_without_an_id_column_the_message_lists_the_columns_and_the_flag() -> None:
@@ -176,7 +243,7 @@ def test_the_usual_names_of_contents_are_known(name: str, shape: Shape) -> None:
     assert guess([Column("id", "text"), Column("v", "floats"), Column(name, shape)]).contents == name
 
 
-@pytest.mark.parametrize("shape", ["integer", "object", "floats", "integers"])
+@pytest.mark.parametrize("shape", ["integer", "object", "floats", "integers", "other"])
 def test_what_cannot_be_contents_stays_metadata_whatever_its_name(shape: Shape) -> None:
     found = guess([Column("id", "text"), Column("vector", "floats"), Column("text", shape)], vector="vector")
     assert found.contents is None
@@ -270,7 +337,7 @@ ARROW_SHAPES = [
     (pa.map_(pa.string(), pa.int8()), "object"),
     (pa.float64(), "other"),
     (pa.bool_(), "other"),
-    (pa.null(), "other"),
+    (pa.null(), "null"),
 ]
 
 
@@ -291,7 +358,9 @@ JSON_SHAPES = [
     ([[1, 2], [0.5, 1]], "floats"),
     ([["a"]], "other"),
     ([[True]], "other"),
-    ([None], "other"),
+    ([None], "null"),
+    ([None, True, None], "other"),
+    ([[], None], "other"),
     ([None, None, "a"], "text"),
     ([None, [0.5]], "floats"),
     ([[], [0.5]], "floats"),

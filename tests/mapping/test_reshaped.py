@@ -204,3 +204,36 @@ def test_what_changes_items_is_in_the_words_of_the_mapping(tmp_path: Path) -> No
         )
     }
     assert len(told) == 25
+
+
+def test_what_is_null_is_left_out_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        '{"id": "a", "vector": [1.0], "payload": {"text": null, "secret": null, "n": 1}}\n'
+        '{"id": "b", "vector": [1.0], "payload": {"text": "t", "secret": "s", "n": null}}\n'
+    )
+    choice = ColumnChoice(contents="payload.text", excluded=("payload.secret",))
+    (job,) = make_plan(open_sources([str(path)]), choice, embed=False).jobs(
+        index_dimension=0, allow_zero_vectors=False
+    )
+    (batch,) = (job.mapper.map(rows) for rows in job.source.read(batch_rows=9, batch_bytes=10**6))
+    assert batch.metadata == [{"n": 1}, {"n": None}]
+
+
+@pytest.mark.parametrize(
+    ("texts", "spread"),
+    [
+        (["free", "text"], None),
+        (["free", "[1]"], None),
+        (["free", "{}"], "meta"),
+        (["", '{"n": 1}'], "meta"),
+        ([None, None], "meta"),
+    ],
+)
+def test_text_named_metadata_is_spread_if_any_of_it_is_an_object(
+    tmp_path: Path, texts: list[str | None], spread: str | None
+) -> None:
+    table = pa.table({"id": ["a", "b"], "vector": [[1.0], [1.0]], "meta": pa.array(texts, pa.string())})
+    pq.write_table(table, tmp_path / "a.parquet")
+    (mapping,) = make_plan(open_sources([str(tmp_path / "a.parquet")]), ColumnChoice(), embed=False).mappings
+    assert mapping.metadata_object == spread

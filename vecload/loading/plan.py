@@ -228,4 +228,12 @@ def _with_fields(column: Column, choice: ColumnChoice, head: Rows) -> Column:
     if column.partition or column.shape != "text" or not (named or column.name.lower() in METADATA_NAMES):
         return column
     found = head.metadata(Mapping(None, None, metadata_object=column.name, metadata_fields=()))
-    return replace(column, fields=tuple(columns_of([entries for entries in found.values or () if entries])))
+    faults = {
+        position for position, fault in found.faults.items() if fault.code in ("not-json", "not-object")
+    }
+    told = head.present(column.name)
+    return replace(
+        column,
+        fields=tuple(columns_of([entries for entries in found.values or () if entries])),
+        free_text=bool(told) and faults.issuperset(told),
+    )

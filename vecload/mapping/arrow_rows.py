@@ -291,4 +291,5 @@ _SHAPES: tuple[tuple[Shape, Any], ...] = (
     ("bytes", is_binary),
     ("object", pa.types.is_struct),
     ("object", pa.types.is_map),
+    ("null", pa.types.is_null),
 )

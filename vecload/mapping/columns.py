@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Shape: TypeAlias = Literal["text", "integer", "bytes", "floats", "integers", "object", "other"]
-"""What a column's values look like; `floats` and `integers` are lists of numbers."""
+from vecload.errors import MappingError
+
+Shape: TypeAlias = Literal["text", "integer", "bytes", "floats", "integers", "object", "null", "other"]
+"""What a column's values look like; `floats` and `integers` are lists of numbers, `null` tells of none."""
 
 Steps: TypeAlias = tuple[str, ...]
 """The names on the way to a field: its column's, and those inside; a column itself is one step."""
@@ -27,6 +29,7 @@ class Column:
     fields: of a column of objects, the fields inside as far as they are known.
     index: it is the index of the data frame that was written.
     partition: a folder's name tells it, not the file: metadata, unless it is named as another part.
+    free_text: its text is not the JSON of objects.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Column:
     fields: tuple[Column, ...] = ()
     index: bool = False
     partition: bool = False
+    free_text: bool = False
 
 
 def find(columns: Sequence[Column], path: str) -> tuple[Steps, Column] | None:
@@ -54,7 +58,7 @@ def find(columns: Sequence[Column], path: str) -> tuple[Steps, Column] | None:
                 found = find(column.fields, inner)
                 if found is not None:
                     return (column.name, *found[0]), found[1]
-            elif column.shape in ("text", "object", "other"):
+            elif column.shape in ("text", "object", "null", "other"):
                 return (column.name, *inner.split(".")), Column(path, "other")
         end = path.rfind(".", 0, end)
     return None
@@ -68,7 +72,27 @@ def listed(names: Iterable[str]) -> str:
     return f"{told} and {more} more" if more > 0 else told
 
 
-def first_named(names: Sequence[str], columns: Sequence[Column]) -> str | None:
-    """The first of these names, in any case, that a column has."""
-    by_lower = {column.name.lower(): column.name for column in reversed(columns)}
-    return next((by_lower[name] for name in names if name in by_lower), None)
+def first_named(names: Sequence[str], columns: Sequence[Column], source: str, flag: str) -> str | None:
+    """The first of these names that a column has: as it is, else in another case.
+
+    Args:
+        names: In lower case.
+        columns: Any.
+        source: For messages.
+        flag: What settles which column it is.
+
+    Raises:
+        MappingError: Several columns have it, each in a case of its own, and none as it is.
+    """
+    for name in names:
+        found = [column.name for column in columns if column.name.lower() == name]
+        if name in found:
+            return name
+        if len(found) > 1:
+            raise MappingError(
+                f"{source} has columns whose names differ in case alone: {listed(found)}",
+                hint=f"pick one with {flag}",
+            )
+        if found:
+            return found[0]
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from vecload.errors import MappingError
@@ -10,13 +11,17 @@ from vecload.mapping.columns import Column, Shape, Steps, find, first_named, lis
 from vecload.mapping.metadata_choice import choose_metadata
 from vecload.mapping.rules import Rules
 from vecload.mapping.shapes import KnownShape, shape_of
-from vecload.mapping.vector_choice import choose_vector
+from vecload.mapping.vector_choice import VECTOR_NAMES, choose_vector
 
 ID_NAMES = ("id", "_id", "ids", "doc_id", "uuid", "key", "__index_level_0__")
 CONTENTS_NAMES = ("contents", "content", "text", "document", "page_content", "body", "chunk")
 
-ID_SHAPES: tuple[Shape, ...] = ("text", "integer", "bytes", "other")
-CONTENTS_SHAPES: tuple[Shape, ...] = ("text", "bytes", "other")
+ID_SHAPES: tuple[tuple[Shape, ...], ...] = (("text", "integer", "bytes"), ("null", "other"))
+"""What an id looks like; the second where no column of a usual name looks like the first."""
+CONTENTS_SHAPES: tuple[tuple[Shape, ...], ...] = (("text", "bytes"), ("null",))
+"""Likewise of contents: nothing but text and bytes can be sealed."""
+_INDEX_LEVEL = re.compile(r"__index_level_[0-9]+__")
+"""An index without a name, as pandas writes it."""
 
 
 def guess_mapping(
@@ -66,7 +71,7 @@ def guess_mapping(
             f"{source} has no contents column, which --embed needs; it has {listed(names)}",
             hint="name it with --contents-column",
         )
-    metadata = choose_metadata(seen.columns, choice, shape, seen.steps, source)
+    metadata = choose_metadata(seen.columns, choice, shape, seen.steps, source, idle=_idle(seen, embed=embed))
     return Mapping(
         item_id,
         vector,
@@ -114,12 +119,24 @@ class _Seen:
         taken = {steps[0] for steps in self.steps.values() if len(steps) == 1}
         return [column for column in self.own if column.name not in taken]
 
-    def first(self, paths: Sequence[str], shapes: Sequence[Shape]) -> str | None:
+    def first(self, paths: Sequence[str], shapes: Sequence[Sequence[Shape]]) -> str | None:
         """The first of these paths that leads to a column or field of such a shape that is no part yet."""
-        for path in paths:
-            found = find(self.own, path)
-            if found is not None and path not in self.steps and found[1].shape in shapes:
-                return path
+        for wanted in shapes:
+            for path in paths:
+                found = find(self.own, path)
+                if found is not None and path not in self.steps and found[1].shape in wanted:
+                    return path
+        return None
+
+    def named(
+        self, names: Sequence[str], shapes: Sequence[Sequence[Shape]], out: Sequence[str], flag: str
+    ) -> str | None:
+        """The free column of such a shape with the first of these names, less some columns."""
+        for wanted in shapes:
+            free = [c for c in self.free() if c.shape in wanted and c.name not in out]
+            found = first_named(names, free, self.source, flag)
+            if found is not None:
+                return found
         return None
 
 
@@ -132,11 +149,13 @@ def _choose_id(
     if known is not None and shape is not None:
         seen.take(known, "--id-column")
         return known, f"the shape of {shape.name}"
-    free = [column for column in seen.free() if column.shape in ID_SHAPES]
-    if shape is not None:
-        free = [column for column in free if column.name not in shape.left_out]
-    found = first_named(ID_NAMES[:-1], free)
-    index = [column.name for column in free if column.index or column.name == ID_NAMES[-1]]
+    out = shape.left_out if shape else ()
+    found = seen.named(ID_NAMES[:-1], ID_SHAPES, out, "--id-column")
+    index = [
+        column.name
+        for column in seen.free()
+        if (column.index or column.name == ID_NAMES[-1]) and column.shape in ID_SHAPES[0] + ID_SHAPES[1]
+    ]
     reason = "its name"
     if found is None and len(index) == 1:
         found, reason = index[0], "the data frame's index"
@@ -159,13 +178,21 @@ def _choose_contents(seen: _Seen, choice: ColumnChoice, shape: KnownShape | None
         seen.take(known, "--contents-column")
         return known, f"the shape of {shape.name}"
     out = shape.left_out if shape else ()
-    found = first_named(
-        CONTENTS_NAMES, [c for c in seen.free() if c.shape in CONTENTS_SHAPES and c.name not in out]
-    )
+    found = seen.named(CONTENTS_NAMES, CONTENTS_SHAPES, out, "--contents-column")
     if found is None:
         return None, ""
     seen.take(found, "--contents-column")
     return found, "its name"
+
+
+def _idle(seen: _Seen, *, embed: bool) -> list[str]:
+    """Columns that tell nothing of an item: an index that was not named, vectors where others are made."""
+    return [
+        column.name
+        for column in seen.free()
+        if _INDEX_LEVEL.fullmatch(column.name)
+        or (embed and column.name.lower() in VECTOR_NAMES and column.shape in ("floats", "integers", "bytes"))
+    ]
 
 
 def _inside(columns: Sequence[Column], path: str) -> str:

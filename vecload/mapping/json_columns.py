@@ -27,10 +27,11 @@ def columns_of(rows: Sequence[dict[str, Any]], depth: int = FIELDS_DEPTH) -> lis
     shapes: dict[str, Shape] = {}
     for row in rows:
         for name, value in row.items():
-            known = shapes.setdefault(name, "other")
-            if known in ("other", "integers"):
+            known = shapes.setdefault(name, "null")
+            if known in ("null", "other", "integers"):
                 shape = _shape(value)
-                shapes[name] = known if shape == "other" else shape
+                tells = shape != "null" if known == "null" else shape not in ("null", "other")
+                shapes[name] = shape if tells else known
     return [Column(name, shape, shape, _inside(rows, name, shape, depth)) for name, shape in shapes.items()]
 
 
@@ -41,6 +42,8 @@ def _inside(rows: Sequence[dict[str, Any]], name: str, shape: Shape, depth: int)
 
 
 def _shape(value: Any) -> Shape:
+    if value is None:
+        return "null"
     if isinstance(value, str):
         return "text"
     if isinstance(value, dict):

@@ -34,6 +34,8 @@ def choose_metadata(
     shape: KnownShape | None,
     parts: Dict[str, Steps],
     source: str,
+    *,
+    idle: Sequence[str] = (),
 ) -> MetadataChoice:
     """Decide what becomes metadata.
 
@@ -43,11 +45,12 @@ def choose_metadata(
         shape: The source's known shape.
         parts: What was chosen as another part or named as metadata, and the way to each.
         source: For messages.
+        idle: Columns that become metadata only if they are named as that.
 
     Raises:
         MappingError: What is to be left out or renamed is not there, or a new name is taken.
     """
-    spread, fields, reason = _what(columns, choice, shape, parts)
+    spread, fields, reason = _what(columns, choice, shape, parts, source)
     steps: dict[str, Steps] = {}
     inside: tuple[Column, ...] = ()
     if spread is not None:
@@ -56,6 +59,7 @@ def choose_metadata(
         steps[spread], inside = found[0], found[1].fields
     names = [column.name for column in columns]
     out = _left_out(shape, choice, parts, names, spread)
+    out += [name for name in idle if not choice.metadata and name not in out]
     out_fields = [way for path, way in parts.items() if len(way) > 1 and path not in choice.metadata]
     for path in choice.excluded:
         at = find(columns, path)
@@ -91,24 +95,32 @@ def choose_metadata(
 
 
 def _what(
-    columns: Sequence[Column], choice: ColumnChoice, shape: KnownShape | None, parts: Dict[str, Steps]
+    columns: Sequence[Column],
+    choice: ColumnChoice,
+    shape: KnownShape | None,
+    parts: Dict[str, Steps],
+    source: str,
 ) -> tuple[str | None, tuple[str, ...] | None, str]:
     """The object that is spread, the named fields, and why."""
-    own = [column for column in columns if not column.partition]
+    own = [column for column in columns if not column.partition and not column.free_text]
     if choice.metadata:
         named = [Column(path, found[1].shape) for path in choice.metadata if (found := find(own, path))]
         objects = [column.name for column in named if column.shape == "object"]
-        spread = first_named(METADATA_NAMES, named) or (objects[0] if objects and len(named) == 1 else None)
+        spread = first_named(METADATA_NAMES, named, source, "--metadata-column")
+        spread = spread or (objects[0] if objects and len(choice.metadata) == 1 else None)
         return spread, tuple(path for path in choice.metadata if path != spread), "--metadata-column"
     for path in shape.metadata if shape else ():
         found = find(own, path)
         if found is None or path in parts or path in choice.excluded:
             continue
-        if found[1].shape in ("object", "text", "other"):
+        if found[1].shape in ("object", "text", "null", "other"):
             return path, None, f"the shape of {shape.name if shape else ''}; every column left over"
     taken = {way[0] for way in parts.values() if len(way) == 1} | {*choice.excluded}
-    free = [c for c in own if c.shape in ("object", "text") and c.name not in taken]
-    spread = first_named(METADATA_NAMES, free)
+    free = [c for c in own if c.name not in taken]
+    spread = None
+    for shapes in (("object", "text"), ("null",)):
+        some = [c for c in free if c.shape in shapes]
+        spread = spread or first_named(METADATA_NAMES, some, source, "--metadata-column")
     return spread, None, "its name; every column left over" if spread else "every column left over"
 
 

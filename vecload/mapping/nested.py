@@ -27,9 +27,9 @@ def dig(value: Any, steps: Sequence[str]) -> Any:
 def without(entries: dict[str, Any], left_out: Sequence[Steps]) -> dict[str, Any]:
     """An object less some fields, and less the objects that this leaves empty."""
     for first, *rest in left_out:
-        inner = entries.get(first)
-        if inner is None:
+        if first not in entries:
             continue
+        inner = entries[first]
         others = {name: value for name, value in entries.items() if name != first}
         if isinstance(inner, str) and rest:
             try:

@@ -36,7 +36,17 @@ def choose_vector(columns: Sequence[Column], shape: KnownShape | None, source: s
     floats = [column for column in columns if column.shape == "floats"]
     integers = [column for column in columns if column.shape == "integers"]
     if len(floats) == 1:
-        return floats[0].name, "the only column of lists of numbers"
+        only = floats[0].name
+        others = [
+            column.name
+            for column in columns
+            if column.name.lower() in VECTOR_NAMES and column.shape in ("integers", "bytes", "text")
+        ]
+        if others and only.lower() not in VECTOR_NAMES:
+            raise MappingError(
+                f"{source} has several vector columns: {listed([only, *others])}", hint=FLAG_HINT
+            )
+        return only, "the only column of lists of numbers" + (" with fractions" if integers else "")
     # Integers may be tokens or tags: a usual name tells more than they do.
     candidates = floats or [column for column in columns if column.shape in ("integers", "bytes", "text")]
     usual = [column.name for column in candidates if column.name.lower() in VECTOR_NAMES]
