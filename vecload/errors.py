@@ -217,9 +217,10 @@ class Interrupted(VecloadError):
 
     Args:
         signal_number: SIGINT or SIGTERM; the exit code is 128 and the number.
+        hint: What to do about it.
     """
 
-    def __init__(self, signal_number: int) -> None:
-        super().__init__("interrupted", hint="run the same command again to go on")
+    def __init__(self, signal_number: int, *, hint: str = "run the same command again to go on") -> None:
+        super().__init__("interrupted", hint=hint)
         self.signal_number = signal_number
         self.exit_code = 128 + signal_number

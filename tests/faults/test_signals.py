@@ -6,11 +6,13 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.faults.forked import Forks
@@ -163,3 +165,25 @@ def test_a_load_of_nothing_but_rejects_heeds_a_signal_too(tmp_path: Path) -> Non
     ended = running.end(STOP_SECONDS)
     assert ended.code == 130, ended.err
     assert 0 < ended.summary["read"] < rows
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_load_while_the_embedded_engine_trains(tmp_path: Path, number: int) -> None:
+    many = np.random.default_rng(SEED).standard_normal((100_000, 64), dtype=np.float32)
+    np.savez(tmp_path / "many.npz", id=np.arange(len(many)).astype(str), vector=many)
+    load = ["upsert", str(tmp_path / "many.npz"), "--to", str(tmp_path / "store"), "--train"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "vecload", *load],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stderr is not None
+        while "training" not in running.stderr.readline():
+            pass
+        time.sleep(0.2)  # into the engine, of which nothing tells
+        running.send_signal(number)
+        try:
+            assert running.wait(STOP_SECONDS) == 128 + number
+        finally:
+            running.kill()
+        assert "all rows are in" in running.stderr.read()

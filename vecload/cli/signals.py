@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_POLL_SECONDS = 0.1
+
 
 class StopAsked(threading.Event):
     """Set when a load is to stop.
@@ -17,6 +19,31 @@ class StopAsked(threading.Event):
     """
 
     number = 0
+
+
+def beside(work: Callable[[], None]) -> None:
+    """Do what nothing interrupts, a long call into C, in a thread of its own: signals act meanwhile.
+
+    A signal leaves the thread behind; it ends with the process.
+
+    Raises:
+        KeyboardInterrupt: A signal came.
+        Exception: What the work raised.
+    """
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 raised again where it is waited for
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="vecload-beside", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_POLL_SECONDS)
+    if raised:
+        raise raised[0]
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from vecload.cli.checks import (
 )
 from vecload.cli.explain import explain
 from vecload.cli.settings import UpsertSettings
-from vecload.cli.signals import StopAsked, stopping_on_signals
+from vecload.cli.signals import StopAsked, beside, stopping_on_signals
 from vecload.config import short, state_folder
 from vecload.contents import Sealer
 from vecload.errors import Interrupted, UsageError, VecloadError
@@ -168,8 +168,14 @@ def rejected_rows(settings: UpsertSettings) -> dict[str, set[int]]:
 
 def _train(access: OpenedIndex, tell: Callable[[str], None]) -> None:
     """Train the index, and see whether it is trained."""
-    tell("training the index")
-    access.index.train()
+    try:
+        tell("training the index")
+        beside(access.index.train)
+    except KeyboardInterrupt as stopped:
+        raise Interrupted(
+            getattr(stopped, "number", signal.SIGINT),
+            hint="all rows are in, and the index is not known to be trained: run it again with --skip-loaded",
+        ) from None
     told = (
         "the index is trained"
         if access.index.describe().trained
