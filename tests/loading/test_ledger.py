@@ -168,6 +168,23 @@ def test_a_reject_file_that_can_not_be_written_leaves_the_span_unrecorded(
     assert [(span.start, span.stop) for span in journal_of().done("rows")] == [(0, 10)]
 
 
+def test_the_rejects_of_a_batch_that_comes_back_while_a_load_stops_are_told_beside_those_that_stopped_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "r.jsonl"
+    rejects = RejectFile(str(path))
+    ledger = Ledger(journal=None, rejects=rejects, limit=ErrorLimit(0))
+    ledger.mapped(numbered(5))
+    with pytest.raises(RowsRejected):
+        ledger.mapped(with_rejects(5, 7, start=5))
+    with pytest.raises(RowsRejected):
+        ledger.acknowledged(loaded(numbered(5), reject_of(3)))
+    ledger.save()
+    assert written(path) == [7, 3]
+    assert ledger.totals.rejected == 2
+    rejects.close()
+
+
 def test_the_rejects_that_stop_a_load_are_told_and_met_again_by_the_next_run(
     journal_of: Callable[..., Journal], tmp_path: Path
 ) -> None:

@@ -183,6 +183,41 @@ def test_giving_up_after_no_time_means_one_try() -> None:
     assert len(target.sent) == 1
 
 
+def test_500s_of_a_service_that_stays_unwell_end_the_load_after_the_time_for_one_batch() -> None:
+    clock = Clock()
+    target = Poisoned(numbered(64).ids, lambda: busy(500))
+    with pytest.raises(Busy):
+        sender(target, clock, probe=lambda: False, policy=RetryPolicy(give_up_after=60)).send(numbered(64))
+    assert sum(clock.waits) == 60
+
+
+def test_the_parts_of_a_batch_share_the_time_to_give_up() -> None:
+    clock = Clock()
+    well = [True] * 3
+
+    def upsert(batch: Batch) -> Ack:
+        raise busy(500)
+
+    with pytest.raises(Busy):
+        sender(
+            upsert,
+            clock,
+            probe=lambda: bool(well and well.pop()),
+            policy=RetryPolicy(give_up_after=60),
+        ).send(numbered(64))
+    assert not well
+    assert sum(clock.waits) == 60
+
+
+def test_a_part_that_is_acknowledged_gives_the_others_their_time_anew() -> None:
+    clock = Clock()
+    batch = numbered(400)
+    target = Poisoned(batch.ids[::2], lambda: busy(500))
+    outcome = sender(target, clock, policy=RetryPolicy(give_up_after=60)).send(batch)
+    assert sum(clock.waits) > 60
+    assert (outcome.ack.items, len(outcome.rejects)) == (200, 200)
+
+
 def test_after_a_lost_connection_the_target_is_probed_before_the_batch_goes_again() -> None:
     health = [False, False, True]
     log: list[str] = []

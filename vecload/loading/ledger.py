@@ -95,7 +95,7 @@ class Ledger:
         try:
             self._judge(ended=False)
         except RowsRejected:
-            self._unrecorded = batch.rejects
+            self._unrecorded = (*self._unrecorded, *batch.rejects)
             raise
 
     def acknowledged(self, outcome: Outcome) -> None:
@@ -118,7 +118,7 @@ class Ledger:
             try:
                 self._judge(ended=False)
             except RowsRejected:
-                self._unrecorded = rejects
+                self._unrecorded = (*self._unrecorded, *rejects)
                 raise
         if rejects and self._rejects is not None:
             self._rejects.write(rejects)

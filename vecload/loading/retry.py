@@ -28,7 +28,8 @@ class RetryPolicy:
     Attributes:
         wait_initial: Seconds, the upper bound of the first wait.
         wait_max: Seconds, the upper bound of any wait that the service didn't ask for.
-        give_up_after: Seconds from a batch's first failure to its last try.
+        give_up_after: Seconds from a batch's first failure to its last try, its parts included; anew after an
+            acknowledged part.
     """
 
     wait_initial: float = 0.25
@@ -112,13 +113,14 @@ class Sender:
         return self.ready(batch)()
 
     def _send(self, batch: Batch, store: Callable[[], Ack]) -> Outcome:
+        patience = _Patience()
         try:
-            ack, retries = self._insist(store, SERVER_FAULTS)
+            ack, retries = self._insist(store, SERVER_FAULTS, patience)
             return Outcome(batch, ack, (), retries)
         except TargetError as error:
-            if not _splittable(error):
+            if patience.over or not _splittable(error):
                 raise
-            total = _Total()
+            total = _Total(patience)
             self._split(batch, error, total)
             if total.suspects and not total.ack.items:
                 # Nothing at all is taken: that is the service's fault, not the rows'.
@@ -134,26 +136,28 @@ class Sender:
             TargetError: It can't be stored now, or is refused.
             Stopping: The load is stopping.
         """
-        return self._insist(self.prepare(batch), SERVER_FAULTS)[0]
+        return self._insist(self.prepare(batch), SERVER_FAULTS, _Patience())[0]
 
-    def _insist(self, store: Callable[[], Ack], server_faults: int) -> tuple[Ack, int]:
+    def _insist(self, store: Callable[[], Ack], server_faults: int, patience: _Patience) -> tuple[Ack, int]:
         """Store a batch; the acknowledgement, and how often it was sent again.
 
         Args:
             store: Sends the batch.
             server_faults: 500s in a row after which it is not sent again.
+            patience: Of the batch that this is a part of.
         """
         failures = in_a_row = 0
-        begun: float | None = None
         kind: tuple[type[TargetError], int | None] | None = None
         while True:
             try:
-                return store(), failures
+                ack = store()
+                patience.begun = None
+                return ack, failures
             except TargetError as error:
                 if not error.retryable:
                     raise
                 failures += 1
-                begun = self.clock() if begun is None else begun
+                patience.begun = self.clock() if patience.begun is None else patience.begun
                 before, kind = kind, (type(error), getattr(error, "status", None))
                 in_a_row = in_a_row + 1 if kind == before else 1
                 if isinstance(error, Busy) and error.status in (429, 503):
@@ -162,9 +166,9 @@ class Sender:
                     raise
                 if isinstance(error, NotAcknowledged) and in_a_row >= UNACKNOWLEDGED:
                     raise
-                self._wait(error, failures, begun)
+                self._wait(error, failures, patience)
 
-    def _wait(self, error: TargetError, failures: int, begun: float) -> None:
+    def _wait(self, error: TargetError, failures: int, patience: _Patience) -> None:
         """Wait before the next try; where the target may be down, until it is up again.
 
         Raises:
@@ -172,9 +176,10 @@ class Sender:
             Stopping: The load is stopping.
         """
         failed_at = self.clock()
-        end = begun + self.policy.give_up_after
+        end = (failed_at if patience.begun is None else patience.begun) + self.policy.give_up_after
         wait = self.policy.next_wait(failures, error.retry_after, self.chance())
         if (error.retry_after or 0) > end - failed_at:
+            patience.over = True
             raise error
         self._breaker.tell_of_wait(error, wait, end - failed_at)
         while (left := end - self.clock()) > 0:
@@ -184,6 +189,7 @@ class Sender:
             if not may_be_down(error) or self._breaker.lets_pass(error, failed_at, left):
                 return
             wait = self._breaker.wait()
+        patience.over = True
         raise error
 
     def _split(self, batch: Batch, error: TargetError, total: _Total) -> None:
@@ -199,18 +205,34 @@ class Sender:
             total.requests += 1
             try:
                 # A row alone is not condemned by one 500, which may be another's.
-                ack, retries = self._insist(self.prepare(half), 1 if len(half) > 1 else SERVER_FAULTS)
+                ack, retries = self._insist(
+                    self.prepare(half), 1 if len(half) > 1 else SERVER_FAULTS, total.patience
+                )
                 total.add(ack, retries)
             except TargetError as refused:
-                if not _splittable(refused):
+                if total.patience.over or not _splittable(refused):
                     raise
                 self._split(half, refused, total)
+
+
+@dataclass(slots=True)
+class _Patience:
+    """Since when a batch fails, all its parts together: else each would be waited for by itself.
+
+    Attributes:
+        begun: The first failure that no acknowledgement followed; None while there is none.
+        over: The batch is given up, whatever its last answer would mean.
+    """
+
+    begun: float | None = None
+    over: bool = False
 
 
 class _Total:
     """What the parts of a split batch came to."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: _Patience) -> None:
+        self.patience = patience
         self.ack = Ack(0, {}, 0)
         self.rejects: list[Reject] = []
         self.suspects: list[tuple[Batch, TargetError]] = []
