@@ -65,6 +65,56 @@ def test_a_reject_file_that_is_none_or_does_not_fit_is_refused(tmp_path: Path) -
     assert "name the same file" in both.error
 
 
+def test_rejected_rows_that_share_an_id_are_all_loaded_again_in_order(tmp_path: Path) -> None:
+    source = rows(6)
+    for row in (1, 3):
+        source[row].update(id="twice", vector=[0.0] * 8)
+    path = write_jsonl(tmp_path / "rows.jsonl", source)
+    rejects, still = tmp_path / "rejects.jsonl", tmp_path / "still.jsonl"
+    assert vecload("upsert", path, "--max-errors", "2", "--rejects", rejects).code == 3
+    source[1]["vector"] = [1.0] * 8  # the other stays as it is
+    write_jsonl(path, source)
+
+    again = vecload("upsert", "--retry-rejects", rejects, "--max-errors", "1", "--rejects", still, "--json")
+
+    assert again.code == 3, again.err
+    told = json.loads(again.out)
+    assert (told["read"], told["loaded"], told["rejected"]) == (2, 1, 1)
+    assert "left out" not in again.err
+    assert stored("twice") == {"twice": "Title 1"}
+
+
+def test_a_source_whose_rows_moved_since_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    source = rows(6)
+    source[4]["vector"] = [0.0] * 8
+    path = write_jsonl(tmp_path / "rows.jsonl", source)
+    rejects = tmp_path / "rejects.jsonl"
+    assert vecload("upsert", path, "--max-errors", "1", "--rejects", rejects).code == 3
+    source[4]["vector"] = [1.0] * 8
+    write_jsonl(path, source[1:])
+
+    again = vecload("upsert", "--retry-rejects", rejects)
+
+    assert again.code == 2, again.err
+    assert "row 4: has the id 'doc-5', but the reject file has 'doc-4'" in again.error
+    assert stored("doc-4") == {}
+
+
+def test_a_row_whose_id_was_at_fault_is_loaded_again_under_its_new_one(tmp_path: Path) -> None:
+    source = rows(4)
+    source[2]["id"] = "x" * 5000
+    path = write_jsonl(tmp_path / "rows.jsonl", source)
+    rejects = tmp_path / "rejects.jsonl"
+    assert vecload("upsert", path, "--max-errors", "1", "--rejects", rejects).code == 3
+    source[2]["id"] = "short"
+    write_jsonl(path, source)
+
+    again = vecload("upsert", "--retry-rejects", rejects)
+
+    assert again.code == 0, again.err
+    assert stored("short") == {"short": "Title 2"}
+
+
 @pytest.mark.parametrize("engine", ["service", "embedded"])
 def test_training_ends_in_a_trained_index_or_says_why_not(
     request: pytest.FixtureRequest, tmp_path: Path, engine: str

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from tests.loading.batches import reject_of
 from vecload.errors import JournalError, RowsRejected, UsageError
-from vecload.loading.rejects import PERCENT_FROM_ROWS, ErrorLimit, RejectFile, too_many
+from vecload.loading.rejects import PERCENT_FROM_ROWS, ErrorLimit, RejectFile, may_start_anew, too_many
+
+OLDER = orjson.dumps(reject_of(4, "/data/older")) + b"\n"
 
 
 def written(path: Path) -> list[int]:
@@ -99,7 +101,7 @@ def test_rejects_are_appended_one_a_line_with_their_place_and_reason(tmp_path: P
 def test_the_file_is_readable_by_its_owner_alone(tmp_path: Path, before: int | None) -> None:
     path = tmp_path / "r.jsonl"
     if before is not None:
-        path.write_bytes(b"older\n")
+        path.write_bytes(OLDER)
         path.chmod(before)
     RejectFile(str(path)).close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -107,9 +109,40 @@ def test_the_file_is_readable_by_its_owner_alone(tmp_path: Path, before: int | N
 
 def test_a_load_that_begins_starts_the_file_anew(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
-    path.write_bytes(b"of another load\n")
+    path.write_bytes(OLDER)
     RejectFile(str(path)).close()
     assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("there", [b"", OLDER, OLDER + OLDER[:40], OLDER[:60], OLDER[:4]])
+def test_a_reject_file_may_be_started_anew_even_if_its_first_line_was_cut_short(
+    tmp_path: Path, there: bytes
+) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(there)
+    assert may_start_anew(str(path))
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        b"notes\n",
+        b"\n",
+        b"PAR1\x00\x01",
+        b'{"id": "a", "vector": [1.0]}\n',
+        b'{"source": "web", "row": "x", "code": "y"}\n',
+        b'{"source":"web","id":"a"}',
+        b'{"source":"web","id":"a"\n',
+        b"[1]\n",
+        b'"source"\n',
+    ],
+)
+def test_what_is_no_reject_file_is_never_emptied(tmp_path: Path, there: bytes) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(there)
+    with pytest.raises(UsageError, match="is no reject file"):
+        RejectFile(str(path))
+    assert path.read_bytes() == there
 
 
 def test_a_resumed_load_cuts_off_what_was_written_after_the_last_commit(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from vecload.errors import SourceError
 from vecload.readers import open_sources
-from vecload.readers.expand import Places
+from vecload.readers.expand import Places, leads_to
 
 ROW = b'{"id": "a", "vector": [1, 2]}\n'
 
@@ -92,3 +92,41 @@ def test_a_stranger_in_a_folder_is_named_and_not_passed_by(tmp_path: Path) -> No
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(SourceError, match=r"notes\.txt is neither"):
         open_sources([str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("data", "data/new.jsonl"),
+        ("data", "data/deep/er/new.txt"),
+        ("data/", "data/_new.jsonl"),
+        ("data", "data/.new.jsonl"),
+        ("data", "data/README.md"),
+        ("data", "other/new.jsonl"),
+        ("data/a.jsonl", "data/new.jsonl"),
+        ("data/*.jsonl", "data/new.jsonl"),
+        ("data/*.jsonl", "data/new.txt"),
+        ("data/*.jsonl", "data/deep/new.jsonl"),
+        ("data/*.jsonl", "data/_new.jsonl"),
+        ("data/_*", "data/_new.jsonl"),
+        ("data/**/*.jsonl", "data/deep/new.jsonl"),
+        ("d*", "data/deep/new.jsonl"),
+        ("d*", "data/deep/_new.jsonl"),
+        ("link", "data/new.jsonl"),
+        ("link/*", "data/new.jsonl"),
+    ],
+)
+def test_a_name_leads_to_a_file_that_it_would_find_were_it_there(
+    tmp_path: Path, name: str, file: str
+) -> None:
+    make(tmp_path, "data/a.jsonl", "data/deep/b.jsonl", "data/_c.jsonl", "other/a.jsonl")
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    told = leads_to(str(tmp_path / name), str(tmp_path / file))
+    make(tmp_path, file)
+    found = {Path(each.name).resolve() for each in Places().named(str(tmp_path / name))}
+    assert told == (tmp_path / file in found)
+
+
+def test_standard_input_and_stores_lead_to_no_file_of_this_machine(tmp_path: Path) -> None:
+    assert not leads_to("-", str(tmp_path / "a"))
+    assert not leads_to(f"s3:/{tmp_path}/*", str(tmp_path / "a"))

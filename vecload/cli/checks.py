@@ -16,8 +16,10 @@ from vecload.contents.envelope import is_sealed
 from vecload.errors import IndexMismatch, JournalError, SealError, UsageError, WrongKey
 from vecload.loading.journal import Journal
 from vecload.loading.plan import Plan
-from vecload.loading.rejects import too_many
+from vecload.loading.rejects import may_start_anew, too_many
+from vecload.readers import Source
 from vecload.readers.compressed import plain_name
+from vecload.readers.expand import leads_to
 from vecload.readers.open import SUFFIXES
 from vecload.readers.storage import STDIN, located
 from vecload.targets.target import Metric
@@ -52,12 +54,64 @@ def check_options(settings: UpsertSettings, sources: Sequence[str]) -> None:
         raise UsageError("--skip-loaded can't tell one standard input from another")
     if settings.rejects:
         path = os.path.realpath(settings.rejects)
-        if path in map(located, sources):
-            raise UsageError(f"--rejects {settings.rejects} is a source")
         if settings.retry_rejects and path == os.path.realpath(settings.retry_rejects):
             raise UsageError(
                 "--rejects and --retry-rejects name the same file", hint="write new rejects to another"
             )
+
+
+def check_reject_file(settings: UpsertSettings, names: Sequence[str], sources: Sequence[Source]) -> None:
+    """Refuse a reject file that would take the place of something else, before it is touched.
+
+    Args:
+        settings: What to do.
+        names: What was named: files, folders, patterns.
+        sources: What was found there.
+
+    Raises:
+        UsageError: It is a source, is read beside the sources, would be a source of the next run, or is no
+            reject file.
+    """
+    if not settings.rejects:
+        return
+    other = "write the rejects to a file of their own, beside the sources"
+    keys = settings.keys
+    read = {
+        **{file.location: "is a source" for source in sources for file in source.files},
+        **{located(name): "is a source" for name in names},
+    }
+    for path, what in (
+        (settings.reading.ids_file, "is the file of --ids-file"),
+        (keys.file, "is the key file"),
+        (keys.environ.get("VECLOAD_KEY_FILE"), "is the key file"),
+        (keys.default_file, "is the key file"),
+        (settings.api_key_file, "is the file of the API key"),
+    ):
+        if path:
+            read[located(str(path))] = what
+    rejects = os.path.realpath(settings.rejects)
+    for location, what in read.items():
+        if location == rejects or _same_file(location, rejects):
+            raise UsageError(f"--rejects {settings.rejects} {what}", hint=other)
+    for name in names:
+        if leads_to(name, rejects):
+            raise UsageError(
+                f"--rejects {settings.rejects} is where {name} looks for sources: a later run would load it",
+                hint=other,
+            )
+    if not may_start_anew(rejects):
+        raise UsageError(
+            f"--rejects {settings.rejects} is there already, and is no reject file",
+            hint="name another file, or move that one away",
+        )
+
+
+def _same_file(location: str, path: str) -> bool:
+    """Whether two paths are links to one file."""
+    try:
+        return Path(location).samefile(path)
+    except OSError:
+        return False  # one is not there, or not of this machine
 
 
 def check_records(settings: UpsertSettings, *, only_look: bool = False) -> None:

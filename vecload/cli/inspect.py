@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from vecload.cli.checks import check_options, check_plan, check_records, index_name
+from vecload.cli.checks import check_options, check_plan, check_records, check_reject_file, index_name
 from vecload.cli.settings import UpsertSettings
 from vecload.cli.target_checks import TargetChecks, Wanted, checked, wrong
 from vecload.cli.upsert import batch_rows_of, plan_of, rejected_rows
@@ -85,6 +85,7 @@ def _inspect(
     sources = open_sources(names, settings.reading, failed=errors.append)
     for source in sources:
         opened.callback(source.close)
+    check_reject_file(settings, names, sources)
     plans = _plans(settings, sources, errors, report)
     report.checks += [wrong(error, "source") for error in errors]
     report.checks += checked("index", lambda: _name(report, settings, names))

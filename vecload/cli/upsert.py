@@ -20,6 +20,7 @@ from vecload.cli.checks import (
     check_options,
     check_plan,
     check_records,
+    check_reject_file,
     check_same_index,
     index_name,
     known_metric,
@@ -115,6 +116,7 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
         sources = open_sources(names, replace(settings.reading, interrupted=lambda: stop.number))
         for source in sources:
             opened.callback(source.close)
+        check_reject_file(settings, names, sources)
         plan = plan_of(settings, sources)
         summary.index = settings.index or index_name(names)
         if not plan.sources:
@@ -157,7 +159,7 @@ def plan_of(settings: UpsertSettings, sources: Sequence[Source]) -> Plan:
     return make_plan(sources, settings.columns, embed=settings.embed, rules=settings.rules)
 
 
-def rejected_rows(settings: UpsertSettings) -> dict[str, set[int]]:
+def rejected_rows(settings: UpsertSettings) -> dict[str, dict[int, str | None]]:
     """The rows of `--retry-rejects`, by their sources."""
     if settings.retry_rejects is not None:
         return read_rejects(settings.retry_rejects)

@@ -19,6 +19,10 @@ from vecload.readers.storage import located
 PERCENT_FROM_ROWS = 1000
 """Rows that must be read before a percentage of them is judged; at the end it is judged in any case."""
 
+FIRST_LINE_BYTES = 2**26
+"""Of a file's first line, by which a reject file is known; a longer one is not read to its end."""
+_BEGINS = b'{"source":"'
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorLimit:
@@ -54,17 +58,43 @@ class ErrorLimit:
         return rejected > read * (self.percent or 0.0) / 100
 
 
+def may_start_anew(path: str) -> bool:
+    """Whether nothing but rejects would be lost if a file were emptied: its first line tells.
+
+    A line that a full disk cut short is still one of ours. What can't be read is left to who writes it.
+    """
+    try:
+        if not Path(path).is_file():
+            return True
+        with Path(path).open("rb") as file:
+            line = file.readline(FIRST_LINE_BYTES)
+    except OSError:
+        return True
+    try:
+        reject = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        begins = min(len(line), len(_BEGINS))
+        return not line.endswith(b"\n") and line[:begins] == _BEGINS[:begins]
+    return (
+        isinstance(reject, dict)
+        and isinstance(reject.get("source"), str)
+        and type(reject.get("row")) is int
+        and isinstance(reject.get("code"), str)
+    )
+
+
 class RejectFile:
     """A file of JSON Lines, one for each reject, readable by its owner alone.
 
     Args:
         path: Where; appended to.
         length: Its length in bytes when the load that goes on now last recorded it; what a killed run wrote
-            after that is cut off. None for a load that begins: then an existing file is started anew.
+            after that is cut off. None for a load that begins: then an existing reject file is started anew.
         sealer: Seals the rows that rejects hold, if they do.
 
     Raises:
         JournalError: It can't be written.
+        UsageError: A load begins, and the file is there and holds something else.
     """
 
     def __init__(self, path: str, length: int | None = None, *, sealer: Sealer | None = None) -> None:
@@ -83,6 +113,9 @@ class RejectFile:
             raise JournalError(
                 f"another load is writing the reject file {path}", hint="give each load one of its own"
             ) from None
+        if not length and not may_start_anew(path):
+            self._file.close()
+            raise UsageError(f"{path} is there already, and is no reject file", hint="name another file")
         try:
             self._begin(length or 0)
         except OSError as error:

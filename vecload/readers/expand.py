@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from vecload.errors import SourceError
 from vecload.readers.remote import RemoteFile, Store
-from vecload.readers.storage import File, LocalFile, local_path, remote_parts
+from vecload.readers.storage import STDIN, File, LocalFile, local_path, remote_parts
 
 T = TypeVar("T")
 
@@ -80,6 +80,33 @@ class Places:
         return _some(name, sorted(_seen(name, files, lambda file: file.name), key=lambda file: file.name))
 
 
+def leads_to(name: str, path: str) -> bool:
+    """Whether a local folder or pattern finds, or would find, a file of that real path."""
+    if name == STDIN or remote_parts(name) is not None:
+        return False
+    place = local_path(name)
+    magic = _MAGIC.search(place)
+    if Path(place).is_dir():
+        folder, rest = place, ""
+    elif magic is not None and not os.path.lexists(place):
+        head, slash, _ = place[: magic.start()].rpartition("/")
+        folder, rest = head + slash or ".", place[len(head + slash) :]
+    else:
+        return False
+    below = os.path.relpath(path, os.path.realpath(folder)).split("/")
+    if below[0] == "..":
+        return False
+    if rest:
+        # A pattern finds files, and folders with all that is in them.
+        depth = next((n for n in range(1, len(below) + 1) if _matcher(rest)("/".join(below[:n]))), 0)
+        if not depth or (_hidden(below[depth - 1]) and rest.rpartition("/")[2][:1] not in "._"):
+            return False
+        if depth == len(below):
+            return True
+        below = below[depth:]
+    return _holds_rows("/".join(below))
+
+
 def _local(path: str, name: str) -> LocalFile:
     if Path(path).exists() and not Path(path).is_file():
         raise SourceError(f"{name} is no file on a disk", hint="write it to one: a load reads it again")
@@ -138,14 +165,15 @@ def _data_files(name: str, below: Iterable[str]) -> list[str]:
                 f"{name} is {kind}: its files hold rows that were deleted or replaced, too",
                 hint="export it to Parquet with its own tools",
             )
-    found = [
-        path
-        for path in paths
-        if not any(map(_hidden, path.split("/"))) and not _ABOUT_DATA.fullmatch(path.rpartition("/")[2])
-    ]
+    found = [path for path in paths if _holds_rows(path)]
     if not found:
         raise SourceError(f"{name} is a folder without a source")
     return found
+
+
+def _holds_rows(path: str) -> bool:
+    """Whether a file of a folder is taken for data, by its path below that."""
+    return not any(map(_hidden, path.split("/"))) and not _ABOUT_DATA.fullmatch(path.rpartition("/")[2])
 
 
 def _hidden(part: str) -> bool:
