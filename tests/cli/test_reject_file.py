@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +55,25 @@ def test_the_ids_of_an_array_are_no_place_for_rejects(tmp_path: Path) -> None:
 
     assert ended.code == 2, ended.err
     assert ids.read_text() == "a\nb\n"
+
+
+def test_a_load_that_goes_on_into_another_reject_file_is_refused_and_neither_is_touched(
+    tmp_path: Path,
+) -> None:
+    source = rows(60)
+    for row in (0, 15, 50):
+        source[row]["vector"] = [0.0] * 8
+    path = write_jsonl(tmp_path / "rows.jsonl", source)
+    load = ("upsert", path, "--batch-rows", "10", "--concurrency", "1", "--max-errors", "2", "--rejects")
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    assert vecload(*load, first).code == 4
+    second.write_bytes(first.read_bytes() * 3)
+    before = first.read_bytes()
+
+    ended = vecload(*load, second)
+
+    assert ended.code == 2, ended.err
+    assert f"are in {first}, not in {second}" in ended.error
+    assert (first.read_bytes(), second.read_bytes()) == (before, before * 3)
+    assert vecload(*load, first, "--max-errors", "3").code == 3
+    assert [json.loads(line)["row"] for line in first.read_text().splitlines()] == [0, 15, 50]

@@ -190,6 +190,27 @@ def test_other_settings_under_an_unfinished_load_are_refused_by_name(
     assert "--fresh" in caught.value.hint
 
 
+def test_a_load_that_goes_on_keeps_to_the_reject_file_that_holds_its_rejects(
+    open_journal: Callable[..., Journal],
+) -> None:
+    journal = open_journal()
+    journal.rejects_go_to("/data/first")
+    journal.commit(reject_bytes=0)
+    journal.close()
+    journal = open_journal()
+    journal.rejects_go_to("/data/second")  # the first holds nothing yet
+    journal.commit(reject_bytes=77)
+    journal.close()
+    journal = open_journal()
+    with pytest.raises(UsageError, match="are in /data/second, not in /data/third") as caught:
+        journal.rejects_go_to("/data/third")
+    assert "--fresh" in caught.value.hint
+    journal.rejects_go_to("/data/second")
+    journal.close()
+    journal = open_journal(fresh=True)
+    journal.rejects_go_to("/data/third")
+
+
 def test_fresh_forgets_an_unfinished_load_whatever_changed(open_journal: Callable[..., Journal]) -> None:
     journal = open_journal()
     journal.record(Span(SOURCE, 0, 10), 10, 0)

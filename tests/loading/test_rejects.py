@@ -166,6 +166,15 @@ def test_a_file_shorter_than_it_was_left_is_refused(tmp_path: Path) -> None:
     assert path.read_bytes() == b"short"
 
 
+@pytest.mark.parametrize("there", [b"notes\n" * 50, OLDER.replace(b"holds", b"does not hold") * 9])
+def test_a_file_that_is_not_as_it_was_left_is_not_cut(tmp_path: Path, there: bytes) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(there)
+    with pytest.raises(JournalError, match="not as the load left it"):
+        RejectFile(str(path), 2 * len(OLDER))
+    assert path.read_bytes() == there
+
+
 def test_a_line_that_was_cut_by_a_full_disk_is_no_part_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

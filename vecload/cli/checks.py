@@ -14,6 +14,7 @@ from vecload.config import state_folder
 from vecload.contents import Opener
 from vecload.contents.envelope import is_sealed
 from vecload.errors import IndexMismatch, JournalError, SealError, UsageError, WrongKey
+from vecload.loading.again import read_rejects
 from vecload.loading.journal import Journal
 from vecload.loading.plan import Plan
 from vecload.loading.rejects import may_start_anew, too_many
@@ -31,6 +32,20 @@ TRAIN_MULTIPLE = 32
 """Other dimensions can't be trained (docs/cyborgdb.md)."""
 SEALED_LOOKED_AT = 5
 """Items of an index whose contents are tried with the contents key before a load adds to them."""
+
+
+def rejected_rows(settings: UpsertSettings) -> dict[str, dict[int, str | None]]:
+    """The rows of `--retry-rejects`, by their sources; none without that.
+
+    Raises:
+        UsageError: Nothing names a source.
+        SourceError: The reject file can't be read, or is none.
+    """
+    if settings.retry_rejects is not None:
+        return read_rejects(settings.retry_rejects)
+    if not settings.sources:
+        raise UsageError("no source is named", hint="see 'vecload upsert --help'")
+    return {}
 
 
 def check_options(settings: UpsertSettings, sources: Sequence[str]) -> None:

@@ -9,10 +9,17 @@ from dataclasses import dataclass
 
 import orjson
 
-from vecload.cli.checks import check_options, check_plan, check_records, check_reject_file, index_name
+from vecload.cli.checks import (
+    check_options,
+    check_plan,
+    check_records,
+    check_reject_file,
+    index_name,
+    rejected_rows,
+)
 from vecload.cli.settings import UpsertSettings
 from vecload.cli.target_checks import TargetChecks, Wanted, checked, wrong
-from vecload.cli.upsert import batch_rows_of, plan_of, rejected_rows
+from vecload.cli.upsert import batch_rows_of, plan_of
 from vecload.errors import UsageError, VecloadError
 from vecload.inspecting.estimate import estimate, first_sending
 from vecload.inspecting.lines import report_lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -24,14 +25,15 @@ from vecload.cli.checks import (
     check_same_index,
     index_name,
     known_metric,
+    rejected_rows,
 )
 from vecload.cli.explain import explain
 from vecload.cli.settings import UpsertSettings
 from vecload.cli.signals import StopAsked, beside, stopping_on_signals
 from vecload.config import short, state_folder
 from vecload.contents import Sealer
-from vecload.errors import Interrupted, UsageError, VecloadError
-from vecload.loading.again import choose_rows, read_rejects
+from vecload.errors import Interrupted, VecloadError
+from vecload.loading.again import choose_rows
 from vecload.loading.batch_rows import BatchRows
 from vecload.loading.breaker import START_SECONDS, when_up
 from vecload.loading.concurrency import Concurrency
@@ -159,15 +161,6 @@ def plan_of(settings: UpsertSettings, sources: Sequence[Source]) -> Plan:
     return make_plan(sources, settings.columns, embed=settings.embed, rules=settings.rules)
 
 
-def rejected_rows(settings: UpsertSettings) -> dict[str, dict[int, str | None]]:
-    """The rows of `--retry-rejects`, by their sources."""
-    if settings.retry_rejects is not None:
-        return read_rejects(settings.retry_rejects)
-    if not settings.sources:
-        raise UsageError("no source is named", hint="see 'vecload upsert --help'")
-    return {}
-
-
 def _train(access: OpenedIndex, tell: Callable[[str], None]) -> None:
     """Train the index, and see whether it is trained."""
     try:
@@ -264,6 +257,7 @@ def _run(
         sealer = Sealer(key.contents_key, index.name) if settings.seal else None
         rejects = None
         if settings.rejects is not None:
+            journal.rejects_go_to(os.path.realpath(settings.rejects))
             rejects = RejectFile(settings.rejects, journal.reject_bytes or None, sealer=sealer)
             opened.callback(rejects.close)
         check_same_index(journal, access, hidden=settings.allow_zero_vectors)

@@ -47,6 +47,7 @@ CREATE TABLE IF NOT EXISTS span (
     PRIMARY KEY (source, start)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sample (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reject_file (path TEXT NOT NULL);
 """
 
 
@@ -154,12 +155,30 @@ class Journal:
 
     def start_over(self) -> None:
         """Forget every span: the load begins."""
-        for table in ("span", "sample", "load"):
-            self._run(f"DELETE FROM {table}")  # noqa: S608 of the three names above
+        for table in ("span", "sample", "reject_file", "load"):
+            self._run(f"DELETE FROM {table}")  # noqa: S608 of the names above
         self.reject_bytes = 0
         self._run("INSERT INTO load (format, identity) VALUES (?, ?)", (_FORMAT, self._identity_text))
         self._run("COMMIT")
         self._run("BEGIN IMMEDIATE")
+
+    def rejects_go_to(self, path: str) -> None:
+        """Note where the reject file is; a load that goes on keeps to it. Durable at the next commit.
+
+        Args:
+            path: Absolute.
+
+        Raises:
+            UsageError: The load has rejects in another.
+        """
+        known = self._run("SELECT path FROM reject_file").fetchone()
+        if known is not None and known[0] != path and self.reject_bytes:
+            raise UsageError(
+                f"the rejects of this unfinished load are in {known[0]}, not in {path}",
+                hint="name that one with --rejects to go on, or load from the start with --fresh",
+            )
+        self._run("DELETE FROM reject_file")
+        self._run("INSERT INTO reject_file VALUES (?)", (path,))
 
     def done(self, source: str) -> list[Span]:
         """The spans of a source that are recorded, joined where they touch, in order."""

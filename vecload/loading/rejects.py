@@ -133,6 +133,11 @@ class RejectFile:
                 f"the reject file {self.path} is shorter than the load left it",
                 hint="put it back, or start over with --fresh",
             )
+        if length and (os.pread(descriptor, 1, length - 1) != b"\n" or not may_start_anew(self.path)):
+            raise JournalError(
+                f"the reject file {self.path} is not as the load left it",
+                hint="put it back, or start over with --fresh",
+            )
         os.fchmod(descriptor, 0o600)
         self._file.truncate(length)
         self._length = self._file.seek(0, os.SEEK_END)

@@ -85,7 +85,7 @@ def leads_to(name: str, path: str) -> bool:
     if name == STDIN or remote_parts(name) is not None:
         return False
     place = local_path(name)
-    magic = _MAGIC.search(place)
+    magic = WILDCARD.search(place)
     if Path(place).is_dir():
         folder, rest = place, ""
     elif magic is not None and not os.path.lexists(place):
