@@ -636,3 +636,15 @@ def test_rows_that_share_an_id_are_told(tmp_path: Path) -> None:
     assert "4 read, 4 loaded, 0 rejected; 3 replaced by later rows of the same id" in ended.err
     # What stood in an index before can't be told from what this load put there.
     assert summary(vecload("upsert", path, "--json"))["repeated"] is None
+
+
+def test_a_file_name_that_is_not_utf_8_ends_in_one_line_and_nothing_is_made(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jsonl"))
+    write_jsonl(path, rows(2))
+    for name in (path, tmp_path):
+        ended = vecload("upsert", name, "--json")
+        assert ended.code == 2
+        assert r"caf\xe9.jsonl is not UTF-8" in ended.error
+        assert r"caf\xe9.jsonl is not UTF-8" in summary(ended)["error"]
+    assert not default_store().exists()
+    assert key_files() == []

@@ -14,6 +14,7 @@ from vecload.errors import SourceError
 from vecload.mapping import Mapper, guess_mapping
 from vecload.mapping.chosen import ColumnChoice
 from vecload.readers import Reading, Source, open_sources
+from vecload.readers.numpy_arrays import Array
 
 N, DIM = 23, 4
 VECTORS = np.random.default_rng(1).standard_normal((N, DIM)).astype(np.float32)
@@ -92,6 +93,51 @@ def test_an_array_that_is_cut_off_is_an_error_that_names_the_row(tmp_path: Path,
     (tmp_path / "v.npy").write_bytes((tmp_path / "v.npy").read_bytes()[:kept])
     with pytest.raises(SourceError, match=r"v\.npy (can't be read at or after row|is no readable NumPy)"):
         read(open_sources([str(tmp_path / "v.npy")], Reading(ids_file=str(tmp_path / "ids")))[0])
+
+
+@pytest.mark.parametrize(("one", "other"), [("embeddings", "vectors"), ("id", "ids")])
+def test_an_archive_of_two_arrays_for_one_column_is_refused_with_both_names(
+    tmp_path: Path, one: str, other: str
+) -> None:
+    arrays = {"id": np.array(IDS), "vectors": VECTORS}
+    arrays = {one: arrays.get(one, VECTORS), other: arrays.get(other, np.array(IDS)), **arrays}
+    np.savez(tmp_path / "a.npz", **arrays)  # type: ignore[arg-type]
+    with pytest.raises(SourceError, match=f"two arrays for the column .*'{one}' and '{other}'"):
+        open_sources([str(tmp_path / "a.npz")])
+
+
+@pytest.mark.parametrize("unit", ["Y", "M", "W", "D", "h", "m", "10m", "s", "10s", "ms", "us", "ns", "15ns"])
+def test_times_of_every_unit_are_those_times(tmp_path: Path, unit: str) -> None:
+    times = np.array(["1969-05-04T07:09:11.123456789", "NaT", "2024-02-29T23:59:59"], f"datetime64[{unit}]")
+    np.save(tmp_path / "a.npy", times)
+    reading = Array(lambda: (tmp_path / "a.npy").open("rb"), "at").reading()
+    found = reading.rows(0, 3).to_numpy(zero_copy_only=False)
+    reading.close()
+    assert found.astype("datetime64[ns]").tolist() == times.astype("datetime64[ns]").tolist()
+
+
+@pytest.mark.parametrize("unit", ["ps", "generic"])
+def test_times_that_cannot_be_had_are_refused(tmp_path: Path, unit: str) -> None:
+    times = np.array(["NaT"] * N, "datetime64" if unit == "generic" else f"datetime64[{unit}]")
+    np.savez(tmp_path / "a.npz", id=np.array(IDS), vector=VECTORS, at=times)
+    with pytest.raises(SourceError, match=r"array 'at' holds datetime64.* can't be read"):
+        open_sources([str(tmp_path / "a.npz")])
+
+
+def test_an_id_with_a_lone_surrogate_is_a_reject(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", id=np.array(["a", "b\ud800", "ü"]), vector=VECTORS[:3])
+    (source,) = open_sources([str(tmp_path / "a.npz")])
+    mapper = Mapper(guess_mapping(source.columns(), ColumnChoice(), source=source.name), DIM)
+    (rows,) = source.read(batch_rows=10, batch_bytes=10**6)
+    batch = mapper.map(rows)
+    assert batch.ids == ["a", "ü"]
+    assert [(reject.row, reject.field) for reject in batch.rejects] == [(1, "id")]
+
+
+def test_texts_of_two_dimensions_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", id=np.array([IDS]), vector=VECTORS[:1])
+    with pytest.raises(SourceError, match="texts have one"):
+        open_sources([str(tmp_path / "a.npz")])
 
 
 def test_a_flipped_bit_in_an_archive_is_an_error(tmp_path: Path) -> None:

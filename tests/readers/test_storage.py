@@ -44,6 +44,13 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         LocalFile(str(tmp_path / "missing"))
 
 
+def test_a_file_whose_name_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jsonl")
+    Path(name).write_bytes(b"{}")
+    with pytest.raises(SourceError, match=r"caf\\xe9\.jsonl is not UTF-8; rename it"):
+        LocalFile(name)
+
+
 @pytest.mark.parametrize(
     ("name", "location"),
     [

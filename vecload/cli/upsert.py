@@ -49,6 +49,7 @@ from vecload.loading.stages import Stages, shares
 from vecload.progress import Extent, LineProgress, Progress, QuietProgress, TerminalProgress
 from vecload.readers import Source, open_sources
 from vecload.readers.batches import parsers_for
+from vecload.readers.storage import printable
 from vecload.summary import Summary
 from vecload.targets import IndexSettings, Target, is_service
 
@@ -87,7 +88,7 @@ def run_load(
             else Interrupted(getattr(stopped, "number", signal.SIGINT))
         )
         summary.status = "interrupted" if isinstance(error, Interrupted) else "failed"
-        summary.exit_code, summary.error = error.exit_code, str(error)
+        summary.exit_code, summary.error = error.exit_code, printable(str(error))
         raise error from None
     finally:
         if write is not None:
@@ -112,7 +113,7 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
     with ExitStack() as opened:
         rejected = rejected_rows(settings)
         names = settings.sources or [*rejected]
-        summary.sources = list(names)
+        summary.sources = [*map(printable, names)]
         check_options(settings, names)
         stop = StopAsked()
         sources = open_sources(names, replace(settings.reading, interrupted=lambda: stop.number))

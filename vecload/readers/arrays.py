@@ -196,11 +196,19 @@ def archive(file: File) -> ArraySource:
         with file.open() as stream, zipfile.ZipFile(stream) as members:
             names = [name for name in members.namelist() if name.endswith(".npy")]
         arrays: dict[str, Stored] = {}
+        named: dict[str, str] = {}
         for name in names:
-            column = name.removesuffix(".npy")
-            arrays[_COLUMNS.get(column, column)] = Array(
+            array = name.removesuffix(".npy")
+            column = _COLUMNS.get(array, array)
+            if column in arrays:
+                raise SourceError(
+                    f"{file.name} has two arrays for the column {column!r}: {named[column]!r} and {array!r}",
+                    hint="save one of them, or save the other under another name",
+                )
+            named[column] = array
+            arrays[column] = Array(
                 partial(_member, file, name),
-                f"{file.name}, array {column!r}",
+                f"{file.name}, array {array!r}",
             )
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         raise SourceError(f"{file.name} is no readable .npz archive: {reason(error)}") from None

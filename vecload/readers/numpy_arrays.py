@@ -27,6 +27,8 @@ _NO_HEADER = (
     *(tokenize.TokenError, RecursionError, MemoryError),
 )
 """What NumPy raises of a header, which it parses as Python."""
+_TIMES = dict(zip("YMWDhms", "DDDDsss", strict=True)) | {unit: unit for unit in ("ms", "us", "ns")}
+"""Units of times, and what Arrow has of at least that fineness."""
 _DAMAGE = (zipfile.BadZipFile, EOFError, zlib.error)
 """What reading from a damaged archive raises, beside OSError."""
 
@@ -94,9 +96,14 @@ class Array:
             )
         if self.dtype.kind not in "fiubUSM" or (self.dtype.kind == "f" and self.dtype.itemsize > 8):
             raise SourceError(f"{name} holds {self.dtype}, which can't be read", hint="save it as float32")
-        if len(self.shape) not in (1, 2):
+        if self.dtype.kind == "M" and np.datetime_data(self.dtype)[0] not in _TIMES:
             raise SourceError(
-                f"{name} has the shape {self.shape}", hint="vectors have two dimensions: rows and values"
+                f"{name} holds {self.dtype}, which can't be read", hint="save it as datetime64[ns]"
+            )
+        if len(self.shape) not in (1, 2) or (self.dtype.kind in "US" and len(self.shape) == 2):
+            raise SourceError(
+                f"{name} has the shape {self.shape}",
+                hint="vectors have two dimensions, rows and values; texts have one",
             )
         self.by_columns = self.by_columns and len(self.shape) == 2
         self.row_bytes = self.dtype.itemsize * (self.shape[1] if len(self.shape) == 2 else 1)
@@ -151,12 +158,19 @@ class _ArrayReading(Closing):
 
 def _as_arrow(values: NDArray[Any]) -> pa.Array:
     """An array as Arrow has it, in this machine's byte order."""
-    if values.dtype.kind == "U":
-        return pa.array(values.tolist(), pa.string())
-    if values.dtype.kind == "S":
-        # Not checked here: what is no UTF-8 is a reject of its own.
-        texts = pa.array(values.tolist(), pa.binary())
+    if values.dtype.kind in "US":
+        # Not checked here: what is no UTF-8 is a reject of its own, and so is a lone surrogate.
+        texts = pa.array(
+            [
+                text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+                for text in values.tolist()
+            ],
+            pa.binary(),
+        )
         return pc.cast(texts, options=pc.CastOptions(pa.string(), allow_invalid_utf8=True))
+    if values.dtype.kind == "M":
+        # Arrow knows fewer units, and passes over multiples of them.
+        values = values.astype(f"datetime64[{_TIMES[np.datetime_data(values.dtype)[0]]}]", copy=False)
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if values.ndim == 1:
         return pa.array(values)

@@ -84,12 +84,14 @@ class LocalFile:
         name: How people see it, if not by its path.
 
     Raises:
-        SourceError: It is missing, or no file.
+        SourceError: It is missing, no file, or its name is no UTF-8, which a journal could not keep.
     """
 
     stored_part = 1.0
 
     def __init__(self, path: str, name: str | None = None) -> None:
+        if (shown := printable(path)) != path:
+            raise SourceError(f"the name of {shown} is not UTF-8", hint="rename it")
         self.path = path
         self.name = name or path
         self.location = os.path.realpath(path)
@@ -162,6 +164,11 @@ class LocalFile:
             status = os.fstat(file.fileno())
             digest = digest_of_ends(file, status.st_size)
         return ":".join(map(str, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, digest)))
+
+
+def printable(text: str) -> str:
+    """A text of the command line or of a folder; bytes of it that are no UTF-8 as escapes."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _looks(status: os.stat_result) -> tuple[int, int, int, int]:
