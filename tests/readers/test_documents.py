@@ -122,6 +122,45 @@ def test_what_cannot_be_read_is_said_in_a_clear_word(tmp_path: Path, text: str, 
     assert "\n" not in str(failed.value)
 
 
+@pytest.mark.parametrize(
+    ("orient", "rows"),
+    [("list", 3), *((each, rows) for each in ("columns", "index", "split", "table") for rows in (3, 60_000))],
+)
+def test_a_table_on_one_line_is_told_from_a_row(tmp_path: Path, orient: str, rows: int) -> None:
+    ids, vectors = [f"row-{n}" for n in range(rows)], [[n, 0.5] for n in range(rows)]
+    document = {
+        "columns": {"id": dict(enumerate(ids)), "vector": dict(enumerate(vectors))},
+        "index": {n: {"id": ids[n], "vector": vectors[n]} for n in range(rows)},
+        "split": {
+            "columns": ["id", "vector"],
+            "index": [*range(rows)],
+            "data": [*zip(ids, vectors, strict=True)],
+        },
+        "table": {
+            "schema": {"fields": []},
+            "data": [{"id": ids[n], "vector": vectors[n]} for n in range(rows)],
+        },
+        "list": {"id": ids, "vector": vectors},
+    }[orient]
+    source = opened(tmp_path / "rows.json", json.dumps(document, separators=(",", ":")))
+    with pytest.raises(SourceError, match="is one JSON object, and no export that vecload knows") as told:
+        source.head()
+    assert ("jq -c '.[\"data\"][]'" if orient == "table" else "") in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"vector": [1, 2]},
+        {"vector": [1, 2], "metadata": {"a": 1}},
+        {"doc": {"id": "a"}, "embedding": {"values": [1, 2]}},
+        {"id": "a", "data": [[1]], "columns": ["b"]},
+    ],
+)
+def test_a_sole_row_is_no_table(tmp_path: Path, row: dict[str, Any]) -> None:
+    assert isinstance(opened(tmp_path / "rows.jsonl", json.dumps(row)), JsonlSource)
+
+
 def test_nesting_of_100_000_refuses_the_document(tmp_path: Path) -> None:
     source = opened(tmp_path / "rows.json", "[" * 100_000 + "]" * 100_000)
     with pytest.raises(SourceError, match="is not JSON"):

@@ -52,6 +52,8 @@ def shape_of_document(document: Any, name: str) -> DocumentShape:
         )
     lists = [key for key, value in document.items() if _is_list_of_objects(value)]
     hint = f"if its rows are in {lists[0]!r}: jq -c '.[\"{lists[0]}\"][]'" if lists else None
+    if is_table(document) and not lists:
+        hint = "JSON Lines has one a line, as pandas writes with to_json(path, orient='records', lines=True)"
     raise SourceError(
         f"{name} is one JSON object, and no export that vecload knows",
         hint=hint or "JSON Lines has one a line",
@@ -61,6 +63,27 @@ def shape_of_document(document: Any, name: str) -> DocumentShape:
 def is_docstore(document: Any) -> bool:
     """Whether it is LlamaIndex's document store, which is read with the vector store beside it."""
     return isinstance(document, dict) and ("docstore/data" in document or "docstore/metadata" in document)
+
+
+TABLE_BEGINS = re.compile(
+    rb"""\s*\{\s*("schema"\s*:\s*\{\s*"fields"|"columns"\s*:\s*\[[^]]*\]\s*,\s*"(index|data)"|("[^"]*"\s*:\s*\{\s*)?"0"\s*:)"""
+)
+"""How a table that is one long line begins, in each of pandas' ways."""
+
+
+def is_table(document: Any) -> bool:
+    """Whether an object holds rows or columns, as pandas' `to_json` writes them, and is no row itself."""
+    if not isinstance(document, dict) or not document:
+        return False
+    values = [*document.values()]
+    if isinstance(document.get("data"), list) and {"columns", "schema"} & document.keys():
+        return all(isinstance(value, dict | list) for value in values)
+    if all(isinstance(value, dict) for value in values):
+        # Rows have the same columns, and columns the same rows.
+        return bool(values[0]) and all(value.keys() == values[0].keys() for value in values)
+    return all(isinstance(value, list) for value in values) and any(
+        value and isinstance(value[0], dict | list) for value in values
+    )
 
 
 def _is_list_of_objects(value: Any) -> bool:

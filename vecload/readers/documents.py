@@ -17,7 +17,14 @@ from vecload.errors import SourceError
 from vecload.mapping import Column, JsonRows
 from vecload.mapping.rows import Fault
 from vecload.readers.compressed import Unpacked
-from vecload.readers.document_shapes import SHAPES, DocumentShape, is_docstore, shape_of_document
+from vecload.readers.document_shapes import (
+    SHAPES,
+    TABLE_BEGINS,
+    DocumentShape,
+    is_docstore,
+    is_table,
+    shape_of_document,
+)
 from vecload.readers.source import HEAD_ROWS, Told, missing
 from vecload.readers.storage import File, LocalFile, as_file, unreadable
 
@@ -194,7 +201,7 @@ def is_document(file: File) -> bool:
             while line.isspace():
                 line = stream.readline(FIRST_LINE_BYTES)
             if len(line) >= FIRST_LINE_BYTES and not line.endswith(b"\n"):
-                return any(shape.begins.match(line) for shape in SHAPES)
+                return bool(TABLE_BEGINS.match(line)) or any(shape.begins.match(line) for shape in SHAPES)
             rest = stream.read(FIRST_LINE_BYTES)
     except OSError as error:
         raise unreadable(file, error) from None
@@ -202,4 +209,6 @@ def is_document(file: File) -> bool:
         document = orjson.loads(line)
     except orjson.JSONDecodeError:
         return line.startswith(b"[") or line.rstrip().endswith((b"{", b"[", b","))
-    return not rest.strip() and (is_docstore(document) or any(s.recognised(document) for s in SHAPES))
+    if rest.strip():
+        return False
+    return is_docstore(document) or is_table(document) or any(s.recognised(document) for s in SHAPES)
