@@ -159,7 +159,8 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
 
 def plan_of(settings: UpsertSettings, sources: Sequence[Source]) -> Plan:
     """Which columns become what, as the settings have it."""
-    return make_plan(sources, settings.columns, embed=settings.embed, rules=settings.rules)
+    columns, dimension = settings.columns, settings.creation.dimension
+    return make_plan(sources, columns, embed=settings.embed, rules=settings.rules, dimension=dimension)
 
 
 def _train(access: OpenedIndex, tell: Callable[[str], None]) -> None:

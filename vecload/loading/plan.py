@@ -15,7 +15,7 @@ from vecload.mapping.mapper import common_dimension
 from vecload.mapping.metadata_choice import METADATA_NAMES
 from vecload.readers import Source
 from vecload.readers.jsonl import JsonlSource
-from vecload.readers.source import Told, told_by
+from vecload.readers.source import HEAD_ROWS, Told, told_by
 from vecload.readers.storage import STDIN, ChangedError, File, LocalFile, located, reason, unreadable
 
 EXPORTS_THAT_TELL = ("chroma", "vdf")
@@ -149,6 +149,7 @@ def make_plan(
     *,
     embed: bool,
     rules: Rules = Rules(),  # noqa: B008 a frozen value
+    dimension: int | None = None,
 ) -> Plan:
     """Look at the first rows of every source, and decide.
 
@@ -157,6 +158,7 @@ def make_plan(
         choice: Which columns the user named.
         embed: The index makes the vectors.
         rules: What else is asked of items.
+        dimension: Of the vectors of sources whose first rows have none.
 
     Raises:
         MappingError: The columns can't be told, or sources differ in dimension.
@@ -178,11 +180,11 @@ def make_plan(
         told = told_by(source)
         mapping = _mapping(source, head, told, choice, embed=embed, rules=rules)
         if mapping.vector is not None:
-            dimension = common_dimension(head, mapping, source.name)
-            dimensions.setdefault(dimension, source.name)
-            if told is not None and told.dimension not in (None, dimension):
+            found = common_dimension(head, mapping, source.name, dimension)
+            dimensions.setdefault(found, source.name)
+            if told is not None and told.dimension not in (None, found):
                 raise SourceError(
-                    f"{source.name} has vectors of {dimension} values, its export tells of {told.dimension}",
+                    f"{source.name} has vectors of {found} values, its export tells of {told.dimension}",
                     hint="pick another column with --vector-column, or export it again",
                 )
         metric = metric or (told.metric if told else "")
@@ -208,7 +210,8 @@ def _mapping(
                 f"{source.name} has not the shape of {choice.shape}",
                 hint="leave --shape away to have it seen",
             )
-        return guess_mapping(columns, choice, source=source.name, embed=embed, rules=rules)
+        more = _has_more(source, head)
+        return guess_mapping(columns, choice, source=source.name, embed=embed, rules=rules, more=more)
     known = replace(
         choice, id=choice.id or told.id, vector=choice.vector or (None if embed else told.vector), shape=None
     )
@@ -219,6 +222,17 @@ def _mapping(
     if told.vector and not choice.vector and not embed:
         why = replace(why, vector="the export tells")
     return replace(mapping, shape=told.shape, reasons=why)
+
+
+def _has_more(source: Source, head: Rows) -> bool:
+    """Whether rows after the first may have columns that these don't."""
+    if not head.own_columns:
+        return False
+    if source.total_rows is not None:
+        return source.total_rows > len(head.span)
+    if any(file.location == STDIN for file in source.files):
+        return len(head.span) >= HEAD_ROWS  # what comes after is not waited for
+    return next(source.read(batch_rows=1, batch_bytes=1, done=[head.span]), None) is not None
 
 
 def _with_fields(column: Column, choice: ColumnChoice, head: Rows) -> Column:

@@ -45,6 +45,8 @@ class ArrowRows:
 
     broken: dict[int, Fault] = {}  # noqa: RUF012 a record batch has no broken rows; nothing is ever put in
 
+    own_columns = False
+
     def __init__(self, span: Span, table: pa.RecordBatch) -> None:
         self.span = span
         self._table = table

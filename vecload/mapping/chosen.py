@@ -52,6 +52,8 @@ class Mapping:
     renamed: metadata names in the source, and what they become.
     nested: of the names above, those that are no columns but fields in one, and the way to each.
     refused: columns that hold what an index can't; a row with anything in one is a reject.
+    late_contents: names that the first rows don't have: a row with text under one is a reject, or it would
+        become metadata, which is not sealed.
     shape: the known shape of the source, "" if it has none.
     rules: what else is asked of items.
     columns: the names that were known when this was chosen.
@@ -68,6 +70,7 @@ class Mapping:
     renamed: tuple[tuple[str, str], ...] = ()
     nested: tuple[tuple[str, Steps], ...] = ()
     refused: tuple[str, ...] = ()
+    late_contents: frozenset[str] = frozenset()
     shape: str = ""
     rules: Rules = field(default_factory=Rules)
     columns: tuple[str, ...] = field(default=(), compare=False, repr=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from vecload.errors import MappingError
@@ -62,6 +62,21 @@ def find(columns: Sequence[Column], path: str) -> tuple[Steps, Column] | None:
                 return (column.name, *inner.split(".")), Column(path, "other")
         end = path.rfind(".", 0, end)
     return None
+
+
+def with_named(columns: Sequence[Column], path: str) -> list[Column]:
+    """The columns, and one or a field in one of shape `null` for a path that leads nowhere yet."""
+    if find(columns, path) is not None:
+        return list(columns)
+    end = path.rfind(".")
+    while end > 0:
+        outer = next((column for column in columns if column.name == path[:end]), None)
+        if outer is not None:
+            # What is known to be no object has no fields in other rows either.
+            fields = outer.fields and tuple(with_named(outer.fields, path[end + 1 :]))
+            return [replace(column, fields=fields) if column is outer else column for column in columns]
+        end = path.rfind(".", 0, end)
+    return [*columns, Column(path.partition(".")[0], "null")]
 
 
 def listed(names: Iterable[str]) -> str:

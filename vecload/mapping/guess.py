@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from vecload.errors import MappingError
 from vecload.mapping.chosen import ColumnChoice, Mapping, Reasons
-from vecload.mapping.columns import Column, Shape, Steps, find, first_named, listed
+from vecload.mapping.columns import Column, Shape, Steps, find, first_named, listed, with_named
+from vecload.mapping.late_columns import late_names
 from vecload.mapping.metadata_choice import choose_metadata
 from vecload.mapping.rules import Rules
 from vecload.mapping.shapes import KnownShape, shape_of
@@ -31,6 +32,7 @@ def guess_mapping(
     source: str,
     embed: bool = False,
     rules: Rules = Rules(),  # noqa: B008 a frozen value
+    more: bool = False,
 ) -> Mapping:
     """Decide which column is which.
 
@@ -40,6 +42,7 @@ def guess_mapping(
         source: For messages.
         embed: The index makes the vectors of the contents; no vector column is looked for.
         rules: What else is asked of items.
+        more: Rows may have columns that these are not: what the user names is taken to be there.
 
     Raises:
         MappingError: A named column is missing, or the guess finds none or several.
@@ -48,16 +51,17 @@ def guess_mapping(
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
         raise MappingError(f"{source} has two columns named {twice!r}", hint="rename one of them in the file")
-    seen = _Seen(columns, source)
+    seen = _Seen(columns, source, more=more)
+    shape = shape_of(seen.own, choice.shape)
     for flag, path in (
         ("--id-column", choice.id),
         ("--vector-column", choice.vector),
-        ("--contents-column", choice.contents),
         *(("--metadata-column", path) for path in choice.metadata),
+        ("--contents-column", choice.contents),
     ):
         if path is not None:
+            _check_typo(seen, choice, path, flag)
             seen.take(path, flag)
-    shape = shape_of(seen.own, choice.shape)
     item_id, why_id = _choose_id(seen, choice, shape, rules)
     vector, why_vector = choice.vector, "--vector-column"
     if vector is None and embed:
@@ -71,7 +75,8 @@ def guess_mapping(
             f"{source} has no contents column, which --embed needs; it has {listed(names)}",
             hint="name it with --contents-column",
         )
-    metadata = choose_metadata(seen.columns, choice, shape, seen.steps, source, idle=_idle(seen, embed=embed))
+    idle = _idle(seen, embed=embed)
+    metadata = choose_metadata(seen.columns, choice, shape, seen.steps, source, idle=idle, more=more)
     return Mapping(
         item_id,
         vector,
@@ -85,6 +90,7 @@ def guess_mapping(
             (path, steps) for path, steps in {**seen.steps, **metadata.steps}.items() if len(steps) > 1
         ),
         refused=metadata.refused,
+        late_contents=_late(seen, choice) if contents is None else frozenset(),
         shape=shape.name if shape else "",
         rules=rules,
         columns=tuple(names),
@@ -95,18 +101,25 @@ def guess_mapping(
 class _Seen:
     """A source's columns, and which of them have become a part of the item."""
 
-    def __init__(self, columns: Sequence[Column], source: str) -> None:
+    def __init__(self, columns: Sequence[Column], source: str, *, more: bool) -> None:
         self.columns = columns
-        self.own = [column for column in columns if not column.partition]
+        self.more = more
         self.steps: dict[str, Steps] = {}
         self.source = source
+
+    @property
+    def own(self) -> list[Column]:
+        """Those of the source itself."""
+        return [column for column in self.columns if not column.partition]
 
     def take(self, path: str, flag: str) -> None:
         """Note that a column or a field is a part.
 
         Raises:
-            MappingError: There is none of that name.
+            MappingError: There is none of that name, and none can be.
         """
+        if self.more:
+            self.columns = with_named(self.columns, path)
         found = find(self.columns, path)
         if found is None:
             raise MappingError(
@@ -183,6 +196,31 @@ def _choose_contents(seen: _Seen, choice: ColumnChoice, shape: KnownShape | None
         return None, ""
     seen.take(found, "--contents-column")
     return found, "its name"
+
+
+def _check_typo(seen: _Seen, choice: ColumnChoice, path: str, flag: str) -> None:
+    """Refuse contents that the first rows don't have where others would become metadata instead.
+
+    Raises:
+        MappingError: The name may be a slip of the pen.
+    """
+    if flag != "--contents-column" or not seen.more or choice.metadata or find(seen.columns, path):
+        return
+    out = (*choice.excluded, *(name for name in (choice.id, choice.vector) if name))
+    other = seen.named(CONTENTS_NAMES, CONTENTS_SHAPES[:1], out, flag)
+    if other is not None:
+        raise MappingError(
+            f"{seen.source} has no column {path!r} ({flag}) in its first rows, but {other!r}",
+            hint=f"name that, or leave it out of the metadata with --metadata-exclude {other}",
+        )
+
+
+def _late(seen: _Seen, choice: ColumnChoice) -> frozenset[str]:
+    """Usual names of contents that would become metadata in later rows."""
+    if not seen.more or choice.metadata:
+        return frozenset()
+    late = late_names(CONTENTS_NAMES, [column.name for column in seen.own])
+    return late.difference(choice.excluded)
 
 
 def _idle(seen: _Seen, *, embed: bool) -> list[str]:

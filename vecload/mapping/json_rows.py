@@ -16,6 +16,7 @@ from vecload.defaults import CONTENTS_MAX_BYTES, METADATA_DEPTH
 from vecload.mapping.chosen import Mapping
 from vecload.mapping.columns import Column, Steps
 from vecload.mapping.json_columns import BYTES_MARK, columns_of
+from vecload.mapping.late_columns import fault_of_late
 from vecload.mapping.nested import dig, holds_anything
 from vecload.mapping.packer import Packed
 from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length
@@ -43,6 +44,8 @@ class JsonRows:
         line: Gives the row at a position as it stands in the source.
         packed: Vectors that were taken out of the rows already.
     """
+
+    own_columns = True
 
     def __init__(
         self,
@@ -147,6 +150,8 @@ class JsonRows:
                 entries, fault = as_object(spread)
             except _TooDeepError:
                 entries, fault = {}, TOO_DEEP
+            if mapping.late_contents:
+                fault = fault or fault_of_late(fields, mapping.late_contents)
             if fault is not None:
                 faults[position] = fault
             found.append({**fields, **entries} or None)

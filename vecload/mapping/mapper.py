@@ -104,20 +104,28 @@ def _no_ids(count: int) -> Mapped[list[str]]:
     return Mapped([""] * count, dict.fromkeys(range(count), missing))
 
 
-def common_dimension(rows: Rows, mapping: Mapping, source: str) -> int:
+def common_dimension(rows: Rows, mapping: Mapping, source: str, known: int | None = None) -> int:
     """The length that most of the first rows' vectors have; 0 where rows have none.
 
+    Args:
+        rows: The first.
+        mapping: Which column is which.
+        source: For messages.
+        known: Taken where no row has a vector.
+
     Raises:
-        MappingError: No row has a vector.
+        MappingError: No row has a vector, and nothing else tells.
     """
     if mapping.vector is None:
         return 0
     found = reshaped(rows, mapping).vector_lengths(mapping.vector, mapping.rules.vector_dtype)
     lengths = Counter(length for length in found.tolist() if length > 0)
+    if not lengths and known:
+        return known
     if not lengths:
         raise MappingError(
             f"column {mapping.vector!r} of {source} holds no vector in its first {len(rows.span)} rows",
-            hint="name another with --vector-column",
+            hint="name another with --vector-column, or how many values they have with --dimension",
         )
     return int(lengths.most_common(1)[0][0])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vecload.errors import MappingError
 from vecload.mapping.chosen import ColumnChoice
-from vecload.mapping.columns import Column, Steps, find, first_named, listed
+from vecload.mapping.columns import Column, Steps, find, first_named, listed, with_named
 from vecload.mapping.shapes import KnownShape
 from vecload.mapping.vector_choice import OBJECTS_OF_VECTORS
 
@@ -36,6 +36,7 @@ def choose_metadata(
     source: str,
     *,
     idle: Sequence[str] = (),
+    more: bool = False,
 ) -> MetadataChoice:
     """Decide what becomes metadata.
 
@@ -46,6 +47,7 @@ def choose_metadata(
         parts: What was chosen as another part or named as metadata, and the way to each.
         source: For messages.
         idle: Columns that become metadata only if they are named as that.
+        more: Rows may have columns and entries that are not known.
 
     Raises:
         MappingError: What is to be left out or renamed is not there, or a new name is taken.
@@ -62,8 +64,8 @@ def choose_metadata(
     out += [name for name in idle if not choice.metadata and name not in out]
     out_fields = [way for path, way in parts.items() if len(way) > 1 and path not in choice.metadata]
     for path in choice.excluded:
-        at = find(columns, path)
-        entry = spread is not None and (not inside or find(inside, path) is not None)
+        at = find(with_named(columns, path) if more else columns, path)
+        entry = spread is not None and (more or not inside or find(inside, path) is not None)
         if at is None and not entry:
             raise MappingError(
                 f"{source} has no metadata {path!r} (--metadata-exclude)", hint=f"it has {listed(names)}"
@@ -80,14 +82,14 @@ def choose_metadata(
     taken = {way[0] for way in parts.values() if len(way) == 1}
     plain = [name for name in names if name not in taken and name not in out and name != spread]
     known = {*(plain if fields is None else fields), *(field.name for field in inside)}
-    _check_renamed(choice, known, source, sure=spread is None or bool(inside))
+    _check_renamed(choice, known, source, sure=not more and (spread is None or bool(inside)))
     refused = tuple(name for name in (shape.refused if shape else ()) if name in plain)
     reached = {name for name in names if name not in out} | {way[0] for way in steps.values()}
     return MetadataChoice(
         spread,
         fields,
         tuple(dict.fromkeys(out)),
-        tuple(dict.fromkeys(way for way in out_fields if way[0] in reached)),
+        tuple(dict.fromkeys(way for way in out_fields if way[0] in reached or (more and way[0] not in out))),
         refused,
         steps,
         reason,

@@ -27,6 +27,7 @@ class ReshapedRows:
         self.span = rows.span
         self.broken = rows.broken
         self.offsets = rows.offsets
+        self.own_columns = rows.own_columns
         self.raw = rows.raw
         self._rows = rows
         self._fields = {name: rows.field(name, steps) for name, steps in mapping.nested}

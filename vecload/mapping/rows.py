@@ -51,6 +51,10 @@ class Rows(Protocol):
     def offsets(self) -> Sequence[int] | None:
         """The byte offset of each row in its source, where the source is read by lines."""
 
+    @property
+    def own_columns(self) -> bool:
+        """Whether each row has columns of its own, so that some don't tell those of others."""
+
     def raw(self, position: int) -> str:
         """A row whole, as JSON text; what JSON can't say is told in words."""
 

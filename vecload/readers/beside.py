@@ -31,6 +31,7 @@ class Beside:
         self.span = replace(rows.span, source=source)
         self.broken: Mapping[int, Fault] = rows.broken
         self.offsets = rows.offsets
+        self.own_columns = rows.own_columns
         self._rows = rows
         self._more = ArrowRows(rows.span, more)
         self._names = frozenset(more.schema.names)
