@@ -152,9 +152,48 @@ def test_a_422_that_echoes_the_request_shows_neither_key_nor_contents(detail: An
 
 @pytest.mark.parametrize("status", [400, 401, 404, 500])
 def test_a_key_in_any_other_message_is_blotted_out(status: int) -> None:
-    error = answer(status, f"key {KEY} and {KEY.upper()} of the index")
+    error = answer(status, f"Failed to load index: key {KEY} and {KEY.upper()} of the index")
     assert KEY not in f"{error} {error!r}".lower()
     assert "of the index" in str(error)
+
+
+REQUEST = (
+    '{"index_key": "k", "items": [{"id": "a", "contents": "a secret text", "metadata": {"b": "secret"}}]}'
+)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 413, 418, 422, 429, 500, 502, 503])
+@pytest.mark.parametrize(
+    "body",
+    [
+        REQUEST,
+        f"<html>blocked: {REQUEST}</html>",
+        "a secret text is too long",
+        json.dumps({"detail": REQUEST}),
+        json.dumps({"detail": "a secret text is too long"}),
+        json.dumps({"detail": f"Failed to upsert vectors: {REQUEST}"}),
+        json.dumps({"detail": f"Failed to upsert vectors: {REQUEST!r}"}),
+        json.dumps({"detail": f"item limit reached: {REQUEST}; permission denied"}),
+        json.dumps({"detail": [{"loc": ["body"], "type": "a", "msg": REQUEST, "input": REQUEST}]}),
+        json.dumps({"message": "a secret text"}),
+    ],
+)
+def test_no_status_lets_an_echo_of_the_request_be_shown(status: int, body: str) -> None:
+    error = error_of(status, {}, body.encode())
+    assert "secret" not in f"{error} {error!r} {error.args} {vars(error)}"
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "Failed to upsert vectors: Invalid input: vectors must have 8 dimensions",
+        "BatchPushVariable [InvalidArgument]: batch payload exceeds max_record_size",
+        "Invalid distance metric: dot",
+        "Failed to create index: embedding model unavailable: Could not resolve host",
+    ],
+)
+def test_what_the_service_says_itself_is_repeated(detail: str) -> None:
+    assert detail in str(answer(400, detail))
 
 
 def test_a_422_names_the_places_of_the_faults() -> None:

@@ -2,7 +2,9 @@
 
 The service reports one and the same fault in several ways (docs/cyborgdb.md): a wrong index key is a 404 on
 one thread and a 401 on another, a locked store a 400, a missing index a 404 about an envelope. Its 422 bodies
-echo the request, the index key in it, so of those only the places and kinds of the faults are repeated.
+echo the request, the index key in it, so of those only the places and kinds of the faults are repeated. What
+stands between may echo it with any status: a text is repeated only if it begins as the service's own do, and
+up to the first quotation mark or brace, with which all that JSON holds begins.
 """
 
 from __future__ import annotations
@@ -38,6 +40,16 @@ RETRY_AFTER_MAX_SECONDS = 300.0
 
 _HEX_KEY = re.compile(r"[0-9A-Fa-f]{64}")
 _UPSERTED = re.compile(r"Upserted (\d+) vectors")
+
+_OWN = re.compile(
+    r"(Failed to |Operation failed|Index not found|Wrong encryption key|No KMS envelope|KMS |AWS KMS |"
+    r"[Ii]ndex '|Index was not |Invalid |API Key is |This operation requires|User management requires|"
+    r"There was an error parsing the body|"
+    r"BatchPushVariable |Item limit reached|[Ee]mbedding |Unexpected server error|Request timeout|"
+    r"Training failed|Training )"
+)
+"""How the texts of the service and of its engine begin (0.18)."""
+_JSON = re.compile(r'["{]')
 
 _Maker = Callable[[str], VecloadError]
 
@@ -102,9 +114,9 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> VecloadErr
     Returns:
         An error without keys, contents or request bodies in it.
     """
-    detail = _detail(status, body)
+    said, detail = _said(status, body)
     for part, make in _MEANINGS:
-        if part in detail:
+        if part in said:
             return make(detail)
     if status in (401, 403):
         return _unauthorised(detail)
@@ -243,18 +255,19 @@ def retry_after_seconds(value: str | None, now: float) -> float | None:
     return min(max(seconds, 0.0), RETRY_AFTER_MAX_SECONDS)
 
 
-def _detail(status: int, body: bytes) -> str:
-    """What the body says of the fault, on one line, with nothing secret in it."""
+def _said(status: int, body: bytes) -> tuple[str, str]:
+    """What the body says of the fault: all of it, and what may be repeated, on one line."""
     try:
         answer = json.loads(body)
         detail = answer.get("detail", "") if isinstance(answer, dict) else ""
     except (ValueError, RecursionError):
         detail = body.decode("utf-8", "replace")
     if isinstance(detail, list):
-        detail = "; ".join(_place(fault) for fault in detail[:3])
-    elif status == 422 or not isinstance(detail, str):
-        detail = ""
-    return _line(detail)
+        places = "; ".join(_place(fault) for fault in detail[:3])
+        return "", _line(places)
+    if status == 422 or not isinstance(detail, str):
+        return "", _line("")
+    return detail, _line(_JSON.split(detail, maxsplit=1)[0] if _OWN.match(detail) else "")
 
 
 def _line(text: str) -> str:
