@@ -175,6 +175,7 @@ REQUEST = (
         json.dumps({"detail": f"Failed to upsert vectors: {REQUEST!r}"}),
         json.dumps({"detail": f"item limit reached: {REQUEST}; permission denied"}),
         json.dumps({"detail": [{"loc": ["body"], "type": "a", "msg": REQUEST, "input": REQUEST}]}),
+        json.dumps({"detail": [{"loc": ["body", "a secret text"], "type": REQUEST}]}),
         json.dumps({"message": "a secret text"}),
     ],
 )

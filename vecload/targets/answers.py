@@ -49,6 +49,7 @@ _OWN = re.compile(
     r"Training failed|Training )"
 )
 """How the texts of the service and of its engine begin (0.18)."""
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _JSON = re.compile(r'["{]')
 
 _Maker = Callable[[str], VecloadError]
@@ -283,8 +284,13 @@ def _place(fault: Any) -> str:
     if not isinstance(fault, dict):
         return "invalid"
     place = fault.get("loc")
-    where = ".".join(str(part) for part in place) if isinstance(place, list) else "request"
-    return f"{where}: {fault.get('type', 'invalid')}"
+    where = ".".join(map(_name, place)) if isinstance(place, list) else "request"
+    return f"{where}: {_name(fault.get('type', 'invalid'))}"
+
+
+def _name(part: Any) -> str:
+    """A part of a place or a kind of fault, if it is a number or a short word as the service has them."""
+    return str(part) if _WORD.fullmatch(str(part)) else "…"
 
 
 def _results(answer: dict[str, Any]) -> list[dict[str, Any]]:
