@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,19 +51,28 @@ def test_a_fingerprint_tells_another_object_of_the_same_size(bucket: tuple[str, 
     [
         ("tree", ["tree/a1.jsonl", "tree/b/a2.jsonl", "tree/b/c/a3.jsonl"]),
         ("tree/", ["tree/a1.jsonl", "tree/b/a2.jsonl", "tree/b/c/a3.jsonl"]),
-        ("tree/*", ["tree/a1.jsonl"]),
+        ("tree/*", ["tree/a1.jsonl", "tree/b/a2.jsonl", "tree/b/c/a3.jsonl"]),
+        ("tree/b*", ["tree/b/a2.jsonl", "tree/b/c/a3.jsonl"]),
+        ("tree/**", ["tree/a1.jsonl", "tree/b/a2.jsonl", "tree/b/c/a3.jsonl"]),
+        ("tree/**/*", ["tree/a1.jsonl", "tree/b/a2.jsonl", "tree/b/c/a3.jsonl"]),
+        ("tree/**/[bc]", ["tree/b/a2.jsonl", "tree/b/c/a3.jsonl"]),
+        ("tree/*/**", ["tree/b/a2.jsonl", "tree/b/c/a3.jsonl"]),
         ("tree/*/a?.jsonl", ["tree/b/a2.jsonl"]),
         ("tree/**/a[!1].jsonl", ["tree/b/a2.jsonl", "tree/b/c/a3.jsonl"]),
     ],
 )
 def test_folders_and_patterns_are_as_on_disks(
-    bucket: tuple[str, Any], places: Places, name: str, found: list[str]
+    bucket: tuple[str, Any], places: Places, tmp_path: Path, name: str, found: list[str]
 ) -> None:
     names = ("tree/_SUCCESS", "tree/a1.jsonl", "tree/b/a2.jsonl", "tree/b/c/a3.jsonl")
     put(bucket, **{each.replace("/", "__"): b"{}" for each in names})
     assert [file.name for file in places.named(f"s3://vectors/{name}")] == [
         f"s3://vectors/{f}" for f in found
     ]
+    for each in names:
+        (tmp_path / each).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / each).write_bytes(b"{}")
+    assert [file.name for file in places.named(f"{tmp_path}/{name}")] == [f"{tmp_path}/{f}" for f in found]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ _TABLES = (
     ("metadata/*.metadata.json", "an Iceberg table"),
 )
 """Folders whose files alone don't tell which rows are valid: some were deleted, or replaced."""
+_ALL_BELOW = re.compile(r"(^|/)\*\*/?$")
 _ABOUT_DATA = re.compile(
     r"(README|LICENSE)(\.\w+)?|dataset_info\.json|dataset_dict\.json|state\.json", re.IGNORECASE
 )
@@ -54,6 +55,9 @@ class Places:
         if Path(path).is_dir():
             return list(_folder(name, path))
         if WILDCARD.search(path) and not os.path.lexists(path):
+            folder = _ALL_BELOW.sub("/", path).rstrip("/") or ("/" if path[0] == "/" else ".")
+            if _ALL_BELOW.search(path) and Path(folder).is_dir():
+                return list(_folder(folder, folder))
             return list(_pattern(name, path))
         return [_local(path, name)]
 
@@ -72,12 +76,15 @@ class Places:
         magic = WILDCARD.search(name)
         if magic is None:
             raise SourceError(f"{name} is not there")
+        if _ALL_BELOW.search(name) and not WILDCARD.search(folder := _ALL_BELOW.sub("", name)):
+            return self.named(folder)
         folder = name[: magic.start()].rpartition("/")[0]
         if folder.endswith(":/"):
             raise SourceError(f"{name} has a pattern for a bucket", hint="name the bucket")
-        matches = _matcher(name)
-        files = (file for file in store.files(folder) if matches(file.name))
-        return _some(name, sorted(_seen(name, files, lambda file: file.name), key=lambda file: file.name))
+        files = {file.name: file for file in store.files(folder)}
+        matched = _some(name, sorted(_seen(name, _matching(name, files), str)))
+        matched = _outermost(matched, lambda each: each not in files)
+        return [files[each] for one in matched for each in ([one] if one in files else _below(one, files))]
 
 
 def leads_to(name: str, path: str) -> bool:
@@ -133,11 +140,39 @@ def _fail(error: OSError) -> None:
 
 
 def _pattern(name: str, path: str) -> Iterator[File]:
-    for found in _some(name, sorted(_seen(path, glob.glob(path, recursive=True), str))):  # noqa: PTH207 pathlib's skips no hidden files
+    seen = _some(name, sorted(_seen(path, glob.glob(path, recursive=True), str)))  # noqa: PTH207 pathlib's skips no hidden files
+    for found in _outermost(seen, os.path.isdir):
         if Path(found).is_dir():
             yield from _folder(found, found)
         else:
             yield _local(found, found)
+
+
+def _outermost(found: list[str], is_folder: Callable[[str], bool]) -> list[str]:
+    """What a pattern finds, less what is in a folder that it finds too: `**` finds things at any depth."""
+    folders = {each.rstrip("/") for each in found if is_folder(each)}
+
+    def within(path: str) -> bool:
+        parts = path.rstrip("/").split("/")
+        return any("/".join(parts[:n]) in folders for n in range(1, len(parts)))
+
+    return [each for each in found if not within(each)]
+
+
+def _matching(pattern: str, names: Iterable[str]) -> set[str]:
+    """The URIs, and those of folders above them, that a pattern matches."""
+    matches, found = _matcher(pattern.rstrip("/")), set()
+    for name in names:
+        parts = name.split("/")
+        found |= {each for n in range(4, len(parts) + 1) if matches(each := "/".join(parts[:n]))}
+    return found
+
+
+def _below(folder: str, names: Iterable[str]) -> list[str]:
+    """The URIs of the data below a folder, sorted."""
+    prefix = folder + "/"
+    below = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+    return [prefix + each for each in _data_files(folder, below)]
 
 
 def _seen(pattern: str, found: Iterable[T], name: Callable[[T], str]) -> Iterator[T]:
@@ -184,7 +219,7 @@ def _hidden(part: str) -> bool:
 def _matcher(pattern: str) -> Callable[[str], object]:
     """A test of whole URIs: `*` and `?` stay within a part, `**` is any number of parts."""
     whole = ""
-    for piece in re.split(r"(\*\*/|\*|\?|\[[^]]+\])", pattern):
+    for piece in re.split(r"(\*\*/|\*\*$|\*|\?|\[[^]]+\])", pattern):
         if piece.startswith("[") and piece.endswith("]"):
             whole += "[" + ("^" if piece[1] == "!" else piece[1]).replace("\\", r"\\") + piece[2:]
         else:
@@ -192,4 +227,4 @@ def _matcher(pattern: str) -> Callable[[str], object]:
     return re.compile(whole).fullmatch
 
 
-_WILD = {"**/": "(?:[^/]+/)*", "*": "[^/]*", "?": "[^/]"}
+_WILD = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
