@@ -126,8 +126,8 @@ class Dispatcher:
                 outcomes.append(future.result())
             elif not isinstance(error, Stopping):
                 failures.append(error)
-        for outcome, seconds in outcomes:
-            self._concurrency.completed(len(outcome.batch), seconds)
+        for outcome, took in outcomes:
+            self._concurrency.completed(len(outcome.batch), took)
             yield outcome
         if failures:
             raise failures[0]

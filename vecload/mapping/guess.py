@@ -158,8 +158,7 @@ def _choose_id(
 ) -> tuple[str | None, str]:
     if choice.id is not None:
         return choice.id, "--id-column"
-    known = seen.first(shape.id, ID_SHAPES) if shape else None
-    if known is not None and shape is not None:
+    if shape and (known := seen.first(shape.id, ID_SHAPES)):
         seen.take(known, "--id-column")
         return known, f"the shape of {shape.name}"
     out = shape.left_out if shape else ()
@@ -186,8 +185,7 @@ def _choose_id(
 def _choose_contents(seen: _Seen, choice: ColumnChoice, shape: KnownShape | None) -> tuple[str | None, str]:
     if choice.contents is not None:
         return choice.contents, "--contents-column"
-    known = seen.first(shape.contents, CONTENTS_SHAPES) if shape else None
-    if known is not None and shape is not None:
+    if shape and (known := seen.first(shape.contents, CONTENTS_SHAPES)):
         seen.take(known, "--contents-column")
         return known, f"the shape of {shape.name}"
     out = shape.left_out if shape else ()

@@ -23,7 +23,29 @@ SPOOL_MAX_BYTES = 4 * 2**30
 _POLL_SECONDS = 0.2
 
 
-class StandardInput:
+class _Piped:
+    """What was piped in, as every file of it is to those that read and compare files."""
+
+    def open(self) -> BinaryIO:
+        """A stream from its beginning."""
+        raise NotImplementedError
+
+    def arrow(self) -> pa.NativeFile:
+        """The same for Arrow."""
+        import pyarrow as pa
+
+        return pa.PythonFile(self.open(), mode="r")
+
+    def fingerprint(self) -> str:
+        """Nothing tells one standard input from another."""
+        return ""
+
+    def changed(self) -> bool:
+        """Nobody else can write to it."""
+        return False
+
+
+class StandardInput(_Piped):
     """What is piped in.
 
     Args:
@@ -59,20 +81,6 @@ class StandardInput:
         """A stream from its beginning, as long as that is kept."""
         return cast(BinaryIO, io.BufferedReader(_Placed(self.take), BUFFER_BYTES))
 
-    def arrow(self) -> pa.NativeFile:
-        """The same for Arrow."""
-        import pyarrow as pa
-
-        return pa.PythonFile(self.open(), mode="r")
-
-    def fingerprint(self) -> str:
-        """Nothing tells one standard input from another."""
-        return ""
-
-    def changed(self) -> bool:
-        """Nobody else can write to it."""
-        return False
-
     def take(self, at: int, most: int) -> bytes:
         """Some bytes from that place, none at the end.
 
@@ -101,7 +109,7 @@ class StandardInput:
         return piece
 
 
-class Spooled:
+class Spooled(_Piped):
     """Standard input on a disk, in a file without a name that goes with the process.
 
     Args:
@@ -141,20 +149,6 @@ class Spooled:
         """A stream from its beginning."""
         stream = _Placed(lambda at, most: os.pread(self._descriptor, most, at), self.nbytes)
         return cast(BinaryIO, io.BufferedReader(stream, BUFFER_BYTES))
-
-    def arrow(self) -> pa.NativeFile:
-        """The same for Arrow."""
-        import pyarrow as pa
-
-        return pa.PythonFile(self.open(), mode="r")
-
-    def fingerprint(self) -> str:
-        """Nothing tells one standard input from another."""
-        return ""
-
-    def changed(self) -> bool:
-        """Nobody else can write to it."""
-        return False
 
 
 class _Placed(io.RawIOBase):

@@ -6,13 +6,15 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import unquote
 
 from vecload.errors import SourceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+S = TypeVar("S", bound=Any)
 
 STDIN = "-"
 STDIN_NAME = "standard input"
@@ -109,32 +111,23 @@ class LocalFile:
             ChangedError: Another file stands in its place, or it became shorter.
             OSError: It can't be opened.
         """
-        stream = Path(self.path).open("rb", buffer_bytes)  # noqa: SIM115 it is given away
-        try:
-            self._check(stream.fileno())
-        except BaseException:
-            stream.close()
-            raise
-        return stream
+        return self._checked(Path(self.path).open("rb", buffer_bytes))
 
     def arrow(self) -> pa.NativeFile:
         """The same for Arrow."""
         import pyarrow as pa
 
-        stream = pa.OSFile(self.path)
-        try:
-            self._check(stream.fileno())
-        except BaseException:
-            stream.close()
-            raise
-        return stream
+        return self._checked(pa.OSFile(self.path))
 
-    def _check(self, descriptor: int) -> None:
-        now = _looks(os.fstat(descriptor))
-        if now[:2] != self._found[:2]:
-            raise ChangedError("another file stands in its place")
-        if now[2] < self.nbytes:
-            raise ChangedError("it became shorter")
+    def _checked(self, stream: S) -> S:
+        """The stream, unless it is of another file than was found, or of less."""
+        now = _looks(os.fstat(stream.fileno()))
+        if now[:2] == self._found[:2] and now[2] >= self.nbytes:
+            return stream
+        stream.close()
+        raise ChangedError(
+            "it became shorter" if now[:2] == self._found[:2] else "another file stands in its place"
+        )
 
     def changed(self) -> bool:
         """By device, inode, size and time of change."""
