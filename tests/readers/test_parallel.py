@@ -20,8 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vecload.batch import Batch, Span
-from vecload.errors import SourceError, VecloadError
+from vecload.errors import Interrupted, SourceError, VecloadError
 from vecload.mapping import Mapper, Mapping
+from vecload.readers.batches import batches
 from vecload.readers.blocks import Block
 from vecload.readers.jsonl import JsonlSource
 from vecload.readers.lines import BlockMapper, Task
@@ -361,3 +362,23 @@ def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
         peaks.append(sum(found))
     assert peaks[1] < 1.1 * peaks[0]
     assert peaks[1] * 1024 < 400e6
+
+
+def test_a_process_that_stands_still_holds_up_no_stop(tmp_path: Path) -> None:
+    source = write(tmp_path / "a", 3000)
+    number = [0]
+    with Parsers(2, pays_from=0) as parsers:
+        taken = batches(
+            source, MAPPER, batch_rows=10, batch_bytes=1000, parsers=parsers, interrupted=lambda: number[0]
+        )
+        assert next(taken).ids[0] == "0"
+        pids = [worker.process.pid for worker in parsers.workers]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        number[0] = signal.SIGTERM
+        begun = time.monotonic()
+        with pytest.raises(Interrupted) as stopped:
+            list(taken)
+    assert stopped.value.exit_code == 143
+    assert time.monotonic() - begun < 5  # what a signal is promised
+    assert not any(map(_running, pids))
