@@ -24,6 +24,7 @@ from vecload.loading.plan import make_plan
 from vecload.mapping import ColumnChoice
 from vecload.mapping.json_rows import as_object, parse_exact
 from vecload.readers import open_sources
+from vecload.readers.pages import SHORTEST
 from vecload.targets import answers
 from vecload.targets.wire import dumps
 
@@ -123,12 +124,13 @@ def numbers(value: Any) -> Iterator[float]:
             yield from numbers(inner)
 
 
-def table() -> pa.Table:
+def table(dimension: int = 3) -> pa.Table:
     rows = 20
+    vectors = [[i + 1.0, -i, 0.5, *range(i, i + dimension - 3)] for i in range(rows)]
     return pa.table(
         {
             "id": [f"doc-{i}" for i in range(rows)],
-            "vector": pa.array([[i + 1.0, -i, 0.5] for i in range(rows)], pa.list_(pa.float32())),
+            "vector": pa.array(vectors, pa.list_(pa.float32())),
             "text": ["naïve ☃" * (i % 3) for i in range(rows)],
             "meta": pa.array([{"n": i, "tags": ["a", None]} for i in range(rows)]),
             "when": pa.array([i * 10**9 for i in range(rows)], pa.timestamp("us")),
@@ -152,13 +154,15 @@ def jsonl_seeds() -> list[bytes]:
 
 def parquet_seeds() -> list[bytes]:
     seeds = []
-    for options in (
-        {"compression": "none"},
-        {"compression": "snappy", "row_group_size": 7, "data_page_size": 64},
-        {"compression": "zstd", "use_dictionary": False, "data_page_version": "2.0"},
+    for dimension, options in (
+        (3, {"compression": "none"}),
+        (3, {"compression": "snappy", "row_group_size": 7, "data_page_size": 64}),
+        (3, {"compression": "zstd", "use_dictionary": False, "data_page_version": "2.0"}),
+        # Long enough to be taken from the pages.
+        (SHORTEST, {"compression": "snappy", "use_dictionary": ["id"], "row_group_size": 12}),
     ):
         out = io.BytesIO()
-        pq.write_table(table(), out, write_page_checksum=True, **options)
+        pq.write_table(table(dimension), out, write_page_checksum=True, **options)
         seeds.append(out.getvalue())
     return seeds
 

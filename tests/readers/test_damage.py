@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz.targets import TARGETS, arrow_seeds, jsonl_seeds, npz_seeds, parquet_seeds
 from tests.fuzz.worker import outcome
-from vecload.readers.footer import _Compact
+from vecload.readers.thrift import Compact
 
 SECONDS = 60.0
 """After which a damaged file counts as having hung the reader."""
@@ -77,7 +77,7 @@ def flipped(data: bytes, bit: int) -> bytes:
 def pages(data: bytes) -> list[range]:
     """Where the contents of pages are, for which the file has checksums: their headers have none."""
     size = int.from_bytes(data[-8:-4], "little")
-    footer = _Compact(data[-8 - size : -8]).struct()
+    footer = Compact(data[-8 - size : -8]).struct()
     found: list[range] = []
     for group in footer[4]:
         for column in group[1]:
@@ -85,16 +85,16 @@ def pages(data: bytes) -> list[range]:
             at = min(of[9], of.get(11, of[9]))
             end = at + of[7]
             while at < end:
-                header = _Compact(data[at:])
+                header = Compact(data[at:])
                 fields = header.struct()
-                begin = at + header._at  # noqa: SLF001 how long the header was
+                begin = at + header.at
                 at = begin + fields[3]
                 assert 4 in fields, "every page has a checksum"
                 found.append(range(begin, at))
     return found
 
 
-PARQUET = dict(zip(("plain", "snappy", "zstd"), parquet_seeds(), strict=True))
+PARQUET = dict(zip(("plain", "snappy", "zstd", "pages"), parquet_seeds(), strict=True))
 
 
 @pytest.mark.parametrize("name", PARQUET)

@@ -6,14 +6,17 @@ rows by it only fails (`tests/readers/test_damage.py`).
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
+from vecload.readers.thrift import MALFORMED, Compact
+
 _TYPES = ("BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY")
 _CODECS = ("uncompressed", "snappy", "gzip", "lzo", "brotli", "lz4", "zstd", "lz4")
+_REQUIRED, _REPEATED = 0, 2
 _TAIL_SIZE = 8
 """The footer's length in four bytes, and the magic."""
 
@@ -25,6 +28,9 @@ class Chunk:
     path: Its dot path.
     physical_type: As the format names it.
     codec: How it is compressed, in lower case.
+    offset: Where its first page begins.
+    repetition: The greatest level of repetition: how many lists a value is in.
+    definition: The greatest level of definition: that of a value that is there.
     plain_size: What its texts or bytes take when none stands for several rows; None where that is not told.
     """
 
@@ -35,6 +41,9 @@ class Chunk:
     uncompressed_size: int
     compressed_size: int
     has_dictionary: bool
+    offset: int
+    repetition: int
+    definition: int
     plain_size: int | None = None
 
 
@@ -44,6 +53,13 @@ class Group:
 
     num_rows: int
     chunks: tuple[Chunk, ...]
+
+    def of(self, columns: Collection[str] | None) -> Iterator[Chunk]:
+        """The chunks of these top-level columns, or of all."""
+        for chunk in self.chunks:
+            # A name may hold dots, as a path does.
+            if columns is None or any(f"{chunk.path}.".startswith(f"{name}.") for name in columns):
+                yield chunk
 
 
 def row_groups(file: pa.NativeFile) -> list[Group]:
@@ -62,82 +78,49 @@ def row_groups(file: pa.NativeFile) -> list[Group]:
     file.seek(max(0, end - size))
     footer = file.read(min(size, end))
     try:
-        root = _Compact(footer).struct()
+        root = Compact(footer).struct()
+        levels = _levels(iter(root[2]))
         groups = [
-            Group(group[3], tuple(_chunk(column[3]) for column in group[1])) for group in root.get(4, ())
+            Group(
+                group[3], tuple(_chunk(column[3], *at) for column, at in zip(group[1], levels, strict=True))
+            )
+            for group in root.get(4, ())
         ]
         rows = root[3]
-    except (AttributeError, IndexError, KeyError, TypeError, struct.error, RecursionError):
+    except (*MALFORMED, ValueError, StopIteration):
         raise ValueError("its footer is damaged") from None
     if any(group.num_rows < 0 for group in groups) or sum(group.num_rows for group in groups) != rows:
         raise ValueError("its footer is damaged: the rows of its groups are not those of the file")
     return groups
 
 
-def _chunk(of: dict[int, Any]) -> Chunk:
+def _chunk(of: dict[int, Any], repetition: int, definition: int) -> Chunk:
     path = b".".join(of[3]).decode()
     sizes = of[5], of[6], of[7]
-    if min(sizes) < 0:
+    dictionary = of.get(11, 0)
+    offset = min(of[9], dictionary or of[9])
+    if min(*sizes, offset) < 0:
         raise KeyError(path)
     plain_size = of.get(16, {}).get(1)
     if not isinstance(plain_size, int | None):
         raise KeyError(path)
-    return Chunk(path, _TYPES[of[1]], _CODECS[of[4]], *sizes, of.get(11, 0) > 0, plain_size)
+    kind = _TYPES[of[1]], _CODECS[of[4]]
+    return Chunk(path, *kind, *sizes, dictionary > 0, offset, repetition, definition, plain_size)
 
 
-class _Compact:
-    """Values in Thrift's compact protocol: structs as dicts by field number."""
+def _levels(elements: Iterator[dict[int, Any]]) -> list[tuple[int, int]]:
+    """The greatest levels of repetition and definition of each column, of a schema written depth first."""
+    found: list[tuple[int, int]] = []
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
+    def below(parent: dict[int, Any], repetition: int, definition: int) -> None:
+        for _ in range(parent.get(5, 0)):
+            element = next(elements)
+            repeated = element[3] == _REPEATED
+            levels = repetition + repeated, definition + (element[3] != _REQUIRED)
+            if element.get(5):
+                below(element, *levels)
+            else:
+                found.append(levels)
 
-    def struct(self) -> dict[int, Any]:
-        fields: dict[int, Any] = {}
-        number = 0
-        while head := self._byte():
-            number = number + (head >> 4) if head >> 4 else self._integer()
-            kind = head & 15
-            # In a field the type is the value of a boolean; in a list it has a byte.
-            fields[number] = kind == 1 if kind <= 2 else self._value(kind)
-        return fields
-
-    def _value(self, kind: int) -> Any:
-        if kind <= 3:
-            return self._byte()
-        if kind <= 6:
-            return self._integer()
-        if kind == 7:
-            return struct.unpack("<d", self._bytes(8))[0]
-        if kind == 8:
-            return self._bytes(self._varint())
-        if kind in (9, 10):
-            head = self._byte()
-            size = head >> 4 if head >> 4 < 15 else self._varint()
-            return [self._value(head & 15) for _ in range(size)]
-        if kind == 12:
-            return self.struct()
-        raise KeyError(kind)  # no footer holds maps
-
-    def _byte(self) -> int:
-        self._at += 1
-        return self._data[self._at - 1]
-
-    def _bytes(self, size: int) -> bytes:
-        self._at += size
-        if self._at > len(self._data):
-            raise IndexError
-        return self._data[self._at - size : self._at]
-
-    def _varint(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self._byte()
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value
-            shift += 7
-
-    def _integer(self) -> int:
-        value = self._varint()
-        return (value >> 1) ^ -(value & 1)
+    below(next(elements), 0, 0)
+    return found

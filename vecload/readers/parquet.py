@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,11 +14,13 @@ from vecload.defaults import ROW_GROUP_MAX_BYTES
 from vecload.errors import SourceError
 from vecload.mapping import Column
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
-from vecload.readers.footer import Chunk, Group, row_groups
+from vecload.mapping.arrow_values import is_list
+from vecload.readers.footer import Group, row_groups
+from vecload.readers.pages import PageVectors, UnlikeError, dimension_of
 from vecload.readers.pieces import pieces, value_bytes
 from vecload.readers.remote import RemoteFile
 from vecload.readers.source import HEAD_ROWS, Told, missing
-from vecload.readers.storage import File, as_file, reason
+from vecload.readers.storage import File, LocalFile, as_file, reason
 
 HEAD_BYTES = 16 * 2**20
 _STREAM_BYTES = 2**20
@@ -78,6 +81,7 @@ class ParquetSource:
         self.total_rows: int = self._footer.num_rows
         for number in range(len(self._groups)):
             self._check(number)
+        self._by_pages = self._vectors()
 
     def _check(self, number: int) -> None:
         """Refuse what a footer claims and no memory could hold."""
@@ -95,6 +99,20 @@ class ParquetSource:
                 f"{self.name}, row group {number}: a row takes {_row_bytes(group, None):,} bytes on average",
                 hint="if that is right, allow it with --max-row-group-bytes",
             )
+
+    def _vectors(self) -> dict[str, pa.DataType]:
+        """Columns that may be taken from their pages, and their types."""
+        if not isinstance(self._file, LocalFile):
+            return {}
+        return {
+            field.name: field.type
+            for field in self._schema
+            if is_list(field.type)
+            and field.type.value_type in (pa.float32(), pa.float64())
+            and dimension_of(self._groups, field.name)
+            # Arrow selects `a.b` along with `a`.
+            and not any(field.name.startswith(f"{name}.") for name in self._schema.names)
+        }
 
     @property
     def kind(self) -> str:
@@ -141,6 +159,7 @@ class ParquetSource:
     ) -> Iterator[tuple[pa.RecordBatch, int]]:
         """Record batches of the gap's rows, each with the number of its first row."""
         at = gap.start
+        unlike = False
         try:
             with self._file.arrow() as stream, self._opened(stream) as opened:
                 for run, first, large in self._runs(stream, gap, batch_rows, batch_bytes, columns):
@@ -148,24 +167,68 @@ class ParquetSource:
                     # What a footer tells of pages is at least what they take: no batch is decoded far
                     # beyond its bytes.
                     largest = max(_row_bytes(self._groups[i], columns) for i in run)
-                    tables = (self._opened(stream, large) if large else opened).iter_batches(
-                        batch_size=max(1, min(batch_rows, batch_bytes // max(largest, 1))),
-                        row_groups=run,
-                        columns=columns,
-                        use_threads=False,
-                    )
-                    for table in tables:
+                    size = max(1, min(batch_rows, batch_bytes // max(largest, 1)))
+                    kept = self._opened(stream, large) if large else opened
+                    for table in self._batches(stream, kept, run, columns, size):
                         begin, end = max(gap.start, at), min(gap.stop, at + len(table))
                         if begin < end:
                             yield table.slice(begin - at, end - begin), begin
                         at += len(table)
+        except UnlikeError:
+            # Arrow reads the rest of the file, even row groups whose pages could be taken.
+            self._by_pages = {}
+            unlike = True
         except _DAMAGE as error:
             raise SourceError(
                 f"{self.name} is damaged or can't be read at or after row {at}: {reason(error)}",
                 hint="what was loaded before stays; repair the file and load it again",
             ) from None
-        if at < gap.stop:
+        if unlike:
+            rest = Span(gap.source, max(at, gap.start), gap.stop)
+            yield from self._tables(rest, batch_rows, batch_bytes, columns)
+        elif at < gap.stop:
             raise SourceError(f"{self.name} ends after row {at} of {self.total_rows}")
+
+    def _batches(
+        self,
+        stream: pa.NativeFile,
+        opened: pq.ParquetFile,
+        run: list[int],
+        columns: list[str] | None,
+        size: int,
+    ) -> Iterator[pa.RecordBatch]:
+        """Record batches of row groups; vectors are taken from pages where that is possible."""
+        names = self._schema.names
+        rest = names if columns is None else columns
+        groups = {number: self._groups[number] for number in run}
+        taken = {
+            name: PageVectors(stream, groups, name, kind, partial(self._first, stream, name))
+            for name, kind in self._by_pages.items()
+            if name in rest
+        }
+        if taken:
+            columns = [name for name in rest if name not in taken]
+        tables = opened.iter_batches(batch_size=size, row_groups=run, columns=columns, use_threads=False)
+        for table in tables:
+            for name, pages in taken.items():
+                place = sum(names.index(other) < names.index(name) for other in table.schema.names)
+                table = table.add_column(place, self._schema.field(name), pages.take(len(table)))
+            yield table
+
+    def _first(
+        self,
+        stream: pa.NativeFile,
+        column: str,
+        number: int,
+        rows: int,
+        dictionaries: list[str] | None = None,
+    ) -> pa.Array:
+        """A column of the first rows of a row group, or of as many as there are."""
+        # By a reader of its own: how many rows a batch has is kept in the reader.
+        batches = self._opened(stream, dictionaries).iter_batches(
+            batch_size=rows, row_groups=[number], columns=[column], use_threads=False
+        )
+        return next(iter(batches)).column(0)
 
     def _runs(
         self,
@@ -206,13 +269,7 @@ class ParquetSource:
         """Of these columns of a row group, those whose dictionaries hold values too large for every row."""
         large: list[str] = []
         for path in paths:
-            first = next(
-                self._opened(stream, [path]).iter_batches(
-                    batch_size=1, row_groups=[number], columns=[path], use_threads=False
-                ),
-                None,
-            )
-            values = None if first is None else _dictionary(first.column(0))
+            values = _dictionary(self._first(stream, path, number, 1, [path]))
             if values is not None and value_bytes(values).max(initial=0) * rows > _LARGE_VALUES * batch_bytes:
                 large.append(path)
         return large
@@ -234,18 +291,11 @@ class ParquetSource:
         """Nothing is held open."""
 
 
-def _chunks(group: Group, columns: Collection[str] | None) -> Iterator[Chunk]:
-    for chunk in group.chunks:
-        # A name may hold dots, as a path does.
-        if columns is None or any(f"{chunk.path}.".startswith(f"{name}.") for name in columns):
-            yield chunk
-
-
 def _row_bytes(group: Group, columns: Collection[str] | None) -> int:
     """What a row takes decoded, on average, as far as the footer tells."""
     size = sum(
         max(chunk.uncompressed_size, chunk.num_values * _WIDTHS.get(chunk.physical_type, 1))
-        for chunk in _chunks(group, columns)
+        for chunk in group.of(columns)
     )
     return int(size // max(group.num_rows, 1))
 
@@ -254,7 +304,7 @@ def _shared(group: Group, columns: Collection[str] | None, rows: int, batch_byte
     """Columns of texts in which one value could stand for so many rows that they outgrow a batch."""
     return [
         chunk.path
-        for chunk in _chunks(group, columns)
+        for chunk in group.of(columns)
         if chunk.physical_type == "BYTE_ARRAY"
         and chunk.has_dictionary
         and chunk.uncompressed_size * rows > _LARGE_VALUES * batch_bytes
