@@ -271,6 +271,31 @@ def test_a_batch_is_encoded_before_it_may_go(gate: Gate, stop: threading.Event) 
         submitting.join()
 
 
+def test_the_next_batch_goes_before_what_was_acknowledged_is_written_down(
+    gate: Gate, dispatcher_of: Callable[[int], Dispatcher]
+) -> None:
+    dispatcher = dispatcher_of(1)
+    assert [*dispatcher.submit(numbered(1))] == []
+    gate.let(0)
+    written = dispatcher.submit(numbered(1, start=1))
+    assert next(written).batch.span.start == 0
+    gate.wait_begun(2)
+
+
+def test_no_batch_goes_after_one_that_failed_or_when_the_load_is_to_stop(
+    gate: Gate, dispatcher_of: Callable[[int], Dispatcher], stop: threading.Event
+) -> None:
+    dispatcher = dispatcher_of(1)
+    assert [*dispatcher.submit(numbered(1))] == []
+    gate.let(0, TargetError("refused"))
+    with pytest.raises(TargetError):
+        [*dispatcher.submit(numbered(1, start=1))]
+    stop.set()
+    with pytest.raises(Stopping):
+        [*dispatcher.submit(numbered(1, start=2))]
+    assert gate.begun == [0]
+
+
 def test_what_is_to_be_done_now_and_then_is_done_while_nothing_comes_back(
     gate: Gate, stop: threading.Event
 ) -> None:

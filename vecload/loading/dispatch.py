@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -25,6 +26,22 @@ def _timed(send: Callable[[], Outcome], clock: Callable[[], float]) -> _Sent:
     """What became of a batch, and how many seconds that took."""
     begun = clock()
     return send(), clock() - begun
+
+
+@dataclass(slots=True)
+class _Ended:
+    """Iterated, what was acknowledged; then it raises what failed, or that the load is to stop."""
+
+    stopping: Callable[[], bool]
+    outcomes: list[Outcome] = field(default_factory=list)
+    failures: list[BaseException] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        yield from self.outcomes
+        if self.failures:
+            raise self.failures[0]
+        if self.stopping():
+            raise Stopping
 
 
 class Dispatcher:
@@ -74,12 +91,20 @@ class Dispatcher:
         send = self._ready(batch)
         self._stages.lap("encode")
         ids = frozenset(batch.ids)
-        while len(self._in_flight) >= self._concurrency.allowed or not all(
-            map(ids.isdisjoint, self._in_flight.values())
-        ):
-            yield from self._collect(POLL_SECONDS)
-        self._in_flight[self._pool.submit(_timed, send, self._clock)] = ids
+        ended = _Ended(self._stop.is_set)
+        while not self._may_go(ids):
+            yield from ended
+            ended = self._collect(POLL_SECONDS)
+        if not ended.failures and not self._stop.is_set():
+            # Before what was acknowledged is written down, for which the target need not wait.
+            self._in_flight[self._pool.submit(_timed, send, self._clock)] = ids
+        yield from ended
         yield from self._collect(0)
+
+    def _may_go(self, ids: frozenset[str]) -> bool:
+        return len(self._in_flight) < self._concurrency.allowed and all(
+            map(ids.isdisjoint, self._in_flight.values())
+        )
 
     def collect(self) -> Iterator[Outcome]:
         """Yield what was acknowledged meanwhile, without waiting.
@@ -112,27 +137,23 @@ class Dispatcher:
                 yield future.result()[0]
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _collect(self, seconds: float) -> Iterator[Outcome]:
-        ended, _ = wait(self._in_flight, timeout=seconds, return_when=FIRST_COMPLETED)
+    def _collect(self, seconds: float) -> _Ended:
+        """What ended meanwhile, within some seconds."""
+        done, _ = wait(self._in_flight, timeout=seconds, return_when=FIRST_COMPLETED)
         self._stages.lap("target")
-        if seconds and not ended:
+        if seconds and not done:
             self._on_wait()
-        outcomes: list[_Sent] = []
-        failures: list[BaseException] = []
-        for future in ended:
+        ended = _Ended(self._stop.is_set)
+        for future in done:
             self._in_flight.pop(future)
             error = future.exception()
             if error is None:
-                outcomes.append(future.result())
+                outcome, took = future.result()
+                self._concurrency.completed(len(outcome.batch), took)
+                ended.outcomes.append(outcome)
             elif not isinstance(error, Stopping):
-                failures.append(error)
-        for outcome, took in outcomes:
-            self._concurrency.completed(len(outcome.batch), took)
-            yield outcome
-        if failures:
-            raise failures[0]
-        if self._stop.is_set():
-            raise Stopping
+                ended.failures.append(error)
+        return ended
 
     def __enter__(self) -> Self:
         return self
