@@ -18,6 +18,7 @@ from vecload.cli import load_options as load_opt
 from vecload.cli import look_options as look_opt
 from vecload.cli import options as opt
 from vecload.cli import source_options as source_opt
+from vecload.cli.help import print_help
 from vecload.cli.indexes import index_app
 from vecload.cli.streams import out, say, tell
 from vecload.errors import VecloadError
@@ -295,8 +296,11 @@ def keygen(
 def run(arguments: Sequence[str]) -> int:
     """Run the command line, and return its exit code. An error is one line on standard error."""
     command = get_command(app)
+    arguments = list(arguments) or ["--help"]
     try:
-        with command.make_context("vecload", list(arguments) or ["--help"]) as context:
+        if print_help(command, arguments):
+            return 0
+        with command.make_context("vecload", arguments) as context:
             return _exit_code(command.invoke(context))
     except VecloadError as error:
         tell(f"vecload: {error}")
