@@ -65,9 +65,10 @@ ENGINES = [
     _way(f"engine alone, {n} writer{'s' * (n > 1)}", "engine", service=False, workers=n) for n in (1, 2)
 ]
 PRODUCE = _way("decoding; with contents, mapping and sealing", "produce", service=False)
+BY_ARROW = _way("the same, all of it decoded by Arrow", "produce-by-arrow", service=False)
 JOURNAL = _way("vecload's flow, embedded", "flow", service=False)
 NO_JOURNAL = _way("the same without a journal", "flow-without-journal", service=False)
-WAYS = (SERVICE, SDK, *CEILINGS, EMBEDDED, *ENGINES, PRODUCE, JOURNAL, NO_JOURNAL)
+WAYS = (SERVICE, SDK, *CEILINGS, EMBEDDED, *ENGINES, PRODUCE, BY_ARROW, JOURNAL, NO_JOURNAL)
 START_ROWS = 1000
 """Rows of the load by which start-up is told from the rest of vecload's processor time."""
 
@@ -171,15 +172,19 @@ def compare(found: dict[str, list[Measured]]) -> dict[str, float]:
         return [one.cpu for one in found[way.name]]
 
     ceiling, engine = best(found, CEILINGS), best(found, ENGINES)
-    # Two cores have so many items a second in them, if nothing but decoding and the engine took any.
-    bound = [2 / (stored + made) for stored, made in zip(cpu(ENGINES[1]), cpu(PRODUCE), strict=True)]
+
+    def bound(producing: Way) -> list[float]:
+        """Items a second that two cores have in them, if nothing but decoding and the engine took any."""
+        return [2 / (stored + made) for stored, made in zip(cpu(ENGINES[1]), cpu(producing), strict=True)]
+
     return {
         "service: vecload / SDK loop": ratio(rates(SERVICE), rates(SDK)),
         f"service: vecload / ceiling ({ceiling.name})": ratio(rates(SERVICE), rates(ceiling)),
         "service: processor time an item, vecload / SDK loop": ratio(cpu(SERVICE), cpu(SDK)),
         "embedded: vecload / engine alone, 1 writer": ratio(rates(EMBEDDED), rates(ENGINES[0])),
         f"embedded: vecload / engine at its best ({engine.name})": ratio(rates(EMBEDDED), rates(engine)),
-        "embedded: vecload / bound of two cores": ratio(rates(EMBEDDED), bound),
+        "embedded: vecload / bound of two cores": ratio(rates(EMBEDDED), bound(PRODUCE)),
+        "embedded: vecload / the same, decoded by Arrow": ratio(rates(EMBEDDED), bound(BY_ARROW)),
         "embedded: with the journal / without it": ratio(rates(JOURNAL), rates(NO_JOURNAL)),
     }
 
