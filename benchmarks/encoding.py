@@ -131,11 +131,11 @@ def main() -> None:
             ("json", encode_json, json_by_standard_library),
         ):
             bodies[f"{wire}, {variant}"] = in_turn(
-                lambda encode=encode, batch=batch: encode(batch, INDEX, KEY_HEX),
+                lambda encode=encode, batch=batch: sum(map(len, encode(batch, INDEX, KEY_HEX))),
                 lambda standard=standard, batch=batch: standard(batch),
                 settings.rounds,
                 seconds,
-            ) | {"bytes": len(encode(batch, INDEX, KEY_HEX))}
+            ) | {"bytes": encode(batch, INDEX, KEY_HEX).nbytes}
     print_table(
         f"one body of {len(batch)} x {dim}",
         ["", "orjson, pybase64", "json, base64", "times"],

@@ -48,7 +48,7 @@ def test_a_benchmark_prints_its_tables_and_writes_its_results(benchmark: str, tm
     if benchmark == "load":
         found = json.loads((results / "load-full.json").read_text())["results"]
         assert found["rows"] == 2000  # each way has checked that it loaded as many
-        assert len(found["measured"]) == 12
-        assert len(found["ratios"]) == 7
+        assert len(found["measured"]) == 13
+        assert len(found["ratios"]) == 8
     if benchmark == "wire":
         assert [row["size"] for row in written["results"]] == [1, 4, 64]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -16,10 +18,11 @@ from hypothesis import strategies as st
 
 from tests.servers import Service, free_port
 from vecload.batch import Batch, Contents, Span
-from vecload.errors import Unauthorised, Unreachable, UsageError, WrongKey
+from vecload.errors import Unauthorised, Unreachable, UsageError, VecloadError, WrongKey
 from vecload.targets import IndexSettings, TargetIndex, connect_target
 from vecload.targets.address import service_location
 from vecload.targets.service import BODY_MAX_BYTES, ServiceTarget
+from vecload.targets.wire import Body
 
 KEY = bytes(range(32))
 
@@ -155,6 +158,32 @@ def test_a_body_beyond_the_limit_is_sent_in_parts(index: TargetIndex) -> None:
         (item,) = index.get([f"i{position}"], ["vector"])
         assert item.vector is not None
         assert item.vector.tobytes() == vectors[position].tobytes()
+
+
+def test_what_was_sent_or_could_not_be_stays_in_no_cycle(service: str, index_name: str) -> None:
+    # A load waits a long time for the collector of cycles: it would hold gigabytes of batches.
+    sent: list[weakref.ref[np.ndarray]] = []
+
+    def body() -> Body:
+        vectors = np.ones((1000, 4), dtype=np.float32)
+        sent.append(weakref.ref(vectors))
+        return Body(b"{", vectors.data.cast("B"), b"}")
+
+    gc.disable()
+    try:
+        with ServiceTarget(service) as target:
+            index = target.create_index(index_name, KEY, IndexSettings())
+            vectors = np.ones((2, 4), dtype=np.float32)
+            sent.append(weakref.ref(vectors))
+            index.upsert(batch(vectors))
+            del vectors
+            with suppress(VecloadError):
+                target.request("POST", "/v1/vectors/upsert_binary", body())
+        with ServiceTarget(f"http://127.0.0.1:{free_port()}") as target, suppress(Unreachable):
+            target.request("POST", "/v1/vectors/upsert_binary", body())
+        assert [vectors() is None for vectors in sent] == [True] * 3
+    finally:
+        gc.enable()
 
 
 def test_a_json_body_beyond_the_limit_is_sent_in_parts(service: str, index_name: str) -> None:

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vecload.batch import Batch, Contents, Metadata, Span
-from vecload.targets.wire import choose_format, dumps, encode_binary, encode_json, vectors_text_bytes
+from vecload.targets.wire import (
+    PIECE_BYTES,
+    Body,
+    choose_format,
+    dumps,
+    encode_binary,
+    encode_json,
+    vectors_text_bytes,
+)
 
 KEY = "0f" * 32
 
@@ -164,3 +172,16 @@ def test_what_vectors_take_in_a_body_is_known_beforehand(wire: Any) -> None:
     # Never more than there is by much: a body that would have passed must not be halved.
     assert 0.75 * len(body) < vectors_text_bytes(sent, wire) <= len(body)
     assert vectors_text_bytes(batch(None, ids=["a"], contents=["text"]), "json") == 0
+
+
+@pytest.mark.parametrize(
+    "size", [0, 1, 2, 3, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES + 2]
+)
+def test_a_view_in_a_body_is_written_as_one_base64_in_pieces_as_often_as_it_is_asked_for(size: int) -> None:
+    data = np.random.default_rng(size).bytes(size)
+    body = Body(b"before ", memoryview(data), b" after")
+    pieces = [*body]
+    assert b"".join(pieces) == b"before " + base64.b64encode(data) + b" after"
+    assert b"".join(body) == b"".join(pieces)
+    assert body.nbytes == sum(map(len, pieces))
+    assert max(map(len, pieces)) <= PIECE_BYTES * 4 // 3

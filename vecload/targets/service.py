@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -46,8 +46,8 @@ from vecload.targets.target import (
     WireFormat,
     check_settings,
 )
-from vecload.targets.transport import DeadlineTransport
-from vecload.targets.wire import choose_format, dumps, encode_binary, encode_json, vectors_text_bytes
+from vecload.targets.transport import DeadlineTransport, causes_of, reason_of
+from vecload.targets.wire import Body, choose_format, dumps, encode_binary, encode_json, vectors_text_bytes
 
 REQUEST_SECONDS = 120.0
 """How long one request may take in all: 120 s is what the engine itself waits for its store."""
@@ -110,10 +110,9 @@ class ServiceIndex:
             return partial(self._upsert_halves, batch)
         encode = encode_json if wire == "json" else encode_binary
         body = encode(batch, self.name, self._key_hex)
-        nbytes = sum(map(len, body))
-        if nbytes > BODY_MAX_BYTES and len(batch) > 1:
+        if body.nbytes > BODY_MAX_BYTES and len(batch) > 1:
             return partial(self._upsert_halves, batch)
-        return partial(self._post, wire, body, Ack(len(batch), {wire: 1}, nbytes))
+        return partial(self._post, wire, body, Ack(len(batch), {wire: 1}, body.nbytes))
 
     def upsert(self, batch: Batch) -> Ack:
         """Send a batch."""
@@ -123,7 +122,7 @@ class ServiceIndex:
         middle = len(batch) // 2
         return self.upsert(batch.part(0, middle)) + self.upsert(batch.part(middle, len(batch)))
 
-    def _post(self, wire: WireFormat, body: Sequence[bytes], ack: Ack) -> Ack:
+    def _post(self, wire: WireFormat, body: Body, ack: Ack) -> Ack:
         path = "/v1/vectors/upsert" if wire == "json" else "/v1/vectors/upsert_binary"
         check_upserted(self._service.request("POST", path, body), ack.items)
         sending, waiting = self._service.spent()
@@ -172,8 +171,8 @@ class ServiceIndex:
     def _ask(
         self, path: str, *, limit: int = ANSWER_MAX_BYTES, seconds: float | None = None, **fields: Any
     ) -> dict[str, Any]:
-        body = dumps({"index_name": self.name, "index_key": self._key_hex, **fields})
-        return object_of(self._service.request("POST", path, [body], limit=limit, seconds=seconds))
+        body = Body(dumps({"index_name": self.name, "index_key": self._key_hex, **fields}))
+        return object_of(self._service.request("POST", path, body, limit=limit, seconds=seconds))
 
 
 class ServiceTarget(Closing):
@@ -240,7 +239,7 @@ class ServiceTarget(Closing):
     def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> ServiceIndex:
         """Make an index under this key."""
         check_settings(name, settings)
-        body = {
+        fields = {
             "index_name": name,
             "index_key": index_key.hex(),
             "dimension": settings.dimension,
@@ -250,9 +249,8 @@ class ServiceTarget(Closing):
             "embedding_model": settings.embedding_model,
         }
         try:
-            self.request(
-                "POST", "/v1/indexes/create", [dumps({key: value for key, value in body.items() if value})]
-            )
+            body = Body(dumps({key: value for key, value in fields.items() if value}))
+            self.request("POST", "/v1/indexes/create", body)
         except IndexExists:
             raise IndexExists(f"{self.location} has an index {name!r} already") from None
         except BatchRefused as refused:
@@ -272,7 +270,7 @@ class ServiceTarget(Closing):
         self,
         method: str,
         path: str,
-        body: Sequence[bytes] = (),
+        body: Body | None = None,
         *,
         limit: int = ANSWER_MAX_BYTES,
         seconds: float | None = None,
@@ -282,7 +280,7 @@ class ServiceTarget(Closing):
         Args:
             method: HTTP method.
             path: Path and query.
-            body: JSON, in parts that are sent one after the other.
+            body: JSON.
             limit: Bytes of the answer at the most.
             seconds: How long it may take in all; None is as long as any request of this target.
 
@@ -292,10 +290,12 @@ class ServiceTarget(Closing):
         """
         seconds = seconds or self._request_seconds
         # The length said beforehand, httpx sends the parts as they are, and not in chunks.
-        length = {"Content-Length": str(sum(map(len, body)))} if body else {}
+        length = {"Content-Length": str(body.nbytes)} if body else {}
+        # httpx' answers are cycles that hold what was sent: it must not stay until they are collected.
+        content = iter(body) if body else None
         self._transport.set_deadline(seconds)
         try:
-            with self._client.stream(method, path, content=body or None, headers=length) as response:
+            with self._client.stream(method, path, content=content, headers=length) as response:
                 answer = bytearray()
                 if "content-encoding" in response.headers:
                     raise NotAcknowledged("the service's answer is compressed, which was not asked for")
@@ -309,14 +309,20 @@ class ServiceTarget(Closing):
         except (httpcore.TimeoutException, httpx.TimeoutException):
             raise Unreachable(f"{self.location} gave no answer in {seconds:g} s") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpx.TransportError, OSError) as error:
-            unreachable = Unreachable(
-                f"no connection to {self.location} ({_reason(error)})",
-                hint="check the address, and that the service is running",
-            )
-            unreachable.misaddressed = any(
-                isinstance(cause, socket.gaierror | ssl.SSLError) for cause in _causes(error)
-            )
-            raise unreachable from None
+            raise self._unreachable(error) from None
+        finally:
+            if content is not None:
+                content.close()
+
+    def _unreachable(self, error: Exception) -> Unreachable:
+        unreachable = Unreachable(
+            f"no connection to {self.location} ({reason_of(error)})",
+            hint="check the address, and that the service is running",
+        )
+        unreachable.misaddressed = any(
+            isinstance(cause, socket.gaierror | ssl.SSLError) for cause in causes_of(error)
+        )
+        return unreachable
 
     def spent(self) -> tuple[float, float]:
         """How long the calling thread's last request took to be written, and to be answered after that."""
@@ -325,25 +331,3 @@ class ServiceTarget(Closing):
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-
-def _reason(error: Exception) -> str:
-    """The cause of a failed connection in a few words."""
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return (
-                f"its certificate is not trusted: {cause.verify_message}; set SSL_CERT_FILE to its authority"
-            )
-        if isinstance(cause, socket.gaierror):
-            return "no such host"
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
-    return str(error) or type(error).__name__
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, and what it was raised from."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__

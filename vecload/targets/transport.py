@@ -6,6 +6,7 @@ included, outlives all of them. Here every read and write of a request gets what
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 import time
@@ -180,3 +181,25 @@ class _DeadlineStream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
+
+
+def reason_of(error: Exception) -> str:
+    """The cause of a failed connection in a few words."""
+    for cause in causes_of(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate is not trusted: {cause.verify_message}; set SSL_CERT_FILE to its authority"
+            )
+        if isinstance(cause, socket.gaierror):
+            return "no such host"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror.lower()
+    return str(error) or type(error).__name__
+
+
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """An error, and what it was raised from."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

@@ -7,6 +7,7 @@ value widened to float64, since the shortest text of some float32 reads back as 
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,37 @@ import pybase64
 from vecload.batch import Batch
 from vecload.targets.target import WireFormat
 
+PIECE_BYTES = 288 * 1024
+"""A third of what a core has of its own, and a multiple of three, which base64 writes as four."""
 JSON_VALUE_BYTES = 18
 """A float32 widened to float64 is some 20 bytes of text, with its comma."""
+
+
+class Body:
+    """The body of a request, iterated: its parts, as often as they are asked for.
+
+    Args:
+        parts: Bytes as they are, and views of memory that become base64 when their turn comes. That is a
+            piece at a time: what stays in the processor's cache needs no fresh memory, whose pages cost more
+            than base64 does.
+
+    Attributes:
+        nbytes: Its length.
+    """
+
+    def __init__(self, *parts: bytes | memoryview) -> None:
+        self._parts = parts
+        self.nbytes = sum(
+            len(part) if isinstance(part, bytes) else (part.nbytes + 2) // 3 * 4 for part in parts
+        )
+
+    def __iter__(self) -> Generator[bytes, None, None]:
+        for part in self._parts:
+            if isinstance(part, bytes):
+                yield part
+            else:
+                for at in range(0, part.nbytes, PIECE_BYTES):
+                    yield pybase64.b64encode(part[at : at + PIECE_BYTES])
 
 
 def choose_format(batch: Batch, wire: WireFormat, binary_threshold: int) -> WireFormat:
@@ -36,8 +66,8 @@ def vectors_text_bytes(batch: Batch, wire: WireFormat) -> int:
     return batch.vectors.nbytes * 4 // 3 if wire == "binary" else batch.vectors.size * JSON_VALUE_BYTES
 
 
-def encode_json(batch: Batch, index_name: str, index_key: str) -> list[bytes]:
-    """The body of `POST /v1/vectors/upsert`, in parts.
+def encode_json(batch: Batch, index_name: str, index_key: str) -> Body:
+    """The body of `POST /v1/vectors/upsert`.
 
     Args:
         batch: With or without vectors.
@@ -56,11 +86,11 @@ def encode_json(batch: Batch, index_name: str, index_key: str) -> list[bytes]:
     if batch.vectors is not None:
         for item, vector in zip(items, batch.vectors.astype(np.float64), strict=True):
             item["vector"] = vector
-    return [_head(index_name, index_key) + b'"items":', dumps(items), b"}"]
+    return Body(_head(index_name, index_key) + b'"items":', dumps(items), b"}")
 
 
-def encode_binary(batch: Batch, index_name: str, index_key: str) -> list[bytes]:
-    """The body of `POST /v1/vectors/upsert_binary`, in parts: megabytes are not copied into a whole.
+def encode_binary(batch: Batch, index_name: str, index_key: str) -> Body:
+    """The body of `POST /v1/vectors/upsert_binary`.
 
     Args:
         batch: With vectors.
@@ -70,10 +100,7 @@ def encode_binary(batch: Batch, index_name: str, index_key: str) -> list[bytes]:
     if batch.vectors is None:
         raise ValueError("a batch without vectors has no binary form")
     dimension = b',"dimension":%d,"vectors_b64":"' % batch.vectors.shape[1]
-    parts = [
-        b"".join((_head(index_name, index_key), b'"batch":{"ids":', dumps(batch.ids), dimension)),
-        pybase64.b64encode(batch.vectors.data.cast("B")),
-    ]
+    head = b"".join((_head(index_name, index_key), b'"batch":{"ids":', dumps(batch.ids), dimension))
     rest = [b'"']
     if batch.metadata is not None:
         rest += (b',"metadata":', dumps(batch.metadata))
@@ -81,7 +108,7 @@ def encode_binary(batch: Batch, index_name: str, index_key: str) -> list[bytes]:
         contents = [None if value is None else contents_text(value) for value in batch.contents]
         rest += (b',"contents":', dumps(contents))
     rest.append(b"}}")
-    return [*parts, b"".join(rest)]
+    return Body(head, batch.vectors.data.cast("B"), b"".join(rest))
 
 
 def dumps(value: Any) -> bytes:
