@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from vecload.batch import Span
 from vecload.errors import SourceError
 from vecload.readers.footer import Chunk, Group, row_groups
-from vecload.readers.pages import SHORTEST, PageVectors, UnlikeError, dimension_of
+from vecload.readers.pages import SHORTEST, Memory, PageVectors, UnlikeError, dimension_of
 from vecload.readers.parquet import ParquetSource
 
 DIMENSION = 48
@@ -225,7 +225,7 @@ def test_nothing_but_the_first_pages_of_a_row_group_may_be_of_a_dictionary(tmp_p
 def taken(path: Path, first: Callable[[int, int], pa.Array], rows: int = 70) -> Iterator[Any]:
     with pa.OSFile(str(path)) as stream:
         groups = dict(enumerate(row_groups(stream)))
-        pages = PageVectors(stream, groups, "v", TYPES["list"], first)
+        pages = PageVectors(stream, groups, "v", TYPES["list"], Memory(), first)
         for _ in range(0, sum(group.num_rows for group in groups.values()), rows):
             yield pages.take(rows).flatten().to_numpy()
         with pytest.raises(UnlikeError):
@@ -243,6 +243,34 @@ def test_what_is_read_for_a_dictionary_must_be_alike_too(tmp_path: Path, fault: 
 
     with pytest.raises(UnlikeError):
         next(taken(written(tmp_path / "a", table(2100)), first))
+
+
+def test_vectors_that_are_still_held_are_not_overwritten(tmp_path: Path) -> None:
+    path = written(tmp_path / "a", table(2000))
+    source = ParquetSource(str(path))
+    kept = []
+    for number, piece in enumerate(source.read(batch_rows=100, batch_bytes=10**9)):
+        found = piece.vectors("v", DIMENSION).values
+        if number % 3:
+            kept.append((number * 100, found[10:90:7]))
+    for begin, found in kept:
+        assert np.array_equal(found, vectors(2000)[begin + 10 : begin + 90 : 7])
+
+
+def test_memory_is_lent_again_when_nothing_holds_it_any_more() -> None:
+    memory = Memory()
+    first = memory.block(1000)
+    place = first.ctypes.data
+    held = pa.Array.from_buffers(pa.uint8(), 1000, [None, pa.py_buffer(first)]).slice(10).to_numpy()
+    del first
+    other = memory.block(1000)
+    assert other.ctypes.data != place
+    del held
+    again = memory.block(900)
+    assert (again.ctypes.data, len(again)) == (place, 900)
+    del again
+    assert len(memory.block(400)) == 400  # what is left would be too much to hold for so little
+    assert len(memory.block(2000)) == 2000
 
 
 def group(*chunks: tuple[str, int], rows: int = 10, **changed: Any) -> Group:

@@ -8,6 +8,7 @@ for it to say.
 
 from __future__ import annotations
 
+import weakref
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,26 @@ def dimension_of(groups: Sequence[Group], column: str) -> int:
     return dimension
 
 
+class Memory:
+    """Blocks of memory that are lent again when nothing holds them any more.
+
+    A batch's vectors in fresh memory cost more than their copying there: the system clears every page.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[_Bytes] = []
+
+    def block(self, size: int) -> _Bytes:
+        """So many bytes, which hold anything; theirs until the array and all that was made of it is gone."""
+        # Batches of a load are of one size, but for the last, and while `--batch-rows auto` learns.
+        while self._free and not size <= len(self._free[-1]) <= 2 * size:
+            self._free.pop()
+        whole = self._free.pop() if self._free else np.empty(size, dtype=np.uint8)
+        lent = whole[:size]
+        weakref.finalize(lent, self._free.append, whole).atexit = False
+        return lent
+
+
 class PageVectors:
     """The vectors of a column, one row group after the other.
 
@@ -86,6 +107,7 @@ class PageVectors:
         groups: The row groups to read, by their numbers.
         column: A column that `dimension_of` knows.
         kind: Its Arrow type: lists.
+        memory: What vectors are copied to.
         read_first: What reads rows that a dictionary holds: writers begin with one, and give it up where
             nothing repeats.
     """
@@ -96,9 +118,11 @@ class PageVectors:
         groups: dict[int, Group],
         column: str,
         kind: pa.DataType,
+        memory: Memory,
         read_first: ReadFirst,
     ) -> None:
         self._stream = stream
+        self._memory = memory
         self._kind = kind
         self._read_first = read_first
         self._dimension = dimension_of([*groups.values()], column)
@@ -118,8 +142,8 @@ class PageVectors:
         Raises:
             UnlikeError: They can't be taken as they stand; nor can those behind them.
         """
-        values = pa.allocate_buffer(rows * self._dimension * self._kind.value_type.bit_width // 8)
-        target = np.frombuffer(values, dtype=np.uint8)
+        target = self._memory.block(rows * self._dimension * self._kind.value_type.bit_width // 8)
+        values = pa.py_buffer(target)
         while len(target):
             if not len(self._left):
                 try:

@@ -16,7 +16,7 @@ from vecload.mapping import Column
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.mapping.arrow_values import is_list
 from vecload.readers.footer import Group, row_groups
-from vecload.readers.pages import PageVectors, UnlikeError, dimension_of
+from vecload.readers.pages import Memory, PageVectors, UnlikeError, dimension_of
 from vecload.readers.pieces import pieces, value_bytes
 from vecload.readers.remote import RemoteFile
 from vecload.readers.source import HEAD_ROWS, Told, missing
@@ -82,6 +82,7 @@ class ParquetSource:
         for number in range(len(self._groups)):
             self._check(number)
         self._by_pages = self._vectors()
+        self._memory = Memory()
 
     def _check(self, number: int) -> None:
         """Refuse what a footer claims and no memory could hold."""
@@ -202,7 +203,7 @@ class ParquetSource:
         rest = names if columns is None else columns
         groups = {number: self._groups[number] for number in run}
         taken = {
-            name: PageVectors(stream, groups, name, kind, partial(self._first, stream, name))
+            name: PageVectors(stream, groups, name, kind, self._memory, partial(self._first, stream, name))
             for name, kind in self._by_pages.items()
             if name in rest
         }
