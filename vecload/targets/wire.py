@@ -107,8 +107,7 @@ def encode_binary(batch: Batch, index_name: str, index_key: str) -> Body:
     if batch.contents is not None:
         contents = [None if value is None else contents_text(value) for value in batch.contents]
         rest += (b',"contents":', dumps(contents))
-    rest.append(b"}}")
-    return Body(head, batch.vectors.data.cast("B"), b"".join(rest))
+    return Body(head, batch.vectors.data.cast("B"), *rest, b"}}")
 
 
 def dumps(value: Any) -> bytes:
