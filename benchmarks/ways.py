@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 INDEX = "benchmark"
 SDK_ROWS = 1000
+ARROW_BYTES = 2**20
+"""Of each column, read at once."""
 _FIELDS = ("url", "category", "year", "score", "public")
 
 
@@ -204,12 +206,14 @@ def produce(path: Path, target: str, workers: int) -> tuple[int, Spent]:
 
 
 def produce_by_arrow(path: Path, target: str, workers: int) -> tuple[int, Spent]:
-    """The same, all columns decoded by Arrow in one thread."""
+    """The same, all columns decoded by Arrow in one thread, as bounded and as fast as it does."""
     import pyarrow.parquet as pq
 
     from vecload.mapping.arrow_rows import ArrowRows
 
-    tables = pq.ParquetFile(path).iter_batches(BATCH_ROWS, use_threads=False)
+    # By default it takes whole row groups into fresh memory, which costs thrice as much.
+    opened = pq.ParquetFile(path, pre_buffer=False, buffer_size=ARROW_BYTES)
+    tables = opened.iter_batches(BATCH_ROWS, use_threads=False)
     rows = (ArrowRows(Span(str(path), 0, len(table)), table) for table in tables)
     return _produced(open_sources([str(path)])[0], rows)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -297,12 +298,29 @@ def test_the_dimension_is_that_of_all_row_groups() -> None:
         group(("v.list.element", 20 * DIMENSION)),
         group(("v.a", 10 * DIMENSION), ("v.b", 10 * DIMENSION)),
         group(("v.list.element", 0), rows=0),
+        group(("v.list.element", 10 * (SHORTEST - 1))),
+        group(("v.list.element", 2**40)),
         group(("v.list.element", 10 * DIMENSION), physical_type="INT32"),
         group(("v.list.element", 10 * DIMENSION), codec="lz4"),
         group(("v", 10 * DIMENSION), repetition=0),
         group(("v.list.element.list.element", 10 * DIMENSION), repetition=2),
     ):
         assert dimension_of([whole, other], "v") == 0
+
+
+def test_a_column_said_to_be_where_no_file_reaches_is_left_to_arrow() -> None:
+    stream = pa.BufferReader(bytes_of())
+    (found,) = row_groups(stream)
+    (chunk,) = found.of(["v"])
+    for offset, size in ((2**70, 100), (2**40, 100), (chunk.offset + 1, 100)):
+        moved = Group(found.num_rows, (replace(chunk, offset=offset, compressed_size=size),))
+        pages = PageVectors(stream, {0: moved}, "v", TYPES["list"], Memory(), never)
+        with pytest.raises(UnlikeError):
+            pages.take(found.num_rows)
+
+
+def never(number: int, rows: int) -> pa.Array:
+    raise AssertionError("nothing is read by a dictionary")
 
 
 def bytes_of(**options: Any) -> bytes:

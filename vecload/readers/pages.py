@@ -25,6 +25,8 @@ from vecload.readers.thrift import BINARY, BOOLEAN, I32, I64, MALFORMED, Compact
 
 SHORTEST = 32
 """Values of a vector below which Arrow is left to it: there is little to gain."""
+LONGEST = 2**17
+"""Values of a vector beyond which a footer is not believed."""
 PAGE_BYTES = 64 * 2**20
 """Pages that unpack to more are left to Arrow."""
 _HEADER_BYTES = 512
@@ -68,7 +70,7 @@ def dimension_of(groups: Sequence[Group], column: str) -> int:
         size, rest = divmod(chunks[0].num_values, group.num_rows)
         if (
             rest
-            or size < SHORTEST
+            or not SHORTEST <= size <= LONGEST
             or size != (dimension or size)
             or chunks[0].physical_type not in _WIDTHS
             or chunks[0].codec not in _CODECS
@@ -148,7 +150,7 @@ class PageVectors:
             if not len(self._left):
                 try:
                     self._left = next(self._parts)
-                except (StopIteration, pa.ArrowException, OSError, *MALFORMED):
+                except (StopIteration, pa.ArrowException, OSError, OverflowError, *MALFORMED):
                     raise UnlikeError from None
             size = min(len(target), len(self._left))
             target[:size] = self._left[:size]
