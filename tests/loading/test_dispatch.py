@@ -282,6 +282,21 @@ def test_the_next_batch_goes_before_what_was_acknowledged_is_written_down(
     gate.wait_begun(2)
 
 
+def test_a_batch_that_shares_an_id_waits_until_the_one_before_is_written_down(
+    gate: Gate, dispatcher_of: Callable[[int], Dispatcher]
+) -> None:
+    # The disk fails then, say: what is resumed sends the earlier again, after a later that was recorded.
+    dispatcher = dispatcher_of(2)
+    assert [*dispatcher.submit(batch_of(["x", "y"]))] == []
+    gate.let(0)
+    written = dispatcher.submit(batch_of(["z", "x"], start=2))
+    assert next(written).batch.span.start == 0
+    assert gate.begun == [0]
+    written.close()  # type: ignore[attr-defined] # a generator: writing down failed
+    assert [*dispatcher.abandon(0.05)] == []
+    assert gate.begun == [0]
+
+
 def test_no_batch_goes_after_one_that_failed_or_when_the_load_is_to_stop(
     gate: Gate, dispatcher_of: Callable[[int], Dispatcher], stop: threading.Event
 ) -> None:

@@ -179,6 +179,11 @@ def test_only_columns_that_are_asked_for_are_read(tmp_path: Path) -> None:
         ),
         pytest.param(table(300).set_column(1, "v", [[[[0.5] * 6] * 8] * 300]), {}, id="lists of lists"),
         pytest.param(table(0), {}, id="no rows"),
+        pytest.param(
+            table(300).set_column(1, "v", [pa.array(vectors(300).tolist(), pa.list_view(pa.float32()))]),
+            {"use_dictionary": False},
+            id="a list view",
+        ),
         pytest.param(table(4000).set_column(0, "v.w", [range(4000)]), {}, id="a name within the other"),
     ],
 )
@@ -286,6 +291,50 @@ def group(*chunks: tuple[str, int], rows: int = 10, **changed: Any) -> Group:
         "definition": 3,
     }
     return Group(rows, tuple(Chunk(path, num_values=n, **(values | changed)) for path, n in chunks))
+
+
+def test_a_block_given_back_while_another_is_looked_for_is_not_taken_for_it() -> None:
+    class Busy(list[Any]):
+        """What is free, to which a sender gives back a small block at the first looks."""
+
+        looks = 0
+
+        def __bool__(self) -> bool:
+            self.looks += 1
+            if self.looks < 5:
+                self.append(np.empty(8, dtype=np.uint8))
+            return len(self) > 0
+
+        def __getitem__(self, at: Any) -> Any:
+            found = super().__getitem__(at)
+            self.append(np.empty(8, dtype=np.uint8))
+            return found
+
+    memory = Memory()
+    memory._free = Busy([np.empty(100, dtype=np.uint8)])  # noqa: SLF001 nowhere else can it be given back between
+    assert len(memory.block(100)) == 100
+
+
+def test_no_batch_of_vectors_alone_ends_with_a_small_row_group(tmp_path: Path) -> None:
+    path = written(tmp_path / "a", table(300), row_group_size=7, use_dictionary=False)
+    source = ParquetSource(str(path))
+    sizes = [len(p.span) for p in source.read(batch_rows=100, batch_bytes=10**9, columns=["v"])]
+    assert sizes == [100, 100, 100]
+    assert read(path, columns=["v"]) == (pq.read_table(path, columns=["v"]), True)
+
+
+def test_what_is_behind_the_rows_that_are_missing_is_not_looked_at(tmp_path: Path) -> None:
+    whole = table(600).to_pylist()
+    whole[500]["v"] = None
+    path = written(tmp_path / "a", pa.Table.from_pylist(whole, schema=table(0).schema), row_group_size=300)
+    rows, by_pages = read(path, done=(Span(str(path), 100, 600),))
+    assert not by_pages  # the footer tells that some have another length
+    assert rows.equals(pq.read_table(path).slice(0, 100))
+    whole[500]["v"], whole[501]["v"] = [1.0] * (DIMENSION - 1), [1.0] * (DIMENSION + 1)
+    path = written(tmp_path / "b", pa.Table.from_pylist(whole, schema=table(0).schema), row_group_size=300)
+    rows, by_pages = read(path, done=(Span(str(path), 100, 600),))
+    assert by_pages
+    assert rows.equals(pq.read_table(path).slice(0, 100))
 
 
 def test_the_dimension_is_that_of_all_row_groups() -> None:

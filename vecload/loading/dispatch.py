@@ -34,6 +34,7 @@ class _Ended:
 
     stopping: Callable[[], bool]
     outcomes: list[Outcome] = field(default_factory=list)
+    ids: list[frozenset[str]] = field(default_factory=list)
     failures: list[BaseException] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Outcome]:
@@ -47,9 +48,10 @@ class _Ended:
 class Dispatcher:
     """Sends batches from threads of its own, in an order that keeps the last row of each id the last.
 
-    A batch that shares an id with one in flight waits until that one is acknowledged, retries included.
-    So of two batches that share an id, the later is never acknowledged while the earlier is not: a load
-    that stops at any moment can send what was not acknowledged, and nothing newer is overwritten.
+    A batch that shares an id with one in flight waits until that one is acknowledged, retries included, and
+    written down by whoever iterates. So of two batches that share an id, the later is never sent while the
+    earlier is not written down: a load that stops at any moment can send what was not, and nothing newer is
+    overwritten.
 
     Args:
         ready: Encodes a batch; the returned call sends it until it is acknowledged, on a thread of its own.
@@ -95,6 +97,10 @@ class Dispatcher:
         while not self._may_go(ids):
             yield from ended
             ended = self._collect(POLL_SECONDS)
+        if not all(map(ids.isdisjoint, ended.ids)):
+            # Should writing down the earlier fail, a resumed load would send it after this one.
+            yield from ended
+            ended = _Ended(self._stop.is_set)
         if not ended.failures and not self._stop.is_set():
             # Before what was acknowledged is written down, for which the target need not wait.
             self._in_flight[self._pool.submit(_timed, send, self._clock)] = ids
@@ -145,7 +151,7 @@ class Dispatcher:
             self._on_wait()
         ended = _Ended(self._stop.is_set)
         for future in done:
-            self._in_flight.pop(future)
+            ended.ids.append(self._in_flight.pop(future))
             error = future.exception()
             if error is None:
                 outcome, took = future.result()

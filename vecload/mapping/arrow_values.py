@@ -49,11 +49,12 @@ def is_list(kind: pa.DataType) -> bool:
         pa.types.is_list(kind)
         or pa.types.is_large_list(kind)
         or pa.types.is_fixed_size_list(kind)
-        or _is_list_view(kind)
+        or is_list_view(kind)
     )
 
 
-def _is_list_view(kind: pa.DataType) -> bool:
+def is_list_view(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is a list whose values lie in any order."""
     return bool(pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind))
 
 
@@ -70,7 +71,7 @@ def plain(array: pa.Array) -> pa.Array:
         array = array.cast(pa.large_string())
     if pa.types.is_binary_view(array.type):
         array = array.cast(pa.large_binary())
-    if _is_list_view(array.type):
+    if is_list_view(array.type):
         # Arrow's own cast empties some lists beside nulls (26.0).
         lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0), dtype=np.int64)
         offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())

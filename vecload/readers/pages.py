@@ -92,10 +92,14 @@ class Memory:
 
     def block(self, size: int) -> _Bytes:
         """So many bytes, which hold anything; theirs until the array and all that was made of it is gone."""
-        # Batches of a load are of one size, but for the last, and while `--batch-rows auto` learns.
-        while self._free and not size <= len(self._free[-1]) <= 2 * size:
-            self._free.pop()
-        whole = self._free.pop() if self._free else np.empty(size, dtype=np.uint8)
+        whole = None
+        # Batches of a load are of one size, but for the last, and while `--batch-rows auto` learns. Other
+        # threads give back meanwhile: what is judged must be what was taken.
+        while self._free and whole is None:
+            one = self._free.pop()
+            whole = one if size <= len(one) <= 2 * size else None
+        if whole is None:
+            whole = np.empty(size, dtype=np.uint8)
         lent = whole[:size]
         weakref.finalize(lent, self._free.append, whole).atexit = False
         return lent
@@ -144,23 +148,30 @@ class PageVectors:
         Raises:
             UnlikeError: They can't be taken as they stand; nor can those behind them.
         """
-        target = self._memory.block(rows * self._dimension * self._kind.value_type.bit_width // 8)
+        try:
+            return self._lists(rows, self._next(rows * self._dimension))
+        except (StopIteration, pa.ArrowException, OSError, OverflowError, *MALFORMED):
+            raise UnlikeError from None
+
+    def _next(self, count: int) -> pa.Array:
+        """So many values."""
+        kind = self._kind.value_type
+        target = self._memory.block(count * kind.bit_width // 8)
         values = pa.py_buffer(target)
         while len(target):
             if not len(self._left):
-                try:
-                    self._left = next(self._parts)
-                except (StopIteration, pa.ArrowException, OSError, OverflowError, *MALFORMED):
-                    raise UnlikeError from None
+                self._left = next(self._parts)
             size = min(len(target), len(self._left))
             target[:size] = self._left[:size]
             target, self._left = target[size:], self._left[size:]
-        flat = pa.Array.from_buffers(self._kind.value_type, rows * self._dimension, [None, values])
+        return pa.Array.from_buffers(kind, count, [None, values])
+
+    def _lists(self, rows: int, values: pa.Array) -> pa.Array:
         if pa.types.is_fixed_size_list(self._kind):
-            return pa.FixedSizeListArray.from_arrays(flat, type=self._kind)
+            return pa.FixedSizeListArray.from_arrays(values, type=self._kind)
         lists = pa.LargeListArray if pa.types.is_large_list(self._kind) else pa.ListArray
         offsets = np.arange(rows + 1) * self._dimension
-        return lists.from_arrays(offsets, flat, type=self._kind)
+        return lists.from_arrays(offsets, values, type=self._kind)
 
     def _values(self, number: int, chunk: Chunk) -> Iterator[_Bytes]:
         """The values of a column chunk, in parts of whole rows."""
@@ -265,7 +276,7 @@ def _pages(stream: pa.NativeFile, chunk: Chunk) -> Iterator[_Page]:
         elif of[1] == _DATA_V2:
             told = of[8]
             levels = told[6], told[5]
-            if min(levels) < 0 or sum(levels) > min(size, unpacked):
+            if told[2] or min(levels) < 0 or sum(levels) > min(size, unpacked):
                 raise UnlikeError
             codec = chunk.codec if told.get(7, True) else "uncompressed"
             yield _Page(*place, codec, told[1], told[4], levels)

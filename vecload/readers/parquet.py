@@ -14,7 +14,7 @@ from vecload.defaults import ROW_GROUP_MAX_BYTES
 from vecload.errors import SourceError
 from vecload.mapping import Column
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
-from vecload.mapping.arrow_values import is_list
+from vecload.mapping.arrow_values import is_list, is_list_view
 from vecload.readers.footer import Group, row_groups
 from vecload.readers.pages import Memory, PageVectors, UnlikeError, dimension_of
 from vecload.readers.pieces import pieces, value_bytes
@@ -109,6 +109,7 @@ class ParquetSource:
             field.name: field.type
             for field in self._schema
             if is_list(field.type)
+            and not is_list_view(field.type)
             and field.type.value_type in (pa.float32(), pa.float64())
             and dimension_of(self._groups, field.name)
             # Arrow selects `a.b` along with `a`.
@@ -175,6 +176,8 @@ class ParquetSource:
                         if begin < end:
                             yield table.slice(begin - at, end - begin), begin
                         at += len(table)
+                        if at >= gap.stop:
+                            break
         except UnlikeError:
             # Arrow reads the rest of the file, even row groups whose pages could be taken.
             self._by_pages = {}
@@ -209,6 +212,14 @@ class ParquetSource:
         }
         if taken:
             columns = [name for name in rest if name not in taken]
+        if columns == [] and taken:
+            # Of no columns Arrow gives batches that end with every row group.
+            schema = pa.schema(map(self._schema.field, taken))
+            rows = sum(group.num_rows for group in groups.values())
+            for at in range(0, rows, size):
+                part = min(size, rows - at)
+                yield pa.RecordBatch.from_arrays([p.take(part) for p in taken.values()], schema=schema)
+            return
         tables = opened.iter_batches(batch_size=size, row_groups=run, columns=columns, use_threads=False)
         for table in tables:
             for name, pages in taken.items():
