@@ -50,5 +50,8 @@ def test_a_benchmark_prints_its_tables_and_writes_its_results(benchmark: str, tm
         assert found["rows"] == 2000  # each way has checked that it loaded as many
         assert len(found["measured"]) == 13
         assert len(found["ratios"]) == 8
+    if benchmark == "memory":
+        assert len(written["results"]) == 4
+        assert all(0 < one["bytes"] <= 400e6 for one in written["results"].values())
     if benchmark == "wire":
         assert [row["size"] for row in written["results"]] == [1, 4, 64]
