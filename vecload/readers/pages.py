@@ -46,7 +46,7 @@ _PLAIN, _PLAIN_DICTIONARY, _RLE, _RLE_DICTIONARY = 0, 2, 3, 8
 _WIDTHS = {"FLOAT": 4, "DOUBLE": 8}
 _CODECS = ("uncompressed", "snappy", "zstd")
 
-ReadFirst: TypeAlias = Callable[[int, int], pa.Array]
+ReadFirst: TypeAlias = Callable[[int, int], pa.Array | None]
 """Reads, by other means, so many first rows of a row group of that number."""
 _Bytes: TypeAlias = NDArray[np.uint8]
 
@@ -196,6 +196,8 @@ class PageVectors:
         if size * self._kind.value_type.bit_width // 8 > PAGE_BYTES:
             raise UnlikeError
         array = self._read_first(number, rows)
+        if array is None:
+            raise UnlikeError
         values = array.flatten()
         if values.null_count or len(values) != size or np.any(lengths_of(array, null=0) != self._dimension):
             raise UnlikeError

@@ -234,13 +234,14 @@ class ParquetSource:
         number: int,
         rows: int,
         dictionaries: list[str] | None = None,
-    ) -> pa.Array:
-        """A column of the first rows of a row group, or of as many as there are."""
+    ) -> pa.Array | None:
+        """A column of the first rows of a row group, or of as many as there are; None of no rows."""
         # By a reader of its own: how many rows a batch has is kept in the reader.
         batches = self._opened(stream, dictionaries).iter_batches(
             batch_size=rows, row_groups=[number], columns=[column], use_threads=False
         )
-        return next(iter(batches)).column(0)
+        first = next(iter(batches), None)
+        return None if first is None else first.column(0)
 
     def _runs(
         self,
@@ -281,7 +282,8 @@ class ParquetSource:
         """Of these columns of a row group, those whose dictionaries hold values too large for every row."""
         large: list[str] = []
         for path in paths:
-            values = _dictionary(self._first(stream, path, number, 1, [path]))
+            first = self._first(stream, path, number, 1, [path])
+            values = None if first is None else _dictionary(first)
             if values is not None and value_bytes(values).max(initial=0) * rows > _LARGE_VALUES * batch_bytes:
                 large.append(path)
         return large
