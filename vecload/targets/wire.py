@@ -18,7 +18,7 @@ from vecload.batch import Batch
 from vecload.targets.target import WireFormat
 
 PIECE_BYTES = 288 * 1024
-"""A multiple of the three bytes of which base64 makes four, well within the 1 MiB of cache that a core has."""
+"""A multiple of the three bytes of which base64 makes four, within the 1 MiB of cache that a core has."""
 JSON_VALUE_BYTES = 18
 """A float32 widened to float64 is some 20 bytes of text, with its comma."""
 
