@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -155,6 +157,18 @@ def test_rows_before_a_resumed_place_that_even_out_move_nothing(tmp_path: Path) 
     path = written(tmp_path / "a", pa.Table.from_pylist(whole, schema=table(0).schema))
     rows, _ = read(path, done=(Span(str(path), 0, 450),))
     assert rows.equals(pq.read_table(path).slice(450))
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_pandas_is_not_imported_though_it_is_there(tmp_path: Path, kind: str) -> None:
+    # It takes a sixth of a second, half of a small load.
+    path = written(tmp_path / "a", table(2000, TYPES[kind]))
+    script = (
+        "import sys; from vecload.readers.parquet import ParquetSource; "
+        f"pieces = [*ParquetSource({str(path)!r}).read(batch_rows=100, batch_bytes=10**9)]; "
+        "assert len(pieces) == 20, len(pieces); assert 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_only_columns_that_are_asked_for_are_read(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from vecload.mapping.arrow_values import lengths_of
+from vecload.mapping.arrow_values import lengths_of, numbers_of
 from vecload.readers.footer import Chunk, Group
 from vecload.readers.levels import Levels
 from vecload.readers.thrift import BINARY, BOOLEAN, I32, I64, MALFORMED, Compact, Kinds
@@ -169,9 +169,13 @@ class PageVectors:
     def _lists(self, rows: int, values: pa.Array) -> pa.Array:
         if pa.types.is_fixed_size_list(self._kind):
             return pa.FixedSizeListArray.from_arrays(values, type=self._kind)
-        lists = pa.LargeListArray if pa.types.is_large_list(self._kind) else pa.ListArray
-        offsets = np.arange(rows + 1) * self._dimension
-        return lists.from_arrays(offsets, values, type=self._kind)
+        wide = pa.types.is_large_list(self._kind)
+        offsets = np.arange(rows + 1, dtype=np.int64 if wide else np.int32) * self._dimension
+        # From a NumPy array Arrow would make the same, but import pandas for it.
+        starts = pa.Array.from_buffers(
+            pa.int64() if wide else pa.int32(), rows + 1, [None, pa.py_buffer(offsets)]
+        )
+        return (pa.LargeListArray if wide else pa.ListArray).from_arrays(starts, values, type=self._kind)
 
     def _values(self, number: int, chunk: Chunk) -> Iterator[_Bytes]:
         """The values of a column chunk, in parts of whole rows."""
@@ -201,8 +205,7 @@ class PageVectors:
         values = array.flatten()
         if values.null_count or len(values) != size or np.any(lengths_of(array, null=0) != self._dimension):
             raise UnlikeError
-        first: _Bytes = values.to_numpy().view(np.uint8)
-        return first
+        return numbers_of(values).view(np.uint8)
 
     def _plain(self, page: _Page, width: int) -> _Bytes:
         """The values of a page that holds them as they are."""
