@@ -20,6 +20,8 @@ LINE_MAX_BYTES: Final = 128 * 2**20
 """A line with contents at their limit, escaped, fits; a longer one is rejected, and never held whole."""
 ID_MAX_BYTES: Final = 4096
 """Bytes of an id."""
+ID_SEPARATOR: Final = ":"
+"""Between the columns of an id that is made of several."""
 CONTENTS_MAX_BYTES: Final = 48 * 2**20
 """The engine refuses 80 MB and takes 64 MB; base64 of sealed contents adds a third (docs/cyborgdb.md)."""
 METADATA_DEPTH: Final = 200

@@ -31,6 +31,9 @@ class Summary:
         seconds: Of this run, from the first row read.
         repeated: Loaded rows whose id a later row has as well; None where the index was not new, so that it
             can't be told.
+        mapping: What was chosen in the first source, as `Mapping.as_json` has it; None before that is known.
+        other_mappings: What was chosen otherwise in others, each with the first such source.
+        clear_text: Metadata that looks like contents and goes unsealed.
         time: The parts of this run's time by stage, from 0 to 1, largest first.
         advice: What held it back and what would help, if that was asked for.
         exit_code: The process's.
@@ -53,6 +56,9 @@ class Summary:
     wire: Mapping[str, int] = field(default_factory=dict)
     retries: int = 0
     repeated: int | None = None
+    mapping: Mapping[str, Any] | None = None
+    other_mappings: list[dict[str, Any]] = field(default_factory=list)
+    clear_text: list[dict[str, Any]] = field(default_factory=list)
     time: Mapping[str, float] = field(default_factory=dict)
     advice: str = ""
     exit_code: int = 0
@@ -83,6 +89,9 @@ class Summary:
             "repeated": self.repeated,
             "time": {stage: round(share, 3) for stage, share in self.time.items()},
             "advice": self.advice or None,
+            "mapping": self.mapping,
+            "other_mappings": self.other_mappings,
+            "clear_text": self.clear_text,
             "sources": self.sources,
             "exit_code": self.exit_code,
             "error": self.error,

@@ -41,12 +41,13 @@ class VectorDtypeName(StrEnum):
 
 
 IdColumn = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--id-column",
         envvar="VECLOAD_ID_COLUMN",
         metavar="NAME",
-        help="The column of ids, or a field by its dot path. (default: found by its name)",
+        help="The column of ids, or a field by its path. Repeatable: the id is all of them, joined. "
+        "(default: found by its name)",
         rich_help_panel=COLUMNS_PANEL,
         show_default=False,
     ),
@@ -68,18 +69,19 @@ MetadataColumn = Annotated[
         "--metadata-column",
         envvar="VECLOAD_METADATA_COLUMN",
         metavar="NAME",
-        help="A column of metadata. Repeatable. (default: every column left over)",
+        help="A column of metadata, which goes unsealed. Repeatable. (default: every column left over)",
         rich_help_panel=COLUMNS_PANEL,
         show_default=False,
     ),
 ]
 ContentsColumn = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--contents-column",
         envvar="VECLOAD_CONTENTS_COLUMN",
         metavar="NAME",
-        help="The column of contents. (default: found by its name)",
+        help="The column of contents. Repeatable: all are sealed together, as one JSON object. "
+        "(default: found by its name)",
         rich_help_panel=COLUMNS_PANEL,
         show_default=False,
     ),
@@ -134,6 +136,16 @@ IdPrefix = Annotated[
         help="Put this before every id.",
         rich_help_panel=ITEMS_PANEL,
         show_default=False,
+    ),
+]
+IdSeparator = Annotated[
+    str,
+    typer.Option(
+        "--id-separator",
+        envvar="VECLOAD_ID_SEPARATOR",
+        metavar="TEXT",
+        help="Stands between the columns of an id that has several.",
+        rich_help_panel=ITEMS_PANEL,
     ),
 ]
 GenerateIds = Annotated[
@@ -196,9 +208,9 @@ MaxMetadataBytes = Annotated[
 
 
 def column_choice(
-    id_column: str | None,
+    ids: Sequence[str] | None,
     vector: str | None,
-    contents: str | None,
+    contents: Sequence[str] | None,
     metadata: Sequence[str] | None,
     excluded: Sequence[str] | None,
     renamed: Sequence[str] | None,
@@ -207,7 +219,7 @@ def column_choice(
     """Which columns the user named.
 
     Raises:
-        UsageError: A renaming is no `old=new`, or two have the same name in them.
+        UsageError: A renaming is no `old=new`, or two have the same name in them, or a column is named twice.
     """
     from vecload.mapping import ColumnChoice
 
@@ -219,14 +231,22 @@ def column_choice(
         if any(old == other or new == taken for other, taken in pairs):
             raise UsageError(f"--rename {text!r} names what another --rename names")
         pairs.append((old, new))
+    for flag, names in (("--id-column", ids), ("--contents-column", contents)):
+        again = next((name for at, name in enumerate(names or ()) if name in (names or ())[:at]), None)
+        if again is not None:
+            raise UsageError(f"{flag} names {again!r} twice")
+    first_id, *more_ids = ids or [None]
+    first_contents, *more_contents = contents or [None]
     return ColumnChoice(
-        id_column,
+        first_id,
         vector,
-        contents,
+        first_contents,
         tuple(metadata or ()),
         tuple(excluded or ()),
         tuple(pairs),
         shape.value if shape else None,
+        tuple(name for name in more_ids if name),
+        tuple(name for name in more_contents if name),
     )
 
 
@@ -238,8 +258,9 @@ def item_rules(
     depth: int,
     contents_bytes: int,
     metadata_bytes: int | None,
+    separator: str,
 ) -> Rules:
     """How items are made of rows."""
     from vecload.mapping import Rules
 
-    return Rules(prefix, generate, dtype.value, id_bytes, depth, contents_bytes, metadata_bytes)
+    return Rules(prefix, generate, dtype.value, id_bytes, depth, contents_bytes, metadata_bytes, separator)

@@ -172,7 +172,7 @@ def _look(settings: UpsertSettings, surveyor: Surveyor, job: Job) -> SourceRepor
             binary_threshold=settings.binary_threshold,
             sealed=settings.seal,
         )
-    return SourceReport(survey, job.mapper.mapping, job.mapper.dimension, sending)
+    return SourceReport(survey, job.mapper.mapping, job.mapper.dimension, sending, settings.seal)
 
 
 def _look_at_target(settings: UpsertSettings, plan: Plan, report: Report) -> None:

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -46,6 +46,7 @@ from vecload.loading.plan import Plan, check_unchanged, make_plan
 from vecload.loading.rejects import RejectFile
 from vecload.loading.retry import RetryPolicy, Sender
 from vecload.loading.stages import Stages, shares
+from vecload.mapping.clear_text import clear_text_line
 from vecload.progress import Extent, LineProgress, Progress, QuietProgress, TerminalProgress
 from vecload.readers import Source, open_sources
 from vecload.readers.batches import parsers_for
@@ -57,6 +58,8 @@ CONCURRENCY_MOST = 8
 """How far `--concurrency auto` goes with a service."""
 GC_OBJECTS = 50_000
 """New objects before the collector looks for cycles: a batch's metadata alone are thousands."""
+MAPPINGS_SAID = 3
+"""Mappings of further sources that are printed, where sources differ."""
 QUEUED = 2
 """Batches that wait encoded for the embedded engine's writers."""
 
@@ -208,6 +211,7 @@ def creation_of(settings: UpsertSettings, plan: Plan) -> IndexSettings | None:
 def _describe(
     access: OpenedIndex, plan: Plan, settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
 ) -> None:
+    _say_mapping(plan, settings, summary, tell)
     info = access.index.describe()
     summary.key_id, summary.key_from = access.key.key_id, access.key_from
     summary.about = f"{info.dimension or plan.dimension} dimensions, {info.metric}"
@@ -217,6 +221,23 @@ def _describe(
         tell("contents go unsealed: the engine keeps no type, and can't tell empty from absent")
     if access.key.derived and settings.seal:
         tell("the key has no contents key of its own: whoever sees the index key could open contents")
+
+
+def _say_mapping(plan: Plan, settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]) -> None:
+    """Which column became what, before a row is written."""
+    (_, first), *others = plan.distinct()
+    summary.mapping = first.as_json(plan.dimension, seal=settings.seal)
+    tell(f"columns   {printable(summary.mapping['line'])}")
+    for source, mapping in others:
+        other = mapping.as_json(plan.dimension, seal=settings.seal)
+        summary.other_mappings.append({"source": source.name, **other})
+    for other in summary.other_mappings[:MAPPINGS_SAID]:
+        tell(f"columns   {printable(other['line'])} (in {printable(other['source'])})")
+    if len(others) > MAPPINGS_SAID:
+        tell(f"columns   {len(others) - MAPPINGS_SAID} more; --json has them all")
+    if clear := plan.clear_texts():
+        summary.clear_text = [asdict(text) for text in clear]
+        tell(printable(clear_text_line(clear)))
 
 
 def _run(

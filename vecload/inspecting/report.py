@@ -44,6 +44,7 @@ class SourceReport:
     mapping: Mapping
     dimension: int
     sending: Sending | None
+    seal: bool = True
 
     @property
     def batch_rows(self) -> float:
@@ -70,7 +71,7 @@ class SourceReport:
             "whole": survey.whole,
             "places": [[span.start, span.stop] for span in survey.spans],
             "columns": [{"name": column.name, "type": column.type_name} for column in source.columns()],
-            "mapping": mapping_json(self.mapping),
+            "mapping": self.mapping.as_json(self.dimension, seal=self.seal),
             "dimension": self.dimension,
             "items": survey.items,
             "rejected": survey.rejected,
@@ -162,20 +163,6 @@ class Report:
             "exit_code": self.exit_code,
             "error": self.error,
         }
-
-
-def mapping_json(mapping: Mapping) -> dict[str, Any]:
-    """Which columns become what."""
-    return {
-        "id": mapping.id,
-        "vector": mapping.vector,
-        "contents": mapping.contents,
-        "metadata_object": mapping.metadata_object,
-        "metadata_fields": None if mapping.metadata_fields is None else list(mapping.metadata_fields),
-        "shape": mapping.shape,
-        "text": str(mapping),
-        "reasons": asdict(mapping.reasons),
-    }
 
 
 def _reject_json(first: Reject, rows: int) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from vecload.errors import IndexMismatch, MappingError, SourceError
 from vecload.loading.journal import Identity
 from vecload.loading.loader import Job
-from vecload.mapping import Column, ColumnChoice, Mapper, Mapping, Rows, Rules, guess_mapping
-from vecload.mapping.json_columns import columns_of
+from vecload.mapping import ColumnChoice, Mapper, Mapping, Rows, Rules, guess_mapping
+from vecload.mapping.clear_text import ClearText, clear_texts
+from vecload.mapping.first_rows import with_first_rows
 from vecload.mapping.mapper import common_dimension
-from vecload.mapping.metadata_choice import METADATA_NAMES
+from vecload.mapping.vector_dtype import with_vector_dtype
 from vecload.readers import Source
 from vecload.readers.jsonl import JsonlSource
 from vecload.readers.source import HEAD_ROWS, Told, told_by
@@ -70,6 +71,29 @@ class Plan:
             )
             for source, mapping in zip(self.sources, self.mappings, strict=True)
         ]
+
+    def distinct(self) -> list[tuple[Source, Mapping]]:
+        """The mappings that differ, each with the first source that has it."""
+        found = {str(m): (s, m) for s, m in reversed([*zip(self.sources, self.mappings, strict=True)])}
+        return [*reversed(found.values())]
+
+    def clear_texts(self) -> list[ClearText]:
+        """Long or nearly unique texts that go unsealed, in the first rows of sources without contents.
+
+        Raises:
+            SourceError: A source can't be read.
+        """
+        found: dict[str, ClearText] = {}
+        for source, mapping in self.distinct():
+            head = source.head() if mapping.contents is None else None
+            if head is None:
+                continue
+            batch = Mapper(mapping, self.dimension, allow_zero_vectors=True).map(head)
+            named = mapping.metadata_fields or ()
+            found |= {
+                text.name: text for text in clear_texts(batch.metadata, named) if text.name not in found
+            }
+        return [*found.values()]
 
     def identity(
         self,
@@ -161,13 +185,14 @@ def make_plan(
         dimension: Of the vectors of sources whose first rows have none.
 
     Raises:
-        MappingError: The columns can't be told, or sources differ in dimension.
+        MappingError: The columns can't be told, or sources differ in dimension or in what is contents.
         SourceError: A source can't be read.
     """
     kept: list[Source] = []
     mappings: list[Mapping] = []
     dimensions: dict[int, str] = {}
     metric = ""
+    first_ids = _FirstIds()
     for source in sources:
         head = source.head()
         if head is None:
@@ -178,7 +203,7 @@ def make_plan(
                 hint="JSON Lines has one object a line",
             )
         told = told_by(source)
-        mapping = _mapping(source, head, told, choice, embed=embed, rules=rules)
+        mapping = _mapping(source, head, told, choice, embed=embed, rules=rules, dimension=dimension)
         if mapping.vector is not None:
             found = common_dimension(head, mapping, source.name, dimension)
             dimensions.setdefault(found, source.name)
@@ -187,6 +212,7 @@ def make_plan(
                     f"{source.name} has vectors of {found} values, its export tells of {told.dimension}",
                     hint="pick another column with --vector-column, or export it again",
                 )
+        first_ids.add(source.name, mapping, head)
         metric = metric or (told.metric if told else "")
         kept.append(source)
         mappings.append(mapping)
@@ -196,38 +222,52 @@ def make_plan(
             f"the vectors of {first} have {one} dimensions, those of {second} {other}",
             hint="load them into different indexes",
         )
+    _check_agreement(kept, mappings)
     return Plan(tuple(kept), tuple(mappings), next(iter(dimensions), 0), embed, metric)
 
 
 def _mapping(
-    source: Source, head: Rows, told: Told | None, choice: ColumnChoice, *, embed: bool, rules: Rules
+    source: Source,
+    head: Rows,
+    told: Told | None,
+    choice: ColumnChoice,
+    *,
+    embed: bool,
+    rules: Rules,
+    dimension: int | None,
 ) -> Mapping:
     """Which column is which: as the user said, else as the export tells, else as it is guessed."""
-    columns = [_with_fields(column, choice, head) for column in source.columns()]
+    columns = with_first_rows(source.columns(), head)
+    later = _has_later(source, head)
     if told is None:
         if choice.shape in EXPORTS_THAT_TELL:
             raise MappingError(
                 f"{source.name} has not the shape of {choice.shape}",
                 hint="leave --shape away to have it seen",
             )
-        more = _has_more(source, head)
-        return guess_mapping(columns, choice, source=source.name, embed=embed, rules=rules, more=more)
-    known = replace(
-        choice, id=choice.id or told.id, vector=choice.vector or (None if embed else told.vector), shape=None
-    )
-    mapping = guess_mapping(columns, known, source=source.name, embed=embed, rules=rules)
-    why = mapping.reasons
-    if told.id and not choice.id:
-        why = replace(why, id="the export tells")
-    if told.vector and not choice.vector and not embed:
-        why = replace(why, vector="the export tells")
-    return replace(mapping, shape=told.shape, reasons=why)
+        more = head.own_columns and later
+        mapping = guess_mapping(
+            columns, choice, source=source.name, embed=embed, rules=rules, more=more, later=later
+        )
+    else:
+        known = replace(
+            choice,
+            id=choice.id or told.id,
+            vector=choice.vector or (None if embed else told.vector),
+            shape=None,
+        )
+        mapping = guess_mapping(columns, known, source=source.name, embed=embed, rules=rules, later=later)
+        why = mapping.reasons
+        if told.id and not choice.id:
+            why = replace(why, id="the export tells")
+        if told.vector and not choice.vector and not embed:
+            why = replace(why, vector="the export tells")
+        mapping = replace(mapping, shape=told.shape, reasons=why)
+    return with_vector_dtype(mapping, columns, source.name, dimension)
 
 
-def _has_more(source: Source, head: Rows) -> bool:
-    """Whether rows after the first may have columns that these don't."""
-    if not head.own_columns:
-        return False
+def _has_later(source: Source, head: Rows) -> bool:
+    """Whether there are rows after the first."""
     if source.total_rows is not None:
         return source.total_rows > len(head.span)
     if any(file.location == STDIN for file in source.files):
@@ -235,19 +275,48 @@ def _has_more(source: Source, head: Rows) -> bool:
     return next(source.read(batch_rows=1, batch_bytes=1, done=[head.span]), None) is not None
 
 
-def _with_fields(column: Column, choice: ColumnChoice, head: Rows) -> Column:
-    """The column, with the fields in its first rows if it is the JSON text of objects that are asked for."""
-    asked = [choice.id, choice.vector, choice.contents, *choice.metadata, *choice.excluded]
-    named = any(path is not None and path.startswith(column.name + ".") for path in asked)
-    if column.partition or column.shape != "text" or not (named or column.name.lower() in METADATA_NAMES):
-        return column
-    found = head.metadata(Mapping(None, None, metadata_object=column.name, metadata_fields=()))
-    faults = {
-        position for position, fault in found.faults.items() if fault.code in ("not-json", "not-object")
+class _FirstIds:
+    """The ids in the first rows of all sources, where only their values speak for them."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, str] = {}
+
+    def add(self, source: str, mapping: Mapping, head: Rows) -> None:
+        """Look at one source's.
+
+        Raises:
+            MappingError: One stands in an earlier source.
+        """
+        if not mapping.unsure_id:
+            return
+        ids = {item_id for item_id in Mapper(mapping, 0).ids(head) if item_id}
+        again = next((item_id for item_id in ids if item_id in self._seen), None)
+        if again is not None:
+            raise MappingError(
+                f"{mapping.id!r} is not surely the id: {again!r} is in the first rows of "
+                f"{self._seen[again]} and of {source}",
+                hint="name the id with --id-column, several columns together with --id-column A "
+                "--id-column B, or have ids made with --generate-ids",
+            )
+        self._seen |= dict.fromkeys(ids, source)
+
+
+def _check_agreement(sources: Sequence[Source], mappings: Sequence[Mapping]) -> None:
+    """Refuse sources of which one seals what another sends as clear metadata.
+
+    Raises:
+        MappingError: They differ so.
+    """
+    sealed = {
+        path: source.name for source, m in zip(sources, mappings, strict=True) for path in m.all_contents
     }
-    told = head.present(column.name)
-    return replace(
-        column,
-        fields=tuple(columns_of([entries for entries in found.values or () if entries])),
-        free_text=bool(told) and faults.issuperset(told),
-    )
+    for source, mapping in zip(sources, mappings, strict=True):
+        for path, other in sealed.items():
+            if path in mapping.columns and path not in mapping.all_contents and mapping.leftover([path]):
+                if mapping.metadata_fields is not None:
+                    continue  # it was named as metadata
+                raise MappingError(
+                    f"{path!r} is the contents in {other}, and would be clear metadata in {source.name}",
+                    hint=f"name the contents of all sources with --contents-column {path}, "
+                    "or load them one by one",
+                )

@@ -23,6 +23,7 @@ from vecload.mapping.arrow_values import (
     numbers_of,
     offsets_of,
     plain,
+    python_values,
     texts,
     to_json,
 )
@@ -80,6 +81,12 @@ class ArrowRows:
             return []
         values, bad = to_json(self._table.column(column))
         return sorted({*bad, *(i for i, value in enumerate(values) if holds_anything(value))})
+
+    def values(self, column: str) -> list[Any]:
+        """The values of a column as Python values, bytes as bytes; None for what says nothing of columns."""
+        if column not in self._table.schema.names:
+            return [None] * len(self.span)
+        return python_values(self._table.column(column))
 
     def ids(self, column: str) -> Mapped[list[str]]:
         """Text as it is, integers as decimal text, 16 bytes as a UUID."""

@@ -136,6 +136,43 @@ def texts(array: pa.Array) -> tuple[list[str | None], list[int]]:
         return values, bad
 
 
+def python_values(array: pa.Array) -> list[Any]:
+    """The values of any array to look at: bytes as bytes, structs and maps as dicts.
+
+    None for nulls, and for all of a type that no id, vector or text has (dates, times).
+    """
+    array = plain(array)
+    kind = array.type
+    if pa.types.is_struct(kind):
+        valid = np.asarray(array.is_valid()).tolist()
+        parts = [python_values(part) for part in array.flatten()]
+        names = [field.name for field in kind]
+        rows = zip(*parts, strict=True) if parts else ((),) * len(array)
+        return [
+            dict(zip(names, row, strict=True)) if there else None
+            for row, there in zip(rows, valid, strict=True)
+        ]
+    if is_text(kind):
+        return [*texts(array)[0]]
+    if is_list(kind):
+        return _python_lists(array)
+    if pa.types.is_map(kind):
+        return to_json(array)[0]
+    if is_binary(kind) or any(is_it(kind) for is_it in _NUMBERS):
+        values: list[Any] = array.to_pylist()
+        return values
+    return [None] * len(array)
+
+
+_NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
+
+
+def _python_lists(array: pa.Array) -> list[Any]:
+    bounds = _bounds(array)
+    inner = python_values(array.values.slice(bounds[0], bounds[-1] - bounds[0]))
+    return _cut(inner, bounds, array)
+
+
 def to_json(array: pa.Array) -> tuple[list[Any], list[int]]:
     """The values of any array as JSON values, and the positions of those that JSON can't say.
 
@@ -207,19 +244,31 @@ def _decimal(value: Decimal) -> int | float | str:
     return number if Decimal(repr(number)) == value else str(value)
 
 
-def _lists(array: pa.Array) -> tuple[list[Any], list[int]]:
+def _bounds(array: pa.Array) -> list[int]:
+    """Where each list of an array begins among its values, and the last ends."""
     if pa.types.is_fixed_size_list(array.type):
-        size = array.type.list_size
-        bounds = ((np.arange(len(array) + 1) + array.offset) * size).tolist()
+        found: list[int] = ((np.arange(len(array) + 1) + array.offset) * array.type.list_size).tolist()
     else:
-        bounds = np.asarray(array.offsets).tolist()
-    first, last = bounds[0], bounds[-1]
-    inner, inner_bad = to_json(array.values.slice(first, last - first))
+        found = np.asarray(array.offsets).tolist()
+    return found
+
+
+def _cut(inner: list[Any], bounds: list[int], array: pa.Array) -> list[Any]:
+    """The lists of an array from all their values."""
+    first = bounds[0]
     valid = np.asarray(array.is_valid()).tolist()
-    values = [
+    return [
         inner[start - first : stop - first] if there else None
         for start, stop, there in zip(bounds, bounds[1:], valid, strict=False)
     ]
+
+
+def _lists(array: pa.Array) -> tuple[list[Any], list[int]]:
+    bounds = _bounds(array)
+    first, last = bounds[0], bounds[-1]
+    inner, inner_bad = to_json(array.values.slice(first, last - first))
+    valid = np.asarray(array.is_valid()).tolist()
+    values = _cut(inner, bounds, array)
     parents = np.searchsorted(np.asarray(bounds), np.asarray(inner_bad) + first, side="right") - 1
     return values, sorted({p for p in parents.tolist() if valid[p]})
 

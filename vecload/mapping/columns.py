@@ -1,10 +1,11 @@
-"""Columns of a source, and the fields inside them by dot paths."""
+"""Columns of a source, and the fields inside them by paths."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
 
 from vecload.errors import MappingError
 
@@ -12,11 +13,16 @@ Shape: TypeAlias = Literal["text", "integer", "bytes", "floats", "integers", "ob
 """What a column's values look like; `floats` and `integers` are lists of numbers, `null` tells of none."""
 
 Steps: TypeAlias = tuple[str, ...]
-"""The names on the way to a field: its column's, and those inside; a column itself is one step."""
+"""The names on the way to a field: its column's, and those inside; a column itself is one step.
+
+`[0]` is the first element of a list.
+"""
 
 
 LISTED_MAX = 20
 """Names in a message: more are not read."""
+_ONE = re.compile(r"\[[0-9]+\]")
+_ELEMENT = re.compile(r"(?<!^)(?<!\.)(\[[0-9]+\])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,9 @@ class Column:
     index: it is the index of the data frame that was written.
     partition: a folder's name tells it, not the file: metadata, unless it is named as another part.
     free_text: its text is not the JSON of objects.
+    elements: of a column of lists of objects, the fields inside these objects.
+    values: those of the first rows, as Python values, bytes as bytes; None where a row has none. Of a field,
+        those in the objects that the first rows have.
     """
 
     name: str
@@ -39,10 +48,12 @@ class Column:
     index: bool = False
     partition: bool = False
     free_text: bool = False
+    elements: tuple[Column, ...] = ()
+    values: Sequence[Any] = field(default=(), compare=False, repr=False)
 
 
 def find(columns: Sequence[Column], path: str) -> tuple[Steps, Column] | None:
-    """Find a column by its name, or a field by its dot path; a name with dots in it comes first.
+    """Find a column by its name, or a field by its path; a name with dots in it comes first.
 
     What is inside text, which may be JSON, and inside values that the first rows don't have can't be known:
     any field is found there, of shape `other`.
@@ -50,18 +61,43 @@ def find(columns: Sequence[Column], path: str) -> tuple[Steps, Column] | None:
     by_name = {column.name: column for column in columns}
     if path in by_name:
         return (path,), by_name[path]
-    end = path.rfind(".")
-    while end > 0:
-        column, inner = by_name.get(path[:end]), path[end + 1 :]
-        if column is not None and inner:
-            if column.fields:
-                found = find(column.fields, inner)
-                if found is not None:
-                    return (column.name, *found[0]), found[1]
-            elif column.shape in ("text", "object", "null", "other"):
-                return (column.name, *inner.split(".")), Column(path, "other")
-        end = path.rfind(".", 0, end)
+    dotted = _ELEMENT.sub(r".\1", path)
+    end = dotted.rfind(".")
+    while end >= 0:
+        column, inner = by_name.get(dotted[:end]), dotted[end + 1 :]
+        if column is not None:
+            found = _find_inside(column, inner, path)
+            if found is not None:
+                return (column.name, *found[0]), found[1]
+        end = dotted.rfind(".", 0, end) if end else -1
     return None
+
+
+def _find_inside(column: Column, inner: str, path: str) -> tuple[Steps, Column] | None:
+    if column.elements:
+        first, _, rest = inner.partition(".")
+        found = find(column.elements, rest) if _ONE.fullmatch(first) and rest else None
+        return None if found is None else ((first, *found[0]), found[1])
+    if column.fields:
+        return find(column.fields, inner)
+    if inner and column.shape in ("text", "object", "null", "other"):
+        return (*inner.split("."),), Column(path, "other")
+    return None
+
+
+def walk(columns: Iterable[Column]) -> Iterator[tuple[Steps, Column]]:
+    """Every column and, before what follows it, every field inside it; elements of lists as the step `[]`."""
+    for column in columns:
+        yield (column.name,), column
+        for steps, inside in walk(column.fields):
+            yield (column.name, *steps), inside
+        for steps, inside in walk(column.elements):
+            yield (column.name, "[]", *steps), inside
+
+
+def path_of(steps: Steps) -> str:
+    """The path that people write for it."""
+    return ".".join(steps).replace(".[", "[")
 
 
 def with_named(columns: Sequence[Column], path: str) -> list[Column]:

@@ -1,28 +1,30 @@
-"""Which column is which: what the user named, and a guess of the rest from names and types."""
+"""Which column is which: what the user named, and a guess of the rest where one reading is plausible."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vecload.errors import MappingError
 from vecload.mapping.chosen import ColumnChoice, Mapping, Reasons
-from vecload.mapping.columns import Column, Shape, Steps, find, first_named, listed, with_named
-from vecload.mapping.late_columns import late_names
+from vecload.mapping.columns import Column, Shape, Steps, find, listed, walk, with_named
+from vecload.mapping.contents_choice import Text, check_chosen, choose_contents, texts
+from vecload.mapping.id_choice import UNNAMED_INDEX, ChosenId, choose_id, verdict_on
 from vecload.mapping.metadata_choice import choose_metadata
 from vecload.mapping.rules import Rules
 from vecload.mapping.shapes import KnownShape, shape_of
-from vecload.mapping.vector_choice import VECTOR_NAMES, choose_vector
+from vecload.mapping.vector_choice import (
+    Candidate,
+    candidates,
+    check_named,
+    choose_vector,
+    described,
+    encoding_seen,
+    left_out,
+)
 
-ID_NAMES = ("id", "_id", "ids", "doc_id", "uuid", "key", "__index_level_0__")
-CONTENTS_NAMES = ("contents", "content", "text", "document", "page_content", "body", "chunk")
-
-ID_SHAPES: tuple[tuple[Shape, ...], ...] = (("text", "integer", "bytes"), ("null", "other"))
-"""What an id looks like; the second where no column of a usual name looks like the first."""
 CONTENTS_SHAPES: tuple[tuple[Shape, ...], ...] = (("text", "bytes"), ("null",))
-"""Likewise of contents: nothing but text and bytes can be sealed."""
-_INDEX_LEVEL = re.compile(r"__index_level_[0-9]+__")
-"""An index without a name, as pandas writes it."""
+"""What contents of a known shape look like; the second where none looks like the first."""
 
 
 def guess_mapping(
@@ -33,19 +35,21 @@ def guess_mapping(
     embed: bool = False,
     rules: Rules = Rules(),  # noqa: B008 a frozen value
     more: bool = False,
+    later: bool = False,
 ) -> Mapping:
     """Decide which column is which.
 
     Args:
-        columns: The source's columns.
+        columns: The source's columns, with their values in the first rows.
         choice: What the user named.
         source: For messages.
         embed: The index makes the vectors of the contents; no vector column is looked for.
         rules: What else is asked of items.
         more: Rows may have columns that these are not: what the user names is taken to be there.
+        later: There are more rows than the first.
 
     Raises:
-        MappingError: A named column is missing, or the guess finds none or several.
+        MappingError: A named column is missing, or more than one reading is plausible, or none.
     """
     names = [column.name for column in columns]
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
@@ -54,32 +58,38 @@ def guess_mapping(
     seen = _Seen(columns, source, more=more)
     shape = shape_of(seen.own, choice.shape)
     for flag, path in (
-        ("--id-column", choice.id),
+        *(("--id-column", path) for path in choice.ids),
         ("--vector-column", choice.vector),
         *(("--metadata-column", path) for path in choice.metadata),
-        ("--contents-column", choice.contents),
+        *(("--contents-column", path) for path in choice.all_contents),
     ):
         if path is not None:
             _check_typo(seen, choice, path, flag)
             seen.take(path, flag)
-    item_id, why_id = _choose_id(seen, choice, shape, rules)
-    vector, why_vector = choice.vector, "--vector-column"
-    if vector is None and embed:
-        why_vector = ""
-    elif vector is None:
-        vector, why_vector = choose_vector(seen.free(), shape, source)
-        seen.take(vector, "--vector-column")
+    chosen_id = _choose_id(seen, choice, shape, rules)
+    found = candidates(seen.free())
+    vector, why_vector = _choose_vector(seen, choice, shape, found, embed=embed)
     contents, why_contents = _choose_contents(seen, choice, shape)
     if embed and contents is None:
         raise MappingError(
             f"{source} has no contents column, which --embed needs; it has {listed(names)}",
             hint="name it with --contents-column",
         )
-    idle = _idle(seen, embed=embed)
-    metadata = choose_metadata(seen.columns, choice, shape, seen.steps, source, idle=idle, more=more)
-    return Mapping(
-        item_id,
-        vector,
+    unused = [each for each in left_out(found, vector) if each.path not in choice.metadata]
+    idle = [column.name for column in seen.free() if UNNAMED_INDEX.fullmatch(column.name)]
+    metadata = choose_metadata(
+        seen.columns,
+        choice,
+        shape,
+        seen.steps,
+        source,
+        idle=idle,
+        more=more,
+        unused=[each.steps for each in unused],
+    )
+    mapping = Mapping(
+        chosen_id.path,
+        None if vector is None else vector.path,
         contents,
         metadata.object,
         metadata.fields,
@@ -90,12 +100,18 @@ def guess_mapping(
             (path, steps) for path, steps in {**seen.steps, **metadata.steps}.items() if len(steps) > 1
         ),
         refused=metadata.refused,
-        late_contents=_late(seen, choice) if contents is None else frozenset(),
+        clear=_clear(choice) if more or (later and _is_open(seen.own)) else None,
         shape=shape.name if shape else "",
+        more_ids=choice.more_ids,
+        more_contents=choice.more_contents,
+        unsure_id=chosen_id.unsure,
+        vector_written="" if vector is None or vector.encoding is None else described(vector.encoding),
+        unused=tuple((each.path, described(each.encoding)) for each in unused if each.encoding),
         rules=rules,
         columns=tuple(names),
-        reasons=Reasons(why_id, why_vector, why_contents, metadata.reason),
+        reasons=Reasons(chosen_id.reason, why_vector, why_contents, metadata.reason),
     )
+    return replace(mapping, metadata_names=_metadata_names(mapping, seen.columns))
 
 
 class _Seen:
@@ -112,7 +128,7 @@ class _Seen:
         """Those of the source itself."""
         return [column for column in self.columns if not column.partition]
 
-    def take(self, path: str, flag: str) -> None:
+    def take(self, path: str, flag: str) -> Column:
         """Note that a column or a field is a part.
 
         Raises:
@@ -126,11 +142,16 @@ class _Seen:
                 f"{self.source} has no column {path!r} ({flag})", hint=f"it has {_inside(self.columns, path)}"
             )
         self.steps[path] = found[0]
+        return found[1]
 
     def free(self) -> list[Column]:
         """The columns of the source itself that are no part yet."""
         taken = {steps[0] for steps in self.steps.values() if len(steps) == 1}
         return [column for column in self.own if column.name not in taken]
+
+    def is_part(self, steps: Steps) -> bool:
+        """Whether a field is a part, or inside one."""
+        return any(steps[: len(way)] == way for way in self.steps.values())
 
     def first(self, paths: Sequence[str], shapes: Sequence[Sequence[Shape]]) -> str | None:
         """The first of these paths that leads to a column or field of such a shape that is no part yet."""
@@ -141,59 +162,87 @@ class _Seen:
                     return path
         return None
 
-    def named(
-        self, names: Sequence[str], shapes: Sequence[Sequence[Shape]], out: Sequence[str], flag: str
-    ) -> str | None:
-        """The free column of such a shape with the first of these names, less some columns."""
-        for wanted in shapes:
-            free = [c for c in self.free() if c.shape in wanted and c.name not in out]
-            found = first_named(names, free, self.source, flag)
-            if found is not None:
-                return found
-        return None
 
-
-def _choose_id(
-    seen: _Seen, choice: ColumnChoice, shape: KnownShape | None, rules: Rules
-) -> tuple[str | None, str]:
+def _choose_id(seen: _Seen, choice: ColumnChoice, shape: KnownShape | None, rules: Rules) -> ChosenId:
     if choice.id is not None:
-        return choice.id, "--id-column"
-    if shape and (known := seen.first(shape.id, ID_SHAPES)):
-        seen.take(known, "--id-column")
-        return known, f"the shape of {shape.name}"
+        return ChosenId(choice.id, "--id-column")
+    for wanted in ("ids", "nothing"):
+        for path in shape.id if shape else ():
+            found = find(seen.own, path)
+            if found is not None and path not in seen.steps and verdict_on(found[1]) == wanted:
+                seen.take(path, "--id-column")
+                return ChosenId(path, f"the shape of {shape.name if shape else ''}")
     out = shape.left_out if shape else ()
-    found = seen.named(ID_NAMES[:-1], ID_SHAPES, out, "--id-column")
-    index = [
-        column.name
-        for column in seen.free()
-        if (column.index or column.name == ID_NAMES[-1]) and column.shape in ID_SHAPES[0] + ID_SHAPES[1]
-    ]
-    reason = "its name"
-    if found is None and len(index) == 1:
-        found, reason = index[0], "the data frame's index"
-    if found is None and rules.generate_ids:
-        return None, "--generate-ids"
-    if found is None:
-        raise MappingError(
-            f"{seen.source} has no id column; it has {listed(c.name for c in seen.columns)}",
-            hint="name it with --id-column, or have ids made with --generate-ids",
-        )
-    seen.take(found, "--id-column")
-    return found, reason
+    chosen = choose_id(seen.free(), seen.own, seen.source, generate=rules.generate_ids, out=out)
+    if chosen.path is not None:
+        seen.take(chosen.path, "--id-column")
+    return chosen
+
+
+def _choose_vector(
+    seen: _Seen,
+    choice: ColumnChoice,
+    shape: KnownShape | None,
+    found: Sequence[Candidate],
+    *,
+    embed: bool,
+) -> tuple[Candidate | None, str]:
+    if choice.vector is not None:
+        steps = seen.steps[choice.vector]
+        at = find(seen.columns, choice.vector)
+        assert at is not None  # noqa: S101 it was taken
+        check_named(at[1], steps, seen.columns, seen.source)
+        return Candidate(steps, at[1], encoding_seen(at[1]), "vector"), "--vector-column"
+    if embed:
+        return None, ""
+    free = [each for each in found if not seen.is_part(each.steps)]
+    chosen, why = choose_vector(
+        free, seen.free(), shape, seen.source, named=shape is not None and choice.shape == shape.name
+    )
+    seen.steps[chosen.path] = chosen.steps
+    return chosen, why
 
 
 def _choose_contents(seen: _Seen, choice: ColumnChoice, shape: KnownShape | None) -> tuple[str | None, str]:
-    if choice.contents is not None:
-        return choice.contents, "--contents-column"
-    if shape and (known := seen.first(shape.contents, CONTENTS_SHAPES)):
+    why = ""
+    contents = choice.all_contents
+    if contents:
+        why = "--contents-column"
+    elif shape and (known := seen.first(shape.contents, CONTENTS_SHAPES)):
         seen.take(known, "--contents-column")
-        return known, f"the shape of {shape.name}"
-    out = shape.left_out if shape else ()
-    found = seen.named(CONTENTS_NAMES, CONTENTS_SHAPES, out, "--contents-column")
-    if found is None:
-        return None, ""
-    seen.take(found, "--contents-column")
-    return found, "its name"
+        contents, why = (known,), f"the shape of {shape.name}"
+    out = (shape.left_out if shape else ()) if not choice.metadata else ()
+    found = [each for each in texts(seen.own) if _would_leave(seen, choice, each, out)]
+    if contents:
+        if choice.metadata:
+            named = [seen.steps[path] for path in choice.metadata]
+            found = [each for each in found if any(each.steps[: len(way)] == way for way in named)]
+        check_chosen(found, contents, seen.source)
+        return contents[0], why
+    chosen, why = choose_contents(
+        found,
+        [column for column in seen.free() if column.name not in out and column.name not in choice.excluded],
+        seen.source,
+        metadata_named=bool(choice.metadata),
+    )
+    if chosen is not None:
+        seen.take(chosen, "--contents-column")
+    return chosen, why
+
+
+def _would_leave(seen: _Seen, choice: ColumnChoice, text: Text, out: Sequence[str]) -> bool:
+    """Whether a text is no part yet, and was not said to be left out or to be metadata."""
+    if seen.is_part(text.steps) and not _only_spread(seen, choice, text.steps):
+        return False
+    plain = [step for step in text.steps if step != "[]"]
+    ways = {".".join(plain[: n + 1]) for n in range(len(plain))}
+    return text.steps[0] not in out and ways.isdisjoint(choice.excluded) and plain[-1] not in choice.excluded
+
+
+def _only_spread(seen: _Seen, choice: ColumnChoice, steps: Steps) -> bool:
+    """Whether a field is inside an object that was named as metadata, and was not named itself."""
+    around = [path for path, way in seen.steps.items() if steps[: len(way)] == way]
+    return all(path in choice.metadata and len(seen.steps[path]) < len(steps) for path in around)
 
 
 def _check_typo(seen: _Seen, choice: ColumnChoice, path: str, flag: str) -> None:
@@ -204,8 +253,15 @@ def _check_typo(seen: _Seen, choice: ColumnChoice, path: str, flag: str) -> None
     """
     if flag != "--contents-column" or not seen.more or choice.metadata or find(seen.columns, path):
         return
-    out = (*choice.excluded, *(name for name in (choice.id, choice.vector) if name))
-    other = seen.named(CONTENTS_NAMES, CONTENTS_SHAPES[:1], out, flag)
+    parts = {name for name in (*choice.ids, choice.vector) if name}
+    other = next(
+        (
+            each.path
+            for each in texts(seen.own)
+            if _would_leave(seen, choice, each, ()) and each.path not in parts
+        ),
+        None,
+    )
     if other is not None:
         raise MappingError(
             f"{seen.source} has no column {path!r} ({flag}) in its first rows, but {other!r}",
@@ -213,22 +269,38 @@ def _check_typo(seen: _Seen, choice: ColumnChoice, path: str, flag: str) -> None
         )
 
 
-def _late(seen: _Seen, choice: ColumnChoice) -> frozenset[str]:
-    """Usual names of contents that would become metadata in later rows."""
-    if not seen.more or choice.metadata:
-        return frozenset()
-    late = late_names(CONTENTS_NAMES, [column.name for column in seen.own])
-    return late.difference(choice.excluded)
+def _clear(choice: ColumnChoice) -> frozenset[str]:
+    """Metadata that may be text under a name of contents: what was named as metadata, or renamed to that."""
+    return frozenset((*choice.metadata, *(new for _, new in choice.renamed)))
 
 
-def _idle(seen: _Seen, *, embed: bool) -> list[str]:
-    """Columns that tell nothing of an item: an index that was not named, vectors where others are made."""
-    return [
-        column.name
-        for column in seen.free()
-        if _INDEX_LEVEL.fullmatch(column.name)
-        or (embed and column.name.lower() in VECTOR_NAMES and column.shape in ("floats", "integers", "bytes"))
-    ]
+def _is_open(columns: Sequence[Column]) -> bool:
+    """Whether later rows may have other fields than the first: in maps, and in the JSON text of objects."""
+    return any(
+        (column.shape == "text" and column.fields) or column.type_name.startswith("map<")
+        for _, column in walk(columns)
+    )
+
+
+def _metadata_names(mapping: Mapping, columns: Sequence[Column]) -> tuple[str, ...]:
+    """The names that metadata has, as far as the first rows tell: of the columns, and in the object."""
+    out = {*mapping.excluded_fields}
+    fields = (*mapping.metadata_fields,) if mapping.metadata_fields is not None else None
+    names = [*fields] if fields is not None else mapping.leftover([column.name for column in columns])
+    by_name = {column.name: column for column in columns}
+    emptied = {
+        name
+        for name in names
+        if (inside := by_name[name].fields if name in by_name else ())
+        and all((name, field.name) in out for field in inside)
+    }
+    names = [name for name in names if name not in emptied]
+    if mapping.metadata_object is not None:
+        found = find(columns, mapping.metadata_object)
+        way = dict(mapping.nested).get(mapping.metadata_object, (mapping.metadata_object,))
+        names += [field.name for field in (found[1].fields if found else ()) if (*way, field.name) not in out]
+    renamed = dict(mapping.renamed)
+    return tuple(dict.fromkeys(renamed.get(name, name) for name in names))
 
 
 def _inside(columns: Sequence[Column], path: str) -> str:

@@ -16,7 +16,6 @@ from vecload.defaults import CONTENTS_MAX_BYTES, METADATA_DEPTH
 from vecload.mapping.chosen import Mapping
 from vecload.mapping.columns import Column, Steps
 from vecload.mapping.json_columns import BYTES_MARK, columns_of
-from vecload.mapping.late_columns import fault_of_late
 from vecload.mapping.nested import dig, holds_anything
 from vecload.mapping.packer import Packed
 from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length
@@ -89,6 +88,10 @@ class JsonRows:
         """The positions of rows in which the column holds anything."""
         return [position for position, row in enumerate(self._rows) if holds_anything(row.get(column))]
 
+    def values(self, column: str) -> list[Any]:
+        """The values of a column."""
+        return [row.get(column) for row in self._rows]
+
     def ids(self, column: str) -> Mapped[list[str]]:
         """Text as it is, integers as decimal text."""
         faults: dict[int, Fault] = {}
@@ -150,8 +153,6 @@ class JsonRows:
                 entries, fault = as_object(spread)
             except _TooDeepError:
                 entries, fault = {}, TOO_DEEP
-            if mapping.late_contents:
-                fault = fault or fault_of_late(fields, mapping.late_contents)
             if fault is not None:
                 faults[position] = fault
             found.append({**fields, **entries} or None)

@@ -7,14 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from vecload.batch import Batch, Origin
+from vecload.batch import Batch, Contents, Metadata, Origin
 from vecload.errors import MappingError
 from vecload.mapping.chosen import Mapping
+from vecload.mapping.contents_choice import fault_of_clear_text
 from vecload.mapping.generated_ids import with_ids
+from vecload.mapping.json_rows import fault_of_contents
 from vecload.mapping.limits import faults_of_limits
 from vecload.mapping.reshaped import ReshapedRows
-from vecload.mapping.rows import Fault, Mapped, Rows, check_values
+from vecload.mapping.rows import Fault, Mapped, Rows, check_values, fault_of_id
 from vecload.mapping.rules import Rules
+from vecload.targets.wire import dumps
 
 _USUAL = Rules()
 
@@ -47,14 +50,14 @@ class Mapper:
         mapping = self.mapping
         if mapping.id is None:
             return [""] * len(rows.span)
-        return reshaped(rows, mapping).ids(mapping.id).values
+        return _joined(reshaped(rows, mapping), mapping).values
 
     def map(self, rows: Rows) -> Batch:
         """The items of the rows that can be mapped; the others are the batch's rejects."""
         mapping, rules = self.mapping, self.mapping.rules
         rows = reshaped(rows, mapping)
         faults: dict[int, Fault] = dict(rows.broken)
-        ids = _no_ids(len(rows.span)) if mapping.id is None else rows.ids(mapping.id)
+        ids = _no_ids(len(rows.span)) if mapping.id is None else _joined(rows, mapping)
         vectors = None
         found = [ids.faults]
         if mapping.vector is not None:
@@ -64,7 +67,9 @@ class Mapper:
             found += [mapped.faults, wrong]
         metadata = rows.metadata(mapping)
         found.append(metadata.faults)
-        contents = rows.contents(mapping.contents) if mapping.contents is not None else None
+        if mapping.clear is not None:
+            found.append(_clear_texts(metadata, mapping.clear))
+        contents = _contents(rows, mapping)
         if contents is not None:
             found.append(contents.faults)
         if mapping.vector is None:
@@ -97,6 +102,64 @@ class Mapper:
 def reshaped(rows: Rows, mapping: Mapping) -> Rows:
     """The rows as the mapping sees them; the rows themselves where every part is a column."""
     return ReshapedRows(rows, mapping) if mapping.reshapes else rows
+
+
+def _joined(rows: Rows, mapping: Mapping) -> Mapped[list[str]]:
+    """The ids; those of several columns joined.
+
+    Only the first may have the separator in it: else two rows of different values could have one id.
+    """
+    first, *more = (rows.ids(column) for column in mapping.ids)
+    if not more:
+        return first
+    separator = mapping.rules.id_separator
+    faults = {**first.faults}
+    for column, part in zip(mapping.more_ids, more, strict=True):
+        for position, fault in part.faults.items():
+            faults.setdefault(position, fault)
+        for position, value in enumerate(part.values):
+            if separator in value:
+                told = (
+                    f"has {separator!r} in {column!r}: choose another --id-separator, or its end is not known"
+                )
+                faults.setdefault(position, Fault("id", "separator", told))
+    joined = [
+        separator.join(values) for values in zip(first.values, *(part.values for part in more), strict=True)
+    ]
+    for position, value in enumerate(joined):
+        if position not in faults and (wrong := fault_of_id(value)) is not None:
+            faults[position] = wrong
+    return Mapped(["" if position in faults else value for position, value in enumerate(joined)], faults)
+
+
+def _contents(rows: Rows, mapping: Mapping) -> Mapped[list[Contents | None] | None] | None:
+    """The contents: of one column as they are, of several the JSON text of one object; None without any."""
+    if not mapping.more_contents:
+        return None if mapping.contents is None else rows.contents(mapping.contents)
+    columns = mapping.all_contents
+    found = rows.metadata(
+        replace(mapping, metadata_object=None, metadata_fields=columns, excluded_fields=(), renamed=())
+    )
+    faults = {position: replace(fault, field="contents") for position, fault in found.faults.items()}
+    values: list[Contents | None] = []
+    for entries in found.values or [None] * len(rows.span):
+        given = entries or {}
+        ordered = {name: given[name] for name in columns if given.get(name) is not None}
+        values.append(dumps(ordered).decode() if ordered else None)
+    for position, value in enumerate(values):
+        if (wrong := fault_of_contents(value)) is not None:
+            faults.setdefault(position, wrong)
+            values[position] = None
+    return Mapped(values if any(values) else None, faults)
+
+
+def _clear_texts(metadata: Mapped[list[Metadata | None] | None], clear: frozenset[str]) -> dict[int, Fault]:
+    """Rows whose metadata has text under a name of contents, which nobody asked for."""
+    return {
+        position: fault
+        for position, entries in enumerate(metadata.values or ())
+        if entries and (fault := fault_of_clear_text(entries, clear)) is not None
+    }
 
 
 def _no_ids(count: int) -> Mapped[list[str]]:

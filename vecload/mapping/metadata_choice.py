@@ -12,7 +12,7 @@ from vecload.mapping.columns import Column, Steps, find, first_named, listed, wi
 from vecload.mapping.shapes import KnownShape
 from vecload.mapping.vector_choice import OBJECTS_OF_VECTORS
 
-METADATA_NAMES = ("metadata", "meta", "payload", "attributes")
+METADATA_NAMES = ("metadata", "meta", "payload", "attributes", "cmetadata")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ def choose_metadata(
     *,
     idle: Sequence[str] = (),
     more: bool = False,
+    unused: Sequence[Steps] = (),
 ) -> MetadataChoice:
     """Decide what becomes metadata.
 
@@ -48,6 +49,7 @@ def choose_metadata(
         source: For messages.
         idle: Columns that become metadata only if they are named as that.
         more: Rows may have columns and entries that are not known.
+        unused: Columns and fields that become no metadata; what is inside a list takes the list along.
 
     Raises:
         MappingError: What is to be left out or renamed is not there, or a new name is taken.
@@ -62,7 +64,13 @@ def choose_metadata(
     names = [column.name for column in columns]
     out = _left_out(shape, choice, parts, names, spread)
     out += [name for name in idle if not choice.metadata and name not in out]
-    out_fields = [way for path, way in parts.items() if len(way) > 1 and path not in choice.metadata]
+    out_fields = [
+        _outside_lists(way) for path, way in parts.items() if len(way) > 1 and path not in choice.metadata
+    ]
+    ways = [_outside_lists(way) for way in unused]
+    taken = {way[0] for way in parts.values() if len(way) == 1}
+    out += [way[0] for way in (*ways, *out_fields) if len(way) == 1 and way[0] not in taken]
+    out_fields = [way for way in (*out_fields, *ways) if len(way) > 1]
     for path in choice.excluded:
         at = find(with_named(columns, path) if more else columns, path)
         entry = spread is not None and (more or not inside or find(inside, path) is not None)
@@ -79,7 +87,6 @@ def choose_metadata(
             out_fields.append((*steps[spread], *(below[0] if below else (path,))))
     if fields is not None:
         fields = tuple(name for name in fields if name not in choice.excluded)
-    taken = {way[0] for way in parts.values() if len(way) == 1}
     plain = [name for name in names if name not in taken and name not in out and name != spread]
     known = {*(plain if fields is None else fields), *(field.name for field in inside)}
     _check_renamed(choice, known, source, sure=not more and (spread is None or bool(inside)))
@@ -140,6 +147,11 @@ def _left_out(
     out = [name for name in (shape.left_out if shape else ()) if name in names and name not in taken]
     outer = [way[0] for way in parts.values() if len(way) > 1]
     return out + [name for name in outer if name.lower() in OBJECTS_OF_VECTORS]
+
+
+def _outside_lists(way: Steps) -> Steps:
+    """The way to a field, or to the outermost list that it is an element of."""
+    return way[: next((at for at, step in enumerate(way) if step.startswith("[")), len(way))]
 
 
 def _check_renamed(choice: ColumnChoice, known: set[str], source: str, *, sure: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +43,10 @@ class ReshapedRows:
     def present(self, column: str) -> list[int]:
         """The positions of rows in which there is anything in the column."""
         return self._of(column).present(column)
+
+    def values(self, column: str) -> Sequence[Any]:
+        """The values of a column, to look at."""
+        return self._of(column).values(column)
 
     def ids(self, column: str) -> Mapped[list[str]]:
         """Ids as text."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,9 @@ class Rows(Protocol):
 
     def present(self, column: str) -> list[int]:
         """The positions of rows in which the column holds anything: no null, nothing empty."""
+
+    def values(self, column: str) -> Sequence[Any]:
+        """The values of a column as Python values, to look at: bytes as bytes, None where there is none."""
 
     def ids(self, column: str) -> Mapped[list[str]]:
         """Ids as text."""

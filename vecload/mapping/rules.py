@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
-from vecload.defaults import CONTENTS_MAX_BYTES, ID_MAX_BYTES, METADATA_DEPTH
+from vecload.defaults import CONTENTS_MAX_BYTES, ID_MAX_BYTES, ID_SEPARATOR, METADATA_DEPTH
 
 VectorDtype: TypeAlias = Literal["float32", "float16", "float64", "int8", "uint8"]
 """How the numbers of a vector of bytes are written, little-endian."""
@@ -16,6 +16,7 @@ class Rules:
     """How items are made of rows.
 
     id_prefix: stands before every id.
+    id_separator: stands between the columns of an id that has several.
     generate_ids: a row without a usable id gets a digest of its item.
     vector_dtype: the numbers in a vector of bytes.
     max_id_bytes: of an id with its prefix, as UTF-8.
@@ -31,6 +32,7 @@ class Rules:
     max_depth: int = METADATA_DEPTH
     max_contents_bytes: int = CONTENTS_MAX_BYTES
     max_metadata_bytes: int | None = None
+    id_separator: str = ID_SEPARATOR
 
     def __str__(self) -> str:
         """What differs from the usual, for the journal."""

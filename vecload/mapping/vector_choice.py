@@ -1,91 +1,313 @@
-"""Which column holds the vectors: the one of lists of numbers, or the one with a usual name."""
+"""Which column holds the vectors. One is taken only where nothing else could be them.
+
+Whatever could hold a vector, at any depth and in any encoding, is a candidate. The only one is taken, or the
+only one whose name is that of a vector while no other one is longer. A list whose name is that of something
+else (scores, boxes, tokens) is never taken, nor is a list of integers without a vector's name.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from vecload.errors import MappingError
-from vecload.mapping.columns import Column, find, listed
+from vecload.mapping.columns import LISTED_MAX, Column, Steps, path_of
+from vecload.mapping.names import Says, names_a_vector, said_of_numbers
 from vecload.mapping.shapes import KnownShape
+from vecload.mapping.vector_encodings import Encoding, encoding_of, sparse_parent
 
-VECTOR_NAMES = ("vector", "embedding", "embeddings", "values", "emb")
-OBJECTS_OF_VECTORS = (*VECTOR_NAMES, "vectors")
+OBJECTS_OF_VECTORS = ("vector", "vectors", "embedding", "embeddings", "values", "emb")
 """Columns of these names may be objects whose fields are named vectors."""
-
+NAMELESS_LEAST = 8
+"""Numbers of a list that is taken for a vector without being named like one: points and boxes have fewer."""
+LONG_LIST = 32
+"""Numbers of a list that becomes metadata only if it is named: no filter uses it, and it slows a load."""
 FLAG_HINT = "pick one with --vector-column"
 
+_FLOAT_DTYPES = frozenset({"float32", "float16", "bfloat16", "float64", "npy"})
+_NUMBERED = re.compile(r"(.*?)([0-9]+)")
+_SHAPES_OF_LISTS = {"floats": False, "integers": True}
 
-def choose_vector(columns: Sequence[Column], shape: KnownShape | None, source: str) -> tuple[str, str]:
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A column or field that could hold a vector, or holds several, or a sparse one.
+
+    steps: the way to it; `[]` is any element of a list.
+    column: as the first rows show it.
+    encoding: how its vectors are written; None where the first rows have none.
+    says: what its name says.
+    """
+
+    steps: Steps
+    column: Column
+    encoding: Encoding | None
+    says: Says
+
+    @property
+    def path(self) -> str:
+        """As people write it."""
+        return path_of(self.steps)
+
+    @property
+    def length(self) -> int:
+        """Numbers of a vector; 0 where they are not known."""
+        return 0 if self.encoding is None else self.encoding.length
+
+    @property
+    def dense(self) -> bool:
+        """Whether it may hold one vector a row, and none that is sparse."""
+        return self.encoding is None or not self.encoding.problem
+
+    @property
+    def plausible(self) -> bool:
+        """Whether it could be taken for the vector without being named like one."""
+        encoding = self.encoding
+        if self.says == "other" or encoding is None or encoding.problem or encoding.integers:
+            return False
+        if encoding.kind in ("bytes", "base64 text", "buffer"):
+            return len(encoding.dtypes) == 1 and encoding.dtypes[0] in _FLOAT_DTYPES
+        return not self.column.values or encoding.length >= NAMELESS_LEAST
+
+    def __str__(self) -> str:
+        """For a message: its path, how it is written, and its first values."""
+        if self.encoding is None:
+            return f"{self.path!r} (null in the first rows)"
+        return f"{self.path!r} ({described(self.encoding)}{_first(self.column)})"
+
+
+def described(encoding: Encoding) -> str:
+    """How vectors are written, for people."""
+    if encoding.problem:
+        return f"{encoding.problem} vectors"
+    many = f"{encoding.length:,} " if encoding.length else ""
+    if encoding.kind == "numbers":
+        return f"{many}{'integers' if encoding.integers else 'numbers'}"
+    return f"{many}numbers as {encoding.kind}" if many else encoding.kind
+
+
+def _first(column: Column) -> str:
+    """The first numbers of the first list, to know it by."""
+    value = next((value for value in column.values if isinstance(value, list) and value), None)
+    if value is None:
+        return ""
+    numbers = [f"{number:.3g}" for number in value[:2] if isinstance(number, int | float)]
+    return f", [{', '.join(numbers)}, …]" if numbers else ""
+
+
+def candidates(columns: Sequence[Column]) -> list[Candidate]:
+    """All that could hold a vector, in the order of the columns, at any depth."""
+    found: list[Candidate] = []
+    for column in columns:
+        if not column.partition:
+            _add(found, (column.name,), column)
+    return found
+
+
+def _add(found: list[Candidate], steps: Steps, column: Column) -> None:
+    names = [step for step in steps if step != "[]"]
+    encoding = encoding_seen(column)
+    says = said_of_numbers(names)
+    if encoding is not None:
+        if (
+            encoding.kind not in ("bytes", "base64 text", "array text")
+            or says != "nothing"
+            or encoding.dtypes
+        ):
+            found.append(Candidate(steps, column, encoding, says))
+        return
+    empty = column.shape == "null" or (column.values and all(value is None for value in column.values))
+    if empty and names_a_vector(column.name) and "sparse" not in column.name.lower():
+        found.append(Candidate(steps, column, None, "vector"))
+    for inside in column.fields:
+        _add(found, (*steps, inside.name), inside)
+    for inside in column.elements:
+        _add(found, (*steps, "[]", inside.name), inside)
+
+
+def encoding_seen(column: Column) -> Encoding | None:
+    """How the vectors of a column are written, by its first values; by its type where there are none."""
+    if any(value is not None for value in column.values):
+        return encoding_of(column.values)
+    if column.shape in _SHAPES_OF_LISTS:
+        return Encoding("numbers", 0, _SHAPES_OF_LISTS[column.shape])
+    return None
+
+
+def choose_vector(
+    found: Sequence[Candidate],
+    columns: Sequence[Column],
+    shape: KnownShape | None,
+    source: str,
+    *,
+    named: bool,
+) -> tuple[Candidate, str]:
     """Find the column of vectors.
 
     Args:
-        columns: Those that are no other part.
+        found: All candidates that are no other part.
+        columns: For messages: those that are no other part.
         shape: The source's known shape.
         source: For messages.
+        named: The user named that shape.
 
     Returns:
-        The column's name, or the dot path of a named vector in a column of objects; and why it was taken.
+        The candidate, and why it was taken.
 
     Raises:
         MappingError: There is none, or several.
     """
+    dense = [each for each in found if each.dense]
     if shape is not None and shape.vector:
-        found = _of_shape(columns, shape, source)
-        if found is not None:
-            return found, f"the shape of {shape.name}"
-    floats = [column for column in columns if column.shape == "floats"]
-    integers = [column for column in columns if column.shape == "integers"]
-    if len(floats) == 1:
-        only = floats[0].name
-        others = [
-            column.name
-            for column in columns
-            if column.name.lower() in VECTOR_NAMES and column.shape in ("integers", "bytes", "text")
-        ]
-        if others and only.lower() not in VECTOR_NAMES:
-            raise MappingError(
-                f"{source} has several vector columns: {listed([only, *others])}", hint=FLAG_HINT
-            )
-        return only, "the only column of lists of numbers" + (" with fractions" if integers else "")
-    # Integers may be tokens or tags: a usual name tells more than they do.
-    candidates = floats or [column for column in columns if column.shape in ("integers", "bytes", "text")]
-    usual = [column.name for column in candidates if column.name.lower() in VECTOR_NAMES]
+        for path in shape.vector:
+            within = [each for each in dense if path_of(each.steps[: path.count(".") + 1]) == path]
+            if len(within) == 1 and (named or not _rivals(within[0], dense, shape.vector)):
+                return _reached(within[0], source), f"the shape of {shape.name}"
+            if within:
+                raise several(within if len(within) > 1 else dense, source)
+    usual = [each for each in dense if each.says == "vector"]
     if len(usual) == 1:
-        return usual[0], "its name"
-    if not usual and not floats:
-        named = [column for column in columns if column.name.lower() in OBJECTS_OF_VECTORS and column.fields]
-        vectors = [path for column in named for path in _named_vectors(column)]
-        if len(vectors) == 1:
-            return vectors[0], "the only named vector"
-        if vectors:
-            raise MappingError(f"{source} has several vectors: {listed(vectors)}", hint=FLAG_HINT)
-        if len(integers) == 1:
-            return integers[0].name, "the only column of lists of numbers"
-    several = usual or [column.name for column in floats or integers]
-    if several:
-        raise MappingError(f"{source} has several vector columns: {listed(several)}", hint=FLAG_HINT)
-    raise MappingError(
-        f"{source} has no vector column; beside the id it has {listed(column.name for column in columns)}",
+        only = usual[0]
+        if any(each.plausible and each.length > only.length for each in dense if each is not only):
+            raise several([each for each in dense if each is only or each.plausible], source)
+        return _reached(only, source), "its name"
+    if usual:
+        raise several(usual, source)
+    plausible = [each for each in dense if each.plausible]
+    if len(plausible) == 1:
+        lists = len([each for each in dense if each.encoding is not None])
+        why = "the only column that could be one" if lists > 1 else "the only column of lists of numbers"
+        return _reached(plausible[0], source), why
+    if plausible:
+        raise several(plausible, source)
+    raise _none(found, columns, source)
+
+
+def _rivals(chosen: Candidate, dense: Sequence[Candidate], own: Sequence[str]) -> list[Candidate]:
+    """What stands beside the vector of a known shape and could be meant instead."""
+    return [
+        each
+        for each in dense
+        if each is not chosen
+        and each.encoding is not None
+        and each.steps[0] not in {path.partition(".")[0] for path in own}
+        and (each.says == "vector" or (each.plausible and each.length > chosen.length))
+    ]
+
+
+def check_named(column: Column, steps: Steps, columns: Sequence[Column], source: str) -> None:
+    """Refuse a column that the user named and that can't hold one dense vector a row.
+
+    Raises:
+        MappingError: Its vectors are sparse, or several a row.
+    """
+    encoding = encoding_seen(column)
+    if encoding is not None and encoding.problem:
+        raise _refused(Candidate(steps, column, encoding, "vector"), source)
+    outer: Sequence[Column] = columns
+    parent: Column | None = None
+    for step in steps[:-1]:
+        if step.startswith("["):
+            continue
+        parent = next((each for each in outer if each.name == step), None)
+        if parent is None:
+            return
+        outer = parent.fields or parent.elements
+    if parent is not None and sparse_parent([field.name for field in parent.fields]):
+        around = encoding_seen(parent)
+        if around is None or around.problem == "sparse":
+            raise _refused(
+                Candidate(steps[:-1], parent, Encoding("numbers", 0, False, (), "sparse"), "vector"), source
+            )
+
+
+def several(found: Sequence[Candidate], source: str) -> MappingError:
+    """The error of vectors that are not chosen between."""
+    shown = ", ".join(map(str, found[:LISTED_MAX]))
+    more = f" and {len(found) - LISTED_MAX} more" if len(found) > LISTED_MAX else ""
+    return MappingError(
+        f"{source} has several columns that could be the vector: {shown}{more}", hint=FLAG_HINT
+    )
+
+
+def _reached(chosen: Candidate, source: str) -> Candidate:
+    """The candidate, if it has one value a row.
+
+    Raises:
+        MappingError: It is inside the elements of a list.
+    """
+    if "[]" in chosen.steps:
+        one = path_of(chosen.steps).replace("[]", "[0]")
+        raise MappingError(
+            f"{source} has its vectors inside a list: {chosen}",
+            hint=f"name one element with --vector-column '{one}'",
+        )
+    return chosen
+
+
+def _refused(one: Candidate, source: str) -> MappingError:
+    assert one.encoding is not None  # noqa: S101 for the type checker
+    if one.encoding.problem == "sparse":
+        return MappingError(
+            f"{source} has sparse vectors in {one.path!r}, which an index can't hold",
+            hint="write them dense, or pick another column with --vector-column",
+        )
+    return MappingError(
+        f"{source} has several vectors a row in {one.path!r} (multi-vector, as ColBERT's); an item has one",
+        hint="pool them to one, or write one row for each",
+    )
+
+
+def _none(found: Sequence[Candidate], columns: Sequence[Column], source: str) -> MappingError:
+    """The error of a source without vectors: the cause, as far as it shows."""
+    refused = next((each for each in found if not each.dense), None)
+    if refused is not None and (refused.says == "vector" or len(found) == 1):
+        return _refused(refused, source)
+    spread = _one_a_dimension(columns)
+    if spread is not None:
+        first, last = spread
+        return MappingError(
+            f"{source} has one column a dimension: {first!r} to {last!r}",
+            hint="write them as one list: in pandas, df['vector'] = df[columns].values.tolist()",
+        )
+    if found:
+        shown = ", ".join(map(str, found[:LISTED_MAX]))
+        return MappingError(
+            f"{source} has no column that is surely the vector; it has {shown}",
+            hint="name it with --vector-column",
+        )
+    listed = ", ".join(repr(column.name) for column in columns[:LISTED_MAX]) or "nothing"
+    more = f" and {len(columns) - LISTED_MAX} more" if len(columns) > LISTED_MAX else ""
+    return MappingError(
+        f"{source} has no vector column; its other columns are {listed}{more}",
         hint="name it with --vector-column",
     )
 
 
-def _of_shape(columns: Sequence[Column], shape: KnownShape, source: str) -> str | None:
-    """The vector where the shape has it; of lists and objects of named vectors, lists come first."""
-    there = [(path, found[1]) for path in shape.vector if (found := find(columns, path)) is not None]
-    for path, column in there:
-        if column.shape in ("floats", "integers", "bytes", "text"):
-            return path
-    for path, column in there:
-        if column.shape == "object":
-            # All that is inside is listed, sparse vectors too: nothing is left out unsaid.
-            inside = [f"{path}.{field.name}" for field in column.fields]
-            if len(inside) == 1 and _named_vectors(column):
-                return inside[0]
-            if inside:
-                raise MappingError(f"{source} has several vectors: {listed(inside)}", hint=FLAG_HINT)
-    return None
+def _one_a_dimension(columns: Sequence[Column]) -> tuple[str, str] | None:
+    """The first and last of columns `dim_0`, `dim_1`, … of numbers."""
+    runs: dict[str, list[str]] = {}
+    for column in columns:
+        match = _NUMBERED.fullmatch(column.name)
+        numbers = [value for value in column.values if value is not None]
+        if match and numbers and all(isinstance(value, int | float) for value in numbers):
+            runs.setdefault(match[1], []).append(column.name)
+    longest = max(runs.values(), key=len, default=[])
+    return (longest[0], longest[-1]) if len(longest) >= NAMELESS_LEAST else None
 
 
-def _named_vectors(column: Column) -> list[str]:
-    return [f"{column.name}.{field.name}" for field in column.fields if field.shape in ("floats", "integers")]
+def left_out(found: Sequence[Candidate], chosen: Candidate | None) -> list[Candidate]:
+    """Candidates that become no metadata: vectors that were not chosen, and long lists of numbers.
+
+    Args:
+        found: All candidates.
+        chosen: The vector; None where the index makes its vectors.
+    """
+    return [
+        each
+        for each in found
+        if each is not chosen
+        and (each.says == "vector" or each.length >= LONG_LIST)
+        and each.encoding is not None
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -51,6 +52,10 @@ class Beside:
     def present(self, column: str) -> list[int]:
         """The positions of rows in which the column holds anything."""
         return self._with(column).present(column)
+
+    def values(self, column: str) -> Sequence[Any]:
+        """The values of a column, to look at."""
+        return self._with(column).values(column)
 
     def vector_lengths(self, column: str, dtype: VectorDtype = "float32") -> NDArray[np.int64]:
         """How many values each row's vector has; -1 where there is none."""

@@ -1,0 +1,78 @@
+"""What the first rows of a source say of its columns: their values, and the fields inside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from vecload.mapping.columns import Column
+from vecload.mapping.json_columns import FIELDS_DEPTH, columns_of
+from vecload.mapping.rows import Rows
+
+
+def with_first_rows(columns: Sequence[Column], head: Rows) -> list[Column]:
+    """The columns, each with its values in the first rows and with the fields inside these.
+
+    Text is looked into where all of it is the JSON of objects.
+    """
+    return [_with(column, head.values(column.name), FIELDS_DEPTH) for column in columns]
+
+
+def _with(column: Column, values: Sequence[Any], depth: int) -> Column:
+    if column.partition or not depth:
+        return replace(column, values=values)
+    objects = [value for value in values if isinstance(value, dict)]
+    fields, free_text = column.fields, False
+    if column.shape == "text":
+        texts = [value for value in values if isinstance(value, str) and value.strip()]
+        parsed = [*map(_parsed, texts)]
+        objects = [value for value in parsed if isinstance(value, dict)]
+        free_text = bool(texts) and all(value is _NOT_JSON for value in parsed)
+        if len(objects) < len(parsed):
+            # Some of it is text: what is inside the rest is looked at where the column is named as an object.
+            return replace(
+                column,
+                values=values,
+                free_text=free_text,
+                fields=_inside((), objects, depth) if objects else (),
+            )
+    items = [
+        item
+        for value in values
+        if isinstance(value, list)
+        for item in value[:ITEMS_MAX]
+        if isinstance(item, dict)
+    ]
+    return replace(
+        column,
+        values=values,
+        free_text=free_text,
+        fields=_inside(fields, objects, depth),
+        elements=_inside((), items, depth),
+    )
+
+
+ITEMS_MAX = 20
+"""Elements of a list that are looked into."""
+_NOT_JSON = object()
+
+
+def _inside(known: Sequence[Column], objects: Sequence[dict[str, Any]], depth: int) -> tuple[Column, ...]:
+    """The fields of objects, each with its values."""
+    fields = known or columns_of(objects, 1)
+    return tuple(_with(field, [each.get(field.name) for each in objects], depth - 1) for field in fields)
+
+
+def _parsed(text: str) -> Any:
+    """What a text is as JSON: an object, None for null, and a mark for anything else."""
+    begin = text.lstrip()[:1]
+    if begin not in ("{", "n"):
+        return _NOT_JSON
+    try:
+        value = orjson.loads(text)
+    except ValueError:
+        return _NOT_JSON
+    return value if value is None or isinstance(value, dict) else _NOT_JSON

@@ -1,0 +1,193 @@
+"""Which column holds the ids.
+
+One named `id` or `_id` is the id, or the load stops. Other names, and a data frame's index, are taken only
+where the first rows do not repeat and nothing says that they are parts of one thing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias
+
+from vecload.errors import MappingError
+from vecload.mapping.columns import Column, first_named, listed
+from vecload.mapping.names import tells_of_parts
+
+ID_NAMES = ("id", "_id")
+"""A column of such a name is the id."""
+UNSURE_ID_NAMES = ("ids", "doc_id", "uuid", "key")
+"""Columns of such names may be, in this order, where their values do not repeat."""
+UNNAMED_INDEX = re.compile(r"__index_level_[0-9]+__")
+"""An index without a name, as pandas writes it."""
+OBJECT_ID = "$oid"
+"""What MongoDB's exports write an id as: `{"$oid": "65f0…"}`."""
+ID_CHARACTERS = 200
+"""A longer text is not offered as an id."""
+
+Verdict: TypeAlias = Literal[
+    "ids", "nothing", "objects", "numbers with fractions", "booleans", "lists", "bytes"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenId:
+    """The column of ids, None where all are made; why; and whether only its values speak for it."""
+
+    path: str | None
+    reason: str
+    unsure: bool = False
+
+
+def verdict_on(column: Column) -> Verdict:
+    """Whether the values of a column are ids; else what they are."""
+    found = [value for value in column.values if value is not None]
+    if not found:
+        if column.shape in ("text", "integer", "bytes"):
+            return "ids"
+        return "objects" if column.shape == "object" else "lists" if column.shape in _LISTS else "nothing"
+    kinds = {_kind(value) for value in found}
+    if "ids" in kinds:
+        return "ids"
+    return next((kind for kind in kinds if kind != "nothing"), "nothing")
+
+
+_LISTS = ("floats", "integers")
+
+
+def _kind(value: Any) -> Verdict:
+    if isinstance(value, bool):
+        return "booleans"
+    if isinstance(value, str | int):
+        return "ids"
+    if isinstance(value, Decimal):
+        return "ids" if value.is_finite() and value == value.to_integral_value() else "numbers with fractions"
+    if isinstance(value, float):
+        return "numbers with fractions"
+    if isinstance(value, bytes):
+        return "ids" if len(value) == 16 or _is_text(value) else "bytes"
+    if isinstance(value, dict):
+        return "objects"
+    return "lists" if isinstance(value, list) else "nothing"
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        return value.decode().isprintable()
+    except UnicodeDecodeError:
+        return False
+
+
+def choose_id(
+    columns: Sequence[Column], own: Sequence[Column], source: str, *, generate: bool, out: Sequence[str] = ()
+) -> ChosenId:
+    """Find the column of ids.
+
+    Args:
+        columns: The source's own that are no other part.
+        own: All of the source's own.
+        source: For messages.
+        generate: Ids are made where there are none.
+        out: Columns of a known shape that are not the id.
+
+    Raises:
+        MappingError: There is none, or none that is surely one.
+    """
+    free = [column for column in columns if column.name not in out]
+    named = _named(free, source)
+    if named is not None:
+        says = verdict_on(named)
+        if says == "objects" and all(field.name == OBJECT_ID for field in named.fields) and named.fields:
+            return ChosenId(f"{named.name}.{OBJECT_ID}", "its name")
+        if says in ("ids", "nothing") or generate:
+            return ChosenId(named.name, "its name")
+        raise MappingError(
+            f"{source} has {says} in the column {named.name!r}, which can't be ids",
+            hint=f"name another column with --id-column{_offer(own, [named.name])}, "
+            "or have ids made with --generate-ids",
+        )
+    found, reason = _unsure(free, source)
+    doubt = "" if found is None else _doubt(found, own)
+    if found is not None and not doubt:
+        return ChosenId(found.name, reason, unsure=True)
+    if generate:
+        return ChosenId(None, "--generate-ids")
+    if found is not None:
+        raise MappingError(
+            f"{source} has no column that is surely the id: {found.name!r} {doubt}",
+            hint=f"name it with --id-column{_offer(own, [])}, several together with --id-column A "
+            "--id-column B, or have ids made with --generate-ids",
+        )
+    raise MappingError(
+        f"{source} has no id column; it has {listed(column.name for column in own)}",
+        hint=f"name it with --id-column{_offer(own, [])}, or have ids made with --generate-ids",
+    )
+
+
+def _named(free: Sequence[Column], source: str) -> Column | None:
+    """The column named `id` or `_id`; one whose first rows have nothing comes after one that has."""
+    by_name = {column.name: column for column in free}
+    for some in ([c for c in free if verdict_on(c) != "nothing"], free):
+        name = first_named(ID_NAMES, some, source, "--id-column")
+        if name is not None:
+            return by_name[name]
+    return None
+
+
+def _unsure(free: Sequence[Column], source: str) -> tuple[Column | None, str]:
+    by_name = {column.name: column for column in free}
+    for wanted in ("ids", "nothing"):
+        some = [column for column in free if verdict_on(column) == wanted]
+        name = first_named(UNSURE_ID_NAMES, some, source, "--id-column")
+        if name is not None:
+            return by_name[name], "its name"
+    index = [
+        column
+        for column in free
+        if (column.index or UNNAMED_INDEX.fullmatch(column.name)) and verdict_on(column) in ("ids", "nothing")
+    ]
+    return (index[0], "the data frame's index") if index else (None, "")
+
+
+def _doubt(found: Column, own: Sequence[Column]) -> str:
+    """Why a column may not be the id; empty if nothing speaks against it."""
+    again = _repeated(found.values)
+    if again is not None:
+        return f"repeats {again!r} in the first rows"
+    if found.index or UNNAMED_INDEX.fullmatch(found.name):
+        others = [c.name for c in own if c is not found and (c.index or UNNAMED_INDEX.fullmatch(c.name))]
+        if others:
+            return f"is one level of an index of several, with {listed(others)}"
+    beside = next((c.name for c in own if c is not found and tells_of_parts(c.name)), None)
+    return f"may be what several rows are parts of: {beside!r} is there as well" if beside else ""
+
+
+def _repeated(values: Sequence[Any]) -> Any:
+    seen: set[Any] = set()
+    for value in values:
+        if value is None or not isinstance(value, str | int | bytes | Decimal):
+            continue
+        if value in seen:
+            return value
+        seen.add(value)
+    return None
+
+
+def _offer(own: Sequence[Column], without: Sequence[str]) -> str:
+    """Columns whose first values do not repeat, each with its first value, for a hint."""
+    able = [
+        column
+        for column in own
+        if column.name not in without
+        and verdict_on(column) == "ids"
+        and column.shape in ("text", "integer")
+        and len(column.values) > 1
+        and all(isinstance(value, str | int) for value in column.values)
+        and max(len(str(value)) for value in column.values) <= ID_CHARACTERS
+        and _repeated(column.values) is None
+        and " " not in str(column.values[0])
+    ]
+    shown = ", ".join(f"{column.name!r} ({column.values[0]!r}, …)" for column in able[:4])
+    return f" ({shown} would do)" if shown else ""

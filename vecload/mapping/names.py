@@ -1,0 +1,156 @@
+"""What a column's name says of it: the words of which names of vectors, contents and ids are made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+Says: TypeAlias = Literal["vector", "other", "nothing"]
+"""What a name says of a list of numbers: an embedding, something else, or nothing."""
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+")
+"""A word of a name: of `snake_case`, `kebab-case`, `camelCase` or `dotted.names`."""
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+VECTOR_WORDS = _words(
+    "embedding embeddings embed embeds emb embs vector vectors vec vecs dense feature features v values "
+    "tensor tensors"
+)
+"""`v` and `values` count only as whole names."""
+_WHOLE_NAMES = frozenset({"v", "values", "feature", "tensor", "tensors", "embed", "embeds", "dense"})
+_OF_VECTORS = _words(
+    "data value values list array arr raw float floats float16 float32 float64 f16 f32 f64 fp16 fp32 bf16 "
+    "bfloat16 int8 uint8 i8 u8 b64 base64 bytes blob binary bin buffer buf json str text norm normalized "
+    "normalised unit default large small base ada openai cohere dense column col x y z v"
+)
+"""Words that may follow a vector's: `emb_f32`, `embedding_v2`. Digits may as well."""
+_NO_VECTORS = _words(
+    "score scores rating ratings bbox bboxes box boxes rect rects region regions range ranges span spans "
+    "token tokens ids id mask masks neighbor neighbors neighbour neighbours knn sort loc location "
+    "locations coordinates coordinate coords coord geo point points position positions offset offsets "
+    "timing timings time times timestamp timestamps date dates logprob logprobs prob probs probability "
+    "probabilities rank ranks distance distances histogram hist price prices label labels tag tags count "
+    "counts page pages year years color colors colour colours rgb size sizes shape dims bounds polygon "
+    "polygons quantiles percentiles index indices indexes weight weights attention amounts values_count "
+    "latlon latlng lat lng lon latitude longitude keys order orders series audio samples pixels pixel "
+    "image hours minutes seconds days frequencies freqs counts stats steps ages sums totals extent center "
+    "centroid_xy corner corners landmark landmarks keypoints segments segment chars lengths similarity "
+    "similarities scalars"
+)
+"""Words of what is known to be no embedding."""
+
+CONTENTS_NAMES = (
+    "contents",
+    "content",
+    "text",
+    "document",
+    "page_content",
+    "body",
+    "chunk",
+    "passage",
+    "chunk_text",
+    "text_chunk",
+    "page_text",
+    "raw_text",
+    "sentence",
+    "snippet",
+    "paragraph",
+    "abstract",
+    "transcript",
+    "markdown",
+    "html",
+    "message",
+)
+"""Usual names of contents."""
+_CONTENTS_WORDS = _words(
+    "contents content text texts document documents body chunk chunks passage passages sentence sentences "
+    "snippet snippets paragraph paragraphs abstract abstracts transcript transcripts markdown html "
+    "message messages blob fulltext plaintext"
+)
+_NO_CONTENTS = _words(
+    "id ids type types lang language languages url urls uri uris link links path paths hash md5 sha sha1 "
+    "sha256 digest checksum len length lengths size sizes count counts no num nr number numbers index idx "
+    "ordinal date time timestamp at by name names title titles source sources model format mime status "
+    "state key keys version page pages start end offset offsets position positions token tokens score "
+    "scores rank category categories class classes label labels tag tags encoding charset file filename "
+    "filenames author authors level kind group parent root role priority count words chars characters "
+    "embedding embeddings vector vectors emb vec template updated created modified metadata meta is has "
+    "flag ratio topic topics entropy"
+)
+"""Words after which a name is not that of the text itself: `content_type`, `document_id`, `html_url`."""
+_LANGUAGES = re.compile(r"[a-z]{2}")
+
+_PARTS = frozenset({"chunk", "chunks", "part", "parts", "page", "section", "segment"})
+_PART_ENDS = frozenset({"no", "nr", "num", "index", "idx", "ordinal", "seq", "offset", "position"})
+
+
+@lru_cache(maxsize=4096)
+def words_of(name: str) -> tuple[str, ...]:
+    """The words of a name, in lower case."""
+    return tuple(word.lower() for word in _WORD.findall(name))
+
+
+def said_of_numbers(path: Sequence[str]) -> Says:
+    """What the names on the way to a list of numbers say of it.
+
+    Args:
+        path: The column's name, and those of the fields inside it.
+    """
+    return next((says for name in reversed(path) if (says := _said(name)) != "nothing"), "nothing")
+
+
+@lru_cache(maxsize=4096)
+def _said(name: str) -> Says:
+    if name.strip().lower() in VECTOR_WORDS:
+        return "vector"
+    words = [word for word in words_of(name) if not word.isdigit()]
+    at = next((i for i, word in enumerate(words) if word in VECTOR_WORDS - _WHOLE_NAMES), None)
+    if at is not None:
+        after = words[at + 1 :]
+        return "other" if _NO_VECTORS.intersection(after) else "vector"
+    return "other" if _NO_VECTORS.intersection(words) else "nothing"
+
+
+@lru_cache(maxsize=4096)
+def names_a_vector(name: str) -> bool:
+    """Whether a name is that of a vector and of nothing about one: `emb_f32`, not `embedding_error`."""
+    words = [word for word in words_of(name) if not word.isdigit()]
+    at = next((i for i, word in enumerate(words) if word in VECTOR_WORDS - _WHOLE_NAMES), None)
+    if at is None:
+        return name.lower() in VECTOR_WORDS - {"feature", "features"}
+    return VECTOR_WORDS.union(_OF_VECTORS).issuperset(words[at + 1 :])
+
+
+@lru_cache(maxsize=4096)
+def names_contents(name: str) -> bool:
+    """Whether a name is that of a text: a usual one, or one with such a word (`body_html`, `text_en`)."""
+    if name.lower() in CONTENTS_NAMES or name == "_node_content":
+        return True
+    words = [word for word in words_of(name) if not word.isdigit()]
+    while len(words) > 1 and (_LANGUAGES.fullmatch(words[-1]) and words[-1] not in _NO_CONTENTS):
+        words.pop()
+    return bool(words) and words[-1] not in _NO_CONTENTS and not _CONTENTS_WORDS.isdisjoint(words)
+
+
+def is_contents_path(path: Sequence[str]) -> bool:
+    """Whether the names on the way to a text say that it is contents: `blob.data`, not `photo.data`."""
+    names = [name for name in path if not name.startswith("[")]
+    if names_contents(names[-1]):
+        return True
+    return len(names) > 1 and names[-1].lower() in ("data", "value", "raw") and names_contents(names[-2])
+
+
+@lru_cache(maxsize=4096)
+def tells_of_parts(name: str) -> bool:
+    """Whether a column of that name says that several rows are parts of one thing, or that ids are in it."""
+    words = [word for word in words_of(name) if not word.isdigit()]
+    if not words or names_a_vector(name):
+        return False
+    ends = words[-1] in _PART_ENDS or (words[-1] == "id" and len(words) > 1)
+    return ends or words[0] in _PARTS or words[-1] in _PARTS
