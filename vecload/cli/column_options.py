@@ -22,6 +22,7 @@ class ShapeName(StrEnum):
     """Known shapes of exports."""
 
     chroma = "chroma"
+    elasticsearch = "elasticsearch"
     langchain = "langchain"
     llamaindex = "llamaindex"
     pinecone = "pinecone"

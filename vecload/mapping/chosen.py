@@ -79,6 +79,7 @@ class Mapping:
     unsure_id: the id was taken because its values in the first rows do not repeat.
     vector_written: how the vectors are written, for people.
     unused: vectors and long lists of numbers that become no metadata, each with what it is.
+    inner_objects: entries of the metadata object that are objects, whose entries join it.
     metadata_names: the names that metadata has in the first rows.
     rules: what else is asked of items.
     columns: the names that were known when this was chosen.
@@ -102,6 +103,7 @@ class Mapping:
     unsure_id: bool = field(default=False, compare=False)
     vector_written: str = field(default="", compare=False)
     unused: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    inner_objects: tuple[str, ...] = ()
     metadata_names: tuple[str, ...] = field(default=(), compare=False, repr=False)
     rules: Rules = field(default_factory=Rules)
     columns: tuple[str, ...] = field(default=(), compare=False, repr=False)
@@ -130,7 +132,7 @@ class Mapping:
     @property
     def reshapes(self) -> bool:
         """Whether metadata or any part is not simply a column."""
-        return bool(self.nested or self.excluded_fields or self.renamed)
+        return bool(self.nested or self.excluded_fields or self.renamed or self.inner_objects)
 
     def leftover(self, names: Iterable[str]) -> list[str]:
         """Of these columns, those that become metadata under their own names."""

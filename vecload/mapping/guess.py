@@ -107,6 +107,7 @@ def guess_mapping(
         unsure_id=chosen_id.unsure,
         vector_written="" if vector is None or vector.encoding is None else described(vector.encoding),
         unused=tuple((each.path, described(each.encoding)) for each in unused if each.encoding),
+        inner_objects=shape.inner if shape and metadata.object in shape.metadata else (),
         rules=rules,
         columns=tuple(names),
         reasons=Reasons(chosen_id.reason, why_vector, why_contents, metadata.reason),
@@ -298,7 +299,10 @@ def _metadata_names(mapping: Mapping, columns: Sequence[Column]) -> tuple[str, .
     if mapping.metadata_object is not None:
         found = find(columns, mapping.metadata_object)
         way = dict(mapping.nested).get(mapping.metadata_object, (mapping.metadata_object,))
-        names += [field.name for field in (found[1].fields if found else ()) if (*way, field.name) not in out]
+        for field in found[1].fields if found else ():
+            if (*way, field.name) not in out:
+                inner = field.fields if field.name in mapping.inner_objects else ()
+                names += [each.name for each in inner] or [field.name]
     renamed = dict(mapping.renamed)
     return tuple(dict.fromkeys(renamed.get(name, name) for name in names))
 

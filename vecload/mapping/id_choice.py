@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from vecload.errors import MappingError
 from vecload.mapping.columns import Column, first_named, listed
-from vecload.mapping.names import tells_of_parts
+from vecload.mapping.names import names_a_vector, names_contents, tells_of_parts
 
 ID_NAMES = ("id", "_id")
 """A column of such a name is the id."""
@@ -115,10 +115,12 @@ def choose_id(
     if generate:
         return ChosenId(None, "--generate-ids")
     if found is not None:
+        part = next((c for c in own if c is not found and _is_number_of_part(c)), None)
+        both = (found.name, part.name) if part is not None else ("A", "B")
         raise MappingError(
             f"{source} has no column that is surely the id: {found.name!r} {doubt}",
-            hint=f"name it with --id-column{_offer(own, [])}, several together with --id-column A "
-            "--id-column B, or have ids made with --generate-ids",
+            hint=f"name it with --id-column{_offer(own, [])}, several together with --id-column {both[0]} "
+            f"--id-column {both[1]}, or have ids made with --generate-ids",
         )
     raise MappingError(
         f"{source} has no id column; it has {listed(column.name for column in own)}",
@@ -164,6 +166,11 @@ def _doubt(found: Column, own: Sequence[Column]) -> str:
     return f"may be what several rows are parts of: {beside!r} is there as well" if beside else ""
 
 
+def _is_number_of_part(column: Column) -> bool:
+    """Whether a column numbers the parts of one thing."""
+    return tells_of_parts(column.name) and column.shape == "integer"
+
+
 def _repeated(values: Sequence[Any]) -> Any:
     seen: set[Any] = set()
     for value in values:
@@ -181,6 +188,9 @@ def _offer(own: Sequence[Column], without: Sequence[str]) -> str:
         column
         for column in own
         if column.name not in without
+        and not _is_number_of_part(column)
+        and not names_contents(column.name)
+        and not names_a_vector(column.name)
         and verdict_on(column) == "ids"
         and column.shape in ("text", "integer")
         and len(column.values) > 1

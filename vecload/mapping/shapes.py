@@ -24,6 +24,7 @@ class KnownShape:
         ones.
     left_out: columns that describe the export and not the item.
     refused: columns that hold what an index can't; a row with anything in one is a reject.
+    inner: entries of the metadata object that are objects, and join it.
     """
 
     name: str
@@ -34,6 +35,7 @@ class KnownShape:
     metadata: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    inner: tuple[str, ...] = ()
 
 
 def _has(*names: str) -> Callable[[Columns], bool]:
@@ -52,7 +54,31 @@ def _is_constructor(columns: Columns, outer: str = "") -> bool:
     return "lc" in columns and "kwargs" in columns
 
 
+def _is_langchain_in(column: Column) -> bool:
+    """Whether objects are LangChain's documents, as it stores them: a text and an object of metadata."""
+    shapes = {field.name: field.shape for field in column.fields}
+    return shapes.get("page_content") == "text" and shapes.get("metadata") == "object"
+
+
 SHAPES = (
+    KnownShape(
+        "elasticsearch",
+        lambda columns: _has("_id", "_source")(columns) and "_index" in columns,
+        id=("_id",),
+        metadata=("_source",),
+        left_out=(
+            "_ignored",
+            "_index",
+            "_primary_term",
+            "_routing",
+            "_score",
+            "_seq_no",
+            "_type",
+            "_version",
+            "highlight",
+            "sort",
+        ),
+    ),
     KnownShape(
         "pinecone",
         lambda columns: (
@@ -63,6 +89,16 @@ SHAPES = (
         vector=("values",),
         metadata=("metadata",),
         refused=("sparse_values", "sparseValues"),
+    ),
+    KnownShape(
+        "qdrant",
+        lambda columns: _has("id", "vector", "payload")(columns) and _is_langchain_in(columns["payload"]),
+        id=("id",),
+        vector=("vector",),
+        contents=("payload.page_content",),
+        metadata=("payload",),
+        left_out=("shard_key", "order_value", "version", "score"),
+        inner=("metadata",),
     ),
     KnownShape(
         "qdrant",
@@ -105,6 +141,14 @@ SHAPES = (
         contents=("page_content",),
         metadata=("metadata",),
         left_out=("type",),
+    ),
+    KnownShape(
+        "langchain",
+        _has("uuid", "collection_id", "embedding", "document", "cmetadata"),
+        id=("uuid",),
+        vector=("embedding",),
+        contents=("document",),
+        metadata=("cmetadata",),
     ),
     KnownShape(
         "llamaindex",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from vecload.errors import MappingError
 from vecload.mapping.columns import LISTED_MAX, Column, Steps, path_of
-from vecload.mapping.names import Says, names_a_vector, said_of_numbers
+from vecload.mapping.names import Says, names_a_vector, said_of_numbers, words_of
 from vecload.mapping.shapes import KnownShape
 from vecload.mapping.vector_encodings import Encoding, encoding_of, sparse_parent
 
@@ -25,6 +25,8 @@ LONG_LIST = 32
 """Numbers of a list that becomes metadata only if it is named: no filter uses it, and it slows a load."""
 FLAG_HINT = "pick one with --vector-column"
 
+SPARSE = Encoding("numbers", 0, False, (), "sparse")
+"""Of what is sparse by its name, however it is written."""
 _FLOAT_DTYPES = frozenset({"float32", "float16", "bfloat16", "float64", "npy"})
 _NUMBERED = re.compile(r"(.*?)([0-9]+)")
 _SHAPES_OF_LISTS = {"floats": False, "integers": True}
@@ -107,6 +109,10 @@ def candidates(columns: Sequence[Column]) -> list[Candidate]:
 
 def _add(found: list[Candidate], steps: Steps, column: Column) -> None:
     names = [step for step in steps if step != "[]"]
+    if "sparse" in words_of(column.name):
+        if any(value is not None for value in column.values):
+            found.append(Candidate(steps, column, SPARSE, "vector"))
+        return
     encoding = encoding_seen(column)
     says = said_of_numbers(names)
     if encoding is not None:
@@ -118,7 +124,7 @@ def _add(found: list[Candidate], steps: Steps, column: Column) -> None:
             found.append(Candidate(steps, column, encoding, says))
         return
     empty = column.shape == "null" or (column.values and all(value is None for value in column.values))
-    if empty and names_a_vector(column.name) and "sparse" not in column.name.lower():
+    if empty and names_a_vector(column.name):
         found.append(Candidate(steps, column, None, "vector"))
     for inside in column.fields:
         _add(found, (*steps, inside.name), inside)
@@ -217,9 +223,7 @@ def check_named(column: Column, steps: Steps, columns: Sequence[Column], source:
     if parent is not None and sparse_parent([field.name for field in parent.fields]):
         around = encoding_seen(parent)
         if around is None or around.problem == "sparse":
-            raise _refused(
-                Candidate(steps[:-1], parent, Encoding("numbers", 0, False, (), "sparse"), "vector"), source
-            )
+            raise _refused(Candidate(steps[:-1], parent, SPARSE, "vector"), source)
 
 
 def several(found: Sequence[Candidate], source: str) -> MappingError:
