@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from contextlib import suppress
 from dataclasses import replace
 from itertools import repeat
 from typing import Any
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.defaults import CONTENTS_MAX_BYTES, ID_MAX_BYTES
+from vecload.errors import SourceError
 from vecload.mapping.arrow_values import (
     is_binary,
     is_list,
@@ -55,15 +58,19 @@ class ArrowRows:
 
     def raw(self, position: int) -> str:
         """A row as JSON text; values that JSON can't say as the text that Python has for them."""
-        row = self._table.slice(position, 1).to_pylist()[0]
-        return orjson.dumps(row, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        one = self._table.slice(position, 1)
+        row = {name: _as_python(column) for name, column in zip(one.schema.names, one.columns, strict=True)}
+        try:
+            return orjson.dumps(row, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        except TypeError:
+            return json.dumps(row, default=str, ensure_ascii=False)  # an integer beyond 64 bits
 
     def field(self, name: str, steps: Steps) -> Rows:
         """A field of structs as an array of its own; of maps and of JSON text as JSON values."""
         outer, *rest = steps
         if outer not in self._table.schema.names:
             return JsonRows(self.span, [{}] * len(self.span))
-        array = plain(self._table.column(outer))
+        array = self._plain(outer)
         while rest and pa.types.is_struct(array.type):
             inner = rest.pop(0)
             if array.type.get_field_index(inner) < 0:
@@ -78,12 +85,12 @@ class ArrowRows:
         """The positions of rows in which the column holds anything."""
         if column not in self._table.schema.names or self._table.column(column).null_count == len(self.span):
             return []
-        values, bad = to_json(self._table.column(column))
+        values, bad = self._json(column)
         return sorted({*bad, *(i for i, value in enumerate(values) if holds_anything(value))})
 
     def ids(self, column: str) -> Mapped[list[str]]:
         """Text as it is, integers as decimal text, 16 bytes as a UUID."""
-        array = plain(self._table.column(column))
+        array = self._plain(column)
         kind = array.type
         faults: dict[int, Fault] = {}
         if pa.types.is_integer(kind) or pa.types.is_null(kind):
@@ -110,7 +117,7 @@ class ArrowRows:
 
     def vector_lengths(self, column: str, dtype: VectorDtype = "float32") -> NDArray[np.int64]:
         """How many values each row's vector has; -1 where there is none."""
-        array = plain(self._table.column(column))
+        array = self._plain(column)
         kind = array.type
         if is_list(kind):
             return lengths_of(array)
@@ -121,7 +128,7 @@ class ArrowRows:
 
     def vectors(self, column: str, dimension: int, dtype: VectorDtype = "float32") -> Mapped[Vectors]:
         """Lists of numbers of any width; bytes of little-endian numbers; text of a JSON array."""
-        array = plain(self._table.column(column))
+        array = self._plain(column)
         kind = array.type
         if is_list(kind):
             return _from_lists(array, self.vector_lengths(column), dimension)
@@ -137,8 +144,7 @@ class ArrowRows:
         columns: list[list[Any]] = []
         has_null = False
         for name in names:
-            array = self._table.column(name)
-            values, bad = to_json(array)
+            values, bad = self._json(name)
             columns.append(values)
             has_null = has_null or None in values
             for position in bad:
@@ -157,7 +163,7 @@ class ArrowRows:
         else:
             found = [*map(dict, map(zip, repeat(names), zip(*columns, strict=True)))]  # a third faster
         if mapping.metadata_object is not None:
-            spread, bad = to_json(self._table.column(mapping.metadata_object))
+            spread, bad = self._json(mapping.metadata_object)
             for position, value in enumerate(spread):
                 entries, fault = as_object(value)
                 if fault is not None:
@@ -170,7 +176,7 @@ class ArrowRows:
 
     def contents(self, column: str) -> Mapped[list[Contents | None] | None]:
         """Text and bytes as they are."""
-        array = plain(self._table.column(column))
+        array = self._plain(column)
         bad: list[int] = []
         values: list[Any]
         if is_text(array.type):
@@ -190,10 +196,51 @@ class ArrowRows:
                 values[position] = None
         return Mapped(None if array.null_count == len(array) else values, faults)
 
+    def _plain(self, column: str) -> pa.Array:
+        """A column without what encodes it.
+
+        Raises:
+            SourceError: Arrow has no way to decode its type.
+        """
+        array = self._table.column(column)
+        try:
+            return plain(array)
+        except pa.ArrowException:
+            raise self._unreadable(column) from None
+
+    def _json(self, column: str) -> tuple[list[Any], list[int]]:
+        """A column as JSON values, and the positions of those that JSON can't say.
+
+        Raises:
+            SourceError: Arrow has no way to decode its type.
+        """
+        try:
+            return to_json(self._table.column(column))
+        except pa.ArrowException:
+            raise self._unreadable(column) from None
+
+    def _unreadable(self, column: str) -> SourceError:
+        kind = self._table.schema.field(column).type
+        return SourceError(
+            f"{self.span.source}: column {column!r} has the Arrow type {kind}, which can't be decoded",
+            hint=f"write it as a plain type, or leave it out with --metadata-exclude {column}",
+        )
+
     def _parsed(self, column: str, array: pa.Array) -> JsonRows:
         """A column of text or anything else as JSON values, so that both kinds of rows judge alike."""
         values, _ = to_json(array)
         return JsonRows(self.span, [{column: value} for value in values])
+
+
+def _as_python(array: pa.Array) -> Any:
+    """The only value of an array as Python has it, or as metadata would have it."""
+    try:
+        return array.to_pylist()[0]
+    except (pa.ArrowException, ArithmeticError, ValueError):
+        # Dates beyond those of Python, text that is not UTF-8, types that Arrow can't decode.
+        with suppress(pa.ArrowException):
+            return to_json(array)[0][0]
+        return f"({array.type})"
 
 
 def _lengths_within(array: pa.Array, least: int, most: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -60,13 +61,13 @@ def is_list_view(kind: pa.DataType) -> bool:
 
 def plain(array: pa.Array) -> pa.Array:
     """The array without extension type, dictionary or run-end encoding; views become plain arrays."""
-    if isinstance(array, pa.ExtensionArray):
+    while isinstance(array, pa.ExtensionArray):
         is_bool = array.type.extension_name == "arrow.bool8"
         array = array.storage.cast(pa.bool_()) if is_bool else array.storage
     if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+        array = plain(_decoded(array, array.dictionary))
     if pa.types.is_run_end_encoded(array.type):
-        array = pc.run_end_decode(array)
+        array = plain(_decoded(array, array.values))
     if pa.types.is_string_view(array.type):
         array = array.cast(pa.large_string())
     if pa.types.is_binary_view(array.type):
@@ -77,6 +78,30 @@ def plain(array: pa.Array) -> pa.Array:
         offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
         array = pa.LargeListArray.from_arrays(offsets, array.flatten(), mask=array.is_null())
     return array
+
+
+def _decoded(array: pa.Array, values: pa.Array) -> pa.Array:
+    """A dictionary-encoded or run-end-encoded array, a value each.
+
+    Args:
+        array: The array.
+        values: What it encodes: its dictionary, or the values of its runs.
+    """
+    is_dictionary = pa.types.is_dictionary(array.type)
+    known = pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type)
+    if known and len(values) > len(array):
+        # A part of a large dictionary's array: all of the dictionary need not be looked at.
+        with suppress(UnicodeDecodeError):
+            wide = pa.large_string() if pa.types.is_string_view(values.type) else pa.large_binary()
+            return pa.array(array.to_pylist(), wide)
+    simple = plain(values)
+    # Arrow decodes neither views nor what is encoded twice.
+    if simple.type != values.type and is_dictionary:
+        array = pa.DictionaryArray.from_arrays(array.indices, simple)
+    elif simple.type != values.type:
+        whole = pa.RunEndEncodedArray.from_arrays(array.run_ends, simple)
+        array = whole.slice(array.offset, len(array))
+    return array.dictionary_decode() if is_dictionary else pc.run_end_decode(array)
 
 
 def numbers_of(array: pa.Array) -> NDArray[Any]:

@@ -1,0 +1,116 @@
+"""Values as real writers write them, through the real command into the real engine, and read back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vecload import Key, connect, generate_key
+from vecload.cli.app import run
+
+FOREVER_MS = 253_402_300_799_000
+"""9999-12-31 23:59:59."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a load came to.
+
+    items: By their ids.
+    summary: What `--json` printed.
+    said: Standard error.
+    """
+
+    code: int
+    items: dict[str, dict[str, Any]]
+    summary: dict[str, Any]
+    said: str
+
+
+@dataclass
+class Loads:
+    """Loads files into stores of their own."""
+
+    folder: Path
+    captured: pytest.CaptureFixture[str]
+    count: int = 0
+
+    def __call__(self, source: Path, *options: str) -> Loaded:
+        self.count += 1
+        key, to = self.folder / f"{self.count}.key", str(self.folder / f"store-{self.count}")
+        generate_key().save(key)
+        code = run(
+            ["upsert", str(source), "--to", to, "--index", "i", "--key-file", str(key), "--json", *options]
+        )
+        out, said = self.captured.readouterr()
+        items: dict[str, dict[str, Any]] = {}
+        if code in (0, 3):
+            with connect(to) as connection:
+                index = connection.open_index("i", Key.load(key))
+                items = {item["id"]: dict(item) for item in index.get(sorted(index.list_ids()))}
+        return Loaded(code, items, orjson.loads(out) if out else {}, said)
+
+
+@pytest.fixture
+def load(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Loads:
+    return Loads(tmp_path, capfd)
+
+
+VECTORS = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+
+
+def test_int96_beyond_the_years_of_nanoseconds_is_the_millisecond_it_says(
+    tmp_path: Path, load: Loads
+) -> None:
+    times = [
+        dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC),
+        dt.datetime(1, 1, 1, tzinfo=dt.UTC),
+        dt.datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=dt.UTC),
+    ]
+    table = pa.table(
+        {
+            "id": ["a", "b", "c"],
+            "vector": VECTORS,
+            "until": pa.array(times, pa.timestamp("us")),
+            "all": pa.array([[time] for time in times], pa.list_(pa.timestamp("us"))),
+        }
+    )
+    pq.write_table(table, tmp_path / "spark.parquet", use_deprecated_int96_timestamps=True)
+    assert pq.ParquetFile(tmp_path / "spark.parquet").metadata.schema.column(2).physical_type == "INT96"
+    loaded = load(tmp_path / "spark.parquet")
+    expected = [FOREVER_MS, -62_135_596_800_000, -1]
+    assert {item["id"]: item["metadata"] for item in loaded.items.values()} == {
+        item_id: {"until": ms, "all": [ms]} for item_id, ms in zip("abc", expected, strict=True)
+    }
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_categories_of_polars_are_the_texts_they_stand_for(tmp_path: Path, load: Loads, stream: bool) -> None:
+    frame = pl.DataFrame(
+        {
+            "id": pl.Series(["a", "b", "c"], dtype=pl.Categorical),
+            "vector": VECTORS,
+            "text": pl.Series(["one", "two", None], dtype=pl.Categorical),
+            "level": pl.Series(["low", "high", "low"], dtype=pl.Enum(["low", "high"])),
+            "tags": pl.Series([["x", "y"], [], ["y"]], dtype=pl.List(pl.Categorical)),
+            "inner": pl.Series([{"k": "p"}, {"k": "q"}, {"k": None}], dtype=pl.Struct({"k": pl.Categorical})),
+        },
+        schema_overrides={"vector": pl.List(pl.Float32)},
+    )
+    path = tmp_path / "frame.arrow"
+    (frame.write_ipc_stream if stream else frame.write_ipc)(path)
+    loaded = load(path)
+    assert (loaded.code, loaded.summary["rejected"]) == (0, 0)
+    assert [(i["contents"], i["metadata"]) for i in loaded.items.values()] == [
+        ("one", {"level": "low", "tags": ["x", "y"], "inner": {"k": "p"}}),
+        ("two", {"level": "high", "tags": [], "inner": {"k": "q"}}),
+        (None, {"level": "low", "tags": ["y"], "inner": {}}),
+    ]
