@@ -31,6 +31,7 @@ class Summary:
         seconds: Of this run, from the first row read.
         repeated: Loaded rows whose id a later row has as well; None where the index was not new, so that it
             can't be told.
+        nan_left_out: Values of metadata in rows of this run that were NaN and were left out.
         time: The parts of this run's time by stage, from 0 to 1, largest first.
         advice: What held it back and what would help, if that was asked for.
         exit_code: The process's.
@@ -53,6 +54,7 @@ class Summary:
     wire: Mapping[str, int] = field(default_factory=dict)
     retries: int = 0
     repeated: int | None = None
+    nan_left_out: int = 0
     time: Mapping[str, float] = field(default_factory=dict)
     advice: str = ""
     exit_code: int = 0
@@ -81,6 +83,7 @@ class Summary:
             "wire": {"json": self.wire.get("json", 0), "binary": self.wire.get("binary", 0)},
             "retries": self.retries,
             "repeated": self.repeated,
+            "nan_left_out": self.nan_left_out,
             "time": {stage: round(share, 3) for stage, share in self.time.items()},
             "advice": self.advice or None,
             "sources": self.sources,
@@ -111,4 +114,7 @@ class Summary:
         ]
         if spent:
             lines.insert(2, f"time   {spent}")
+        if self.nan_left_out:
+            values = "1 value was" if self.nan_left_out == 1 else f"{self.nan_left_out:,} values were"
+            lines.insert(1, f"nan    {values} NaN in metadata and left out; --nan reject rejects such rows")
         return [*lines, f"hint   {self.advice}"] if self.advice else lines

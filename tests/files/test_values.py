@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -114,3 +116,27 @@ def test_categories_of_polars_are_the_texts_they_stand_for(tmp_path: Path, load:
         ("two", {"level": "high", "tags": [], "inner": {"k": "q"}}),
         (None, {"level": "low", "tags": ["y"], "inner": {}}),
     ]
+
+
+def test_nan_of_pandas_is_left_out_counted_and_said(tmp_path: Path, load: Loads) -> None:
+    frame = pd.DataFrame({"id": ["a", "b", "c"], "vector": VECTORS, "price": [1.5, None, np.nan]})
+    # As old pandas and numpy write it: a number, not a null.
+    prices = pa.array(frame.price.to_numpy(), from_pandas=False)
+    table = pa.Table.from_pandas(frame).set_column(2, "price", prices)
+    assert table["price"].null_count == 0
+    pq.write_table(table, tmp_path / "frame.parquet")
+    loaded = load(tmp_path / "frame.parquet")
+    assert [item["metadata"] for item in loaded.items.values()] == [{"price": 1.5}, {}, {}]
+    assert (loaded.code, loaded.summary["nan_left_out"]) == (0, 2)
+    assert len([line for line in loaded.said.splitlines() if "2 values were NaN" in line]) == 1
+    refused = load(tmp_path / "frame.parquet", "--nan", "reject", "--max-errors", "2")
+    assert (refused.code, refused.summary["rejected"], refused.summary["nan_left_out"]) == (3, 2, 0)
+    assert "NaN in metadata" not in refused.said
+
+
+def test_an_empty_text_in_a_column_of_json_is_no_metadata(tmp_path: Path, load: Loads) -> None:
+    metadata = ['{"a": 1}', "", "null"]
+    table = pa.table({"id": ["a", "b", "c"], "vector": VECTORS, "metadata": metadata})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    loaded = load(tmp_path / "rows.parquet")
+    assert [item["metadata"] for item in loaded.items.values()] == [{"a": 1}, {}, {}]

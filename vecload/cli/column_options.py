@@ -40,6 +40,13 @@ class VectorDtypeName(StrEnum):
     uint8 = "uint8"
 
 
+class NanName(StrEnum):
+    """What becomes of NaN in metadata."""
+
+    omit = "omit"
+    reject = "reject"
+
+
 IdColumn = Annotated[
     str | None,
     typer.Option(
@@ -193,6 +200,24 @@ MaxMetadataBytes = Annotated[
         show_default=False,
     ),
 ]
+NanOption = Annotated[
+    NanName,
+    typer.Option(
+        "--nan",
+        envvar="VECLOAD_NAN",
+        help="NaN in metadata of Parquet, Arrow and NumPy: left out as null is, or its row is rejected.",
+        rich_help_panel=ITEMS_PANEL,
+    ),
+]
+BinaryAsText = Annotated[
+    bool,
+    typer.Option(
+        "--binary-as-text",
+        envvar="VECLOAD_BINARY_AS_TEXT",
+        help="Bytes of Parquet and Arrow are text, but in vectors: as Spark's binaryAsString.",
+        rich_help_panel=ITEMS_PANEL,
+    ),
+]
 
 
 def column_choice(
@@ -238,8 +263,20 @@ def item_rules(
     depth: int,
     contents_bytes: int,
     metadata_bytes: int | None,
+    nan: NanName,
+    binary_as_text: bool,
 ) -> Rules:
     """How items are made of rows."""
     from vecload.mapping import Rules
 
-    return Rules(prefix, generate, dtype.value, id_bytes, depth, contents_bytes, metadata_bytes)
+    return Rules(
+        prefix,
+        generate,
+        dtype.value,
+        id_bytes,
+        depth,
+        contents_bytes,
+        metadata_bytes,
+        nan.value,
+        binary_as_text,
+    )

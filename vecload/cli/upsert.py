@@ -312,6 +312,7 @@ def _run(
                 summary.read, summary.loaded = totals.read, totals.loaded
                 summary.rejected, summary.skipped = totals.rejected, totals.skipped
                 summary.nbytes, summary.wire, summary.retries = totals.nbytes, totals.requests, totals.retries
+                summary.nan_left_out = totals.nan_left_out
                 summary.time = shares(stages, sending=totals.sending, waiting=totals.waiting)
         if access.created and not summary.skipped:
             # Known here alone, and easily overlooked: an id column that is not unique.

@@ -19,9 +19,14 @@ from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.defaults import CONTENTS_MAX_BYTES, ID_MAX_BYTES
 from vecload.errors import SourceError
 from vecload.mapping.arrow_values import (
+    AS_IT_IS,
+    NOT_UTF8,
+    JsonValues,
+    Ways,
     is_binary,
     is_list,
     is_text,
+    json_of,
     lengths_of,
     numbers_of,
     offsets_of,
@@ -32,9 +37,9 @@ from vecload.mapping.arrow_values import (
 from vecload.mapping.chosen import Mapping
 from vecload.mapping.columns import Column, Shape, Steps
 from vecload.mapping.json_rows import JsonRows, as_object, fault_of_contents
-from vecload.mapping.nested import dig, holds_anything
-from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_id, fault_of_length
-from vecload.mapping.rules import VectorDtype
+from vecload.mapping.nested import dig, holds_anything, joined
+from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_id, fault_of_length, fault_of_taken
+from vecload.mapping.rules import Rules, VectorDtype
 from vecload.mapping.vector_bytes import from_bytes
 
 
@@ -44,17 +49,24 @@ class ArrowRows:
     Args:
         span: Where they come from.
         table: The record batch, as long as the span.
+        ways: How values are read.
     """
 
     broken: dict[int, Fault] = {}  # noqa: RUF012 a record batch has no broken rows; nothing is ever put in
 
     own_columns = False
 
-    def __init__(self, span: Span, table: pa.RecordBatch) -> None:
+    def __init__(self, span: Span, table: pa.RecordBatch, ways: Ways = AS_IT_IS) -> None:
         self.span = span
         self._table = table
+        self._ways = ways
 
     offsets = None
+
+    def under(self, rules: Rules) -> ArrowRows:
+        """The rows, with NaN and bytes read as rules say."""
+        ways = Ways(omit_nan=rules.nan == "omit", binary_as_text=rules.binary_as_text)
+        return ArrowRows(self.span, self._table, ways)
 
     def raw(self, position: int) -> str:
         """A row as JSON text; values that JSON can't say as the text that Python has for them."""
@@ -77,15 +89,18 @@ class ArrowRows:
                 return JsonRows(self.span, [{}] * len(self.span))
             array = plain(pc.struct_field(array, inner))
         if not rest:
-            return ArrowRows(self.span, pa.record_batch({name: array}))
-        values, _ = to_json(array)
-        return JsonRows(self.span, [{name: dig(value, rest)} for value in values])
+            return ArrowRows(self.span, pa.record_batch({name: array}), self._ways)
+        found = json_of(array, self._ways)
+        faults = {position: _unsayable(outer, code) for position, code in found.bad.items()}
+        dug = [dig(value, rest) for value in found.values]
+        rows = [{} if value is None else {name: value} for value in dug]
+        return JsonRows(self.span, rows, unsayable=faults, nan=found.nan)
 
     def present(self, column: str) -> list[int]:
         """The positions of rows in which the column holds anything."""
         if column not in self._table.schema.names or self._table.column(column).null_count == len(self.span):
             return []
-        values, bad = self._json(column)
+        values, bad = to_json(self._plain(column))
         return sorted({*bad, *(i for i, value in enumerate(values) if holds_anything(value))})
 
     def ids(self, column: str) -> Mapped[list[str]]:
@@ -142,15 +157,15 @@ class ArrowRows:
         n = len(self._table)
         faults: dict[int, Fault] = {}
         columns: list[list[Any]] = []
+        nan: list[int] = []
         has_null = False
         for name in names:
-            values, bad = self._json(name)
-            columns.append(values)
-            has_null = has_null or None in values
-            for position in bad:
-                faults.setdefault(
-                    position, Fault("metadata", "not-json", f"field {name!r} holds what JSON can't say")
-                )
+            one = self._json(name)
+            columns.append(one.values)
+            nan += one.nan
+            has_null = has_null or None in one.values
+            for position, code in one.bad.items():
+                faults.setdefault(position, _unsayable(name, code))
         found: list[Metadata | None]
         if not names:
             found = [None] * n
@@ -163,16 +178,19 @@ class ArrowRows:
         else:
             found = [*map(dict, map(zip, repeat(names), zip(*columns, strict=True)))]  # a third faster
         if mapping.metadata_object is not None:
-            spread, bad = self._json(mapping.metadata_object)
-            for position, value in enumerate(spread):
+            spread = self._json(mapping.metadata_object)
+            nan += spread.nan
+            for position, value in enumerate(spread.values):
                 entries, fault = as_object(value)
                 if fault is not None:
                     faults.setdefault(position, fault)
                 elif entries:
-                    found[position] = {**(found[position] or {}), **entries}
-            for position in bad:
-                faults.setdefault(position, Fault("metadata", "not-json", "holds what JSON can't say"))
-        return Mapped(found if any(found) else None, faults)
+                    found[position], taken = joined(found[position] or {}, entries)
+                    if taken is not None:
+                        faults.setdefault(position, fault_of_taken(taken, mapping.metadata_object))
+            for position, code in spread.bad.items():
+                faults.setdefault(position, _unsayable(mapping.metadata_object, code))
+        return Mapped(found if any(found) else None, faults, nan)
 
     def contents(self, column: str) -> Mapped[list[Contents | None] | None]:
         """Text and bytes as they are."""
@@ -208,14 +226,14 @@ class ArrowRows:
         except pa.ArrowException:
             raise self._unreadable(column) from None
 
-    def _json(self, column: str) -> tuple[list[Any], list[int]]:
-        """A column as JSON values, and the positions of those that JSON can't say.
+    def _json(self, column: str) -> JsonValues:
+        """A column as JSON values.
 
         Raises:
             SourceError: Arrow has no way to decode its type.
         """
         try:
-            return to_json(self._table.column(column))
+            return json_of(self._table.column(column), self._ways)
         except pa.ArrowException:
             raise self._unreadable(column) from None
 
@@ -230,6 +248,11 @@ class ArrowRows:
         """A column of text or anything else as JSON values, so that both kinds of rows judge alike."""
         values, _ = to_json(array)
         return JsonRows(self.span, [{column: value} for value in values])
+
+
+def _unsayable(name: str, code: str) -> Fault:
+    what = "bytes that are not UTF-8" if code == NOT_UTF8 else "what JSON can't say"
+    return Fault("metadata", code, f"field {name!r} holds {what}")
 
 
 def _as_python(array: pa.Array) -> Any:
