@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,58 @@ def test_categories_of_polars_are_the_texts_they_stand_for(tmp_path: Path, load:
         ("two", {"level": "high", "tags": [], "inner": {"k": "q"}}),
         (None, {"level": "low", "tags": ["y"], "inner": {}}),
     ]
+
+
+def test_text_in_bytes_without_a_type_is_text_where_that_is_asked_for(tmp_path: Path, load: Loads) -> None:
+    table = pa.table(
+        {
+            "id": [b"a", "é".encode(), b"c"],
+            "vector": [np.array(v, "<f4").tobytes() for v in VECTORS],
+            "text": [b"one", b"two\n", None],
+            "title": [b"T1", b"T2", b"T3"],
+            "metadata": [b'{"n": 1}', b"", None],
+            "inner": [{"k": b"x"}, {"k": None}, None],
+            "blob": [b"\0\1", b"\xff", b"ok"],
+        }
+    )
+    path = tmp_path / "impala.parquet"
+    pq.write_table(table, path)
+    plain = load(path, "--metadata-exclude", "blob")
+    assert [*plain.items] == ["a", "c", "é"]
+    assert plain.items["a"]["contents"] == b"one"
+    assert plain.items["a"]["metadata"]["title"] == "VDE="
+    hints = [line for line in plain.said.splitlines() if "--binary-as-text" in line]
+    assert len(hints) == 1
+    assert "'text', 'title', 'metadata' are binary" in hints[0]
+    text = load(path, "--metadata-exclude", "blob", "--binary-as-text")
+    assert [(i["contents"], i["metadata"]) for i in text.items.values()] == [
+        ("one", {"title": "T1", "inner": {"k": "x"}, "n": 1}),
+        (None, {"title": "T3"}),
+        ("two\n", {"title": "T2", "inner": {}}),
+    ]
+    assert [item["vector"] for item in text.items.values()] == [VECTORS[0], VECTORS[2], VECTORS[1]]
+    assert "--binary-as-text" not in text.said
+    refused = load(path, "--binary-as-text", "--max-errors", "1", "--rejects", str(tmp_path / "rejects"))
+    assert (refused.code, [*refused.items]) == (3, ["a", "c"])
+    reject = orjson.loads((tmp_path / "rejects").read_bytes().splitlines()[0])
+    assert (reject["field"], reject["code"]) == ("metadata", "not-utf8")
+
+
+def test_inspect_says_which_columns_look_like_text(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    table = pa.table({"id": ["a"], "vector": VECTORS[:1], "title": [b"T1"], "hash": [bytes(20)]})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    assert run(["inspect", str(tmp_path / "rows.parquet")]) == 0
+    out = capfd.readouterr().out
+    assert "'title' is binary; if it is text, load with --binary-as-text" in out
+    assert "'hash'" not in out.partition("is binary")[0].splitlines()[-1]
+
+
+def test_decimals_without_a_fraction_are_ids(tmp_path: Path, load: Loads) -> None:
+    numbers = [Decimal(10**20), Decimal(10**20 + 1), Decimal("1.5")]
+    ids = pa.array(numbers, pa.decimal128(38, 2))
+    pq.write_table(pa.table({"id": ids, "vector": VECTORS}), tmp_path / "oracle.parquet")
+    loaded = load(tmp_path / "oracle.parquet", "--max-errors", "1")
+    assert [*loaded.items] == [str(10**20), str(10**20 + 1)]
 
 
 def test_nan_of_pandas_is_left_out_counted_and_said(tmp_path: Path, load: Loads) -> None:

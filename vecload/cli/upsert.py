@@ -35,6 +35,7 @@ from vecload.contents import Sealer
 from vecload.errors import Interrupted, VecloadError
 from vecload.loading.again import choose_rows
 from vecload.loading.batch_rows import BatchRows
+from vecload.loading.binary_hint import binary_hints
 from vecload.loading.breaker import START_SECONDS, when_up
 from vecload.loading.concurrency import Concurrency
 from vecload.loading.dispatch import Dispatcher
@@ -127,6 +128,8 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
             summary.status = "complete"
             return
         check_plan(settings, plan)
+        for hint in binary_hints(plan):
+            tell(hint)
         check_records(settings)
         target = opened.enter_context(
             connect_to(

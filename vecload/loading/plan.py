@@ -13,6 +13,7 @@ from vecload.mapping import Column, ColumnChoice, Mapper, Mapping, Rows, Rules, 
 from vecload.mapping.json_columns import columns_of
 from vecload.mapping.mapper import common_dimension
 from vecload.mapping.metadata_choice import METADATA_NAMES
+from vecload.mapping.text_in_bytes import as_text
 from vecload.readers import Source
 from vecload.readers.jsonl import JsonlSource
 from vecload.readers.source import HEAD_ROWS, Told, told_by
@@ -203,7 +204,10 @@ def _mapping(
     source: Source, head: Rows, told: Told | None, choice: ColumnChoice, *, embed: bool, rules: Rules
 ) -> Mapping:
     """Which column is which: as the user said, else as the export tells, else as it is guessed."""
-    columns = [_with_fields(column, choice, head) for column in source.columns()]
+    head, columns = head.under(rules), source.columns()
+    if rules.binary_as_text:
+        columns = [as_text(column, head, choice) for column in columns]
+    columns = [_with_fields(column, choice, head) for column in columns]
     if told is None:
         if choice.shape in EXPORTS_THAT_TELL:
             raise MappingError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from contextlib import suppress
 from dataclasses import replace
 from itertools import repeat
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.defaults import CONTENTS_MAX_BYTES, ID_MAX_BYTES
 from vecload.errors import SourceError
+from vecload.mapping.arrow_ids import ids_of
 from vecload.mapping.arrow_values import (
     AS_IT_IS,
     NOT_UTF8,
@@ -32,6 +32,7 @@ from vecload.mapping.arrow_values import (
     offsets_of,
     plain,
     texts,
+    texts_of_binary,
     to_json,
 )
 from vecload.mapping.chosen import Mapping
@@ -104,20 +105,9 @@ class ArrowRows:
         return sorted({*bad, *(i for i, value in enumerate(values) if holds_anything(value))})
 
     def ids(self, column: str) -> Mapped[list[str]]:
-        """Text as it is, integers as decimal text, 16 bytes as a UUID."""
+        """Text as it is, integers and whole decimals as decimal text, 16 bytes as a UUID."""
         array = self._plain(column)
-        kind = array.type
-        faults: dict[int, Fault] = {}
-        if pa.types.is_integer(kind) or pa.types.is_null(kind):
-            values: list[str | None] = pc.cast(array, pa.string()).to_pylist()
-        elif is_text(kind):
-            values, bad = texts(array)
-            faults = {i: Fault("id", "not-utf8", "is not UTF-8") for i in bad}
-        elif pa.types.is_fixed_size_binary(kind) and kind.byte_width == 16:
-            values = [None if v is None else str(uuid.UUID(bytes=v)) for v in array.to_pylist()]
-        else:
-            fault = Fault("id", "not-text", f"is neither text nor an integer but {kind}")
-            return Mapped([""] * len(array), dict.fromkeys(range(len(array)), fault))
+        values, faults = ids_of(array, self._ways)
         if not faults and not array.null_count and _lengths_within(array, 1, ID_MAX_BYTES):
             return Mapped(values, faults)  # type: ignore[arg-type] # none is None
         for position, value in enumerate(values):
@@ -200,6 +190,9 @@ class ArrowRows:
         if is_text(array.type):
             found, bad = texts(array)
             values = list(found)
+        elif is_binary(array.type) and self._ways.binary_as_text:
+            found, bad = texts_of_binary(array)
+            values = list(found)
         elif is_binary(array.type):
             values = array.to_pylist()
         else:
@@ -251,8 +244,9 @@ class ArrowRows:
 
 
 def _unsayable(name: str, code: str) -> Fault:
-    what = "bytes that are not UTF-8" if code == NOT_UTF8 else "what JSON can't say"
-    return Fault("metadata", code, f"field {name!r} holds {what}")
+    if code == NOT_UTF8:
+        return Fault("metadata", "not-utf8", f"field {name!r} holds bytes that are not UTF-8")
+    return Fault("metadata", "not-json", f"field {name!r} holds what JSON can't say")
 
 
 def _as_python(array: pa.Array) -> Any:

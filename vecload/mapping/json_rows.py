@@ -340,6 +340,11 @@ def _has_big_float(value: Any, room: int = METADATA_DEPTH + 1) -> bool:
 def _no_id(value: Any) -> Fault:
     if value is None:
         return Fault("id", "missing", "is missing")
+    if type(value) is float:
+        told = (
+            "is a number with a fraction or an exponent, which may be rounded: write ids as integers or text"
+        )
+        return Fault("id", "not-text", told)
     return Fault("id", "not-text", f"is neither text nor an integer but {_named(value)}")
 
 
