@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
@@ -36,8 +37,10 @@ def batch_of(start: int, good: Sequence[bool], *, lines: bool) -> Batch:
     st.integers(0, 50), st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 45), st.booleans()
 )
 def test_a_split_batch_says_the_same(start: int, good: list[bool], rows: int, lines: bool) -> None:
-    whole = batch_of(start, good, lines=lines)
+    whole = replace(batch_of(start, good, lines=lines), nan_left_out=7)
     parts = [*whole.split(rows)]
+    assert sum(part.nan_left_out for part in parts) == 7
+    assert sum(part.part(0, 1).nan_left_out for part in parts) == 0
     assert all(len(part.span) <= rows for part in parts)
     assert [part.span.start for part in parts] == [*range(start, start + len(good), rows)]
     assert parts[-1].span.stop == whole.span.stop

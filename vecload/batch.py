@@ -107,6 +107,7 @@ class Batch:
     rows: int64, shape (n,): the row number of each item; None when the items are all the span's rows.
     rejects: the span's rows that became no item.
     origin: the rows' places in the source.
+    nan_left_out: values of metadata that were NaN and were left out.
     """
 
     ids: list[str]
@@ -117,6 +118,7 @@ class Batch:
     rows: NDArray[np.int64] | None = None
     rejects: tuple[Reject, ...] = ()
     origin: Origin = Origin()
+    nan_left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -130,7 +132,7 @@ class Batch:
         return vectors + contents + metadata + sum(map(len, self.ids))
 
     def part(self, start: int, stop: int) -> Batch:
-        """The items `[start, stop)` of this batch, without its rejects. Shares memory with it."""
+        """The items `[start, stop)` of this batch, without its rejects and counts. Shares memory with it."""
         rows = self.item_rows()[start:stop]
         return replace(
             self,
@@ -140,6 +142,7 @@ class Batch:
             contents=None if self.contents is None else self.contents[start:stop],
             rows=rows,
             rejects=(),
+            nan_left_out=0,
         )
 
     def split(self, rows: int) -> Iterator[Batch]:
@@ -161,6 +164,8 @@ class Batch:
                 ),
                 rejects=tuple(reject for reject in self.rejects if start <= reject.row < stop),
                 origin=origin,
+                # Of the whole, not of each.
+                nan_left_out=self.nan_left_out if start == span.start else 0,
             )
 
     def item_rows(self) -> NDArray[np.int64]:

@@ -34,6 +34,7 @@ class Summary:
         mapping: What was chosen in the first source, as `Mapping.as_json` has it; None before that is known.
         other_mappings: What was chosen otherwise in others, each with the first such source.
         clear_text: Metadata that looks like contents and goes unsealed.
+        nan_left_out: Values of metadata in rows of this run that were NaN and were left out.
         time: The parts of this run's time by stage, from 0 to 1, largest first.
         advice: What held it back and what would help, if that was asked for.
         exit_code: The process's.
@@ -59,6 +60,7 @@ class Summary:
     mapping: Mapping[str, Any] | None = None
     other_mappings: list[dict[str, Any]] = field(default_factory=list)
     clear_text: list[dict[str, Any]] = field(default_factory=list)
+    nan_left_out: int = 0
     time: Mapping[str, float] = field(default_factory=dict)
     advice: str = ""
     exit_code: int = 0
@@ -87,6 +89,7 @@ class Summary:
             "wire": {"json": self.wire.get("json", 0), "binary": self.wire.get("binary", 0)},
             "retries": self.retries,
             "repeated": self.repeated,
+            "nan_left_out": self.nan_left_out,
             "time": {stage: round(share, 3) for stage, share in self.time.items()},
             "advice": self.advice or None,
             "mapping": self.mapping,
@@ -120,4 +123,7 @@ class Summary:
         ]
         if spent:
             lines.insert(2, f"time   {spent}")
+        if self.nan_left_out:
+            values = "1 value was" if self.nan_left_out == 1 else f"{self.nan_left_out:,} values were"
+            lines.insert(1, f"nan    {values} NaN in metadata and left out; --nan reject rejects such rows")
         return [*lines, f"hint   {self.advice}"] if self.advice else lines

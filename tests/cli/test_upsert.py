@@ -35,6 +35,7 @@ SUMMARY_KEYS = {
     "wire": dict,
     "retries": int,
     "repeated": (int, type(None)),
+    "nan_left_out": int,
     "time": dict,
     "advice": (str, type(None)),
     "sources": list,

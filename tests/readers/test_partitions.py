@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -54,6 +55,20 @@ def test_one_value_that_is_no_integer_makes_a_key_text_in_every_file(tmp_path: P
     write(tmp_path / "year=unknown", [row("b")])
     write(tmp_path / "year=__HIVE_DEFAULT_PARTITION__", [row("c")])
     assert metadata(tmp_path) == {"a": {"year": "2024"}, "b": {"year": "unknown"}, "c": None}
+
+
+@pytest.mark.parametrize("value", ["02134", "00", "-0", "-07", "+1", "1_0", "١", "1" * 19, "1.0", "%20"])
+def test_a_value_that_an_integer_would_not_give_back_makes_a_key_text(tmp_path: Path, value: str) -> None:
+    write(tmp_path / f"zip={value}", [row("a")])
+    write(tmp_path / "zip=10001", [row("b")])
+    write(tmp_path / "zip=__HIVE_DEFAULT_PARTITION__", [row("c")])
+    assert metadata(tmp_path) == {"a": {"zip": unquote(value)}, "b": {"zip": "10001"}, "c": None}
+
+
+@pytest.mark.parametrize("value", ["0", "7", "-7", "1" * 18])
+def test_a_value_that_is_written_as_an_integer_is_one(tmp_path: Path, value: str) -> None:
+    write(tmp_path / f"n={value}", [row("a")])
+    assert metadata(tmp_path) == {"a": {"n": int(value)}}
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl"])

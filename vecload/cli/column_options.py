@@ -41,6 +41,13 @@ class VectorDtypeName(StrEnum):
     uint8 = "uint8"
 
 
+class NanName(StrEnum):
+    """What becomes of NaN in metadata."""
+
+    omit = "omit"
+    reject = "reject"
+
+
 IdColumn = Annotated[
     list[str] | None,
     typer.Option(
@@ -206,6 +213,24 @@ MaxMetadataBytes = Annotated[
         show_default=False,
     ),
 ]
+NanOption = Annotated[
+    NanName,
+    typer.Option(
+        "--nan",
+        envvar="VECLOAD_NAN",
+        help="NaN in metadata of Parquet, Arrow and NumPy: left out as null is, or its row is rejected.",
+        rich_help_panel=ITEMS_PANEL,
+    ),
+]
+BinaryAsText = Annotated[
+    bool,
+    typer.Option(
+        "--binary-as-text",
+        envvar="VECLOAD_BINARY_AS_TEXT",
+        help="Bytes of Parquet and Arrow are text, but in vectors: as Spark's binaryAsString.",
+        rich_help_panel=ITEMS_PANEL,
+    ),
+]
 
 
 def column_choice(
@@ -236,18 +261,16 @@ def column_choice(
         again = next((name for at, name in enumerate(names or ()) if name in (names or ())[:at]), None)
         if again is not None:
             raise UsageError(f"{flag} names {again!r} twice")
-    first_id, *more_ids = ids or [None]
-    first_contents, *more_contents = contents or [None]
     return ColumnChoice(
-        first_id,
+        ids[0] if ids else None,
         vector,
-        first_contents,
+        contents[0] if contents else None,
         tuple(metadata or ()),
         tuple(excluded or ()),
         tuple(pairs),
         shape.value if shape else None,
-        tuple(name for name in more_ids if name),
-        tuple(name for name in more_contents if name),
+        tuple((ids or ())[1:]),
+        tuple((contents or ())[1:]),
     )
 
 
@@ -260,8 +283,21 @@ def item_rules(
     contents_bytes: int,
     metadata_bytes: int | None,
     separator: str,
+    nan: NanName,
+    binary_as_text: bool,
 ) -> Rules:
     """How items are made of rows."""
     from vecload.mapping import Rules
 
-    return Rules(prefix, generate, dtype.value, id_bytes, depth, contents_bytes, metadata_bytes, separator)
+    return Rules(
+        prefix,
+        generate,
+        dtype.value,
+        id_bytes,
+        depth,
+        contents_bytes,
+        metadata_bytes,
+        separator,
+        nan.value,
+        binary_as_text,
+    )

@@ -26,6 +26,7 @@ from vecload.inspecting.lines import report_lines
 from vecload.inspecting.report import Check, Report, SourceReport
 from vecload.inspecting.survey import Surveyor
 from vecload.loading.again import choose_rows
+from vecload.loading.binary_hint import binary_hints
 from vecload.loading.loader import Job
 from vecload.loading.plan import Plan
 from vecload.readers import Source, open_sources
@@ -115,6 +116,7 @@ def _inspect(
     report.sources = [_look(settings, surveyor, job) for job in jobs]
     if report.sources:
         whole = _together(settings, plans)
+        report.checks += [Check("values", "unsure", hint) for hint in binary_hints(whole)]
         report.checks += checked("options", lambda: check_plan(settings, whole))
         report.checks += checked("records", lambda: check_records(settings, only_look=True))
         if report.index:

@@ -35,6 +35,7 @@ from vecload.contents import Sealer
 from vecload.errors import Interrupted, VecloadError
 from vecload.loading.again import choose_rows
 from vecload.loading.batch_rows import BatchRows
+from vecload.loading.binary_hint import binary_hints
 from vecload.loading.breaker import START_SECONDS, when_up
 from vecload.loading.concurrency import Concurrency
 from vecload.loading.dispatch import Dispatcher
@@ -130,6 +131,8 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
             summary.status = "complete"
             return
         check_plan(settings, plan)
+        for hint in binary_hints(plan):
+            tell(hint)
         check_records(settings)
         target = opened.enter_context(
             connect_to(
@@ -333,6 +336,7 @@ def _run(
                 summary.read, summary.loaded = totals.read, totals.loaded
                 summary.rejected, summary.skipped = totals.rejected, totals.skipped
                 summary.nbytes, summary.wire, summary.retries = totals.nbytes, totals.requests, totals.retries
+                summary.nan_left_out = totals.nan_left_out
                 summary.time = shares(stages, sending=totals.sending, waiting=totals.waiting)
         if access.created and not summary.skipped:
             # Known here alone, and easily overlooked: an id column that is not unique.

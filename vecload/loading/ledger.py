@@ -30,6 +30,7 @@ class Totals:
         retries: Requests sent again.
         sending: Seconds in which requests were written, all connections together.
         waiting: Seconds in which their answers were waited for.
+        nan_left_out: Values of metadata in rows read in this run that were NaN and were left out.
     """
 
     read: int = 0
@@ -41,6 +42,7 @@ class Totals:
     retries: int = 0
     sending: float = 0.0
     waiting: float = 0.0
+    nan_left_out: int = 0
 
     @property
     def balanced(self) -> bool:
@@ -91,6 +93,7 @@ class Ledger:
             RowsRejected: Its rejects are more than allowed.
         """
         self.totals.read += len(batch.span)
+        self.totals.nan_left_out += batch.nan_left_out
         self._count(batch.rejects)
         try:
             self._judge(ended=False)

@@ -13,6 +13,7 @@ from vecload.mapping import ColumnChoice, Mapper, Mapping, Rows, Rules, guess_ma
 from vecload.mapping.clear_text import ClearText, clear_texts
 from vecload.mapping.first_rows import with_first_rows
 from vecload.mapping.mapper import common_dimension
+from vecload.mapping.text_in_bytes import as_text
 from vecload.mapping.vector_dtype import with_vector_dtype
 from vecload.readers import Source
 from vecload.readers.jsonl import JsonlSource
@@ -237,7 +238,10 @@ def _mapping(
     dimension: int | None,
 ) -> Mapping:
     """Which column is which: as the user said, else as the export tells, else as it is guessed."""
-    columns = with_first_rows(source.columns(), head)
+    head, columns = head.under(rules), source.columns()
+    if rules.binary_as_text:
+        columns = [as_text(column, head, choice) for column in columns]
+    columns = with_first_rows(columns, head)
     later = _has_later(source, head)
     if told is None:
         if choice.shape in EXPORTS_THAT_TELL:

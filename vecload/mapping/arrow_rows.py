@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
+import json
+from contextlib import suppress
 from dataclasses import replace
 from itertools import repeat
 from typing import Any
@@ -15,24 +16,32 @@ from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.defaults import CONTENTS_MAX_BYTES, ID_MAX_BYTES
+from vecload.errors import SourceError
+from vecload.mapping.arrow_ids import ids_of
 from vecload.mapping.arrow_values import (
+    AS_IT_IS,
+    NOT_UTF8,
+    JsonValues,
+    Ways,
     is_binary,
     is_list,
     is_text,
+    json_of,
     lengths_of,
     numbers_of,
     offsets_of,
     plain,
     python_values,
     texts,
+    texts_of_binary,
     to_json,
 )
 from vecload.mapping.chosen import Mapping
 from vecload.mapping.columns import Column, Shape, Steps
 from vecload.mapping.json_rows import JsonRows, as_object, fault_of_contents
-from vecload.mapping.nested import dig, holds_anything
-from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_id, fault_of_length
-from vecload.mapping.rules import VectorDtype
+from vecload.mapping.nested import dig, holds_anything, joined
+from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_id, fault_of_length, fault_of_taken
+from vecload.mapping.rules import Rules, VectorDtype
 from vecload.mapping.vector_bytes import from_bytes
 
 
@@ -42,44 +51,58 @@ class ArrowRows:
     Args:
         span: Where they come from.
         table: The record batch, as long as the span.
+        ways: How values are read.
     """
 
     broken: dict[int, Fault] = {}  # noqa: RUF012 a record batch has no broken rows; nothing is ever put in
 
     own_columns = False
 
-    def __init__(self, span: Span, table: pa.RecordBatch) -> None:
+    def __init__(self, span: Span, table: pa.RecordBatch, ways: Ways = AS_IT_IS) -> None:
         self.span = span
         self._table = table
+        self._ways = ways
 
     offsets = None
 
+    def under(self, rules: Rules) -> ArrowRows:
+        """The rows, with NaN and bytes read as rules say."""
+        ways = Ways(omit_nan=rules.nan == "omit", binary_as_text=rules.binary_as_text)
+        return ArrowRows(self.span, self._table, ways)
+
     def raw(self, position: int) -> str:
         """A row as JSON text; values that JSON can't say as the text that Python has for them."""
-        row = self._table.slice(position, 1).to_pylist()[0]
-        return orjson.dumps(row, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        one = self._table.slice(position, 1)
+        row = {name: _as_python(column) for name, column in zip(one.schema.names, one.columns, strict=True)}
+        try:
+            return orjson.dumps(row, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        except TypeError:
+            return json.dumps(row, default=str, ensure_ascii=False)  # an integer beyond 64 bits
 
     def field(self, name: str, steps: Steps) -> Rows:
         """A field of structs as an array of its own; of maps and of JSON text as JSON values."""
         outer, *rest = steps
         if outer not in self._table.schema.names:
             return JsonRows(self.span, [{}] * len(self.span))
-        array = plain(self._table.column(outer))
+        array = self._plain(outer)
         while rest and pa.types.is_struct(array.type):
             inner = rest.pop(0)
             if array.type.get_field_index(inner) < 0:
                 return JsonRows(self.span, [{}] * len(self.span))
             array = plain(pc.struct_field(array, inner))
         if not rest:
-            return ArrowRows(self.span, pa.record_batch({name: array}))
-        values, _ = to_json(array)
-        return JsonRows(self.span, [{name: dig(value, rest)} for value in values])
+            return ArrowRows(self.span, pa.record_batch({name: array}), self._ways)
+        found = json_of(array, self._ways)
+        faults = {position: _unsayable(outer, code) for position, code in found.bad.items()}
+        dug = [dig(value, rest) for value in found.values]
+        rows = [{} if value is None else {name: value} for value in dug]
+        return JsonRows(self.span, rows, unsayable=faults, nan=found.nan)
 
     def present(self, column: str) -> list[int]:
         """The positions of rows in which the column holds anything."""
         if column not in self._table.schema.names or self._table.column(column).null_count == len(self.span):
             return []
-        values, bad = to_json(self._table.column(column))
+        values, bad = to_json(self._plain(column))
         return sorted({*bad, *(i for i, value in enumerate(values) if holds_anything(value))})
 
     def values(self, column: str) -> list[Any]:
@@ -89,20 +112,9 @@ class ArrowRows:
         return python_values(self._table.column(column))
 
     def ids(self, column: str) -> Mapped[list[str]]:
-        """Text as it is, integers as decimal text, 16 bytes as a UUID."""
-        array = plain(self._table.column(column))
-        kind = array.type
-        faults: dict[int, Fault] = {}
-        if pa.types.is_integer(kind) or pa.types.is_null(kind):
-            values: list[str | None] = pc.cast(array, pa.string()).to_pylist()
-        elif is_text(kind):
-            values, bad = texts(array)
-            faults = {i: Fault("id", "not-utf8", "is not UTF-8") for i in bad}
-        elif pa.types.is_fixed_size_binary(kind) and kind.byte_width == 16:
-            values = [None if v is None else str(uuid.UUID(bytes=v)) for v in array.to_pylist()]
-        else:
-            fault = Fault("id", "not-text", f"is neither text nor an integer but {kind}")
-            return Mapped([""] * len(array), dict.fromkeys(range(len(array)), fault))
+        """Text as it is, integers and whole decimals as decimal text, 16 bytes as a UUID."""
+        array = self._plain(column)
+        values, faults = ids_of(array, self._ways)
         if not faults and not array.null_count and _lengths_within(array, 1, ID_MAX_BYTES):
             return Mapped(values, faults)  # type: ignore[arg-type] # none is None
         for position, value in enumerate(values):
@@ -117,7 +129,7 @@ class ArrowRows:
 
     def vector_lengths(self, column: str, dtype: VectorDtype = "float32") -> NDArray[np.int64]:
         """How many values each row's vector has; -1 where there is none."""
-        array = plain(self._table.column(column))
+        array = self._plain(column)
         kind = array.type
         if is_list(kind):
             return lengths_of(array)
@@ -128,7 +140,7 @@ class ArrowRows:
 
     def vectors(self, column: str, dimension: int, dtype: VectorDtype = "float32") -> Mapped[Vectors]:
         """Lists of numbers of any width; bytes of little-endian numbers; text of a JSON array."""
-        array = plain(self._table.column(column))
+        array = self._plain(column)
         kind = array.type
         if is_list(kind):
             return _from_lists(array, self.vector_lengths(column), dimension)
@@ -142,16 +154,15 @@ class ArrowRows:
         n = len(self._table)
         faults: dict[int, Fault] = {}
         columns: list[list[Any]] = []
+        nan: list[int] = []
         has_null = False
         for name in names:
-            array = self._table.column(name)
-            values, bad = to_json(array)
-            columns.append(values)
-            has_null = has_null or None in values
-            for position in bad:
-                faults.setdefault(
-                    position, Fault("metadata", "not-json", f"field {name!r} holds what JSON can't say")
-                )
+            one = self._json(name)
+            columns.append(one.values)
+            nan += one.nan
+            has_null = has_null or None in one.values
+            for position, code in one.bad.items():
+                faults.setdefault(position, _unsayable(name, code))
         found: list[Metadata | None]
         if not names:
             found = [None] * n
@@ -164,24 +175,30 @@ class ArrowRows:
         else:
             found = [*map(dict, map(zip, repeat(names), zip(*columns, strict=True)))]  # a third faster
         if mapping.metadata_object is not None:
-            spread, bad = to_json(self._table.column(mapping.metadata_object))
-            for position, value in enumerate(spread):
+            spread = self._json(mapping.metadata_object)
+            nan += spread.nan
+            for position, value in enumerate(spread.values):
                 entries, fault = as_object(value)
                 if fault is not None:
                     faults.setdefault(position, fault)
                 elif entries:
-                    found[position] = {**(found[position] or {}), **entries}
-            for position in bad:
-                faults.setdefault(position, Fault("metadata", "not-json", "holds what JSON can't say"))
-        return Mapped(found if any(found) else None, faults)
+                    found[position], taken = joined(found[position] or {}, entries)
+                    if taken is not None:
+                        faults.setdefault(position, fault_of_taken(taken, mapping.metadata_object))
+            for position, code in spread.bad.items():
+                faults.setdefault(position, _unsayable(mapping.metadata_object, code))
+        return Mapped(found if any(found) else None, faults, nan)
 
     def contents(self, column: str) -> Mapped[list[Contents | None] | None]:
         """Text and bytes as they are."""
-        array = plain(self._table.column(column))
+        array = self._plain(column)
         bad: list[int] = []
         values: list[Any]
         if is_text(array.type):
             found, bad = texts(array)
+            values = list(found)
+        elif is_binary(array.type) and self._ways.binary_as_text:
+            found, bad = texts_of_binary(array)
             values = list(found)
         elif is_binary(array.type):
             values = array.to_pylist()
@@ -197,10 +214,57 @@ class ArrowRows:
                 values[position] = None
         return Mapped(None if array.null_count == len(array) else values, faults)
 
+    def _plain(self, column: str) -> pa.Array:
+        """A column without what encodes it.
+
+        Raises:
+            SourceError: Arrow has no way to decode its type.
+        """
+        array = self._table.column(column)
+        try:
+            return plain(array)
+        except pa.ArrowException:
+            raise self._unreadable(column) from None
+
+    def _json(self, column: str) -> JsonValues:
+        """A column as JSON values.
+
+        Raises:
+            SourceError: Arrow has no way to decode its type.
+        """
+        try:
+            return json_of(self._table.column(column), self._ways)
+        except pa.ArrowException:
+            raise self._unreadable(column) from None
+
+    def _unreadable(self, column: str) -> SourceError:
+        kind = self._table.schema.field(column).type
+        return SourceError(
+            f"{self.span.source}: column {column!r} has the Arrow type {kind}, which can't be decoded",
+            hint=f"write it as a plain type, or leave it out with --metadata-exclude {column}",
+        )
+
     def _parsed(self, column: str, array: pa.Array) -> JsonRows:
         """A column of text or anything else as JSON values, so that both kinds of rows judge alike."""
         values, _ = to_json(array)
         return JsonRows(self.span, [{column: value} for value in values])
+
+
+def _unsayable(name: str, code: str) -> Fault:
+    if code == NOT_UTF8:
+        return Fault("metadata", "not-utf8", f"field {name!r} holds bytes that are not UTF-8")
+    return Fault("metadata", "not-json", f"field {name!r} holds what JSON can't say")
+
+
+def _as_python(array: pa.Array) -> Any:
+    """The only value of an array as Python has it, or as metadata would have it."""
+    try:
+        return array.to_pylist()[0]
+    except (pa.ArrowException, ArithmeticError, ValueError):
+        # Dates beyond those of Python, text that is not UTF-8, types that Arrow can't decode.
+        with suppress(pa.ArrowException):
+            return to_json(array)[0][0]
+        return f"({array.type})"
 
 
 def _lengths_within(array: pa.Array, least: int, most: int) -> bool:

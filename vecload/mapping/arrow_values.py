@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +27,8 @@ _DTYPES: dict[pa.DataType, Any] = {
     )
 }
 """By Arrow's type of numbers; its own table needs pandas, in some versions."""
+NOT_JSON, NOT_UTF8 = "not-json", "not-utf8"
+"""Codes of faults: what JSON has no value for; bytes that were to be text."""
 _WIDE = (pa.types.is_large_list, pa.types.is_large_string, pa.types.is_large_binary)
 
 
@@ -60,13 +64,13 @@ def is_list_view(kind: pa.DataType) -> bool:
 
 def plain(array: pa.Array) -> pa.Array:
     """The array without extension type, dictionary or run-end encoding; views become plain arrays."""
-    if isinstance(array, pa.ExtensionArray):
+    while isinstance(array, pa.ExtensionArray):
         is_bool = array.type.extension_name == "arrow.bool8"
         array = array.storage.cast(pa.bool_()) if is_bool else array.storage
     if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+        array = plain(_decoded(array, array.dictionary))
     if pa.types.is_run_end_encoded(array.type):
-        array = pc.run_end_decode(array)
+        array = plain(_decoded(array, array.values))
     if pa.types.is_string_view(array.type):
         array = array.cast(pa.large_string())
     if pa.types.is_binary_view(array.type):
@@ -77,6 +81,30 @@ def plain(array: pa.Array) -> pa.Array:
         offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
         array = pa.LargeListArray.from_arrays(offsets, array.flatten(), mask=array.is_null())
     return array
+
+
+def _decoded(array: pa.Array, values: pa.Array) -> pa.Array:
+    """A dictionary-encoded or run-end-encoded array, a value each.
+
+    Args:
+        array: The array.
+        values: What it encodes: its dictionary, or the values of its runs.
+    """
+    is_dictionary = pa.types.is_dictionary(array.type)
+    known = pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type)
+    if known and len(values) > len(array):
+        # A part of a large dictionary's array: all of the dictionary need not be looked at.
+        with suppress(UnicodeDecodeError):
+            wide = pa.large_string() if pa.types.is_string_view(values.type) else pa.large_binary()
+            return pa.array(array.to_pylist(), wide)
+    simple = plain(values)
+    # Arrow decodes neither views nor what is encoded twice.
+    if simple.type != values.type and is_dictionary:
+        array = pa.DictionaryArray.from_arrays(array.indices, simple)
+    elif simple.type != values.type:
+        whole = pa.RunEndEncodedArray.from_arrays(array.run_ends, simple)
+        array = whole.slice(array.offset, len(array))
+    return array.dictionary_decode() if is_dictionary else pc.run_end_decode(array)
 
 
 def numbers_of(array: pa.Array) -> NDArray[Any]:
@@ -117,6 +145,15 @@ def lengths_of(array: pa.Array, *, null: int = -1) -> NDArray[np.int64]:
     if array.null_count:
         found[np.asarray(array.is_null())] = null
     return found
+
+
+def texts_of_binary(array: pa.Array) -> tuple[list[str | None], list[int]]:
+    """The texts of an array of bytes, and the positions of those that are not UTF-8."""
+    if pa.types.is_fixed_size_binary(array.type):
+        array = array.cast(pa.large_binary())
+    # Without a look at the bytes: reading them as text finds what is none.
+    wide = pa.types.is_large_binary(array.type)
+    return texts(array.view(pa.large_string() if wide else pa.string()))
 
 
 def texts(array: pa.Array) -> tuple[list[str | None], list[int]]:
@@ -173,40 +210,97 @@ def _python_lists(array: pa.Array) -> list[Any]:
     return _cut(inner, bounds, array)
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How values are read where there are several ways.
+
+    omit_nan: NaN in a column, a struct or a map is a null; in a list it stays what JSON can't say.
+    binary_as_text: bytes are text.
+    """
+
+    omit_nan: bool = False
+    binary_as_text: bool = False
+
+
+@dataclass(slots=True)
+class JsonValues:
+    """The values of an array as JSON values.
+
+    values: Nulls are None; inside a struct they are left out.
+    bad: Positions of values that JSON can't say, and the code of a fault for each.
+    nan: Positions of NaN that was taken for null; as often as there are some in a value.
+    """
+
+    values: list[Any]
+    bad: dict[int, str] = field(default_factory=dict)
+    nan: list[int] = field(default_factory=list)
+
+
+AS_IT_IS = Ways()
+
+
 def to_json(array: pa.Array) -> tuple[list[Any], list[int]]:
     """The values of any array as JSON values, and the positions of those that JSON can't say.
 
     Nulls are None; inside a struct they are left out.
     """
+    found = json_of(array, AS_IT_IS)
+    return found.values, sorted(found.bad)
+
+
+def json_of(array: pa.Array, ways: Ways) -> JsonValues:
+    """The values of any array as JSON values.
+
+    Args:
+        array: The array.
+        ways: How they are read.
+    """
     if isinstance(array, pa.ExtensionArray) and array.type.extension_name == "arrow.uuid":
-        return [None if v is None else str(uuid.UUID(bytes=v)) for v in array.storage.to_pylist()], []
+        return JsonValues([None if v is None else str(uuid.UUID(bytes=v)) for v in array.storage.to_pylist()])
     array = plain(array)
     kind = array.type
     if is_text(kind):
-        return texts(array)
+        values, bad = texts(array)
+        return JsonValues(values, dict.fromkeys(bad, NOT_JSON))
+    if ways.binary_as_text and is_binary(kind):
+        values, bad = texts_of_binary(array)
+        return JsonValues(values, dict.fromkeys(bad, NOT_UTF8))
     if pa.types.is_floating(kind):
-        numbers = array.cast(pa.float64())
-        infinite = ~np.isfinite(numbers_of(numbers))
-        if array.null_count:
-            infinite &= ~np.asarray(array.is_null())
-        bad = np.flatnonzero(infinite).tolist()
-        return numbers.to_pylist(), bad
+        return _floats(array, ways)
     if is_list(kind):
-        return _lists(array)
+        return _lists(array, ways)
     if pa.types.is_struct(kind):
-        return _structs(array)
+        return _structs(array, ways)
     if pa.types.is_map(kind):
-        return _maps(array)
+        return _maps(array, ways)
     if pa.types.is_time(kind):
-        return _times(array), []
+        return JsonValues(_times(array))
     for is_it, convert in _SCALARS:
         if is_it(kind):
-            return [None if value is None else convert(value) for value in array.to_pylist()], []
+            return JsonValues([None if value is None else convert(value) for value in array.to_pylist()])
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
-        return _milliseconds(array), []
+        return JsonValues(_milliseconds(array))
     if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-        return array.to_pylist(), []
-    return [None] * len(array), np.flatnonzero(np.asarray(array.is_valid())).tolist()
+        return JsonValues(array.to_pylist())
+    there = np.flatnonzero(np.asarray(array.is_valid())).tolist()
+    return JsonValues([None] * len(array), dict.fromkeys(there, NOT_JSON))
+
+
+def _floats(array: pa.Array, ways: Ways) -> JsonValues:
+    numbers = array.cast(pa.float64())
+    values = numbers.to_pylist()
+    raw = numbers_of(numbers)
+    wrong = ~np.isfinite(raw)
+    if array.null_count:
+        wrong &= ~np.asarray(array.is_null())
+    positions = np.flatnonzero(wrong)
+    if not len(positions):
+        return JsonValues(values)
+    nan = positions[np.isnan(raw[positions])].tolist() if ways.omit_nan else []
+    for position in nan:
+        values[position] = None
+    left_out = set(nan)
+    return JsonValues(values, {place: NOT_JSON for place in positions.tolist() if place not in left_out}, nan)
 
 
 def _milliseconds(array: pa.Array) -> list[int | None]:
@@ -263,43 +357,62 @@ def _cut(inner: list[Any], bounds: list[int], array: pa.Array) -> list[Any]:
     ]
 
 
-def _lists(array: pa.Array) -> tuple[list[Any], list[int]]:
+def _lists(array: pa.Array, ways: Ways) -> JsonValues:
     bounds = _bounds(array)
     first, last = bounds[0], bounds[-1]
-    inner, inner_bad = to_json(array.values.slice(first, last - first))
+    within = array.values.slice(first, last - first)
+    if ways.omit_nan and not isinstance(within, pa.ExtensionArray):
+        within = plain(within)
+        if pa.types.is_floating(within.type):
+            ways = replace(ways, omit_nan=False)  # without one, the numbers behind it would move up
+    inner = json_of(within, ways)
     valid = np.asarray(array.is_valid()).tolist()
-    values = _cut(inner, bounds, array)
-    parents = np.searchsorted(np.asarray(bounds), np.asarray(inner_bad) + first, side="right") - 1
-    return values, sorted({p for p in parents.tolist() if valid[p]})
+    values = _cut(inner.values, bounds, array)
+    if not inner.bad and not inner.nan:
+        return JsonValues(values)
+
+    def parents(places: Iterable[int]) -> Iterator[tuple[int, int]]:
+        """The list that each value is in, where it is there."""
+        known = [*places]
+        at = np.asarray(known, dtype=np.int64) + first
+        found = np.searchsorted(np.asarray(bounds), at, side="right") - 1
+        return ((parent, place) for parent, place in zip(found.tolist(), known, strict=True) if valid[parent])
+
+    bad = {parent: inner.bad[place] for parent, place in parents(inner.bad)}
+    return JsonValues(values, bad, [parent for parent, _ in parents(inner.nan)])
 
 
-def _structs(array: pa.Array) -> tuple[list[Any], list[int]]:
+def _structs(array: pa.Array, ways: Ways) -> JsonValues:
     names = [field.name for field in array.type]
     # field() keeps the parent's nulls apart, and knows nothing of its offset in old releases; flatten does.
-    parts = [to_json(part) for part in array.flatten()]
-    bad = sorted({position for _, positions in parts for position in positions})
+    parts = [json_of(part, ways) for part in array.flatten()]
     valid = np.asarray(array.is_valid()).tolist()
-    rows = zip(*(values for values, _ in parts), strict=True) if parts else ((),) * len(array)
+    rows = zip(*(part.values for part in parts), strict=True) if parts else ((),) * len(array)
     values = [
         {name: value for name, value in zip(names, row, strict=True) if value is not None} if there else None
         for row, there in zip(rows, valid, strict=True)
     ]
-    return values, bad
+    bad: dict[int, str] = {}
+    for part in parts:
+        bad.update(part.bad)
+    return JsonValues(values, bad, [position for part in parts for position in part.nan])
 
 
-def _maps(array: pa.Array) -> tuple[list[Any], list[int]]:
+def _maps(array: pa.Array, ways: Ways) -> JsonValues:
+    if pa.types.is_floating(array.type.key_type):
+        ways = replace(ways, omit_nan=False)  # an entry has a key
     entries = pa.ListArray.from_arrays(
         array.offsets, pa.StructArray.from_arrays([array.keys, array.items], names=["key", "value"])
     )
-    pairs, bad = _lists(entries)
+    pairs = _lists(entries, ways)
     valid = np.asarray(array.is_valid()).tolist()
     values = [
-        {str(pair["key"]): pair.get("value") for pair in row if pair.get("value") is not None}
+        {str(pair.get("key")): pair.get("value") for pair in row if pair.get("value") is not None}
         if there
         else None
-        for row, there in zip(pairs, valid, strict=True)
+        for row, there in zip(pairs.values, valid, strict=True)
     ]
-    return values, bad
+    return JsonValues(values, pairs.bad, pairs.nan)
 
 
 _SCALARS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any], Any]], ...] = (

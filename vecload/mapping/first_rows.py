@@ -22,6 +22,9 @@ def with_first_rows(columns: Sequence[Column], head: Rows) -> list[Column]:
 
 
 def _with(column: Column, values: Sequence[Any], depth: int) -> Column:
+    if column.shape == "text":
+        # Bytes that are read as text.
+        values = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
     if column.partition or not depth:
         return replace(column, values=values)
     objects = [value for value in values if isinstance(value, dict)]

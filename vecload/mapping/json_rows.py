@@ -16,10 +16,10 @@ from vecload.defaults import CONTENTS_MAX_BYTES, METADATA_DEPTH
 from vecload.mapping.chosen import Mapping
 from vecload.mapping.columns import Column, Steps
 from vecload.mapping.json_columns import BYTES_MARK, columns_of
-from vecload.mapping.nested import dig, holds_anything
+from vecload.mapping.nested import dig, holds_anything, joined
 from vecload.mapping.packer import Packed
-from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length
-from vecload.mapping.rules import VectorDtype
+from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length, fault_of_taken
+from vecload.mapping.rules import Rules, VectorDtype
 
 _EXACT_FLOATS = 2.0**63
 """The fast parser makes floats of integers beyond 64 bits; no smaller float can be one."""
@@ -42,6 +42,8 @@ class JsonRows:
         offsets: The byte offset of each row, where the source has lines.
         line: Gives the row at a position as it stands in the source.
         packed: Vectors that were taken out of the rows already.
+        unsayable: Rows whose metadata JSON can't say.
+        nan: Rows of which NaN was left out.
     """
 
     own_columns = True
@@ -56,6 +58,8 @@ class JsonRows:
         offsets: Sequence[int] | None = None,
         line: Callable[[int], bytes] | None = None,
         packed: Packed | None = None,
+        unsayable: dict[int, Fault] | None = None,
+        nan: Sequence[int] = (),
     ) -> None:
         self.span = span
         self.broken = broken or {}
@@ -64,6 +68,12 @@ class JsonRows:
         self.offsets = offsets
         self._line = line
         self._packed = packed
+        self._unsayable = unsayable or {}
+        self._nan = nan
+
+    def under(self, rules: Rules) -> JsonRows:
+        """Themselves: in JSON there is one way to read a value."""
+        return self
 
     def raw(self, position: int) -> str:
         """A row as it stands in the source."""
@@ -137,7 +147,7 @@ class JsonRows:
 
     def metadata(self, mapping: Mapping) -> Mapped[list[Metadata | None] | None]:
         """The metadata object's entries and the columns left over; an explicit null stays."""
-        faults: dict[int, Fault] = {}
+        faults = dict(self._unsayable)
         found: list[Metadata | None] = []
         for position, row in enumerate(self._rows):
             fields = {name: row[name] for name in mapping.leftover(row)}
@@ -153,10 +163,13 @@ class JsonRows:
                 entries, fault = as_object(spread)
             except _TooDeepError:
                 entries, fault = {}, TOO_DEEP
+            both, taken = joined(fields, entries) if fields else (entries, None)
+            if taken is not None:
+                fault = fault or fault_of_taken(taken, mapping.metadata_object or "")
             if fault is not None:
                 faults[position] = fault
-            found.append({**fields, **entries} or None)
-        return Mapped(found if any(found) else None, faults)
+            found.append(both or None)
+        return Mapped(found if any(found) else None, faults, self._nan)
 
     def contents(self, column: str) -> Mapped[list[Contents | None] | None]:
         """Text; bytes as `{"$bytes": "base64"}`."""
@@ -186,8 +199,10 @@ def as_text(line: bytes) -> str:
 
 
 def as_object(value: Any) -> tuple[dict[str, Any], Fault | None]:
-    """The entries of a metadata object, or of its JSON text; none for null."""
+    """The entries of a metadata object, or of its JSON text; none for null or an empty text."""
     if isinstance(value, str | bytes):
+        if not value or value.isspace():
+            return {}, None
         try:
             parsed = parse_exact(value)
         except _TooDeepError:
@@ -326,6 +341,11 @@ def _has_big_float(value: Any, room: int = METADATA_DEPTH + 1) -> bool:
 def _no_id(value: Any) -> Fault:
     if value is None:
         return Fault("id", "missing", "is missing")
+    if type(value) is float:
+        told = (
+            "is a number with a fraction or an exponent, which may be rounded: write ids as integers or text"
+        )
+        return Fault("id", "not-text", told)
     return Fault("id", "not-text", f"is neither text nor an integer but {_named(value)}")
 
 

@@ -95,12 +95,14 @@ class Mapper:
             contents=texts,
             span=rows.span,
             origin=Origin(rows.offsets, rows.raw if self.keep_rows else None),
+            nan_left_out=sum(position not in faults for position in metadata.nan),
         )
         return _without(batch, faults) if faults else batch
 
 
 def reshaped(rows: Rows, mapping: Mapping) -> Rows:
-    """The rows as the mapping sees them; the rows themselves where every part is a column."""
+    """The rows as the mapping and its rules see them."""
+    rows = rows.under(mapping.rules)
     return ReshapedRows(rows, mapping) if mapping.reshapes else rows
 
 

@@ -46,6 +46,24 @@ def without(entries: dict[str, Any], left_out: Sequence[Steps]) -> dict[str, Any
     return entries
 
 
+def joined(fields: dict[str, Any], entries: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """Two objects as one, and a name that both have with different values; null is a value too."""
+    both = {**fields, **entries}
+    if len(both) == len(fields) + len(entries):
+        return both, None
+    differ = (name for name in fields if name in entries and not same(fields[name], entries[name]))
+    return both, next(differ, None)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are one: 1 and 1.0 are, 1 and true are not."""
+    if type(one) is dict and type(other) is dict:
+        return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())
+    if type(one) is list and type(other) is list:
+        return len(one) == len(other) and all(map(same, one, other))
+    return isinstance(one, bool) is isinstance(other, bool) and bool(one == other)
+
+
 def holds_anything(value: Any) -> bool:
     """Whether there is a number, a text or a boolean anywhere inside."""
     if isinstance(value, dict | list):

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from vecload.batch import Contents, Metadata, Vectors
 from vecload.mapping.chosen import Mapping
 from vecload.mapping.columns import Steps
-from vecload.mapping.nested import without
-from vecload.mapping.rows import Fault, Mapped, Rows
-from vecload.mapping.rules import VectorDtype
+from vecload.mapping.nested import joined, same, without
+from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_taken
+from vecload.mapping.rules import Rules, VectorDtype
 
 
 class ReshapedRows:
@@ -35,6 +35,10 @@ class ReshapedRows:
 
     def _of(self, column: str) -> Rows:
         return self._fields.get(column, self._rows)
+
+    def under(self, rules: Rules) -> Rows:
+        """The rows that were read, under rules: of no use once they are reshaped."""
+        return self._rows.under(rules)
 
     def field(self, name: str, steps: Steps) -> Rows:
         """A field in a column, as a column of its own."""
@@ -65,7 +69,7 @@ class ReshapedRows:
         return self._of(column).contents(column)
 
     def metadata(self, mapping: Mapping) -> Mapped[list[Metadata | None] | None]:
-        """The metadata, less what is left out, under its new names; an object's entries win over fields."""
+        """The metadata, less what is left out, under its new names."""
         n = len(self.span)
         ways = dict(mapping.nested)
         spread = mapping.metadata_object
@@ -75,7 +79,7 @@ class ReshapedRows:
         ]
         for name in mapping.metadata_fields or ():
             if name in self._fields:
-                alone = Mapping(None, None, metadata_fields=(name,))
+                alone = Mapping(None, None, metadata_fields=(name,), rules=mapping.rules)
                 parts.append((self._fields[name].metadata(alone), _below(mapping, ways[name], (name,))))
         if spread is not None:
             alone = Mapping(None, None, metadata_object=spread, metadata_fields=(), rules=mapping.rules)
@@ -83,13 +87,17 @@ class ReshapedRows:
             parts.append((self._of(spread).metadata(alone), _below(mapping, way, ())))
         names = dict(mapping.renamed)
         faults: dict[int, Fault] = {}
+        nan: list[int] = []
         found: list[Metadata | None] = [None] * n
         for part, left_out in parts:
+            nan += part.nan
             faults |= {position: fault for position, fault in part.faults.items() if position not in faults}
             for position, entries in enumerate(part.values or ()):
                 kept = without(entries, left_out) if entries and left_out else entries
                 if kept:
-                    found[position] = {**(found[position] or {}), **kept}
+                    found[position], taken = joined(found[position] or {}, kept)
+                    if taken is not None:
+                        faults.setdefault(position, fault_of_taken(taken, spread or ""))
         if names:
             for position, entries in enumerate(found):
                 if entries and not names.keys().isdisjoint(entries):
@@ -97,7 +105,7 @@ class ReshapedRows:
                     if taken is not None:
                         told = f"has {taken!r} already; nothing can be renamed to it"
                         faults.setdefault(position, Fault("metadata", "name-taken", told))
-        return Mapped(found if any(found) else None, faults)
+        return Mapped(found if any(found) else None, faults, nan)
 
 
 def _below(mapping: Mapping, way: Steps, under: Steps) -> list[Steps]:
@@ -117,9 +125,12 @@ def _all_used(mapping: Mapping) -> tuple[str, ...]:
 
 
 def _renamed(entries: dict[str, Any], names: dict[str, str]) -> tuple[dict[str, Any], str | None]:
-    """Entries under their new names, and a new name that two of them would have."""
-    renamed = {names.get(name, name): value for name, value in entries.items()}
-    if len(renamed) == len(entries):
-        return renamed, None
-    new = [names.get(name, name) for name in entries]
-    return renamed, next(name for name in new if new.count(name) > 1)
+    """Entries under their new names, and a new name that two of them would have with different values."""
+    renamed: dict[str, Any] = {}
+    taken: str | None = None
+    for name, value in entries.items():
+        new = names.get(name, name)
+        if taken is None and new in renamed and not same(renamed[new], value):
+            taken = new
+        renamed[new] = value
+    return renamed, taken

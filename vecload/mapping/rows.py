@@ -14,7 +14,7 @@ from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.defaults import ID_MAX_BYTES
 from vecload.mapping.chosen import Mapping
 from vecload.mapping.columns import Steps
-from vecload.mapping.rules import VectorDtype
+from vecload.mapping.rules import Rules, VectorDtype
 
 T = TypeVar("T")
 
@@ -30,10 +30,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Mapped(Generic[T]):
-    """One part of n items. The values of rows with a fault are there, and mean nothing."""
+    """One part of n items. The values of rows with a fault are there, and mean nothing.
+
+    nan: positions of metadata of which NaN was left out; as often as values were.
+    """
 
     values: T
     faults: Dict[int, Fault]
+    nan: Sequence[int] = ()
 
 
 class Rows(Protocol):
@@ -54,6 +58,9 @@ class Rows(Protocol):
     @property
     def own_columns(self) -> bool:
         """Whether each row has columns of its own, so that some don't tell those of others."""
+
+    def under(self, rules: Rules) -> Rows:
+        """The rows, read as rules say that there are several ways for: bytes that are text."""
 
     def raw(self, position: int) -> str:
         """A row whole, as JSON text; what JSON can't say is told in words."""
@@ -99,6 +106,17 @@ def fault_of_id(item_id: str) -> Fault | None:
         if size > ID_MAX_BYTES:
             return Fault("id", "long-id", f"is {size} bytes long; {ID_MAX_BYTES} are allowed")
     return None
+
+
+def fault_of_taken(name: str, spread: str) -> Fault:
+    """What is wrong with a row in which a column and an entry have one name and different values.
+
+    Args:
+        name: The name.
+        spread: The object whose entry it is.
+    """
+    told = f"has two values for {name!r}, a column and an entry of {spread!r}: leave one out with"
+    return Fault("metadata", "name-taken", f"{told} --metadata-exclude {spread}.{name}")
 
 
 def check_values(vectors: Vectors, *, allow_zero: bool) -> dict[int, Fault]:

@@ -10,6 +10,9 @@ from vecload.defaults import CONTENTS_MAX_BYTES, ID_MAX_BYTES, ID_SEPARATOR, MET
 VectorDtype: TypeAlias = Literal["float32", "float16", "float64", "int8", "uint8"]
 """How the numbers of a vector of bytes are written, little-endian."""
 
+Nan: TypeAlias = Literal["omit", "reject"]
+"""What becomes of NaN in metadata: it is left out as a null is, or its row is a reject."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -23,6 +26,8 @@ class Rules:
     max_depth: lists and objects inside one another, below the metadata object.
     max_contents_bytes: of contents, before they are sealed.
     max_metadata_bytes: of the metadata's JSON text; None leaves it to the target.
+    nan: what becomes of NaN in metadata of Parquet, Arrow and NumPy.
+    binary_as_text: bytes of Parquet and Arrow are text, but in vectors.
     """
 
     id_prefix: str = ""
@@ -33,6 +38,8 @@ class Rules:
     max_contents_bytes: int = CONTENTS_MAX_BYTES
     max_metadata_bytes: int | None = None
     id_separator: str = ID_SEPARATOR
+    nan: Nan = "omit"
+    binary_as_text: bool = False
 
     def __str__(self) -> str:
         """What differs from the usual, for the journal."""

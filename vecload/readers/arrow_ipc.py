@@ -13,6 +13,7 @@ from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.readers.pieces import pieces
 from vecload.readers.source import HEAD_ROWS, missing
 from vecload.readers.storage import File, LocalFile, as_file, reason
+from vecload.readers.wide_integers import refused_arrow
 
 FILE_MAGIC = b"ARROW1"
 STREAM_MAGIC = b"\xff\xff\xff\xff"
@@ -47,7 +48,11 @@ class ArrowSource:
             with self._bytes() as stream, self._opened(stream) as opened:
                 self._columns = columns_of(opened.schema)
         except _DAMAGE as error:
-            raise SourceError(f"{self.name} is no readable Arrow IPC file: {reason(error)}") from None
+            refused = SourceError(f"{self.name} is no readable Arrow IPC file: {reason(error)}")
+            if isinstance(error, pa.ArrowNotImplementedError):
+                with self._bytes() as stream:
+                    refused = refused_arrow(self.name, stream, is_stream=self._is_stream) or refused
+            raise refused from None
 
     @property
     def kind(self) -> str:

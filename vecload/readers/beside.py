@@ -16,7 +16,7 @@ from vecload.mapping import Mapping as Columns
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.mapping.columns import Steps
 from vecload.mapping.rows import Fault, Mapped
-from vecload.mapping.rules import VectorDtype
+from vecload.mapping.rules import Rules, VectorDtype
 
 
 class Beside:
@@ -34,8 +34,15 @@ class Beside:
         self.offsets = rows.offsets
         self.own_columns = rows.own_columns
         self._rows = rows
+        self._table = more
         self._more = ArrowRows(rows.span, more)
         self._names = frozenset(more.schema.names)
+
+    def under(self, rules: Rules) -> Rows:
+        """Both, read as rules say."""
+        read = Beside(self._rows.under(rules), self._table, self.span.source)
+        read._more = read._more.under(rules)
+        return read
 
     def raw(self, position: int) -> str:
         """A row of the source as JSON text."""
@@ -72,11 +79,12 @@ class Beside:
         mapped = self._rows.metadata(other if spread in self._names else mapping)
         more = self._more.metadata(mapping if spread in self._names else other)
         faults = {**more.faults, **mapped.faults}
+        nan = [*more.nan, *mapped.nan]
         if more.values is None:
-            return Mapped(mapped.values, faults)
+            return Mapped(mapped.values, faults, nan)
         own = mapped.values or [None] * len(more.values)
         found = [{**(m or {}), **(o or {})} or None for m, o in zip(more.values, own, strict=True)]
-        return Mapped(found, faults)
+        return Mapped(found, faults, nan)
 
     def contents(self, column: str) -> Mapped[list[Contents | None] | None]:
         """Text, bytes or None."""

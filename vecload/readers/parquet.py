@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +22,7 @@ from vecload.readers.pieces import pieces, value_bytes
 from vecload.readers.remote import RemoteFile
 from vecload.readers.source import HEAD_ROWS, Told, missing
 from vecload.readers.storage import File, LocalFile, as_file, reason
+from vecload.readers.wide_integers import refused_parquet
 
 HEAD_BYTES = 16 * 2**20
 _STREAM_BYTES = 2**20
@@ -65,7 +67,7 @@ class ParquetSource:
         self._max_bytes = row_group_max_bytes
         try:
             # Not held open: a load of a thousand files would run out of handles.
-            with self._file.arrow() as stream, pq.ParquetFile(stream) as opened:
+            with self._file.arrow() as stream, _parquet(stream) as opened:
                 self._footer = opened.metadata
                 self._schema = opened.schema_arrow
                 self._columns = columns_of(self._schema)
@@ -73,8 +75,11 @@ class ParquetSource:
                 signature = int.from_bytes(stream.read(4), "little") - self._footer.serialized_size
                 encrypted = signature == _SIGNATURE_BYTES
                 self._groups = [] if encrypted else row_groups(stream)
+        except pa.ArrowNotImplementedError as error:
+            with self._file.arrow() as stream:
+                raise refused_parquet(self.name, stream) or self._no_parquet(error) from None
         except _DAMAGE as error:
-            raise SourceError(f"{self.name} is no readable Parquet file: {reason(error)}") from None
+            raise self._no_parquet(error) from None
         if encrypted:
             # Looking at an encrypted column would end the process (Arrow 26).
             raise SourceError(f"{self.name} is Parquet with encrypted columns", hint="decrypt it first")
@@ -83,6 +88,9 @@ class ParquetSource:
             self._check(number)
         self._by_pages = self._vectors()
         self._memory = Memory()
+
+    def _no_parquet(self, error: Exception) -> SourceError:
+        return SourceError(f"{self.name} is no readable Parquet file: {reason(error)}")
 
     def _check(self, number: int) -> None:
         """Refuse what a footer claims and no memory could hold."""
@@ -292,7 +300,7 @@ class ParquetSource:
         size = _STREAM_BYTES
         if isinstance(self._file, RemoteFile):
             size = max(size, min(8 * size, _REMOTE_BYTES // max(self._footer.num_columns, 1)))
-        return pq.ParquetFile(
+        return _parquet(
             stream,
             metadata=self._footer,
             read_dictionary=dictionaries,
@@ -303,6 +311,11 @@ class ParquetSource:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _parquet(stream: pa.NativeFile, **options: Any) -> pq.ParquetFile:
+    """A file opened. INT96 becomes milliseconds: as nanoseconds, Arrow's usual, years after 2262 wrap."""
+    return pq.ParquetFile(stream, coerce_int96_timestamp_unit="ms", **options)
 
 
 def _row_bytes(group: Group, columns: Collection[str] | None) -> int:

@@ -20,7 +20,8 @@ from vecload.readers.source import Source
 ABSENT = "__HIVE_DEFAULT_PARTITION__"
 """What Hive and Spark write for null."""
 _PARTITION = re.compile(r"[^=]+=")
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+"""What is written as an integer is: a zip code of `02134` is not 2134."""
 
 
 def partition_values(path: str, named: str) -> dict[str, str | None]:
@@ -52,7 +53,7 @@ def partition_values(path: str, named: str) -> dict[str, str | None]:
 def with_partitions(sources: Sequence[Source], values: Sequence[Mapping[str, str | None]]) -> list[Source]:
     """The sources, each with what its folders say as columns of its own.
 
-    A key's values are integers if those of all sources are, and texts otherwise.
+    A key's values are integers if those of all sources are written as integers are, and texts otherwise.
 
     Args:
         sources: Any.

@@ -31,12 +31,19 @@ def pieces(
 
 
 def _halved(table: pa.RecordBatch, at: int, most: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-    if len(table) > 1 and sum(map(spread_bytes, table.columns)) > most:
+    if len(table) > 1 and sum(map(_bytes, table.columns)) > most:
         half = len(table) // 2
         yield from _halved(table.slice(0, half), at, most)
         yield from _halved(table.slice(half), at + half, most)
     else:
         yield at, table
+
+
+def _bytes(array: pa.Array) -> int:
+    try:
+        return spread_bytes(array)
+    except pa.ArrowException:
+        return int(array.nbytes)  # a type that Arrow can't decode: whoever needs the column says so
 
 
 def spread_bytes(array: pa.Array) -> int:
