@@ -145,6 +145,24 @@ class Batch:
             nan_left_out=0,
         )
 
+    def less(self, keep: NDArray[np.bool_], rejects: Sequence[Reject]) -> Batch:
+        """This batch without some of its items, whose rows are rejects.
+
+        Args:
+            keep: bool, shape (n,): the items that stay.
+            rejects: One for each of the others.
+        """
+        positions = np.flatnonzero(keep).tolist()
+        return replace(
+            self,
+            ids=[self.ids[i] for i in positions],
+            vectors=None if self.vectors is None else self.vectors[keep],
+            metadata=None if self.metadata is None else [self.metadata[i] for i in positions],
+            contents=None if self.contents is None else [self.contents[i] for i in positions],
+            rows=self.item_rows()[keep],
+            rejects=tuple(sorted((*self.rejects, *rejects), key=lambda reject: reject.row)),
+        )
+
     def split(self, rows: int) -> Iterator[Batch]:
         """This batch as batches of spans of so many rows; each has its own of the rejects. Shares memory."""
         span = self.span

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from vecload.config import short
+from vecload.loading.repeated_ids import RepeatedIds
 
 SCHEMA_VERSION = 1
 """Grows when a key of the JSON object changes its meaning or goes; docs/summary.md."""
@@ -29,8 +30,7 @@ class Summary:
         key_from: Where the key is, for people.
         about: The index's dimension and metric, for people.
         seconds: Of this run, from the first row read.
-        repeated: Loaded rows whose id a later row has as well; None where the index was not new, so that it
-            can't be told.
+        ids: Knows how many rows repeat the id of an earlier one, and what became of them.
         mapping: What was chosen in the first source, as `Mapping.as_json` has it; None before that is known.
         other_mappings: What was chosen otherwise in others, each with the first such source.
         clear_text: Metadata that looks like contents and goes unsealed.
@@ -56,7 +56,7 @@ class Summary:
     nbytes: int = 0
     wire: Mapping[str, int] = field(default_factory=dict)
     retries: int = 0
-    repeated: int | None = None
+    ids: RepeatedIds = field(default_factory=RepeatedIds)
     mapping: Mapping[str, Any] | None = None
     other_mappings: list[dict[str, Any]] = field(default_factory=list)
     clear_text: list[dict[str, Any]] = field(default_factory=list)
@@ -88,7 +88,8 @@ class Summary:
             "key_id": self.key_id,
             "wire": {"json": self.wire.get("json", 0), "binary": self.wire.get("binary", 0)},
             "retries": self.retries,
-            "repeated": self.repeated,
+            "repeated": self.ids.repeated,
+            "repeated_exact": self.ids.exact,
             "nan_left_out": self.nan_left_out,
             "time": {stage: round(share, 3) for stage, share in self.time.items()},
             "advice": self.advice or None,
@@ -105,8 +106,14 @@ class Summary:
         counts = f"{self.read:,} read, {self.loaded:,} loaded, {self.rejected:,} rejected"
         if self.skipped:
             counts += f", {self.skipped:,} were in already"
-        if self.repeated:
-            counts += f"; {self.repeated:,} replaced by later rows of the same id"
+        if self.ids.repeated:
+            least = "" if self.ids.exact else "at least "
+            became = (
+                "replaced by later rows of the same id"
+                if self.ids.policy == "last"
+                else "repeat the id of an earlier row"
+            )
+            counts += f"; {least}{self.ids.repeated:,} {became}"
         megabytes = self.nbytes / 1e6 / self.seconds if self.seconds else 0.0
         requests = ", ".join(
             f"{number:,} {wire} request{'s' * (number != 1)}"

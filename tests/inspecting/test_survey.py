@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vecload.inspecting.seen_ids import SeenIds
+from vecload.loading.seen_ids import SeenIds
 from vecload.inspecting.survey import FIRST_ROWS, PLACE_ROWS, PLACES, Survey, Surveyor
 from vecload.loading.plan import make_plan
 from vecload.mapping import ColumnChoice

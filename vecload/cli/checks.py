@@ -14,10 +14,11 @@ from vecload.config import state_folder
 from vecload.contents import Opener
 from vecload.contents.envelope import is_sealed
 from vecload.errors import IndexMismatch, JournalError, SealError, UsageError, WrongKey
-from vecload.loading.again import read_rejects
+from vecload.loading.again import RejectedRow, read_rejects
 from vecload.loading.journal import Journal
 from vecload.loading.plan import Plan
 from vecload.loading.rejects import may_start_anew, too_many
+from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.readers import Source
 from vecload.readers.compressed import plain_name
 from vecload.readers.expand import leads_to
@@ -34,7 +35,7 @@ SEALED_LOOKED_AT = 5
 """Items of an index whose contents are tried with the contents key before a load adds to them."""
 
 
-def rejected_rows(settings: UpsertSettings) -> dict[str, dict[int, str | None]]:
+def rejected_rows(settings: UpsertSettings) -> dict[str, dict[int, RejectedRow]]:
     """The rows of `--retry-rejects`, by their sources; none without that.
 
     Raises:
@@ -222,9 +223,10 @@ def check_first_rows(settings: UpsertSettings, plan: Plan, index_dimension: int 
     """
     if settings.max_errors.rows != 0 or settings.rejects or settings.retry_rejects:
         return
+    ids = RepeatedIds(policy_of(settings.repeated_ids, plan.mappings))
     for job in plan.jobs(index_dimension=index_dimension, allow_zero_vectors=settings.allow_zero_vectors):
         head = job.source.head()
-        rejects = job.mapper.map(head).rejects if head is not None else ()
+        rejects = ids.checked(job.mapper.map(head)).rejects if head is not None else ()
         if rejects:
             raise too_many(rejects[0], len(rejects))
 

@@ -29,6 +29,7 @@ from vecload.loading.again import choose_rows
 from vecload.loading.binary_hint import binary_hints
 from vecload.loading.loader import Job
 from vecload.loading.plan import Plan
+from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.readers import Source, open_sources
 from vecload.targets import is_service
 
@@ -102,17 +103,18 @@ def _inspect(
         for plan in plans
         for job in plan.jobs(index_dimension=0, allow_zero_vectors=settings.allow_zero_vectors)
     ]
+    mappings = [mapping for plan in plans for mapping in plan.mappings]
+    report.ids = RepeatedIds(policy_of(settings.repeated_ids, mappings), tell=tell)
     if rejected and not errors:
-        jobs, _ = choose_rows(jobs, rejected)
+        jobs, _ = choose_rows(jobs, rejected, report.ids)
     surveyor = Surveyor(
-        report.seen,
+        report.ids,
         batch_rows_of(settings.batch_rows, next((plan.dimension for plan in plans), 0)).now,
         settings.batch_bytes,
         looking.items,
         looking.full,
         on_rows=_progress(tell),
     )
-    report.repeated = surveyor.repeated
     report.sources = [_look(settings, surveyor, job) for job in jobs]
     if report.sources:
         whole = _together(settings, plans)

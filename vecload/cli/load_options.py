@@ -24,6 +24,13 @@ class WireName(StrEnum):
     binary = "binary"
 
 
+class RepeatedIdsName(StrEnum):
+    """What becomes of a row whose id stands in an earlier one."""
+
+    reject = "reject"
+    last = "last"
+
+
 IndexOption = Annotated[
     str | None,
     typer.Option(
@@ -161,6 +168,17 @@ ResumeWait = Annotated[
         min=0,
         help="How long after a killed run a load into a service waits before it goes on.",
         rich_help_panel=SENDING_PANEL,
+    ),
+]
+RepeatedIdsOption = Annotated[
+    RepeatedIdsName | None,
+    typer.Option(
+        "--repeated-ids",
+        envvar="VECLOAD_REPEATED_IDS",
+        help="If several rows share an id, reject the later ones, or let the last one win. "
+        "(default: last with --id-column, reject where the id column is guessed)",
+        rich_help_panel=FAILURE_PANEL,
+        show_default=False,
     ),
 ]
 MaxErrors = Annotated[

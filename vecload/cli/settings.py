@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vecload.cli.access import KeySource
 from vecload.loading.rejects import ErrorLimit
+from vecload.loading.repeated_ids import RepeatedIdPolicy
 from vecload.mapping import ColumnChoice, Rules
 from vecload.readers import Reading
 from vecload.targets import IndexSettings, WireFormat
@@ -36,6 +37,7 @@ class UpsertSettings:
     create: bool
     creation: IndexSettings
     allow_zero_vectors: bool
+    repeated_ids: RepeatedIdPolicy | None
     max_errors: ErrorLimit
     rejects: str | None
     reject_rows: bool

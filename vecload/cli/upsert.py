@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,11 +40,12 @@ from vecload.loading.breaker import START_SECONDS, when_up
 from vecload.loading.concurrency import Concurrency
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.explain import Sample
-from vecload.loading.journal import Journal
+from vecload.loading.journal import REJECTED, Journal
 from vecload.loading.ledger import Ledger
 from vecload.loading.loader import Flow, Job
 from vecload.loading.plan import Plan, check_unchanged, make_plan
 from vecload.loading.rejects import RejectFile
+from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.loading.retry import RetryPolicy, Sender
 from vecload.loading.stages import Stages, shares
 from vecload.mapping.clear_text import clear_text_line
@@ -154,11 +155,12 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
             allow_zero_vectors=settings.allow_zero_vectors,
             keep_rows=settings.reject_rows,
         )
+        summary.ids = ids = RepeatedIds(policy_of(settings.repeated_ids, plan.mappings), tell=tell)
         if rejected:
-            jobs, replaced = choose_rows(jobs, rejected)
+            jobs, replaced = choose_rows(jobs, rejected, ids)
             if replaced:
                 tell(f"{replaced:,} rejected rows are left out: later rows of the same ids were loaded")
-        _run(settings, plan, jobs, target, access, stop, summary, tell)
+        _run(settings, plan, jobs, ids, target, access, stop, summary, tell)
         if settings.train:
             _train(access, tell)
 
@@ -247,6 +249,7 @@ def _run(
     settings: UpsertSettings,
     plan: Plan,
     jobs: Sequence[Job],
+    ids: RepeatedIds,
     target: Target,
     access: OpenedIndex,
     stop: StopAsked,
@@ -260,6 +263,7 @@ def _run(
         f"sealed {settings.seal}",
         f"embedded {settings.embed}",
         f"zero vectors {settings.allow_zero_vectors}",
+        *([REJECTED] if ids.policy == "reject" else []),
     )
     with ExitStack() as opened:
         folder = settings.state_dir or state_folder()
@@ -275,6 +279,7 @@ def _run(
             if settings.skip_loaded and journal.unchanged and not access.created:
                 check_same_index(journal, access, hidden=settings.allow_zero_vectors)
                 loaded, rejected = journal.totals()
+                ids.leave_out_earlier()
                 summary.read, summary.skipped, summary.rejected = loaded + rejected, loaded, rejected
                 summary.status = "rejected" if rejected else "complete"
                 tell(f"nothing to do: all {loaded:,} rows were loaded, and the sources are unchanged")
@@ -325,7 +330,7 @@ def _run(
             try:
                 flow = Flow(
                     *(jobs, sealer, dispatcher, ledger, rows, settings.batch_bytes, interrupted, stages),
-                    parsers,
+                    *(parsers, ids),
                     check=lambda: check_unchanged(plan.sources, identity.fingerprints, tell),
                 )
                 flow.run()
@@ -338,10 +343,6 @@ def _run(
                 summary.nbytes, summary.wire, summary.retries = totals.nbytes, totals.requests, totals.retries
                 summary.nan_left_out = totals.nan_left_out
                 summary.time = shares(stages, sending=totals.sending, waiting=totals.waiting)
-        if access.created and not summary.skipped:
-            # Known here alone, and easily overlooked: an id column that is not unique.
-            with suppress(VecloadError):
-                summary.repeated = summary.loaded - index.count()
         if settings.explain:
             summary.advice = explain(
                 settings, plan.sources, before, summary.time, sample.batches, remote=remote

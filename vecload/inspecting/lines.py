@@ -187,19 +187,23 @@ def _batches(report: SourceReport) -> str:
 
 
 def _ids(report: Report) -> Iterator[str]:
-    seen = report.seen
+    ids = report.ids
     scope = "" if report.whole else " among the rows looked at"
-    if not seen.repeated:
+    if ids.first is None:
         if report.sources:
             yield _labelled(
-                "ids", f"none repeats{scope}" if seen.exact else "no repetition found (not all compared)"
+                "ids", f"none repeats{scope}" if ids.exact else "no repetition found (not all compared)"
             )
         return
-    first = report.repeated[0]
-    atleast = "" if seen.exact else "at least "
-    where = f"{first.source}, " if len(report.sources) > 1 else ""
+    at_least = "" if ids.exact else "at least "
+    where = f"{ids.first.source}, " if len(report.sources) > 1 else ""
+    became = (
+        "the last row of an id wins"
+        if ids.policy == "last"
+        else "they are rejected; --repeated-ids last keeps the last row of each id"
+    )
     yield _labelled(
         "ids",
-        f"{atleast}{seen.repeated:,} rows repeat an id{scope}: the last row of an id wins; "
-        f"first at {where}row {first.row:,} (id {shortened(first.id)!r})",
+        f"{at_least}{ids.repeated:,} rows repeat an id{scope}: {became}; "
+        f"first at {where}row {ids.first.row:,} (id {shortened(ids.first.id)!r})",
     )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from vecload.batch import Reject
 from vecload.inspecting.estimate import Estimate, Sending
 from vecload.inspecting.fields import Field
-from vecload.inspecting.seen_ids import SeenIds
-from vecload.inspecting.survey import Repeated, Survey
+from vecload.inspecting.survey import Survey
+from vecload.loading.repeated_ids import RepeatedIds
 from vecload.mapping import Mapping
 
 SCHEMA_VERSION = 1
@@ -103,8 +102,7 @@ class Report:
         full: Every row was looked at.
         index, target: Where a load would go; the target is empty where none was reached.
         sources: In the order of the load.
-        seen: The ids of the rows looked at.
-        repeated: The first row whose id stood in an earlier one.
+        ids: Those of the rows looked at, and what becomes of rows that repeat one.
         unfilterable: Fields that could be declared so.
         checks: What a load needs.
         estimate: How long it would take.
@@ -118,8 +116,7 @@ class Report:
     target: str = ""
     seal: bool = True
     sources: list[SourceReport] = field(default_factory=list)
-    seen: SeenIds = field(default_factory=SeenIds)
-    repeated: Sequence[Repeated] = ()
+    ids: RepeatedIds = field(default_factory=RepeatedIds)
     unfilterable: list[str] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     estimate: Estimate | None = None
@@ -145,9 +142,10 @@ class Report:
             "rows": self.rows,
             "sources": [source.as_json() for source in self.sources],
             "ids": {
-                "repeated": self.seen.repeated,
-                "exact": self.seen.exact and self.whole,
-                "first": asdict(self.repeated[0]) if self.repeated else None,
+                "repeated": self.ids.repeated,
+                "exact": self.ids.exact and self.whole,
+                "first": asdict(self.ids.first) if self.ids.first else None,
+                "policy": self.ids.policy,
             },
             "unfilterable": self.unfilterable,
             "index": self.index,

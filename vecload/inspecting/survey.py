@@ -11,9 +11,9 @@ from vecload.batch import Batch, Contents, Reject, Span
 from vecload.contents.envelope import sealed_size
 from vecload.errors import SourceError
 from vecload.inspecting.fields import Fields
-from vecload.inspecting.seen_ids import SeenIds
 from vecload.inspecting.shown import shown_items
 from vecload.loading.loader import Job
+from vecload.loading.repeated_ids import RepeatedIds
 from vecload.readers import Source
 from vecload.targets.wire import dumps
 
@@ -31,15 +31,6 @@ class RejectKind:
 
     first: Reject
     rows: int = 0
-
-
-@dataclass(slots=True)
-class Repeated:
-    """A row whose id stood in an earlier one."""
-
-    source: str
-    row: int
-    id: str
 
 
 @dataclass(slots=True)
@@ -111,23 +102,21 @@ class Surveyor:
     """Looks at sources, one after the other.
 
     Attributes:
-        seen: The ids of all of them.
+        ids: Sees those of all of them, and rejects those that repeat one, if a load would.
         batch_rows: Rows of a batch, as the load would have them.
         batch_bytes: Bytes of a batch, likewise.
         items: How many of the first items are shown.
         full: Look at every row.
         on_rows: Told the source's name and how many of its rows were looked at so far.
-        repeated: The first row whose id stood in an earlier one, once there is one.
         clock: Monotonic seconds.
     """
 
-    seen: SeenIds
+    ids: RepeatedIds
     batch_rows: int
     batch_bytes: int
     items: int
     full: bool
     on_rows: Callable[[str, int], None] = lambda source, rows: None
-    repeated: list[Repeated] = field(default_factory=list)
     clock: Callable[[], float] = time.perf_counter
 
     def look(self, job: Job) -> Survey:
@@ -167,7 +156,7 @@ class Surveyor:
         as_sent = not done or done is job.done
         begun = self.clock()
         for rows in pieces:
-            batch = job.mapper.map(rows)
+            batch = self.ids.checked(job.mapper.map(rows))
             if as_sent:
                 self._as_sent(survey, batch, self.clock() - begun)
             self._count(survey, batch)
@@ -209,10 +198,6 @@ class Surveyor:
             survey.contents_bytes += size
             survey.sealed_bytes += 0 if contents is None else sealed_size(size)
             survey.no_contents += contents is None
-        again = self.seen.add(batch.ids)
-        if again.any() and not self.repeated:
-            at = int(again.argmax())
-            self.repeated.append(Repeated(batch.span.source, int(batch.item_rows()[at]), batch.ids[at]))
 
 
 def size_of(contents: Contents | None) -> int:

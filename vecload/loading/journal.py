@@ -27,6 +27,8 @@ COMMIT_SECONDS = 0.1
 """Spans are committed together that often; a commit for each costs 5% of an embedded load."""
 ALIVE_SECONDS = 1.0
 """How often a run that waits for its target leaves a sign of that."""
+REJECTED = "repeated ids rejected"
+"""The setting of loads that reject them. Others name none, as those of versions that rejected none did."""
 _FORMAT = 2
 
 _SCHEMA = """
@@ -150,7 +152,9 @@ class Journal:
             self.start_over()
             return
         if not self.had_finished and not self.unchanged:
-            self._refuse(json.loads(known[1]), identity)
+            self._compare(json.loads(known[1]), identity)
+            self.unchanged = True
+            self._run("UPDATE load SET identity = ?", (identity.text(),))
         self.reject_bytes = int(known[3])
 
     def start_over(self) -> None:
@@ -180,11 +184,17 @@ class Journal:
         self._run("DELETE FROM reject_file")
         self._run("INSERT INTO reject_file VALUES (?)", (path,))
 
-    def done(self, source: str) -> list[Span]:
-        """The spans of a source that are recorded, joined where they touch, in order."""
+    def done(self, source: str, *, rejecting: bool | None = None) -> list[Span]:
+        """The spans of a source that are recorded, joined where they touch, in order.
+
+        Args:
+            source: Its name.
+            rejecting: Those with rejects alone, or those without.
+        """
         rows = self._run(
-            'SELECT start, stop, begin, "end" FROM span WHERE source = ? ORDER BY start',
-            (self._path(source),),
+            'SELECT start, stop, begin, "end" FROM span WHERE source = ? '
+            "AND (? IS NULL OR (rejected > 0) = ?) ORDER BY start",
+            (self._path(source), rejecting, rejecting),
         )
         spans: list[Span] = []
         for start, stop, begin, end in rows:
@@ -308,8 +318,8 @@ class Journal:
             else "make room or mend the disk, then run the same command again",
         )
 
-    def _refuse(self, known: Sequence[Any], identity: Identity) -> None:
-        """Say what differs from the unfinished load."""
+    def _compare(self, known: Sequence[Any], identity: Identity) -> None:
+        """Refuse to go on if anything differs from the unfinished load, and say what."""
         before, settings = known
         now = identity.fingerprints
         for path in sorted({*before, *now}):
@@ -321,9 +331,14 @@ class Journal:
                     hint="put back what was there to go on, or load from the start with --fresh",
                 )
         differing = sorted(set(identity.settings) ^ set(settings))
+        if differing == [REJECTED] and REJECTED in settings and not self.totals()[1]:
+            return  # no row was rejected: the last row of each id is the only one
+        go_on = "use the same to go on"
+        if differing == [REJECTED]:
+            go_on = f"go on with --repeated-ids {'reject' if REJECTED in settings else 'last'}"
         raise UsageError(
             f"an unfinished load of these sources had other settings ({', '.join(differing)})",
-            hint="use the same to go on, or load from the start with --fresh",
+            hint=f"{go_on}, or load from the start with --fresh",
         )
 
 

@@ -82,9 +82,9 @@ class Ledger:
             self.totals.read = self.totals.skipped + self.totals.rejected
         self._durable = [0, self.totals.rejected]
 
-    def done(self, source: str) -> list[Span]:
-        """The spans of a source that earlier runs finished."""
-        return [] if self._journal is None else self._journal.done(source)
+    def done(self, source: str, *, rejecting: bool | None = None) -> list[Span]:
+        """The spans of a source that earlier runs finished; of these, those with rejects or those without."""
+        return [] if self._journal is None else self._journal.done(source, rejecting=rejecting)
 
     def mapped(self, batch: Batch) -> None:
         """A batch was read and mapped.

@@ -12,7 +12,9 @@ from vecload.defaults import BATCH_BYTES, BATCH_ROWS
 from vecload.errors import Interrupted, JournalError, RowsRejected
 from vecload.loading.batch_rows import BatchRows
 from vecload.loading.dispatch import Dispatcher
+from vecload.loading.earlier_rows import earlier_rows
 from vecload.loading.ledger import Ledger
+from vecload.loading.repeated_ids import RepeatedIds
 from vecload.loading.retry import Outcome, Stopping
 from vecload.loading.stages import Stages
 from vecload.mapping import Mapper
@@ -55,6 +57,7 @@ class Flow:
         interrupted: The number of the signal that asked the load to stop, 0 if none did.
         stages: Where the flow's time is written down; the dispatcher's too.
         parsers: Processes that may parse.
+        ids: Sees the ids of all rows in order, and what becomes of those that repeat one.
         check: Called when every row is acknowledged, before the load counts as finished.
     """
 
@@ -67,6 +70,7 @@ class Flow:
     interrupted: Callable[[], int] = lambda: 0
     stages: Stages = field(default_factory=Stages)
     parsers: Parsers | None = None
+    ids: RepeatedIds = field(default_factory=RepeatedIds)
     check: Callable[[], None] = lambda: None
 
     def run(self) -> None:
@@ -104,18 +108,33 @@ class Flow:
 
     def _batches(self, job: Job) -> Iterator[Batch]:
         """What is left of a source, mapped; the next rows are read meanwhile."""
+        earlier = self.ledger.done(job.source.name)
+        if earlier:
+            self._expect(job)
         mapped = batches(
             job.source,
             job.mapper,
             batch_rows=self.batch_rows.piece,
             batch_bytes=self.batch_bytes,
-            done=[*job.done, *self.ledger.done(job.source.name)],
+            done=[*job.done, *earlier],
             lap=self.stages.lap,
             parsers=self.parsers,
             interrupted=self.interrupted,
         )
         for batch in mapped:
-            yield from batch.split(self.batch_rows.now)
+            for part in batch.split(self.batch_rows.now):
+                checked = self.ids.checked(part)
+                self.stages.lap("map")
+                yield checked
+        self.ids.end_of_source()
+
+    def _expect(self, job: Job) -> None:
+        """Let the ids of rows that earlier runs loaded count."""
+        name = job.source.name
+        rejecting = self.ledger.done(name, rejecting=True)
+        clean = self.ledger.done(name, rejecting=False)
+        self.ids.expect(earlier_rows(job.source, job.mapper, clean, rejecting, interrupted=self.interrupted))
+        self.stages.lap("read")
 
     def _send(self, batch: Batch) -> Iterator[Outcome]:
         if batch.ids:

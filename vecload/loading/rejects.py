@@ -224,6 +224,13 @@ def too_many(first: Reject | None, rejected: int) -> RowsRejected:
             hint="let them be left out with --max-errors, or load from the start with --fresh",
         )
     others = f" ({rejected} rows were rejected so far)" if rejected > 1 else ""
+    if first.code == "repeated-id":
+        return RowsRejected(
+            f"{first}{others}",
+            hint="keep the last row of each id with --repeated-ids last, pick another column with "
+            "--id-column, combine columns (--id-column doc_id --id-column chunk_no), or skip the later rows "
+            "with --max-errors and --rejects FILE",
+        )
     return RowsRejected(
         f"{first}{others}", hint="mend the row, or let rows be left out with --max-errors and --rejects FILE"
     )

@@ -130,6 +130,11 @@ class Mapping:
         return () if self.contents is None else (self.contents, *self.more_contents)
 
     @property
+    def id_guessed(self) -> bool:
+        """Whether the ids are those of a column that nobody named."""
+        return self.id is not None and self.reasons.id != "--id-column"
+
+    @property
     def reshapes(self) -> bool:
         """Whether metadata or any part is not simply a column."""
         return bool(self.nested or self.excluded_fields or self.renamed or self.inner_objects)
@@ -139,6 +144,13 @@ class Mapping:
         if self.metadata_fields is not None:
             return [name for name in names if name in self.metadata_fields]
         return [name for name in names if name not in self.used]
+
+    def id_columns(self) -> list[str] | None:
+        """The columns that tell a row's id; None where all of the row does."""
+        if self.id is None or self.rules.generate_ids:
+            return None
+        outer = {name: steps[0] for name, steps in self.nested}
+        return [*dict.fromkeys(outer.get(name, name) for name in self.ids)]
 
     def needed(self) -> list[str] | None:
         """The columns that are asked for; None where every column is."""

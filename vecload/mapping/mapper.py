@@ -198,22 +198,12 @@ def common_dimension(rows: Rows, mapping: Mapping, source: str, known: int | Non
 def _without(batch: Batch, faults: dict[int, Fault]) -> Batch:
     """The batch less the rows with faults, which become its rejects."""
     span = batch.span
-    keep = np.ones(len(batch), dtype=bool)
+    keep = np.ones(len(batch), dtype=np.bool_)
     keep[list(faults)] = False
-    kept = np.flatnonzero(keep)
-    positions = kept.tolist()
-    rejects = tuple(
+    rejects = [
         batch.origin.reject(
             span, span.start + position, fault.field, fault.code, fault.message, batch.ids[position] or None
         )
-        for position, fault in sorted(faults.items())
-    )
-    return replace(
-        batch,
-        ids=[batch.ids[i] for i in positions],
-        vectors=None if batch.vectors is None else batch.vectors[keep],
-        metadata=None if batch.metadata is None else [batch.metadata[i] for i in positions],
-        contents=None if batch.contents is None else [batch.contents[i] for i in positions],
-        rows=(kept + span.start).astype(np.int64),
-        rejects=rejects,
-    )
+        for position, fault in faults.items()
+    ]
+    return batch.less(keep, rejects)

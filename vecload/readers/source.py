@@ -125,3 +125,23 @@ def missing(done: Sequence[Span], total: int | None) -> Iterator[Span]:
         yield Span(source, row, -1, offset, None)
     elif total is not None and row < total:
         yield Span(source, row, total, offset, None)
+
+
+def around(spans: Sequence[Span], source: str, total: int | None) -> list[Span]:
+    """The rows around some spans, as `done` of `read` takes them: just those spans are read then.
+
+    Args:
+        spans: In order; may touch, never overlap.
+        source: The name of the source.
+        total: Rows of the source; None where unknown.
+    """
+    others: list[Span] = []
+    row, offset = 0, 0
+    for span in spans:
+        if span.start > row:
+            others.append(Span(source, row, span.start, offset, span.begin))
+        row, offset = span.stop, span.end or 0
+    end = LAST_ROW if total is None else total
+    if row < end:
+        others.append(Span(source, row, end))
+    return others
