@@ -52,11 +52,11 @@ class Beside:
         """The positions of rows in which the column holds anything."""
         return self._with(column).present(column)
 
-    def vector_lengths(self, column: str, dtype: VectorDtype = "float32") -> NDArray[np.int64]:
+    def vector_lengths(self, column: str, dtype: VectorDtype | None = None) -> NDArray[np.int64]:
         """How many values each row's vector has; -1 where there is none."""
         return self._with(column).vector_lengths(column, dtype)
 
-    def vectors(self, column: str, dimension: int, dtype: VectorDtype = "float32") -> Mapped[Vectors]:
+    def vectors(self, column: str, dimension: int, dtype: VectorDtype | None = None) -> Mapped[Vectors]:
         """Vectors: float32, C-contiguous, shape (n, dimension)."""
         return self._with(column).vectors(column, dimension, dtype)
 
