@@ -28,21 +28,20 @@ from vecload.mapping.arrow_values import (
     is_text,
     json_of,
     lengths_of,
-    numbers_of,
-    offsets_of,
     plain,
     python_values,
     texts,
     texts_of_binary,
     to_json,
 )
+from vecload.mapping.arrow_vectors import bare_vectors, encoded_within, from_lists
 from vecload.mapping.chosen import Mapping
 from vecload.mapping.columns import Column, Shape, Steps
 from vecload.mapping.json_rows import JsonRows, as_object, fault_of_contents
 from vecload.mapping.nested import dig, holds_anything, joined
-from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_id, fault_of_length, fault_of_taken
+from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_id, fault_of_taken
 from vecload.mapping.rules import Rules, VectorDtype
-from vecload.mapping.vector_bytes import from_bytes
+from vecload.mapping.vector_bytes import from_bytes, item_size
 
 
 class ArrowRows:
@@ -127,26 +126,34 @@ class ArrowRows:
                     faults.setdefault(position, fault_of_it)
         return Mapped([value or "" for value in values] if faults else values, faults)  # type: ignore[arg-type] # None has a fault
 
-    def vector_lengths(self, column: str, dtype: VectorDtype = "float32") -> NDArray[np.int64]:
+    def vector_lengths(self, column: str, dtype: VectorDtype | None = None) -> NDArray[np.int64]:
         """How many values each row's vector has; -1 where there is none."""
-        array = self._plain(column)
+        array, faults = self._bare(column)
         kind = array.type
-        if is_list(kind):
-            return lengths_of(array)
-        if is_binary(kind):
-            size = np.dtype(dtype).itemsize
-            return lengths_of(array, null=-size) // size
-        return self._parsed(column, array).vector_lengths(column, dtype)
+        if is_list(kind) and not encoded_within(kind):
+            lengths = lengths_of(array)
+        elif is_binary(kind) and dtype != "npy":
+            size = item_size(dtype or "float32")
+            lengths = lengths_of(array, null=-size) // size
+        else:
+            lengths = self._parsed(column, array).vector_lengths(column, dtype)
+        lengths[list(faults)] = -1
+        return lengths
 
-    def vectors(self, column: str, dimension: int, dtype: VectorDtype = "float32") -> Mapped[Vectors]:
-        """Lists of numbers of any width; bytes of little-endian numbers; text of a JSON array."""
-        array = self._plain(column)
+    def vectors(self, column: str, dimension: int, dtype: VectorDtype | None = None) -> Mapped[Vectors]:
+        """Vectors in any encoding; lists of numbers and bytes, also within structs, all at once."""
+        array, faults = self._bare(column)
         kind = array.type
-        if is_list(kind):
-            return _from_lists(array, self.vector_lengths(column), dimension)
-        if is_binary(kind):
-            return from_bytes(array.to_pylist(), dimension, dtype)
-        return self._parsed(column, array).vectors(column, dimension, dtype)
+        if is_list(kind) and not encoded_within(kind):
+            mapped = from_lists(array, dimension)
+        elif is_binary(kind):
+            mapped = from_bytes(array.to_pylist(), dimension, dtype or "float32")
+        else:
+            mapped = self._parsed(column, array).vectors(column, dimension, dtype)
+        if not faults:
+            return mapped
+        mapped.values[list(faults)] = 1  # not mistaken for another fault
+        return Mapped(mapped.values, {**mapped.faults, **faults})
 
     def metadata(self, mapping: Mapping) -> Mapped[list[Metadata | None] | None]:
         """The metadata object's entries and the columns left over; nulls are left out."""
@@ -226,6 +233,17 @@ class ArrowRows:
         except pa.ArrowException:
             raise self._unreadable(column) from None
 
+    def _bare(self, column: str) -> tuple[pa.Array, dict[int, Fault]]:
+        """A column of vectors without what is around them, and the rows in which that can't hold one.
+
+        Raises:
+            SourceError: Arrow has no way to decode its type.
+        """
+        try:
+            return bare_vectors(self._table.column(column))
+        except pa.ArrowException:
+            raise self._unreadable(column) from None
+
     def _json(self, column: str) -> JsonValues:
         """A column as JSON values.
 
@@ -246,7 +264,7 @@ class ArrowRows:
 
     def _parsed(self, column: str, array: pa.Array) -> JsonRows:
         """A column of text or anything else as JSON values, so that both kinds of rows judge alike."""
-        values, _ = to_json(array)
+        values = array.to_pylist() if is_binary(array.type) else to_json(array)[0]
         return JsonRows(self.span, [{column: value} for value in values])
 
 
@@ -294,52 +312,6 @@ def _index_names(schema: pa.Schema) -> list[str]:
     except (KeyError, TypeError, ValueError):
         return []
     return [name for name in told if isinstance(name, str)]
-
-
-def _from_lists(array: pa.Array, lengths: NDArray[np.int64], dimension: int) -> Mapped[Vectors]:
-    n = len(array)
-    if pa.types.is_fixed_size_list(array.type):
-        size = array.type.list_size
-        starts = (np.arange(n, dtype=np.int64) + array.offset) * size
-    else:
-        starts = offsets_of(array)[:-1]
-    values = plain(array.values)
-    right = np.asarray(lengths == dimension)
-    gaps: NDArray[np.bool_] | None
-    faults = {i: fault_of_length(int(lengths[i]), dimension) for i in np.flatnonzero(~right).tolist()}
-    if pa.types.is_null(values.type):
-        values = values.cast(pa.float32())
-    if not pa.types.is_floating(values.type) and not pa.types.is_integer(values.type):
-        fault = Fault("vector", "not-a-number", f"holds {values.type}, no numbers")
-        faults |= dict.fromkeys(np.flatnonzero(right).tolist(), fault)
-        return Mapped(np.ones((n, dimension), dtype=np.float32), faults)
-    begin = int(starts[0]) if n else 0
-    if not faults and (n == 0 or int(starts[-1]) == begin + (n - 1) * dimension):
-        block = values.slice(begin, n * dimension)
-        numbers = _numbers(block).reshape(n, dimension)
-        gaps = None
-        if block.null_count:
-            gaps = np.asarray(np.asarray(block.is_null()).reshape(n, dimension).any(axis=1))
-    else:
-        numbers = np.ones((n, dimension), dtype=np.float64)  # 1: not mistaken for another fault
-        gaps = np.zeros(n, dtype=np.bool_)
-        for position in np.flatnonzero(right).tolist():
-            block = values.slice(int(starts[position]), dimension)
-            numbers[position] = _numbers(block)
-            gaps[position] = block.null_count > 0
-    if gaps is not None:
-        missing = Fault("vector", "null-element", "holds a null")
-        faults |= dict.fromkeys(np.flatnonzero(gaps & right).tolist(), missing)
-        numbers = np.where(gaps[:, None], 1, numbers)
-    with np.errstate(over="ignore"):
-        return Mapped(np.ascontiguousarray(numbers, dtype=np.float32), faults)
-
-
-def _numbers(values: pa.Array) -> NDArray[Any]:
-    """The numbers of an array without a copy, where it has no nulls."""
-    if values.null_count:
-        values = pc.fill_null(values, 0)
-    return numbers_of(values)
 
 
 def _shape(kind: pa.DataType) -> Shape:

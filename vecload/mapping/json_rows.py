@@ -20,6 +20,8 @@ from vecload.mapping.nested import dig, holds_anything, joined
 from vecload.mapping.packer import Packed
 from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length, fault_of_taken
 from vecload.mapping.rules import Rules, VectorDtype
+from vecload.mapping.vector_encodings import Numbers, fault_of_elements, named, vector_in
+from vecload.mapping.vector_texts import float32_of
 
 _EXACT_FLOATS = 2.0**63
 """The fast parser makes floats of integers beyond 64 bits; no smaller float can be one."""
@@ -121,19 +123,21 @@ class JsonRows:
             ids.append(value if isinstance(value, str) else "")
         return Mapped(ids, faults)
 
-    def vector_lengths(self, column: str, dtype: VectorDtype = "float32") -> NDArray[np.int64]:
+    def vector_lengths(self, column: str, dtype: VectorDtype | None = None) -> NDArray[np.int64]:
         """How many values each row's vector has; -1 where there is none."""
-        vectors = (_as_list(row.get(column), dtype) for row in self._rows)
-        return np.array([len(v) if isinstance(v, list) else -1 for v in vectors], dtype=np.int64)
+        vectors = (vector_in(row.get(column), dtype) for row in self._rows)
+        return np.array([-1 if isinstance(v, Fault) else len(v) for v in vectors], dtype=np.int64)
 
-    def vectors(self, column: str, dimension: int, dtype: VectorDtype = "float32") -> Mapped[Vectors]:
-        """Lists of numbers, or their JSON text; bytes as `{"$bytes": "base64"}`."""
+    def vectors(self, column: str, dimension: int, dtype: VectorDtype | None = None) -> Mapped[Vectors]:
+        """Vectors in any encoding."""
         packed = self._packed
         if packed is not None and packed.column == column and packed.vectors.shape[1] == dimension:
             left = {position: self._rows[position].get(column) for position in packed.left}
             return _one_by_one(packed.vectors, left, dtype)
-        values = [_as_list(row.get(column), dtype) for row in self._rows]
-        if all(type(value) is list and len(value) == dimension for value in values):
+        # Lists as they are: they are mostly of numbers, and what is in others is seen below.
+        given = (row.get(column) for row in self._rows)
+        values = [value if type(value) is list else vector_in(value, dtype) for value in given]
+        if all(not isinstance(value, Fault) and len(value) == dimension for value in values):
             try:
                 array = np.array(values)
             except (ValueError, OverflowError):
@@ -232,7 +236,7 @@ def fault_of_contents(value: Any) -> Fault | None:
     if value is None:
         return None
     if not isinstance(value, str | bytes):
-        return Fault("contents", "not-text", f"is neither text nor bytes but {_named(value)}")
+        return Fault("contents", "not-text", f"is neither text nor bytes but {named(value)}")
     try:
         size = len(value.encode()) if isinstance(value, str) and len(value) > CONTENTS_MAX_BYTES // 4 else 0
         if isinstance(value, str) and not size and not value.isascii():
@@ -251,68 +255,32 @@ def _checked(values: list[Any], array: NDArray[Any]) -> Mapped[Vectors]:
     faults: dict[int, Fault] = {}
     doubtful = ((array == 0) | (array == 1)).any(axis=1)
     for position in np.flatnonzero(doubtful).tolist():
-        fault = _fault_of_vector(values[position], array.shape[1])
-        if fault is not None:
+        fault = isinstance(values[position], list) and fault_of_elements(values[position])
+        if fault:
             faults[position] = fault
     return Mapped(vectors, faults)
 
 
-def _one_by_one(vectors: Vectors, values: dict[int, Any], dtype: VectorDtype) -> Mapped[Vectors]:
+def _one_by_one(vectors: Vectors, values: dict[int, Any], dtype: VectorDtype | None) -> Mapped[Vectors]:
     """The vectors, some of them written from values of any kind, by position."""
     faults: dict[int, Fault] = {}
     for position, given in values.items():
-        value = _as_list(given, dtype)
+        value = given if isinstance(given, Fault) else vector_in(given, dtype)
         fault = _fault_of_vector(value, vectors.shape[1])
-        if fault is None:
-            with np.errstate(over="ignore"):
-                vectors[position] = [_to_float32(number) for number in value]
-        else:
+        if fault is None and not isinstance(value, Fault):
+            vectors[position] = float32_of(value)
+        elif fault is not None:
             faults[position] = fault
             vectors[position] = 1  # not mistaken for another fault
     return Mapped(vectors, faults)
 
 
-def _fault_of_vector(value: Any, dimension: int) -> Fault | None:
-    if value is None:
-        return fault_of_length(-1, dimension)
-    if isinstance(value, bytes):
-        return Fault("vector", "bytes", f"has {len(value)} bytes, no whole number of values")
-    if not isinstance(value, list):
-        return Fault("vector", "not-a-list", f"is no list of numbers but {_named(value)}")
+def _fault_of_vector(value: Numbers | Fault, dimension: int) -> Fault | None:
+    if isinstance(value, Fault):
+        return value
     if len(value) != dimension:
         return fault_of_length(len(value), dimension)
-    for place, number in enumerate(value):
-        if number is None:
-            return Fault("vector", "null-element", "holds a null")
-        if type(number) not in (float, int):
-            return Fault("vector", "not-a-number", f"holds {_named(number)} at place {place}")
-    return None
-
-
-def _to_float32(number: float) -> np.float32:
-    """The nearest float32, in one step: by way of float64 an integer beyond 2^53 would be rounded twice."""
-    try:
-        return np.float32(np.asarray(number).astype(np.float32))
-    except OverflowError:
-        return np.float32("inf")
-
-
-def _as_list(value: Any, dtype: VectorDtype) -> Any:
-    """A vector given as the JSON text of an array, or as marked bytes; bytes that don't fit stay bytes."""
-    if isinstance(value, dict) and value.keys() == {BYTES_MARK}:
-        marked = _marked_bytes(value[BYTES_MARK])
-        kind = np.dtype(dtype).newbyteorder("<")
-        return np.frombuffer(marked, kind).tolist() if _fits(marked, kind.itemsize) else marked
-    if isinstance(value, str):
-        try:
-            return orjson.loads(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _fits(marked: Any, itemsize: int) -> bool:
-    return isinstance(marked, bytes) and len(marked) % itemsize == 0
+    return fault_of_elements(value) if isinstance(value, list) else None
 
 
 def _has_big_float(value: Any, room: int = METADATA_DEPTH + 1) -> bool:
@@ -346,7 +314,7 @@ def _no_id(value: Any) -> Fault:
             "is a number with a fraction or an exponent, which may be rounded: write ids as integers or text"
         )
         return Fault("id", "not-text", told)
-    return Fault("id", "not-text", f"is neither text nor an integer but {_named(value)}")
+    return Fault("id", "not-text", f"is neither text nor an integer but {named(value)}")
 
 
 def _marked_bytes(text: Any) -> Any:
@@ -354,18 +322,3 @@ def _marked_bytes(text: Any) -> Any:
         return pybase64.b64decode(text, validate=True)
     except (TypeError, ValueError):
         return {}
-
-
-def _named(value: Any) -> str:
-    for kind, name in (
-        (bool, "a boolean"),
-        (int, "an integer"),
-        (float, "a number"),
-        (str, "text"),
-        (bytes, "bytes"),
-        (list, "a list"),
-        (dict, "an object"),
-    ):
-        if isinstance(value, kind):
-            return name
-    return "null" if value is None else type(value).__name__

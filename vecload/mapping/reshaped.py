@@ -56,11 +56,11 @@ class ReshapedRows:
         """Ids as text."""
         return self._of(column).ids(column)
 
-    def vector_lengths(self, column: str, dtype: VectorDtype = "float32") -> NDArray[Any]:
+    def vector_lengths(self, column: str, dtype: VectorDtype | None = None) -> NDArray[Any]:
         """How many values each row's vector has; -1 where there is none."""
         return self._of(column).vector_lengths(column, dtype)
 
-    def vectors(self, column: str, dimension: int, dtype: VectorDtype = "float32") -> Mapped[Vectors]:
+    def vectors(self, column: str, dimension: int, dtype: VectorDtype | None = None) -> Mapped[Vectors]:
         """Vectors: float32, C-contiguous, shape (n, dimension)."""
         return self._of(column).vectors(column, dimension, dtype)
 

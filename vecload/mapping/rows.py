@@ -80,10 +80,10 @@ class Rows(Protocol):
     def ids(self, column: str) -> Mapped[list[str]]:
         """Ids as text."""
 
-    def vector_lengths(self, column: str, dtype: VectorDtype = "float32") -> NDArray[np.int64]:
+    def vector_lengths(self, column: str, dtype: VectorDtype | None = None) -> NDArray[np.int64]:
         """How many values each row's vector has; -1 where there is none."""
 
-    def vectors(self, column: str, dimension: int, dtype: VectorDtype = "float32") -> Mapped[Vectors]:
+    def vectors(self, column: str, dimension: int, dtype: VectorDtype | None = None) -> Mapped[Vectors]:
         """Vectors: float32, C-contiguous, shape (n, dimension); `dtype` is that of vectors of bytes."""
 
     def metadata(self, mapping: Mapping) -> Mapped[list[Metadata | None] | None]:

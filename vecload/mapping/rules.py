@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 
 from vecload.defaults import CONTENTS_MAX_BYTES, ID_MAX_BYTES, ID_SEPARATOR, METADATA_DEPTH
 
-VectorDtype: TypeAlias = Literal["float32", "float16", "float64", "int8", "uint8"]
-"""How the numbers of a vector of bytes are written, little-endian."""
+VectorDtype: TypeAlias = Literal["float32", "float16", "bfloat16", "float64", "int8", "uint8", "npy"]
+"""How the numbers of a vector of bytes are written, little-endian; `npy` is a whole array of `numpy.save`."""
 
 Nan: TypeAlias = Literal["omit", "reject"]
 """What becomes of NaN in metadata: it is left out as a null is, or its row is a reject."""
@@ -21,7 +21,7 @@ class Rules:
     id_prefix: stands before every id.
     id_separator: stands between the columns of an id that has several.
     generate_ids: a row without a usable id gets a digest of its item.
-    vector_dtype: the numbers in a vector of bytes.
+    vector_dtype: the numbers in a vector of bytes; None has them found from the first rows.
     max_id_bytes: of an id with its prefix, as UTF-8.
     max_depth: lists and objects inside one another, below the metadata object.
     max_contents_bytes: of contents, before they are sealed.
@@ -32,7 +32,7 @@ class Rules:
 
     id_prefix: str = ""
     generate_ids: bool = False
-    vector_dtype: VectorDtype = "float32"
+    vector_dtype: VectorDtype | None = None
     max_id_bytes: int = ID_MAX_BYTES
     max_depth: int = METADATA_DEPTH
     max_contents_bytes: int = CONTENTS_MAX_BYTES

@@ -64,11 +64,11 @@ class Beside:
         """The values of a column, to look at."""
         return self._with(column).values(column)
 
-    def vector_lengths(self, column: str, dtype: VectorDtype = "float32") -> NDArray[np.int64]:
+    def vector_lengths(self, column: str, dtype: VectorDtype | None = None) -> NDArray[np.int64]:
         """How many values each row's vector has; -1 where there is none."""
         return self._with(column).vector_lengths(column, dtype)
 
-    def vectors(self, column: str, dimension: int, dtype: VectorDtype = "float32") -> Mapped[Vectors]:
+    def vectors(self, column: str, dimension: int, dtype: VectorDtype | None = None) -> Mapped[Vectors]:
         """Vectors: float32, C-contiguous, shape (n, dimension)."""
         return self._with(column).vectors(column, dimension, dtype)
 
