@@ -214,7 +214,7 @@ def _mapping(
                 f"{source.name} has not the shape of {choice.shape}",
                 hint="leave --shape away to have it seen",
             )
-        more = _has_more(source, head)
+        more = has_more(source, head)
         return guess_mapping(columns, choice, source=source.name, embed=embed, rules=rules, more=more)
     known = replace(
         choice, id=choice.id or told.id, vector=choice.vector or (None if embed else told.vector), shape=None
@@ -228,7 +228,7 @@ def _mapping(
     return replace(mapping, shape=told.shape, reasons=why)
 
 
-def _has_more(source: Source, head: Rows) -> bool:
+def has_more(source: Source, head: Rows) -> bool:
     """Whether rows after the first may have columns that these don't."""
     if not head.own_columns:
         return False
