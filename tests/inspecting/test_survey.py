@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vecload.loading.seen_ids import SeenIds
 from vecload.inspecting.survey import FIRST_ROWS, PLACE_ROWS, PLACES, Survey, Surveyor
 from vecload.loading.plan import make_plan
+from vecload.loading.repeated_ids import RepeatedIds, RepeatedRow
 from vecload.mapping import ColumnChoice
 from vecload.readers import open_sources
 
@@ -51,7 +51,7 @@ def look(path: Path, *, full: bool, items: int = 2) -> tuple[Survey, Surveyor]:
     (job,) = make_plan(open_sources([str(path)]), ColumnChoice(), embed=False).jobs(
         index_dimension=0, allow_zero_vectors=False
     )
-    surveyor = Surveyor(SeenIds(), 1000, 10**6, items, full)
+    surveyor = Surveyor(RepeatedIds(), 1000, 10**6, items, full)
     return surveyor.look(job), surveyor
 
 
@@ -64,8 +64,8 @@ def test_a_full_look_counts_every_row_reject_and_repeated_id(
     told = {code: (kind.rows, kind.first.row) for (_, code), kind in survey.rejects.items()}
     if kind == "parquet":
         assert told == {"nan": (1, NAN_AT)}
-        assert surveyor.seen.repeated == 5
-        assert (surveyor.repeated[0].row, surveyor.repeated[0].id) == (ROWS - 5, "doc-0")
+        assert surveyor.ids.repeated == 5
+        assert surveyor.ids.first == RepeatedRow(str(request.getfixturevalue(kind)), ROWS - 5, "doc-0")
         assert survey.no_contents == 9_000  # of the rows that are items: 1 in 4 has contents, the NaN's too
     else:
         # JSON Lines says NaN as what is no JSON.
@@ -82,7 +82,7 @@ def test_a_sample_looks_at_no_row_twice_and_at_places_further_on(
     assert FIRST_ROWS < survey.looked_at <= FIRST_ROWS + PLACES * PLACE_ROWS
     places = [(span.begin, span.end) if kind == "jsonl" else (span.start, span.stop) for span in survey.spans]
     assert all(one[1] <= other[0] for one, other in itertools.pairwise(places))  # type: ignore[operator]
-    assert surveyor.seen.repeated == 0
+    assert surveyor.ids.repeated == 0
     # What is wrong at the end, and in the midst, is met too.
     assert ("vector", "nan" if kind == "parquet" else "dimension") in survey.rejects
     assert survey.rows_known == (kind == "parquet")
@@ -114,7 +114,7 @@ def test_the_pace_is_that_of_reading_and_mapping_less_the_beginning(parquet: Pat
     (job,) = make_plan(open_sources([str(parquet)]), ColumnChoice(), embed=False).jobs(
         index_dimension=0, allow_zero_vectors=False
     )
-    survey = Surveyor(SeenIds(), 1000, 10**6, 0, full=True, clock=clock).look(job)
+    survey = Surveyor(RepeatedIds(), 1000, 10**6, 0, full=True, clock=clock).look(job)
     assert survey.first == (1000, 1.0)
     assert survey.rest == (11_000, 11.0)
     assert survey.seconds_a_row == pytest.approx(0.001)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 import numpy as np
@@ -36,7 +36,9 @@ from vecload.loading.journal import Identity, Journal
 from vecload.loading.ledger import Ledger
 from vecload.loading.loader import Flow, Job
 from vecload.loading.rejects import ErrorLimit, RejectFile
+from vecload.loading.repeated_ids import EarlierRows, RepeatedIdPolicy, RepeatedIds
 from vecload.loading.retry import Outcome, RetryPolicy, Sender
+from vecload.mapping import Rules
 from vecload.readers import missing
 from vecload.targets import Ack
 
@@ -167,6 +169,13 @@ class SimulatedIndex:
         return ack_of(batch)
 
 
+@dataclass(frozen=True)
+class SpanRows:
+    """Rows of a simulated source."""
+
+    span: Span
+
+
 @dataclass
 class SimulatedSource:
     """A source, and its mapper and mapping at once."""
@@ -178,17 +187,30 @@ class SimulatedSource:
     def mapping(self) -> SimulatedSource:
         return self
 
+    rules: ClassVar[Rules] = Rules()
+
+    @property
+    def total_rows(self) -> int:
+        return len(self.rows)
+
     def needed(self) -> None:
         """All columns."""
 
+    def id_columns(self) -> list[str]:
+        return ["id"]
+
+    def ids(self, rows: SpanRows) -> list[str]:
+        return [row.id for row in self.rows[rows.span.start : rows.span.stop]]
+
     def read(
         self, *, batch_rows: int, batch_bytes: int, columns: object = None, done: Sequence[Span] = ()
-    ) -> Iterator[Span]:
+    ) -> Iterator[SpanRows]:
         for gap in missing(done, len(self.rows)):
             for start in range(gap.start, gap.stop, batch_rows):
-                yield Span(self.name, start, min(start + batch_rows, gap.stop))
+                yield SpanRows(Span(self.name, start, min(start + batch_rows, gap.stop)))
 
-    def map(self, span: Span) -> Batch:
+    def map(self, rows: SpanRows) -> Batch:
+        span = rows.span
         numbers = range(span.start, span.stop)
         good = [n for n in numbers if self.rows[n].kind != UNMAPPABLE]
         bad = [n for n in numbers if self.rows[n].kind == UNMAPPABLE]
@@ -206,7 +228,14 @@ class SimulatedSource:
 class Simulation:
     """A load over simulated sources, run until it is done."""
 
-    def __init__(self, seed: int, folder: Path, *, journal: type[Journal] = Journal) -> None:
+    def __init__(
+        self,
+        seed: int,
+        folder: Path,
+        *,
+        journal: type[Journal] = Journal,
+        repeated_ids: RepeatedIdPolicy = "last",
+    ) -> None:
         chance = self.chance = random.Random(seed)  # noqa: S311 - the seed repeats a failure
         ids = [f"i{n}" for n in range(chance.choice([1, 3, 10, 60]))]
         kinds = [GOOD] * 12 + chance.choice([[], [UNMAPPABLE, REFUSED]])
@@ -222,6 +251,8 @@ class Simulation:
         self.deadly = chance.choice([0.0, 0.02, 0.1])
         self.folder = folder
         self.journal = journal
+        self.policy = repeated_ids
+        self.ids: RepeatedIds | None = None
         self.runs = 0
 
     def run(self) -> Ledger:
@@ -243,11 +274,13 @@ class Simulation:
         if journal.had_finished:
             # Killed after its last commit: all is done.
             ledger = Ledger(journal=journal)
+            self.ids = None
             journal.close()
             return ledger
         rejects = RejectFile(str(self.folder / "rejects"), journal.reject_bytes or None)
         ledger = Ledger(journal=journal, rejects=rejects, limit=ErrorLimit(None, 100.0))
         deadly = self.deadly
+        self.ids = RepeatedIds(self.policy)
 
         def pause(seconds: float) -> None:
             clock.pause(seconds)
@@ -289,7 +322,9 @@ class Simulation:
                     Dispatcher(sender.ready, concurrency, stop),
                     ledger,
                     BatchRows([chance.randrange(1, 9), chance.randrange(1, 9)]),
-                    interrupted=lambda: 15,
+                    # The number that a signal has; none comes while rows of earlier runs are read.
+                    interrupted=lambda: 15 if stop.is_set() else 0,
+                    ids=self.ids,
                 ).run()
             return ledger
         except (Killed, Interrupted, TargetError):
@@ -301,19 +336,23 @@ class Simulation:
 
     def check(self, ledger: Ledger) -> None:
         """Compare with what one undisturbed load would have ended with."""
-        expected = {
-            row.id: (source.name, n)
-            for source in self.sources
-            for n, row in enumerate(source.rows)
-            if row.kind == GOOD
-        }
-        bad = [
-            (source.name, n)
-            for source in self.sources
-            for n, row in enumerate(source.rows)
-            if row.kind != GOOD
-        ]
+        expected: dict[str, tuple[str, int]] = {}
+        bad: list[tuple[str, int]] = []
+        seen: set[str] = set()
+        repeated = 0
+        for source in self.sources:
+            for n, row in enumerate(source.rows):
+                again = row.kind != UNMAPPABLE and row.id in seen
+                repeated += again
+                if row.kind != UNMAPPABLE:
+                    seen.add(row.id)
+                if row.kind == GOOD and not (again and self.policy == "reject"):
+                    expected[row.id] = source.name, n
+                else:
+                    bad.append((source.name, n))
         assert self.index.items == expected
+        if self.ids is not None:
+            assert (self.ids.repeated, self.ids.exact) == (repeated, True)
         totals = ledger.totals
         assert totals.read == sum(len(source.rows) for source in self.sources)
         assert totals.read == totals.loaded + totals.rejected + totals.skipped
@@ -335,6 +374,12 @@ def test_whatever_happens_the_index_ends_as_by_one_undisturbed_load(seed: int) -
     simulate(seed)
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**32))
+def test_whatever_happens_the_first_row_of_each_id_stays_where_repeated_ids_are_rejected(seed: int) -> None:
+    simulate(seed, repeated_ids="reject")
+
+
 def test_the_simulation_does_kill_and_resume() -> None:
     runs = [simulate(seed).runs for seed in range(30)]
     assert max(runs) > 5
@@ -344,11 +389,40 @@ def test_the_simulation_does_kill_and_resume() -> None:
 # A check that can't fail is a defect: a loader broken on purpose is caught by some seed.
 
 
+def test_a_resumed_load_that_forgets_the_ids_of_earlier_runs_is_caught() -> None:
+    def forget(self: RepeatedIds, earlier: Iterable[EarlierRows]) -> None:
+        pass
+
+    with patch.object(RepeatedIds, "expect", forget):
+        assert caught(repeated_ids="reject")
+
+
+def test_a_resumed_load_to_which_later_rows_of_earlier_runs_count_as_earlier_is_caught() -> None:
+    expect = RepeatedIds.expect
+
+    def at_once(self: RepeatedIds, earlier: Iterable[EarlierRows]) -> None:
+        expect(self, earlier)
+        self.end_of_source()
+
+    with patch.object(RepeatedIds, "expect", at_once):
+        assert caught(repeated_ids="reject")
+
+
+def test_a_resumed_load_to_which_ids_of_unmappable_rows_count_is_caught() -> None:
+    done = Ledger.done
+
+    def all_clean(self: Ledger, source: str, *, rejecting: bool | None = None) -> list[Span]:
+        return [] if rejecting else done(self, source)
+
+    with patch.object(Ledger, "done", all_clean):
+        assert caught(repeated_ids="reject")
+
+
 class HighWater(Journal):
     """Resumes after the last row that was ever acknowledged."""
 
-    def done(self, source: str) -> list[Span]:
-        spans = super().done(source)
+    def done(self, source: str, *, rejecting: bool | None = None) -> list[Span]:
+        spans = super().done(source, rejecting=rejecting)
         return [replace(spans[-1], start=0)] if spans else []
 
 

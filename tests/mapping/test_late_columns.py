@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from vecload.batch import Batch
@@ -93,13 +95,40 @@ def test_late_fields_that_are_no_contents_are_metadata(path: Path) -> None:
     last = {"title": "t", "year": 1}
     assert mapped(path, {**last, "text": 5})[1].metadata == [{**last, "text": 5}]
     assert mapped(path, {**last, "text": None})[1].rejects == ()
-    contents = {**FIRST, "body": "b"}
-    assert mapped(path, {**last, "body": "b", "text": "t"}, first=contents)[1].metadata == [
-        {**last, "text": "t"}
-    ]
     assert mapped(path, {**last, "text": "t"}, metadata=("title", "text"))[1].metadata == [
         {"title": "t", "text": "t"}
     ]
+
+
+@pytest.mark.parametrize(
+    ("last", "name"),
+    [
+        ({"text": "t"}, "text"),
+        ({"meta": {"n": 1, "text": "t"}}, "text"),
+        ({"of": {"deep": {"page_content": "t"}}}, "of.deep.page_content"),
+        ({"of": [{"body": "t"}]}, "of[].body"),
+        ({"text": ["t"]}, "text"),
+        ({"chunk_text": "t"}, "chunk_text"),
+    ],
+)
+def test_late_text_is_no_metadata_next_to_contents_nor_inside_an_object(
+    path: Path, last: dict[str, Any], name: str
+) -> None:
+    first = {**FIRST, "body": "b", "meta": {"n": 1}}
+    _, batch = mapped(path, {"body": "b", **last}, first=first)
+    assert [(r.row, r.field, r.code) for r in batch.rejects] == [(100, "contents", "late-column")]
+    assert f"{name!r}, which the first rows don't have" in batch.rejects[0].message
+    assert mapped(path, {"body": "b", "page": "t"}, first=first)[1].rejects == ()
+
+
+def test_late_text_in_the_json_text_of_parquet_is_no_metadata(tmp_path: Path) -> None:
+    texts = [json.dumps({"n": n}) for n in range(100)] + [json.dumps({"text": "private"})]
+    table = pa.table({"id": [f"r{n}" for n in range(101)], "vector": [[1.5, 2.0]] * 101, "payload": texts})
+    pq.write_table(table, tmp_path / "a.parquet")
+    plan = make_plan(open_sources([str(tmp_path / "a.parquet")]), ColumnChoice(), embed=False)
+    (job,) = plan.jobs(index_dimension=0, allow_zero_vectors=False)
+    (batch,) = (job.mapper.map(rows) for rows in job.source.read(batch_rows=200, batch_bytes=10**6))
+    assert [(r.row, r.code) for r in batch.rejects] == [(100, "late-column")]
 
 
 def test_a_dimension_that_is_named_is_that_of_vectors_which_come_late(path: Path) -> None:

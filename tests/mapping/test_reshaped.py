@@ -21,7 +21,7 @@ ROW: dict[str, Any] = {
     "id": "a",
     "vector": [1.0, 2.0],
     "payload": {"text": "the text", "lang": "en", "deep": {"x": 1, "y": 2}},
-    "text": "beside",
+    "label": "outside",
     "year": 2024,
 }
 
@@ -73,18 +73,18 @@ def test_contents_come_from_a_field_and_the_rest_stays_metadata(tmp_path: Path, 
     batch = loaded(write(tmp_path, ROW), ColumnChoice(contents="payload.text"))
     assert batch.contents == ["the text"]
     deep = {} if write is parquet_of_maps else {"deep": {"x": 1, "y": 2}}
-    # The object's own text is gone, so the column of that name shows.
-    assert batch.metadata == [{"text": "beside", "year": 2024, "lang": "en", **deep}]
+    assert batch.metadata == [{"label": "outside", "year": 2024, "lang": "en", **deep}]
 
 
 @WRITERS
 def test_a_literal_column_comes_before_a_path(tmp_path: Path, write: Any) -> None:
-    row = {name: value for name, value in ROW.items() if name != "text"}
-    batch = loaded(write(tmp_path, {**row, "payload.text": "literal"}), ColumnChoice(contents="payload.text"))
+    choice = ColumnChoice(contents="payload.lang")
+    row = {**ROW, "payload": {"lang": "en", "deep": {"x": 1, "y": 2}}, "payload.lang": "literal"}
+    batch = loaded(write(tmp_path, row), choice)
     assert batch.contents == ["literal"]
     assert batch.metadata is not None
     assert batch.metadata[0] is not None
-    assert batch.metadata[0]["text"] == "the text"
+    assert batch.metadata[0]["lang"] == "en"
 
 
 @WRITERS
@@ -108,15 +108,15 @@ def test_an_id_in_a_field_is_exact_beyond_64_bits(tmp_path: Path) -> None:
 def test_fields_and_columns_are_left_out_of_metadata(tmp_path: Path, write: Any) -> None:
     choice = ColumnChoice(excluded=("year", "payload.deep.x", "payload.lang"))
     batch = loaded(write(tmp_path, ROW), choice)
-    assert batch.contents == ["beside"]
-    assert batch.metadata == [{"text": "the text", "deep": {"y": 2}}]
+    assert batch.contents == ["the text"]
+    assert batch.metadata == [{"label": "outside", "deep": {"y": 2}}]
 
 
 @WRITERS
 def test_a_metadata_name_is_left_out_wherever_it_comes_from(tmp_path: Path, write: Any) -> None:
     row = {**ROW, "lang": "de"}
     assert loaded(write(tmp_path, row), ColumnChoice(excluded=("lang", "deep"))).metadata == [
-        {"year": 2024, "text": "the text"}
+        {"year": 2024, "label": "outside"}
     ]
 
 
@@ -124,7 +124,7 @@ def test_a_metadata_name_is_left_out_wherever_it_comes_from(tmp_path: Path, writ
 def test_an_object_that_is_left_empty_goes(tmp_path: Path, write: Any) -> None:
     choice = ColumnChoice(excluded=("payload.deep.x", "payload.deep.y"))
     (metadata,) = loaded(write(tmp_path, ROW), choice).metadata or [None]
-    assert metadata == {"year": 2024, "text": "the text", "lang": "en"}
+    assert metadata == {"year": 2024, "label": "outside", "lang": "en"}
 
 
 @WRITERS
@@ -141,9 +141,9 @@ def test_one_named_object_inside_another_is_spread(tmp_path: Path, write: Any) -
 
 @WRITERS
 def test_metadata_gets_other_names(tmp_path: Path, write: Any) -> None:
-    choice = ColumnChoice(renamed=(("year", "lang"), ("lang", "year"), ("text", "body")))
+    choice = ColumnChoice(renamed=(("year", "lang"), ("lang", "year"), ("label", "body")))
     assert loaded(write(tmp_path, ROW), choice).metadata == [
-        {"lang": 2024, "year": "en", "body": "the text", "deep": {"x": 1, "y": 2}}
+        {"lang": 2024, "year": "en", "body": "outside", "deep": {"x": 1, "y": 2}}
     ]
 
 
@@ -177,12 +177,12 @@ def test_a_name_that_is_not_there_is_an_error(
 def test_only_columns_that_are_used_are_read(tmp_path: Path) -> None:
     path = parquet(tmp_path, ROW)
     assert chosen(path, ColumnChoice()).needed() is None
-    assert chosen(path, ColumnChoice(excluded=("year",))).needed() == ["id", "vector", "payload", "text"]
+    assert chosen(path, ColumnChoice(excluded=("year",))).needed() == ["id", "vector", "payload", "label"]
     choice = ColumnChoice(contents="payload.text", metadata=("year",))
     assert chosen(path, choice).needed() == ["id", "payload", "vector", "year"]
     choice = ColumnChoice(contents="payload.text", excluded=("payload",))
-    assert chosen(path, choice).needed() == ["id", "vector", "payload", "text", "year"]
-    assert loaded(path, choice).metadata == [{"text": "beside", "year": 2024}]
+    assert chosen(path, choice).needed() == ["id", "vector", "payload", "label", "year"]
+    assert loaded(path, choice).metadata == [{"label": "outside", "year": 2024}]
 
 
 def test_what_changes_items_is_in_the_words_of_the_mapping(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_what_changes_items_is_in_the_words_of_the_mapping(tmp_path: Path) -> No
         str(make_plan(open_sources([str(path)]), choice, embed=False, rules=rules).mappings[0])
         for choice in (
             ColumnChoice(),
-            ColumnChoice(contents="payload.text"),
+            ColumnChoice(contents="label", excluded=("payload.text",)),
             ColumnChoice(excluded=("year",)),
             ColumnChoice(excluded=("payload.lang",)),
             ColumnChoice(renamed=(("year", "y"),)),

@@ -64,12 +64,22 @@ def test_a_file_that_has_not_the_named_shape_is_refused(tmp_path: Path, shape: s
         chosen(jsonl(tmp_path, {"id": "a", "vector": V}), ColumnChoice(shape=shape))
 
 
-@pytest.mark.parametrize("other", [V, {"indices": [1], "values": [0.5]}], ids=["dense", "sparse"])
-def test_several_named_vectors_are_never_chosen_between(tmp_path: Path, other: Any) -> None:
-    path = jsonl(tmp_path, {"id": 1, "vector": {"a": V, "b": other}, "payload": {"n": 1}})
-    with pytest.raises(MappingError, match=r"has several vectors: 'vector\.a', 'vector\.b'.*--vector-column"):
+def test_several_named_vectors_are_never_chosen_between(tmp_path: Path) -> None:
+    path = jsonl(tmp_path, {"id": 1, "vector": {"a": V, "b": V}, "payload": {"n": 1}})
+    with pytest.raises(
+        MappingError, match=r"could be the vector: 'vector\.a' .*'vector\.b' .*--vector-column"
+    ):
         chosen(path, ColumnChoice())
     batch = loaded(path, ColumnChoice(vector="vector.a"))
+    assert batch.vectors is not None
+    assert (batch.vectors.tolist(), batch.metadata) == ([V], [{"n": 1}])
+
+
+def test_a_sparse_vector_is_left_out_next_to_a_dense_one_and_that_is_said(tmp_path: Path) -> None:
+    row = {"id": 1, "vector": {"": V, "b": {"indices": [1], "values": [0.5]}}, "payload": {"n": 1}}
+    mapping = chosen(jsonl(tmp_path, row), ColumnChoice())
+    assert (mapping.vector, mapping.unused) == ("vector.", (("vector.b", "sparse vectors"),))
+    batch = loaded(jsonl(tmp_path, row), ColumnChoice())
     assert batch.vectors is not None
     assert (batch.vectors.tolist(), batch.metadata) == ([V], [{"n": 1}])
 
@@ -79,7 +89,7 @@ def test_named_vectors_are_found_without_a_known_shape(tmp_path: Path) -> None:
     batch = loaded(jsonl(tmp_path, row), ColumnChoice())
     assert batch.metadata == [{"n": 1}]
     several = jsonl(tmp_path, {**row, "embeddings": {"x": V, "y": V}})
-    with pytest.raises(MappingError, match=r"several vectors: 'embeddings\.x', 'embeddings\.y'"):
+    with pytest.raises(MappingError, match=r"could be the vector: 'embeddings\.x' .*'embeddings\.y' "):
         chosen(several, ColumnChoice())
 
 
@@ -115,7 +125,7 @@ def test_what_tells_of_the_export_is_no_metadata(tmp_path: Path) -> None:
 
 def test_every_part_says_why_it_was_chosen(tmp_path: Path) -> None:
     why = chosen(jsonl(tmp_path, {"id": "a", "v": V, "text": "t", "meta": {}}), ColumnChoice()).reasons
-    assert (why.id, why.vector) == ("its name", "the only column of lists of numbers")
+    assert (why.id, why.vector) == ("its name", "its name")
     assert (why.contents, why.metadata) == ("its name", "its name; every column left over")
     why = chosen(jsonl(tmp_path, NODE), ColumnChoice(contents="id_", id="text")).reasons
     assert (why.id, why.vector, why.contents) == (

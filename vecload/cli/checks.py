@@ -17,6 +17,7 @@ from vecload.errors import IndexMismatch, JournalError, SealError, UsageError, W
 from vecload.loading.again import RejectedRow, read_rejects
 from vecload.loading.journal import Journal
 from vecload.loading.plan import Plan
+from vecload.loading.policy_names import check_policy_names
 from vecload.loading.rejects import may_start_anew, too_many
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.readers import Source
@@ -199,6 +200,7 @@ def check_new(settings: UpsertSettings, plan: Plan) -> None:
 
     Raises:
         UsageError: It needs a metric that CyborgDB doesn't have, and `--metric` names no other.
+        MappingError: No source has a field that is named for a policy.
         RowsRejected: No row may be rejected, and one of the first would be.
     """
     if plan.metric and settings.creation.metric is None and known_metric(plan.metric) is None:
@@ -207,7 +209,21 @@ def check_new(settings: UpsertSettings, plan: Plan) -> None:
             "doesn't have",
             hint="name one that it has with --metric",
         )
+    check_policies(settings, plan)
     check_first_rows(settings, plan)
+
+
+def check_policies(settings: UpsertSettings, plan: Plan) -> None:
+    """Refuse policies of a new index for fields that no source has.
+
+    Raises:
+        MappingError: A name is not there.
+    """
+    wanted = settings.creation
+    check_policy_names(
+        plan,
+        {"--unfilterable": wanted.unfilterable, "--pattern": wanted.pattern, "--full-text": wanted.full_text},
+    )
 
 
 def check_first_rows(settings: UpsertSettings, plan: Plan, index_dimension: int = 0) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vecload.batch import Batch
 from vecload.cli.access import OpenedIndex, connect_to, open_existing
-from vecload.cli.checks import check_contents_key, check_index_settings
+from vecload.cli.checks import check_contents_key, check_index_settings, check_policies
 from vecload.cli.settings import UpsertSettings
 from vecload.cli.upsert import creation_of
 from vecload.config import config_folder, short, store_folder
@@ -125,6 +125,7 @@ class TargetChecks:
         if creation is None:
             raise IndexNotFound(f"there is no index {name!r}", hint="'vecload index create' makes one")
         check_settings(name, creation)
+        check_policies(settings, self._wanted.plan)
         self.unfilterable = frozenset((*creation.unfilterable, *creation.full_text))
         size = f"{creation.dimension:,} dimensions, " if creation.dimension else ""
         yield Check("index", "ok", f"a load makes {name!r} ({size}{creation.metric or 'euclidean'})")

@@ -270,6 +270,11 @@ def _mapping(
     return with_vector_dtype(mapping, columns, source.name, dimension)
 
 
+def has_more(source: Source, head: Rows) -> bool:
+    """Whether rows after the first may have columns that these don't."""
+    return head.own_columns and _has_later(source, head)
+
+
 def _has_later(source: Source, head: Rows) -> bool:
     """Whether there are rows after the first."""
     if source.total_rows is not None:

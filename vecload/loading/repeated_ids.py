@@ -169,16 +169,13 @@ class RepeatedIds:
         found = self._places.find(digests[positions])
         rejects = []
         for position, place in zip(positions.tolist(), found, strict=True):
+            own, item_id = int(rows[position]), batch.ids[position]
             told = "repeats the id of an earlier row"
-            if place is not None:
+            if place is not None and place != (batch.span.source, own):
                 source, row = place
-                told = f"repeats the id of row {row}" + (
-                    f" of {source}" if source != batch.span.source else ""
-                )
-            item_id = batch.ids[position]
-            rejects.append(
-                batch.origin.reject(batch.span, int(rows[position]), "id", "repeated-id", told, item_id)
-            )
+                there = f" of {source}" if source != batch.span.source else ""
+                told = f"repeats the id of row {row}{there}"
+            rejects.append(batch.origin.reject(batch.span, own, "id", "repeated-id", told, item_id))
         return rejects
 
 

@@ -181,7 +181,7 @@ def python_values(array: pa.Array) -> list[Any]:
     array = plain(array)
     kind = array.type
     if pa.types.is_struct(kind):
-        valid = np.asarray(array.is_valid()).tolist()
+        valid = array.is_valid().to_pylist()
         parts = [python_values(part) for part in array.flatten()]
         names = [field.name for field in kind]
         rows = zip(*parts, strict=True) if parts else ((),) * len(array)
@@ -343,14 +343,14 @@ def _bounds(array: pa.Array) -> list[int]:
     if pa.types.is_fixed_size_list(array.type):
         found: list[int] = ((np.arange(len(array) + 1) + array.offset) * array.type.list_size).tolist()
     else:
-        found = np.asarray(array.offsets).tolist()
+        found = offsets_of(array).tolist()
     return found
 
 
 def _cut(inner: list[Any], bounds: list[int], array: pa.Array) -> list[Any]:
     """The lists of an array from all their values."""
     first = bounds[0]
-    valid = np.asarray(array.is_valid()).tolist()
+    valid = array.is_valid().to_pylist()  # NumPy would have Arrow import pandas
     return [
         inner[start - first : stop - first] if there else None
         for start, stop, there in zip(bounds, bounds[1:], valid, strict=False)

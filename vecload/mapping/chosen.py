@@ -172,7 +172,7 @@ class Mapping:
         """
         vector = "made by the index"
         if self.vector is not None:
-            written = re.sub(r"^[0-9,]+ (?=numbers$|integers$)", "", self.vector_written)
+            written = re.sub(r"^[0-9,]+ (?=numbers|integers)", "", self.vector_written)
             vector = f"{self.vector} ({dimension:,}{f', {written}' if written else ''})"
         contents = "none"
         if self.contents is not None:

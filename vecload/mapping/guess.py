@@ -75,7 +75,8 @@ def guess_mapping(
             f"{source} has no contents column, which --embed needs; it has {listed(names)}",
             hint="name it with --contents-column",
         )
-    unused = [each for each in left_out(found, vector) if each.path not in choice.metadata]
+    kept = (*choice.metadata, *(shape.refused if shape else ()))
+    unused = [each for each in left_out(found, vector) if each.path not in kept]
     idle = [column.name for column in seen.free() if UNNAMED_INDEX.fullmatch(column.name)]
     metadata = choose_metadata(
         seen.columns,
