@@ -1,20 +1,72 @@
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+
 import pyarrow as pa
 import pytest
 
+from vecload.batch import Span
 from vecload.errors import MappingError
 from vecload.mapping import Column, ColumnChoice, Mapping, Rules, guess_mapping
 from vecload.mapping.arrow_rows import columns_of as arrow_columns
 from vecload.mapping.columns import Shape
-from vecload.mapping.guess import CONTENTS_NAMES, ID_NAMES
+from vecload.mapping.first_rows import with_first_rows
+from vecload.mapping.id_choice import ID_NAMES, UNSURE_ID_NAMES
 from vecload.mapping.json_columns import columns_of as json_columns
+from vecload.mapping.json_rows import JsonRows
 from vecload.mapping.metadata_choice import METADATA_NAMES
-from vecload.mapping.vector_choice import VECTOR_NAMES
+from vecload.mapping.names import CONTENTS_NAMES
+
+FLOATS = [0.5, -0.25, 0.125, 0.75, -0.5, 0.25, 0.0625, -0.125]
+VECTOR_NAMES = (
+    "vector",
+    "embedding",
+    "embeddings",
+    "values",
+    "emb",
+    "features",
+    "content_embedding",
+    "emb_f32",
+)
+NORMAL = np.random.default_rng(0).standard_normal(64).astype("<f4")
+OTHER_NAMES = (
+    "scores",
+    "bbox",
+    "ranges",
+    "token_ids",
+    "neighbors",
+    "sort",
+    "loc",
+    "timings",
+    "rerank_scores",
+)
+PART_NAMES = ("chunk", "chunk_no", "part", "partNumber", "page", "seq_no", "chunk_id", "user_id")
+SAMPLES: dict[Shape, tuple[Any, ...]] = {
+    "text": ("a1", "b2"),
+    "integer": (1, 2),
+    "bytes": (b"\xff" * 5, b"\xfe" * 5),
+    "floats": (FLOATS, FLOATS[::-1]),
+    "integers": ([1, 2, 3], [4, 5, 6]),
+    "object": ({}, {}),
+    "null": (None, None),
+    "other": (True, False),
+}
+"""Values that a column of each shape may have."""
+
+
+def column(name: str, shape: Shape, **more: Any) -> Column:
+    return Column(name, shape, values=SAMPLES[shape], **more)
+
+
+def json(*rows: dict[str, Any]) -> list[Column]:
+    """The columns of JSON rows, with their values."""
+    head = JsonRows(Span("a.jsonl", 0, len(rows)), rows)
+    return with_first_rows(head.columns(), head)
 
 
 def columns(**shapes: Shape) -> list[Column]:
-    return [Column(name, shape) for name, shape in shapes.items()]
+    return [column(name, shape) for name, shape in shapes.items()]
 
 
 def guess(
@@ -40,9 +92,9 @@ def refusal(columns: list[Column], **named: object) -> str:
     return message
 
 
-@pytest.mark.parametrize("name", [*ID_NAMES, "ID", "Doc_Id"])
+@pytest.mark.parametrize("name", [*ID_NAMES, *UNSURE_ID_NAMES, "ID", "Doc_Id"])
 def test_the_usual_names_of_ids_are_known(name: str) -> None:
-    assert guess([Column(name, "text"), Column("vector", "floats")]).id == name
+    assert guess([column(name, "text"), column("vector", "floats")]).id == name
 
 
 def test_an_id_column_named_id_comes_before_the_other_usual_names() -> None:
@@ -52,51 +104,40 @@ def test_an_id_column_named_id_comes_before_the_other_usual_names() -> None:
 
 
 def test_of_ids_that_differ_in_case_alone_the_usual_name_as_it_is_comes_first() -> None:
-    assert guess([Column("ID", "text"), Column("id", "text"), Column("v", "floats")]).id == "id"
+    assert guess([column("ID", "text"), column("id", "text"), column("v", "floats")]).id == "id"
 
 
 @pytest.mark.parametrize(
     ("name", "flag"),
-    [("id", "--id-column"), ("text", "--contents-column"), ("metadata", "--metadata-column")],
+    [("id", "--id-column"), ("metadata", "--metadata-column")],
 )
 def test_of_two_spellings_of_a_usual_name_neither_is_guessed(name: str, flag: str) -> None:
-    rest = [Column("_id", "text"), Column("v", "floats")]
-    message = refusal([Column(name.title(), "text"), Column(name.upper(), "text"), *rest])
+    rest = [column("_id", "text"), column("v", "floats")]
+    message = refusal([column(name.title(), "text"), column(name.upper(), "text"), *rest])
     assert f"differ in case alone: '{name.title()}', '{name.upper()}'; pick one with {flag}" in message
-    exact = guess([Column(name.title(), "text"), Column(name, "text"), *rest])
+    exact = guess([column(name.title(), "text"), column(name, "text"), *rest])
     assert name in (exact.id, exact.contents, exact.metadata_object)
 
 
-@pytest.mark.parametrize("shape", ["null", "other"])
-def test_an_id_that_tells_nothing_comes_after_one_that_does(shape: Shape) -> None:
-    found = guess([Column("id", shape), Column("_id", "text"), Column("v", "floats")])
+def test_an_id_that_tells_nothing_comes_after_one_that_does() -> None:
+    found = guess([column("id", "null"), column("_id", "text"), column("v", "floats")])
     assert (found.id, found.leftover(["id", "_id", "v"])) == ("_id", ["id"])
-    assert guess([Column("id", shape), Column("v", "floats")]).id == "id"
+    assert guess([column("id", "null"), column("v", "floats")]).id == "id"
 
 
 def test_contents_of_nulls_come_after_those_that_tell() -> None:
-    rest = [Column("id", "text"), Column("v", "floats"), Column("content", "null")]
-    assert guess([*rest, Column("body", "text")]).contents == "body"
-    assert guess([*rest, Column("body", "other")]).contents == "content"
-
-
-@pytest.mark.parametrize("shape", ["integers", "bytes", "text"])
-def test_a_vector_by_its_name_and_one_by_its_floats_are_never_chosen_between(shape: Shape) -> None:
-    source = [Column("id", "text"), Column("embedding", shape), Column("scores", "floats")]
-    message = refusal(source)
-    assert (
-        message
-        == "a.parquet has several vector columns: 'scores', 'embedding'; pick one with --vector-column"
-    )
-    assert guess(source, vector="embedding").vector == "embedding"
-    assert guess([*source[:2], Column("values", "floats")]).vector == "values"
+    rest = [column("id", "text"), column("v", "floats"), column("content", "null")]
+    assert guess([*rest, column("body", "text")]).contents == "body"
+    assert guess([*rest, column("body", "other")]).contents == "content"
 
 
 def test_why_a_vector_was_taken_is_true_of_the_other_columns() -> None:
     source = columns(id="text", v="floats")
+    assert guess(source).reasons.vector == "its name"
+    source = [column("id", "text"), column("mine", "floats")]
     assert guess(source).reasons.vector == "the only column of lists of numbers"
     source += columns(tags="integers")
-    assert guess(source).reasons.vector == "the only column of lists of numbers with fractions"
+    assert guess(source).reasons.vector == "the only column that could be one"
 
 
 def test_an_index_without_a_name_is_metadata_only_if_it_is_named() -> None:
@@ -107,16 +148,16 @@ def test_an_index_without_a_name_is_metadata_only_if_it_is_named() -> None:
     assert guess(source, metadata=("__index_level_0__",)).leftover(names) == ["__index_level_0__"]
 
 
-@pytest.mark.parametrize("shape", ["floats", "integers", "bytes"])
+@pytest.mark.parametrize("shape", ["floats", "integers"])
 def test_to_embed_leaves_vectors_out_of_the_metadata(shape: Shape) -> None:
-    source = [Column("id", "text"), Column("text", "text"), Column("embedding", shape)]
+    source = [column("id", "text"), column("text", "text"), column("embedding", shape)]
     found = guess(source, embed=True)
     assert (found.vector, found.excluded, found.leftover(["embedding"])) == (None, ("embedding",), [])
     assert guess(source, embed=True, metadata=("embedding",)).leftover(["embedding"]) == ["embedding"]
 
 
 def test_free_text_named_metadata_is_a_field_like_any_other() -> None:
-    source = [*columns(id="text", v="floats"), Column("meta", "text", free_text=True)]
+    source = [*columns(id="text", v="floats"), column("meta", "text", free_text=True)]
     for found in (guess(source), guess(source, metadata=("meta",))):
         assert found.metadata_object is None
         assert found.leftover(["meta"]) == ["meta"]
@@ -125,8 +166,8 @@ def test_free_text_named_metadata_is_a_field_like_any_other() -> None:
 def test_without_an_id_column_the_message_lists_the_columns_and_the_flag() -> None:
     message = refusal(columns(number="text", vector="floats"))
     assert message == (
-        "a.parquet has no id column; it has 'number', 'vector'; "
-        "name it with --id-column, or have ids made with --generate-ids"
+        "a.parquet has no id column; it has 'number', 'vector'; name it with --id-column "
+        "('number' ('a1', …) would do), or have ids made with --generate-ids"
     )
 
 
@@ -136,22 +177,132 @@ def test_a_source_without_columns_says_so() -> None:
 
 @pytest.mark.parametrize("name", [*VECTOR_NAMES, "anything at all"])
 def test_the_one_list_of_floats_is_the_vector_whatever_its_name(name: str) -> None:
-    assert guess([Column("id", "text"), Column(name, "floats"), Column("ints", "integers")]).vector == name
+    assert guess([column("id", "text"), column(name, "floats"), column("ints", "integers")]).vector == name
 
 
-def test_without_floats_the_one_list_of_integers_is_the_vector() -> None:
-    assert guess(columns(id="text", quantised="integers")).vector == "quantised"
-
-
-@pytest.mark.parametrize("shape", ["bytes", "text"])
-def test_bytes_and_text_are_a_vector_under_a_usual_name(shape: Shape) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scores",
+        "bbox",
+        "ranges",
+        "token_ids",
+        "neighbors",
+        "sort",
+        "loc",
+        "timings",
+        "rerank_scores",
+        "logprobs",
+    ],
+)
+def test_a_list_that_is_named_as_something_else_is_never_the_vector(name: str) -> None:
+    message = refusal([column("id", "text"), column(name, "floats")])
+    assert f"has no column that is surely the vector; it has {name!r} (8 numbers, [0.5, -0.25, …])" in message
+    assert message.endswith("name it with --vector-column")
     assert (
-        guess([Column("id", "text"), Column("Embedding", shape), Column("note", shape)]).vector == "Embedding"
+        guess([column("id", "text"), column(name, "floats"), column("embedding", "integers")]).vector
+        == "embedding"
     )
 
 
-def test_an_embedding_as_bytes_is_preferred_to_a_list_of_integers_of_no_usual_name() -> None:
-    assert guess(columns(id="text", pixels="integers", embedding="bytes")).vector == "embedding"
+def test_a_list_of_integers_is_never_the_vector_without_such_a_name() -> None:
+    assert "'quantised' (3 integers, [1, 2, …])" in refusal(columns(id="text", quantised="integers"))
+    assert guess(columns(id="text", emb_int8="integers")).vector == "emb_int8"
+
+
+def test_a_short_list_of_no_name_may_be_a_point() -> None:
+    assert "'where' (2 numbers" in refusal(json({"id": "a", "where": [0.5, 1.5]}))
+    assert guess(json({"id": "a", "vector": [0.5, 1.5]})).vector == "vector"
+
+
+def test_a_longer_list_that_is_named_nothing_else_is_never_passed_over() -> None:
+    rows = {"id": "a", "embedding": [0.5, 1.5]}
+    assert "'embedding' (2 numbers, [0.5, 1.5, …]), 'other' (8" in refusal(json({**rows, "other": FLOATS}))
+    assert guess(json({**rows, "scores": FLOATS})).vector == "embedding"
+    assert guess(json({**rows, "tokens": [1] * 9})).vector == "embedding"
+    assert guess(json({**rows, "x": [0.5]})).vector == "embedding"
+
+
+def test_a_column_named_like_a_vector_that_is_null_at_first_is_a_candidate() -> None:
+    rows = {"id": "a", "embedding": None}
+    assert guess(json({**rows, "scores": FLOATS})).vector == "embedding"
+    assert "'embedding' (null in the first rows), 'x' (8" in refusal(json({**rows, "x": FLOATS}))
+    assert "several" in refusal(json({**rows, "title_vec": FLOATS}))
+    assert guess(json({"id": "a", "vector": FLOATS, "embedding_error": None})).vector == "vector"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ([str(x) for x in FLOATS], "8 numbers as number texts"),
+        (str(FLOATS), "8 numbers as array text"),
+        ("{" + ",".join(map(str, FLOATS)) + "}", "8 numbers as array text"),
+        ({"type": "Buffer", "data": [*NORMAL.tobytes()]}, "buffer"),
+        ({str(i): x for i, x in enumerate(FLOATS)}, "8 numbers as keyed numbers"),
+        ({"values": FLOATS}, "8 numbers as dense struct"),
+        ([FLOATS], "8 numbers as list in a list"),
+    ],
+)
+def test_a_vector_in_any_encoding_is_the_candidate_and_not_the_box_next_to_it(
+    value: Any, written: str
+) -> None:
+    for name in ("embedding", "mine"):
+        row = {"id": "a", name: value, "bbox": [0.1, 0.2, 0.3, 0.4]}
+        found = guess(json(row, {**row, "id": "b"}))
+        assert (found.vector, found.vector_written) == (name, written)
+
+
+def test_a_vector_is_found_at_any_depth() -> None:
+    row = {"_id": "a", "hit": {"doc": {"embedding": FLOATS, "n": 1}}, "sort": [1]}
+    found = guess(json(row))
+    assert (found.vector, dict(found.nested)["hit.doc.embedding"]) == (
+        "hit.doc.embedding",
+        ("hit", "doc", "embedding"),
+    )
+
+
+def test_a_vector_inside_a_list_is_named_by_its_element() -> None:
+    row = {"id": "a", "data": [{"embedding": FLOATS}], "timings": [0.5, 0.25]}
+    message = refusal(json(row))
+    assert "has its vectors inside a list: 'data[].embedding' (8 numbers" in message
+    assert message.endswith("name one element with --vector-column 'data[0].embedding'")
+    found = guess(json(row), vector="data[0].embedding")
+    assert found.excluded == ("data",)
+    assert dict(found.nested) == {"data[0].embedding": ("data", "[0]", "embedding")}
+
+
+def test_sparse_vectors_are_refused_as_sparse_by_a_path_to_their_values_too() -> None:
+    rows = json({"id": "a", "features": {"indices": [1, 5], "values": [0.5, 0.25]}})
+    for vector in (None, "features", "features.values"):
+        assert "has sparse vectors in 'features', which an index can't hold" in refusal(rows, vector=vector)
+    dense = json({"id": "a", "embedding": FLOATS, "sparse_embedding": {"dimensions": [1], "values": [0.5]}})
+    assert guess(dense).unused == (("sparse_embedding", "sparse vectors"),)
+
+
+def test_several_vectors_a_row_are_refused_as_that() -> None:
+    rows = json({"id": "a", "embeddings": [FLOATS, FLOATS]})
+    assert "has several vectors a row in 'embeddings' (multi-vector" in refusal(rows)
+    assert "has several vectors a row in 'embeddings' (multi-vector" in refusal(rows, vector="embeddings")
+
+
+def test_one_column_a_dimension_is_said_to_be_that() -> None:
+    rows = json({"id": "a", **{f"dim_{i}": x for i, x in enumerate(FLOATS)}})
+    assert "has one column a dimension: 'dim_0' to 'dim_7'; write them as one list" in refusal(rows)
+
+
+def test_vectors_that_were_not_chosen_and_long_lists_are_no_metadata_unless_named() -> None:
+    row = {"id": "a", "vector": FLOATS, "other_embedding": FLOATS, "hist": [1] * 32, "scores": [1.5]}
+    rows = json({**row, "meta": {"emb": FLOATS, "n": 1}})
+    found = guess(rows, vector="vector")
+    names = [column.name for column in rows]
+    assert found.leftover(names) == ["scores"]
+    assert found.excluded_fields == (("meta", "emb"),)
+    assert [name for name, _ in found.unused] == ["other_embedding", "hist", "meta.emb"]
+    assert "left out: other_embedding (8 numbers), hist (32 integers), meta.emb (8 numbers)" in found.line(
+        8, seal=True
+    )
+    named = guess(rows, vector="vector", metadata=("hist", "scores"))
+    assert named.leftover(names) == ["hist", "scores"]
 
 
 def test_of_several_lists_of_floats_the_one_with_a_usual_name_is_taken() -> None:
@@ -160,43 +311,96 @@ def test_of_several_lists_of_floats_the_one_with_a_usual_name_is_taken() -> None
     assert found.leftover(["id", "scores", "embedding"]) == ["scores"]
 
 
-@pytest.mark.parametrize("names", [("title_vec", "body_vec"), ("vector", "embedding")])
+@pytest.mark.parametrize("names", [("title_vec", "body_vec"), ("vector", "embedding"), ("one", "other")])
 def test_several_vectors_are_never_chosen_between(names: tuple[str, str]) -> None:
-    message = refusal([Column("id", "text"), *(Column(name, "floats") for name in names)])
-    assert f"several vector columns: '{names[0]}', '{names[1]}'" in message
+    message = refusal([column("id", "text"), *(column(name, "floats") for name in names)])
+    shown = "(8 numbers, [0.5, -0.25, …])"
+    assert f"several columns that could be the vector: '{names[0]}' {shown}, '{names[1]}' {shown}" in message
     assert "--vector-column" in message
 
 
 @pytest.mark.parametrize("shape", ["text", "integer", "object", "other", "bytes"])
 def test_a_column_of_another_name_that_is_no_list_is_no_vector(shape: Shape) -> None:
-    message = refusal([Column("id", "text"), Column("payload", shape)])
+    message = refusal([column("id", "text"), column("payload", shape)])
     assert (
         message
-        == "a.parquet has no vector column; beside the id it has 'payload'; name it with --vector-column"
+        == "a.parquet has no vector column; its other columns are 'payload'; name it with --vector-column"
     )
 
 
 def test_several_lists_of_integers_are_never_chosen_between() -> None:
     message = refusal(columns(id="text", red="integers", green="integers"))
-    assert "several vector columns: 'red', 'green'; pick one with --vector-column" in message
+    assert "'red' (3 integers, [1, 2, …]), 'green' (3 integers, [1, 2, …])" in message
     assert guess(columns(id="text", red="integers", embedding="integers")).vector == "embedding"
 
 
-@pytest.mark.parametrize("shape", ["floats", "integers", "object"])
-def test_a_list_or_an_object_is_no_id_whatever_its_name(shape: Shape) -> None:
-    found = guess([Column("id", shape), Column("key", "text"), Column("v", "floats")], vector="v")
-    assert found.id == "key"
+@pytest.mark.parametrize(
+    ("shape", "says"),
+    [("floats", "lists"), ("integers", "lists"), ("object", "objects"), ("other", "booleans")],
+)
+def test_a_column_named_id_is_the_id_or_the_load_stops(shape: Shape, says: str) -> None:
+    source = [column("id", shape), column("key", "text"), column("v", "floats")]
+    message = refusal(source, vector="v")
+    assert f"a.parquet has {says} in the column 'id', which can't be ids; name another column" in message
+    assert "--id-column ('key' ('a1', …) would do)" in message
+    assert guess(source, vector="v", id="key").id == "key"
+
+
+def test_what_an_id_may_be() -> None:
+    rest = [column("doc_id", "text"), column("v", "floats")]
+    for values in (
+        (Decimal(10**30), Decimal(2)),
+        (b"text", b"more"),
+        (b"\0" * 16, b"\1" * 16),
+        (None, 5),
+    ):
+        assert guess([Column("ID", "other", values=values), *rest]).id == "ID"
+    for values, says in (
+        ((1.5, 2.0), "numbers with fractions"),
+        ((Decimal("1.5"),), "numbers with fractions"),
+        ((b"\xff\xfe",), "bytes"),
+    ):
+        assert f"has {says} in the column 'ID'" in refusal([Column("ID", "other", values=values), *rest])
+    assert guess(json({"_id": {"$oid": "65f0"}, "doc_id": "p", "v": FLOATS})).id == "_id.$oid"
+
+
+@pytest.mark.parametrize("name", UNSURE_ID_NAMES)
+def test_another_name_is_the_id_only_if_the_first_rows_do_not_repeat(name: str) -> None:
+    rows = [{name: "a", "n": 1, "v": FLOATS}, {name: "b", "n": 2, "v": FLOATS}]
+    found = guess(json(*rows))
+    assert (found.id, found.unsure_id) == (name, True)
+    message = refusal(json(*rows, {name: "a", "n": 3, "v": FLOATS}))
+    assert f"has no column that is surely the id: {name!r} repeats 'a' in the first rows" in message
+    assert "('n' (1, …) would do)" in message
+
+
+@pytest.mark.parametrize(
+    "part", ["chunk", "chunk_no", "part", "partNumber", "page", "seq_no", "chunk_id", "user_id"]
+)
+def test_another_name_is_not_the_id_next_to_what_tells_of_parts(part: str) -> None:
+    message = refusal(json({"doc_id": "a", part: 1, "v": FLOATS}, {"doc_id": "b", part: 2, "v": FLOATS}))
+    assert f"'doc_id' may be what several rows are parts of: {part!r} is there as well" in message
+    assert f"--id-column doc_id --id-column {part}" in message
+
+
+def test_an_id_of_several_columns_is_all_of_them() -> None:
+    choice = ColumnChoice("doc_id", more_ids=("chunk_no",))
+    rows = json({"doc_id": "a", "chunk_no": 1, "v": FLOATS})
+    found = guess_mapping(rows, choice, source="a")
+    assert (found.ids, found.leftover(["doc_id", "chunk_no", "v"])) == (("doc_id", "chunk_no"), [])
+    assert str(found).startswith("id doc_id + chunk_no, ")
 
 
 def test_the_index_of_a_data_frame_is_the_id_where_no_name_tells() -> None:
-    frame = [Column("article", "text", index=True), Column("v", "floats")]
+    frame = [column("article", "text", index=True), column("v", "floats")]
     assert (guess(frame).id, guess(frame).reasons.id) == ("article", "the data frame's index")
-    assert guess([*frame, Column("key", "text")]).id == "key"
-    assert "no id column" in refusal([*frame, Column("section", "text", index=True)])
+    assert guess([*frame, column("key", "text")]).id == "key"
+    message = refusal([*frame, column("part_of", "text", index=True)])
+    assert "'article' is one level of an index of several, with 'part_of'" in message
 
 
 def test_an_unnamed_index_is_told_as_one() -> None:
-    found = guess([Column("__index_level_0__", "integer"), Column("v", "floats")])
+    found = guess([column("__index_level_0__", "integer"), column("v", "floats")])
     assert (found.id, found.reasons.id) == ("__index_level_0__", "the data frame's index")
 
 
@@ -208,13 +412,14 @@ def test_ids_may_be_made_where_there_is_no_column() -> None:
 
 def test_what_is_named_is_taken_against_every_guess() -> None:
     found = guess(
-        columns(id="text", vector="floats", text="text", number="integer", other="floats", note="text"),
+        columns(id="text", vector="floats", number="integer", other="floats", note="text"),
         id="number",
         vector="other",
         contents="note",
     )
     assert (found.id, found.vector, found.contents) == ("number", "other", "note")
-    assert found.leftover(["id", "vector", "text", "number", "other", "note"]) == ["id", "vector", "text"]
+    # A vector that was not chosen is no metadata.
+    assert found.leftover(["id", "vector", "number", "other", "note"]) == ["id"]
 
 
 @pytest.mark.parametrize(
@@ -233,35 +438,105 @@ def test_a_named_metadata_column_that_is_missing_is_an_error() -> None:
 
 
 def test_two_columns_of_one_name_are_an_error() -> None:
-    message = refusal([Column("id", "text"), Column("v", "floats"), Column("v", "floats")])
+    message = refusal([column("id", "text"), column("v", "floats"), column("v", "floats")])
     assert message == "a.parquet has two columns named 'v'; rename one of them in the file"
 
 
 @pytest.mark.parametrize("name", [*CONTENTS_NAMES, "Text"])
-@pytest.mark.parametrize("shape", ["text", "bytes"])
+@pytest.mark.parametrize("shape", ["text", "bytes", "null"])
 def test_the_usual_names_of_contents_are_known(name: str, shape: Shape) -> None:
-    assert guess([Column("id", "text"), Column("v", "floats"), Column(name, shape)]).contents == name
+    assert guess([column("id", "text"), column("v", "floats"), column(name, shape)]).contents == name
 
 
-@pytest.mark.parametrize("shape", ["integer", "object", "floats", "integers", "other"])
+@pytest.mark.parametrize("shape", ["integer", "object", "floats", "other"])
 def test_what_cannot_be_contents_stays_metadata_whatever_its_name(shape: Shape) -> None:
-    found = guess([Column("id", "text"), Column("vector", "floats"), Column("text", shape)], vector="vector")
+    found = guess([column("id", "text"), column("vector", "floats"), column("text", shape)], vector="vector")
     assert found.contents is None
     assert found.leftover(["id", "vector", "text"]) == ["text"]
 
 
 def test_contents_are_optional_and_their_first_usual_name_wins() -> None:
     assert guess(columns(id="text", v="floats")).contents is None
-    found = guess(columns(id="text", v="floats", body="text", content="text"))
-    assert found.contents == "content"
-    assert found.leftover(["id", "v", "body", "content"]) == ["body"]
+    message = refusal(columns(id="text", v="floats", body="text", content="text"))
+    assert (
+        "several columns that could be the contents: 'body' (text, 2 characters on average), 'content'"
+        in message
+    )
+    assert "seal both: --contents-column body --contents-column content" in message
+    assert "a1" not in message
+
+
+@pytest.mark.parametrize(
+    ("row", "contents"),
+    [
+        ({"payload": {"page_content": "t", "n": 1}}, "payload.page_content"),
+        ({"metadata": {"text": "t"}}, "metadata.text"),
+        ({"properties": {"content": "t"}}, "properties.content"),
+        ({"metadata": {"_node_content": '{"text": "t"}'}}, "metadata._node_content"),
+        ({"blob": {"data": "t"}}, "blob.data"),
+        ({"document": {"title": "x", "text": "t"}}, "document.text"),
+        ({"body_html": "t"}, "body_html"),
+        ({"text_en": "t"}, "text_en"),
+        ({"rawText": "t"}, "rawText"),
+        (
+            {
+                "title": "t",
+                "content_type": "text/html",
+                "html_url": "u",
+                "document_id": "d",
+                "text_hash": "h",
+            },
+            None,
+        ),
+        ({"message": {"id": "m"}}, None),
+    ],
+)
+def test_text_under_a_name_of_contents_is_sealed_at_any_depth(
+    row: dict[str, Any], contents: str | None
+) -> None:
+    assert guess(json({"id": "a", "v": FLOATS, **row})).contents == contents
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": "t", "page_content": "u"},
+        {"text": "t", "metadata": {"content": "u"}},
+        {"messages": [{"role": "user", "content": "t"}]},
+        {"text": ["t", "u"]},
+        {"blob": {"data": [37, 80, 68]}},
+    ],
+)
+def test_text_under_a_name_of_contents_never_becomes_metadata_unsaid(row: dict[str, Any]) -> None:
+    message = refusal(json({"id": "a", "v": FLOATS, **row}))
+    assert "contents" in message
+    assert "--metadata-exclude" in message or "--contents-column" in message
+
+
+def test_text_next_to_the_contents_that_were_named_is_settled_by_a_flag() -> None:
+    rows = json({"id": "a", "v": FLOATS, "text": "t", "payload": {"body": "b", "n": 1}})
+    message = refusal(rows, contents="text")
+    assert "would send 'payload.body' (text, 1 characters on average) unsealed as metadata" in message
+    for flag in (
+        "--contents-column text --contents-column payload.body",
+        "--metadata-exclude payload.body",
+        "--metadata-column payload.body",
+    ):
+        assert flag in message
+    both = ColumnChoice(contents="text", more_contents=("payload.body",))
+    found = guess_mapping(rows, both, source="a")
+    assert (found.all_contents, found.excluded_fields) == (("text", "payload.body"), (("payload", "body"),))
+    assert guess(rows, contents="text", metadata=("payload.body",)).contents == "text"
+    assert guess(rows, contents="text", metadata=("payload.n",)).contents == "text"
+    out = ColumnChoice(contents="text", excluded=("payload.body",))
+    assert guess_mapping(rows, out, source="a").contents == "text"
 
 
 @pytest.mark.parametrize("name", [*METADATA_NAMES, "Metadata"])
 @pytest.mark.parametrize("shape", ["object", "text"])
 def test_a_metadata_object_is_spread_beside_the_columns_left_over(name: str, shape: Shape) -> None:
     found = guess(
-        [Column("id", "text"), Column("v", "floats"), Column(name, shape), Column("year", "integer")]
+        [column("id", "text"), column("v", "floats"), column(name, shape), column("year", "integer")]
     )
     assert found.metadata_object == name
     assert found.leftover(["id", "v", name, "year"]) == ["year"]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-Says: TypeAlias = Literal["vector", "other", "nothing"]
-"""What a name says of a list of numbers: an embedding, something else, or nothing."""
+Says: TypeAlias = Literal["vector", "perhaps", "other", "nothing"]
+"""What a name says of a list of numbers: an embedding, maybe one (`values`), something else, or nothing."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+")
 """A word of a name: of `snake_case`, `kebab-case`, `camelCase` or `dotted.names`."""
@@ -22,8 +22,8 @@ VECTOR_WORDS = _words(
     "embedding embeddings embed embeds emb embs vector vectors vec vecs dense feature features v values "
     "tensor tensors"
 )
-"""`v` and `values` count only as whole names."""
 _WHOLE_NAMES = frozenset({"v", "values", "feature", "tensor", "tensors", "embed", "embeds", "dense"})
+"""They count only as whole names, and less than the others."""
 _OF_VECTORS = _words(
     "data value values list array arr raw float floats float16 float32 float64 f16 f32 f64 fp16 fp32 bf16 "
     "bfloat16 int8 uint8 i8 u8 b64 base64 bytes blob binary bin buffer buf json str text norm normalized "
@@ -108,7 +108,7 @@ def said_of_numbers(path: Sequence[str]) -> Says:
 @lru_cache(maxsize=4096)
 def _said(name: str) -> Says:
     if name.strip().lower() in VECTOR_WORDS:
-        return "vector"
+        return "perhaps" if name.strip().lower() in _WHOLE_NAMES else "vector"
     words = [word for word in words_of(name) if not word.isdigit()]
     at = next((i for i, word in enumerate(words) if word in VECTOR_WORDS - _WHOLE_NAMES), None)
     if at is not None:

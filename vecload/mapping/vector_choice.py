@@ -63,14 +63,21 @@ class Candidate:
         return self.encoding is None or not self.encoding.problem
 
     @property
-    def plausible(self) -> bool:
-        """Whether it could be taken for the vector without being named like one."""
+    def plausible_kind(self) -> bool:
+        """Whether its values could be those of an embedding, if its name does not say so."""
         encoding = self.encoding
-        if self.says == "other" or encoding is None or encoding.problem or encoding.integers:
+        if encoding is None or encoding.problem or encoding.integers:
             return False
         if encoding.kind in ("bytes", "base64 text", "buffer"):
             return len(encoding.dtypes) == 1 and encoding.dtypes[0] in _FLOAT_DTYPES
-        return not self.column.values or encoding.length >= NAMELESS_LEAST
+        return True
+
+    @property
+    def plausible(self) -> bool:
+        """Whether it could be taken for the vector without being named like one."""
+        if self.says not in ("nothing", "perhaps") or not self.plausible_kind:
+            return False
+        return not self.column.values or self.length == 0 or self.length >= NAMELESS_LEAST
 
     def __str__(self) -> str:
         """For a message: its path, how it is written, and its first values."""
@@ -116,12 +123,9 @@ def _add(found: list[Candidate], steps: Steps, column: Column) -> None:
     encoding = encoding_seen(column)
     says = said_of_numbers(names)
     if encoding is not None:
-        if (
-            encoding.kind not in ("bytes", "base64 text", "array text")
-            or says != "nothing"
-            or encoding.dtypes
-        ):
-            found.append(Candidate(steps, column, encoding, says))
+        one = Candidate(steps, column, encoding, says)
+        if says != "nothing" or encoding.kind not in ("bytes", "base64 text") or one.plausible_kind:
+            found.append(one)
         return
     empty = column.shape == "null" or (column.values and all(value is None for value in column.values))
     if empty and names_a_vector(column.name):
@@ -173,10 +177,12 @@ def choose_vector(
             if within:
                 raise several(within if len(within) > 1 else dense, source)
     usual = [each for each in dense if each.says == "vector"]
+    usual = usual or [each for each in dense if each.says == "perhaps" and each.plausible_kind]
     if len(usual) == 1:
         only = usual[0]
-        if any(each.plausible and each.length > only.length for each in dense if each is not only):
-            raise several([each for each in dense if each is only or each.plausible], source)
+        longer = [each for each in dense if _rivals_by_length(each, only)]
+        if longer:
+            raise several([only, *longer], source)
         return _reached(only, source), "its name"
     if usual:
         raise several(usual, source)
@@ -190,6 +196,11 @@ def choose_vector(
     raise _none(found, columns, source)
 
 
+def _rivals_by_length(each: Candidate, chosen: Candidate) -> bool:
+    """Whether another candidate is longer than the one that is named like a vector, and could be meant."""
+    return each is not chosen and (each.plausible or each.says == "perhaps") and each.length > chosen.length
+
+
 def _rivals(chosen: Candidate, dense: Sequence[Candidate], own: Sequence[str]) -> list[Candidate]:
     """What stands beside the vector of a known shape and could be meant instead."""
     return [
@@ -198,7 +209,7 @@ def _rivals(chosen: Candidate, dense: Sequence[Candidate], own: Sequence[str]) -
         if each is not chosen
         and each.encoding is not None
         and each.steps[0] not in {path.partition(".")[0] for path in own}
-        and (each.says == "vector" or (each.plausible and each.length > chosen.length))
+        and (each.says == "vector" or _rivals_by_length(each, chosen))
     ]
 
 
@@ -312,6 +323,6 @@ def left_out(found: Sequence[Candidate], chosen: Candidate | None) -> list[Candi
         each
         for each in found
         if each is not chosen
-        and (each.says == "vector" or each.length >= LONG_LIST)
+        and (each.says in ("vector", "perhaps") or each.length >= LONG_LIST)
         and each.encoding is not None
     ]
