@@ -35,9 +35,11 @@ class VectorDtypeName(StrEnum):
 
     float32 = "float32"
     float16 = "float16"
+    bfloat16 = "bfloat16"
     float64 = "float64"
     int8 = "int8"
     uint8 = "uint8"
+    npy = "npy"
 
 
 IdColumn = Annotated[
@@ -117,11 +119,12 @@ ShapeOption = Annotated[
     ),
 ]
 VectorDtypeOption = Annotated[
-    VectorDtypeName,
+    VectorDtypeName | None,
     typer.Option(
         "--vector-dtype",
         envvar="VECLOAD_VECTOR_DTYPE",
-        help="The numbers in a vector of bytes, little-endian.",
+        help="The numbers in a vector of bytes, little-endian; npy is numpy.save's format. "
+        "Default: found from the first rows.",
         rich_help_panel=COLUMNS_PANEL,
     ),
 ]
@@ -233,7 +236,7 @@ def column_choice(
 def item_rules(
     prefix: str,
     generate: bool,
-    dtype: VectorDtypeName,
+    dtype: VectorDtypeName | None,
     id_bytes: int,
     depth: int,
     contents_bytes: int,
@@ -242,4 +245,5 @@ def item_rules(
     """How items are made of rows."""
     from vecload.mapping import Rules
 
-    return Rules(prefix, generate, dtype.value, id_bytes, depth, contents_bytes, metadata_bytes)
+    vector_dtype = dtype.value if dtype else None
+    return Rules(prefix, generate, vector_dtype, id_bytes, depth, contents_bytes, metadata_bytes)
