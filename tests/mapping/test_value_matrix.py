@@ -305,7 +305,7 @@ VECTORS: list[tuple[str, pa.Array | None, str | None, list[float] | Fault]] = [
     ("JSON text", pa.array(["[1, 0.5]"]), '"[1, 0.5]"', [1, 0.5]),
     ("JSON text of another dimension", pa.array(["[1]"]), '"[1]"', WRONG_DIMENSION),
     ("JSON text of an object", pa.array(['{"a": 1}']), '"{\\"a\\": 1}"', NOT_A_LIST),
-    ("JSON text with NaN", pa.array(["[1, NaN]"]), '"[1, NaN]"', NOT_A_LIST),
+    ("text of an array with NaN", pa.array(["[1, NaN]"]), '"[1, NaN]"', Fault("vector", "nan")),
     ("text that is no JSON", pa.array(["1, 2"]), '"1, 2"', NOT_A_LIST),
     ("empty text", pa.array([""]), '""', NOT_A_LIST),
     ("NaN", pa.array([[1, NAN]], pa.list_(f32)), None, Fault("vector", "nan")),
@@ -334,14 +334,15 @@ VECTORS: list[tuple[str, pa.Array | None, str | None, list[float] | Fault]] = [
     ("booleans", pa.array([[True, False]]), "[true, false]", NOT_A_NUMBER),
     ("a boolean among numbers", None, "[true, 0.5]", NOT_A_NUMBER),
     ("a boolean among whole numbers", None, "[7, false]", NOT_A_NUMBER),
-    ("texts", pa.array([["1", "2"]]), '["1", "2"]', NOT_A_NUMBER),
+    ("numbers as texts", pa.array([["1", "2"]]), '["1", "2"]', [1, 2]),
+    ("texts", pa.array([["a", "b"]]), '["a", "b"]', NOT_A_NUMBER),
     ("a text among numbers", None, '[1.5, "2"]', NOT_A_NUMBER),
-    ("lists", pa.array([[[1.0], [2.0]]]), "[[1.0], [2.0]]", NOT_A_NUMBER),
+    ("several lists", pa.array([[[1.0], [2.0]]]), "[[1.0], [2.0]]", Fault("vector", "multi-vector")),
     ("objects", pa.array([[{"a": 1}, {"a": 2}]]), '[{"a": 1}, {"a": 2}]', NOT_A_NUMBER),
     ("timestamps", pa.array([[1, 2]], pa.list_(pa.timestamp("ms"))), None, NOT_A_NUMBER),
     ("a dictionary of numbers", pa.ListArray.from_arrays([0, 2], pa.array([1.5, 2.5]).dictionary_encode()), None, [1.5, 2.5]),
     ("a number", pa.array([1.5]), "1.5", NOT_A_LIST),
-    ("an object", pa.array([{"values": [1.0, 2.0]}]), '{"values": [1, 2]}', NOT_A_LIST),
+    ("an object", pa.array([{"other": [1.0, 2.0]}]), '{"other": [1, 2]}', NOT_A_LIST),
 ]  # fmt: skip
 
 

@@ -86,7 +86,7 @@ def upsert(
     metadata_exclude: column_opt.MetadataExclude = None,
     rename: column_opt.Rename = None,
     shape: column_opt.ShapeOption = None,
-    vector_dtype: column_opt.VectorDtypeOption = column_opt.VectorDtypeName.float32,
+    vector_dtype: column_opt.VectorDtypeOption = None,
     id_prefix: column_opt.IdPrefix = "",
     id_separator: column_opt.IdSeparator = defaults.ID_SEPARATOR,
     generate_ids: column_opt.GenerateIds = False,

@@ -36,9 +36,11 @@ class VectorDtypeName(StrEnum):
 
     float32 = "float32"
     float16 = "float16"
+    bfloat16 = "bfloat16"
     float64 = "float64"
     int8 = "int8"
     uint8 = "uint8"
+    npy = "npy"
 
 
 class NanName(StrEnum):
@@ -127,11 +129,12 @@ ShapeOption = Annotated[
     ),
 ]
 VectorDtypeOption = Annotated[
-    VectorDtypeName,
+    VectorDtypeName | None,
     typer.Option(
         "--vector-dtype",
         envvar="VECLOAD_VECTOR_DTYPE",
-        help="The numbers in a vector of bytes, little-endian.",
+        help="The numbers in a vector of bytes, little-endian; npy is numpy.save's format. "
+        "Default: found from the first rows.",
         rich_help_panel=COLUMNS_PANEL,
     ),
 ]
@@ -277,7 +280,7 @@ def column_choice(
 def item_rules(
     prefix: str,
     generate: bool,
-    dtype: VectorDtypeName,
+    dtype: VectorDtypeName | None,
     id_bytes: int,
     depth: int,
     contents_bytes: int,
@@ -292,7 +295,7 @@ def item_rules(
     return Rules(
         prefix,
         generate,
-        dtype.value,
+        dtype.value if dtype else None,
         id_bytes,
         depth,
         contents_bytes,

@@ -60,7 +60,8 @@ def likely_dtypes(samples: Sequence[bytes], dimension: int | None = None) -> tup
         for dtype in (*_FLOATS, *_BYTES)
         if size % item_size(dtype) == 0 and dimension in (None, size // item_size(dtype))
     ]
-    looks = {dtype: _look(rows, dtype) for dtype in fitting if dtype in _FLOATS}
+    with np.errstate(all="ignore"):  # numbers of a wrong type are of any size
+        looks = {dtype: _look(rows, dtype) for dtype in fitting if dtype in _FLOATS}
     possible = [dtype for dtype, look in looks.items() if look.possible]
     if "bfloat16" in possible and looks["bfloat16"].likely:
         # Two bfloat16 are a float32 too, but the lower halves of true float32 are never an embedding. And as
@@ -106,8 +107,7 @@ class _Look:
 def _look(rows: Sequence[bytes], dtype: VectorDtype) -> _Look:
     read = [numbers for data in rows if not isinstance(numbers := numbers_in(data, dtype), Fault)]
     given = np.stack(read)
-    with np.errstate(invalid="ignore"):
-        numbers = given.astype(np.float64)
+    numbers = given.astype(np.float64)
     finite = np.isfinite(numbers).all(axis=1)
     if finite.mean() < 0.9:
         return _Look(possible=False)
@@ -119,6 +119,7 @@ def _look(rows: Sequence[bytes], dtype: VectorDtype) -> _Look:
     octaves = np.log2(size[there])
     middle = float(np.median(octaves))
     low, high = float((octaves < middle - 3).mean()), float((octaves > middle + 4).mean())
+    halved = float((octaves < middle - 1).mean())
     far = float(((octaves < middle - 9) | (octaves > middle + 9)).mean())
     norm = float(np.median(np.sqrt((numbers**2).sum(axis=1))))
     apart, zeros_apart = _apart(size)
@@ -141,6 +142,7 @@ def _look(rows: Sequence[bytes], dtype: VectorDtype) -> _Look:
         octaves.size >= _FEW
         and low + noise / 3 > 0.02
         and low < 0.12 + noise / 3
+        and halved < 0.35 + noise / 3
         and high < 0.02
         and far < 0.01
         and spread > 0.8
@@ -153,7 +155,6 @@ def _look(rows: Sequence[bytes], dtype: VectorDtype) -> _Look:
     )
     certain = dtype in ("float32", "float64") and _round(given[given != 0], dtype) and -10 < middle < 10
     close = octaves.size >= 8 and float(np.abs(octaves - middle).max()) < 12 and -10 < middle < 10
-    halved = float((octaves < middle - 1).mean())
     centred = low < 0.1 and halved < 0.32 and 0.1 < float((numbers[there] < 0).mean()) < 0.9
     return _Look(possible, likely or certain, certain, close, spread < 0.7, centred)
 

@@ -209,13 +209,24 @@ def _read_list(values: list[Any], room: int) -> _Found:
     if kinds <= {list, np.ndarray}:
         if len(values) == 1:
             return _as("list in a list", values[0], room)
-        if all(isinstance(v, np.ndarray) or {*map(type, v)} <= {float, int} for v in values):
+        if all(_is_vector(inner, room) for inner in values):
             return several(len(values))
         return Fault("vector", "not-a-number", "holds a list at place 0")
     if kinds == {tuple} and all(len(pair) == 2 for pair in values):
         # A map of Arrow.
         return _read_object({str(key): value for key, value in values}, room)
     return "numbers", values
+
+
+def _is_vector(value: list[Any] | NDArray[Any], room: int) -> bool:
+    if isinstance(value, np.ndarray):
+        return True
+    found = _read_list(value, room - 1)
+    return not isinstance(found, Fault) and isinstance(found[1], list | np.ndarray) and _are_numbers(found[1])
+
+
+def _are_numbers(numbers: Numbers) -> bool:
+    return isinstance(numbers, np.ndarray) or fault_of_elements(numbers) is None
 
 
 def _marked_numbers(values: list[Any], room: int) -> _Found:
