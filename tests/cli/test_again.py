@@ -28,10 +28,11 @@ def test_just_the_rejected_rows_are_loaded_again_and_none_that_a_later_row_repla
     path = tmp_path / f"rows.{kind}"
     (write_jsonl if kind == "jsonl" else write_parquet)(path, source)
     rejects = tmp_path / "rejects.jsonl"
-    first = vecload("upsert", path, "--max-errors", "9", "--rejects", rejects, "--batch-rows", "10")
+    named = ("--id-column", "id")
+    first = vecload("upsert", path, "--max-errors", "9", "--rejects", rejects, "--batch-rows", "10", *named)
     assert first.code == 3, first.err
 
-    again = vecload("upsert", "--retry-rejects", rejects, "--allow-zero-vectors", "--json")
+    again = vecload("upsert", "--retry-rejects", rejects, "--allow-zero-vectors", "--json", *named)
 
     assert again.code == 0, again.err
     told = json.loads(again.out)

@@ -115,14 +115,40 @@ def test_rejects_and_repeated_ids_are_counted_by_code_with_the_first_of_each(
     source[30]["vector"][0] = 1e39
     path = write_jsonl(tmp_path / "rows.jsonl", source)
 
-    code, out, _ = vecload("inspect", path)
+    code, out, _ = vecload("inspect", path, "--id-column", "id")
     assert code == 4
     assert "REJECTS   3 of 50 rows looked at (6.00%)" in out
     assert "vector missing   2  first at row 7 (id 'doc-7'): is missing" in out
     assert "vector infinite  1  first at row 30" in out
     assert "1 rows repeat an id: the last row of an id wins; first at row 20 (id 'doc-3')" in out
     assert "a load would end with exit code 4" in out
-    assert vecload("inspect", path, "--max-errors", "3")[0] == 3
+    assert vecload("inspect", path, "--id-column", "id", "--max-errors", "3")[0] == 3
+
+
+def test_repeated_ids_of_a_guessed_column_are_rejects_of_the_report_as_of_a_load(
+    vecload: Vecload, tmp_path: Path
+) -> None:
+    source = rows(50)
+    source[20]["id"] = source[30]["id"] = "doc-3"
+    path = write_jsonl(tmp_path / "rows.jsonl", source)
+    other = write_jsonl(tmp_path / "others.jsonl", source[:1])
+    for command in (("inspect",), ("upsert", "--dry-run")):
+        code, out, _ = vecload(*command, path, other, "--index", "rows")
+        assert code == 4
+        assert "REJECTS   2 of 50 rows looked at (4.00%)" in out
+        told = "id repeated-id  2  first at row 20 (id 'doc-3'): repeats the id of row 3"
+        assert told in out
+        assert f"first at row 0 (id 'doc-0'): repeats the id of row 0 of {path}" in out
+        assert "3 rows repeat an id: they are rejected; --repeated-ids last keeps the last row of each" in out
+    code, out, _ = vecload("inspect", path, other, "--index", "rows", "--max-errors", "3", "--json")
+    report = json.loads(out)
+    assert code == report["exit_code"] == 3
+    first = {"source": str(path), "row": 20, "id": "doc-3"}
+    assert report["ids"] == {"repeated": 3, "exact": True, "first": first, "policy": "reject"}
+    assert [each["rejected"] for each in report["sources"]] == [2, 1]
+    code, out, _ = vecload("inspect", path, other, "--index", "rows", "--repeated-ids", "last", "--json")
+    assert code == 0
+    assert json.loads(out)["ids"] == {"repeated": 3, "exact": True, "first": first, "policy": "last"}
 
 
 def test_what_is_shown_of_contents_is_short_none_if_not_wanted_and_keys_never(

@@ -129,6 +129,8 @@ class Load:
             *("upsert", str(self.source.path), "--to", self.to, "--index", self.index, "--json"),
             *("--key-file", str(self.key_file), "--state-dir", str(self.state)),
             *("--rejects", str(self.rejects), "--resume-wait", "0"),
+            # The last row of an id wins where the id column is named.
+            *("--id-column", "id"),
         ]
         return Running([*self.program, *given, *self.options, *options], self.folder, self.forks)
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vecload.contents import Key, Opener
+from vecload.loading.repeated_ids import RepeatedIdPolicy
 from vecload.targets import connect_target
 
 DIMENSION = 4
@@ -27,7 +28,7 @@ class WrongIndex(AssertionError):
 class Source:
     """A file of rows, and what a load of it must come to.
 
-    items: by id, the row that must be in the index: the last good one of that id.
+    items: by id, the row that must be in the index: the last good one of that id, or the first.
     rejected: rows that no load takes.
     """
 
@@ -38,7 +39,13 @@ class Source:
 
 
 def write_source(
-    path: Path, seed: int, rows: int, *, bad: Collection[int] = (), refused: Collection[int] = ()
+    path: Path,
+    seed: int,
+    rows: int,
+    *,
+    bad: Collection[int] = (),
+    refused: Collection[int] = (),
+    repeated_ids: RepeatedIdPolicy = "last",
 ) -> Source:
     """Write rows of which a third shares its id with a near neighbour, so with the next batches.
 
@@ -48,10 +55,12 @@ def write_source(
         rows: How many.
         bad: Rows whose vector has another length.
         refused: Rows with an id of their own that a target may be made to refuse: `refused-N`.
+        repeated_ids: What is to become of rows that repeat the id of an earlier one.
     """
     chance = random.Random(seed)  # noqa: S311 - the seed repeats a failure
     written: list[dict[str, Any]] = []
     items: dict[str, dict[str, Any]] = {}
+    rejected = {*bad, *refused}
     for n in range(rows):
         item_id = f"near-{n // 8 + chance.randrange(5)}" if chance.random() < 0.35 else f"own-{n}"
         if n in refused:
@@ -64,13 +73,17 @@ def write_source(
             "contents": f"text {n} {chance.random()}" if chance.random() < 0.7 else None,
         }
         written.append(row)
-        if n not in bad and n not in refused:
+        if n in rejected:
+            continue
+        if repeated_ids == "reject" and item_id in items:
+            rejected.add(n)
+        else:
             items[item_id] = row
     if path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(written), path, row_group_size=97)
     else:
         path.write_text("".join(json.dumps(row) + "\n" for row in written))
-    return Source(path, rows, items, frozenset({*bad, *refused}))
+    return Source(path, rows, items, frozenset(rejected))
 
 
 def check_index(location: str | Path, index: str, key_file: Path, source: Source) -> None:

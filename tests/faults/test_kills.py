@@ -17,6 +17,7 @@ import pytest
 from tests.faults.loads import Load
 from tests.faults.oracle import write_source
 from tests.faults.proxy import Exchange, Proxy
+from tests.faults.scenarios import recorded
 from tests.servers import Service
 
 LOADS = int(os.environ.get("VECLOAD_KILLS", "15"))
@@ -38,6 +39,58 @@ def test_a_load_into_an_embedded_store_outlives_kills_at_random_moments(tmp_path
         threading.Event().wait(chance.random() * 0.25)
         load.kill(running)
     load.run_until_done(code=3 if bad else 0)
+
+
+REJECT = ("--repeated-ids", "reject", "--max-errors", "100%")
+
+
+@pytest.mark.parametrize("number", range(max(4, LOADS // 4)))
+def test_the_first_row_of_each_id_outlives_kills_where_repeated_ids_are_rejected(
+    tmp_path: Path, number: int
+) -> None:
+    chance = random.Random(SEED + number)  # noqa: S311
+    bad = range(0, 1200, 90) if number % 2 else ()
+    source = write_source(
+        tmp_path / f"source.{KINDS[number // 2 % 2]}", SEED + number, 1200, bad=bad, repeated_ids="reject"
+    )
+    batch = ("--batch-rows", str(chance.choice([3, 5, 8])), "--concurrency", "4", *REJECT)
+    load = Load(tmp_path / "load", source, str(tmp_path / "store"), batch)
+    for _ in range(chance.choice([1, 1, 2])):
+        running = load.start()
+        running.wait_for(load.journal)
+        threading.Event().wait(chance.random() * 0.25)
+        load.kill(running)
+    load.run_until_done(code=3)
+    assert load.runs[-1].summary["repeated"] == len(source.rejected) - len(bad)
+    assert load.runs[-1].summary["repeated_exact"] is True
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_early_batch_whose_ids_later_rows_repeat_is_loaded_though_these_are_recorded(
+    tmp_path: Path, service: str, new_name: Callable[[], str], kind: str
+) -> None:
+    source = write_source(tmp_path / f"source.{kind}", SEED, 300, repeated_ids="reject")
+    killed = threading.Event()
+
+    def drop_first(exchange: Exchange) -> None:
+        if exchange.number == 0:
+            killed.wait(30)
+            exchange.reset()
+        else:
+            exchange.pass_on()
+
+    with Proxy(service, drop_first) as proxy:
+        options = ("--batch-rows", "5", "--concurrency", "4", *REJECT)
+        load = Load(tmp_path / "load", source, proxy.url, options, index=new_name(), store=service)
+        running = load.start()
+        running.wait_for(lambda: recorded(load) > 20)
+        load.kill(running)
+        killed.set()
+        proxy.behave = Exchange.pass_on
+        ended = load.run_until_done(most=1, code=3)
+        assert ended.summary["skipped"] > 0
+        assert ended.summary["repeated"] == len(source.rejected)
+        load.drop()
 
 
 class Killer:
