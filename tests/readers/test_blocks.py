@@ -12,10 +12,30 @@ from vecload.readers.blocks import Block, cut_blocks, lines_of, read_blocks
 BOM = b"\xef\xbb\xbf"
 TEXTS = st.lists(
     st.sampled_from(
-        [b"\n", b"\r\n", b" \n", b"a\n", b'{"a": 1}\n', b"x" * 40 + b"\n", b"{" + b"y" * 90 + b"}\n"]
+        [
+            b"\n",
+            b"\r\n",
+            b" \n",
+            b"a\n",
+            b'{"a": 1}\n',
+            b"x" * 40 + b"\n",
+            b"{" + b"y" * 90 + b"}\n",
+            BOM + b"{}\n",
+            b"\x1e{}\n",
+        ]
     ),
     max_size=30,
 )
+
+
+def without_marks(line: bytes) -> bytes:
+    while line.startswith((BOM, b"\x1e")):
+        line = line.removeprefix(BOM).removeprefix(b"\x1e")
+    return line
+
+
+def is_blank(line: bytes) -> bool:
+    return not line.strip() or (not line.endswith(b"\n") and not line.strip().strip(b"\0"))
 
 
 @settings(max_examples=200, deadline=None)
@@ -54,9 +74,11 @@ def test_the_lines_are_those_of_the_file_wherever_it_is_cut(
     stop = data.draw(st.sampled_from([None, *(at for at in starts if at >= begin)]))
     size = data.draw(st.integers(1, 150))
     expected = [
-        (one, whole[one:other])
+        (one, without_marks(whole[one:other]))
         for one, other in pairwise([*starts, len(whole)])
-        if one >= begin and other <= (len(whole) if stop is None else stop) and whole[one:other].strip()
+        if one >= begin
+        and other <= (len(whole) if stop is None else stop)
+        and not is_blank(without_marks(whole[one:other]))
     ]
 
     with path.open("rb", 0) as file:
@@ -79,8 +101,25 @@ def test_the_lines_are_those_of_the_file_wherever_it_is_cut(
     assert read == streamed == expected
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_line_alone() -> None:
-    first = Block(0, 10, BOM + b"{}\n" + BOM + b"\n")
-    assert [line.text for line in lines_of(first, 100)] == [b"{}\n", BOM + b"\n"]
-    assert [line.text for line in lines_of(Block(7, 13, BOM + b"{}\n"), 100)] == [BOM + b"{}\n"]
-    assert list(lines_of(Block(0, 4, BOM + b"\n"), 100)) == []
+def texts_of(data: bytes, begin: int = 0, line_max: int = 100) -> list[bytes | None]:
+    return [line.text for line in lines_of(Block(begin, begin + len(data), data), line_max)]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_line() -> None:
+    assert texts_of(BOM + b"{}\n" + BOM + b"\n") == [b"{}\n"]
+    assert texts_of(BOM + b"{}\n" + BOM + b"{}\n", begin=7) == [b"{}\n", b"{}\n"]
+    assert texts_of(BOM + b"\n") == []
+
+
+def test_a_separator_before_each_record_is_no_part_of_it() -> None:
+    assert texts_of(b'\x1e{"a":1}\n\x1e{"a":2}\n\x1e\n\x1e\x1e' + BOM + b"{}") == [
+        b'{"a":1}\n',
+        b'{"a":2}\n',
+        b"{}",
+    ]
+
+
+def test_nul_bytes_that_end_the_file_are_blank_and_others_are_not() -> None:
+    assert texts_of(b"{}\n\0\0\0") == [b"{}\n"]
+    assert texts_of(b"{}\n\0\0\0 ") == [b"{}\n"]
+    assert texts_of(b"{}\n\0\0\0\n{}\n") == [b"{}\n", b"\0\0\0\n", b"{}\n"]

@@ -18,8 +18,8 @@ from vecload.readers.jsonl import JsonlSource
 ROWS = [{"id": f"row-{n}", "vector": [n, 0.5]} for n in range(1, 8)]
 
 
-def opened(path: Path, text: str, **reading: Any) -> Source:
-    path.write_text(text)
+def opened(path: Path, text: str | bytes, **reading: Any) -> Source:
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
     (source,) = open_sources([str(path)], Reading(**reading))
     return source
 
@@ -101,7 +101,20 @@ def test_integers_beyond_64_bits_are_exact(tmp_path: Path) -> None:
             '{\n "id": [1, 2]\n}',
             "is one JSON object, and no export that vecload knows; JSON Lines has one a line",
         ),
-        ('{\n "points": [{"id": 1}]\n}', "jq -c '.[\"points\"][]'"),
+        ('{\n "points": [{"id": 1}]\n}', "if its rows are in .points: jq -c '.points[]' "),
+        (
+            '{\n "a": 1\n}\n{\n "a": 2\n}\n',
+            "it holds several JSON documents; write each on one line: jq -c . ",
+        ),
+        ('[\n{"id": "a"},\n]', "it has a comma before a closing bracket"),
+        ('[\n// comment\n{"id": "a"}]', "it has a comment, which JSON does not allow"),
+        ('[{"id": "a",\n "price": NaN}]', "field 'price' holds NaN, which JSON has no text for"),
+        ("[\n{'id': 'a'}]", "it is what Python prints of a dict; write it with json.dumps"),
+        ('{"id": "a"},\n{"id": "b"},\n', "it has commas between objects, and no array around them"),
+        (
+            b'[{"id": "caf\xe9"}]',
+            "it is not UTF-8; if it is Windows-1252 or Latin-1, convert the file: iconv",
+        ),
         (
             '{"docstore/data": {}}',
             "is LlamaIndex's document store, which holds no vectors; name the vector store",
@@ -114,7 +127,7 @@ def test_integers_beyond_64_bits_are_exact(tmp_path: Path) -> None:
         ('{"ids": ["a"], "embeddings": [[1]], "data": [[0]]}', "holds Chroma's 'data'"),
     ],
 )
-def test_what_cannot_be_read_is_said_in_a_clear_word(tmp_path: Path, text: str, says: str) -> None:
+def test_what_cannot_be_read_is_said_in_a_clear_word(tmp_path: Path, text: str | bytes, says: str) -> None:
     source = opened(tmp_path / "rows.json", text)
     with pytest.raises(SourceError) as failed:
         source.head()
@@ -145,7 +158,7 @@ def test_a_table_on_one_line_is_told_from_a_row(tmp_path: Path, orient: str, row
     source = opened(tmp_path / "rows.json", json.dumps(document, separators=(",", ":")))
     with pytest.raises(SourceError, match="is one JSON object, and no export that vecload knows") as told:
         source.head()
-    assert ("jq -c '.[\"data\"][]'" if orient == "table" else "") in str(told.value)
+    assert ("jq -c '.data[]'" if orient == "table" else "") in str(told.value)
 
 
 @pytest.mark.parametrize(

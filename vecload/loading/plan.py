@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Prints
 from dataclasses import dataclass, replace
 
+from orjson import loads
+
 from vecload.errors import IndexMismatch, MappingError, SourceError
 from vecload.loading.journal import Identity
 from vecload.loading.loader import Job
@@ -17,6 +19,7 @@ from vecload.mapping.text_in_bytes import as_text
 from vecload.mapping.vector_dtype import with_vector_dtype
 from vecload.readers import Source
 from vecload.readers.jsonl import JsonlSource
+from vecload.readers.rows_inside import hint_of_rows
 from vecload.readers.source import HEAD_ROWS, Told, told_by
 from vecload.readers.storage import STDIN, ChangedError, File, LocalFile, located, reason, unreadable
 
@@ -199,12 +202,17 @@ def make_plan(
         if head is None:
             continue
         if len(head.broken) == len(head.span):
+            fault = head.broken[0].message
             raise SourceError(
-                f"{source.name} holds no JSON object in its first rows: row 0 {head.broken[0].message}",
-                hint="JSON Lines has one object a line",
+                f"{source.name} holds no JSON object in its first rows: row 0 {fault}",
+                # A cause that is known says itself what to do.
+                hint="" if ";" in fault else "JSON Lines has one object a line",
             )
         told = told_by(source)
-        mapping = _mapping(source, head, told, choice, embed=embed, rules=rules, dimension=dimension)
+        try:
+            mapping = _mapping(source, head, told, choice, embed=embed, rules=rules, dimension=dimension)
+        except MappingError as error:
+            raise _of_rows_inside(source, head) or error from None
         if mapping.vector is not None:
             found = common_dimension(head, mapping, source.name, dimension)
             dimensions.setdefault(found, source.name)
@@ -268,6 +276,16 @@ def _mapping(
             why = replace(why, vector="the export tells")
         mapping = replace(mapping, shape=told.shape, reasons=why)
     return with_vector_dtype(mapping, columns, source.name, dimension)
+
+
+def _of_rows_inside(source: Source, head: Rows) -> MappingError | None:
+    """What to say of an only row that is a service's answer, with rows inside; None if it is none."""
+    if not head.own_columns or head.broken or len(head.span) > 1 or has_more(source, head):
+        return None
+    hint = hint_of_rows(loads(head.raw(0)), source.name, sure=True)
+    return (
+        MappingError(f"{source.name} has no rows but an object with rows inside", hint=hint) if hint else None
+    )
 
 
 def has_more(source: Source, head: Rows) -> bool:

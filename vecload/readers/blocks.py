@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
 BLOCK_BYTES_MIN = 2**20
+RECORD_SEPARATOR = 0x1E
+"""What begins every record of a JSON text sequence, RFC 7464."""
 _SKIP_BYTES = 2**20
 _LOOK_BYTES = 2**16
 """Read at once where the end of a line is looked for: several lines of most files."""
@@ -30,7 +32,7 @@ class Block:
 
 
 class Line(NamedTuple):
-    """A line that is not blank, less a byte order mark. Names its bytes, and copies none.
+    """A line that is not blank, less a byte order mark or separator before it. Names its bytes, copies none.
 
     offset, end: where in the file it begins, and has ended.
     data: text that holds it; None if it is too long to be held.
@@ -130,7 +132,7 @@ def _cut(stream: BinaryIO, begin: int, most: int, last: int) -> int:
 
 
 def lines_of(block: Block, line_max: int) -> Iterator[Line]:
-    """The lines of a block that are not blank, less a byte order mark at the beginning of the file."""
+    """The lines of a block that are not blank, less byte order marks and record separators before them."""
     data, begin = block.data, block.begin
     if data is None:
         yield Line(begin, block.end, None, 0, block.end - begin)
@@ -138,11 +140,26 @@ def lines_of(block: Block, line_max: int) -> Iterator[Line]:
     at, size = 0, len(data)
     while at < size:
         after = data.find(b"\n", at) + 1 or size
-        first = at
-        if not begin and not at and data.startswith(codecs.BOM_UTF8):
-            first = len(codecs.BOM_UTF8)
         if after - at > line_max:
             yield Line(begin + at, begin + after, None, at, after)
-        elif data[first : first + 1] == b"{" or data[first:after].strip():
+        elif data[at : at + 1] == b"{":
+            yield Line(begin + at, begin + after, data, at, after)
+        elif (first := _first_of(data, at, after)) < after:
             yield Line(begin + at, begin + after, data, first, after)
         at = after
+
+
+def _first_of(data: bytes, at: int, after: int) -> int:
+    """Where a row begins in a line, behind what some writers put before it; the line's end if it is blank."""
+    first = at
+    while True:
+        if data.startswith(codecs.BOM_UTF8, first, after):
+            first += len(codecs.BOM_UTF8)
+        elif first < after and data[first] == RECORD_SEPARATOR:
+            first += 1
+        else:
+            break
+    rest = data[first:after].strip()
+    # A file that was made longer before it was written to ends in NUL bytes, and not in a newline.
+    blank = not rest or (not data.endswith(b"\n", first, after) and not rest.strip(b"\0"))
+    return after if blank else first

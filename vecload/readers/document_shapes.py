@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from vecload.errors import SourceError
+from vecload.readers.rows_inside import hint_of_rows
 
 Row = dict[str, Any]
 
@@ -50,9 +51,8 @@ def shape_of_document(document: Any, name: str) -> DocumentShape:
             f"{name} is LlamaIndex's document store, which holds no vectors",
             hint="name the vector store beside it, default__vector_store.json: both are read",
         )
-    lists = [key for key, value in document.items() if _is_list_of_objects(value)]
-    hint = f"if its rows are in {lists[0]!r}: jq -c '.[\"{lists[0]}\"][]'" if lists else None
-    if is_table(document) and not lists:
+    hint = hint_of_rows(document, name)
+    if is_table(document) and not hint:
         hint = "JSON Lines has one a line, as pandas writes with to_json(path, orient='records', lines=True)"
     raise SourceError(
         f"{name} is one JSON object, and no export that vecload knows",
@@ -84,10 +84,6 @@ def is_table(document: Any) -> bool:
     return all(isinstance(value, list) for value in values) and any(
         value and isinstance(value[0], dict | list) for value in values
     )
-
-
-def _is_list_of_objects(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
 def _array(document: Any, _beside: Any, _name: str) -> list[Any]:
@@ -141,7 +137,9 @@ def _is_langchain(document: Any) -> bool:
         isinstance(document, dict)
         and bool(document)
         and all(
-            isinstance(entry, dict) and {"id", "vector", "text"} <= entry.keys()
+            isinstance(entry, dict)
+            and {"id", "vector", "text"} <= entry.keys()
+            and not isinstance(entry["id"], list)
             for entry in islice(document.values(), 10)
         )
     )

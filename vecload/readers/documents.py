@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,7 @@ from vecload.readers.document_shapes import (
     is_table,
     shape_of_document,
 )
+from vecload.readers.json_causes import cause_in_document
 from vecload.readers.source import HEAD_ROWS, Told, missing
 from vecload.readers.storage import File, LocalFile, as_file, unreadable
 
@@ -157,9 +159,10 @@ class DocumentSource:
         try:
             return loads(text.removeprefix(codecs.BOM_UTF8))
         except orjson.JSONDecodeError as error:
+            cause = cause_in_document(error, text[:FIRST_LINE_BYTES], shlex.quote(file.name))
             raise SourceError(
                 f"{file.name} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
-                hint="NaN and Infinity are no JSON either; JSON Lines has one object a line",
+                hint=cause or "NaN and Infinity are not JSON either; JSON Lines has one object a line",
             ) from None
 
 

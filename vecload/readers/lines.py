@@ -19,6 +19,7 @@ from vecload.mapping.mapper import Mapper
 from vecload.mapping.packer import Packed, Packer, inexact, packer_for
 from vecload.mapping.rows import Fault
 from vecload.readers.blocks import Block, Line, lines_of, read_blocks
+from vecload.readers.json_causes import cause_of
 from vecload.readers.storage import ChangedError, LocalFile, unreadable
 
 
@@ -181,13 +182,22 @@ def _parse(line: bytes | None, line_max: int) -> dict[str, Any] | Fault:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
+        whole = _without_tail(line)
+        if len(whole) < len(line):
+            return _parse(whole, line_max)
         # The parser's message names a kind and a place, never a value.
-        return Fault("line", "not-json", f"is not JSON: {error.msg} at column {error.colno}")
+        cause = cause_of(error, line) or f"{error.msg} at column {error.colno}"
+        return Fault("line", "not-json", f"is not JSON: {cause}")
     if not isinstance(row, dict):
         return Fault("line", "not-object", "is no JSON object")
     return row
 
 
+def _without_tail(line: bytes) -> bytes:
+    """A line less the NUL bytes that a file was made longer by before it was written; these end no line."""
+    return line.rstrip(b"\0")
+
+
 def _exactly(line: bytes) -> dict[str, Any]:
-    row: dict[str, Any] = json.loads(line)
+    row: dict[str, Any] = json.loads(_without_tail(line))
     return row

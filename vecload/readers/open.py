@@ -11,6 +11,7 @@ from vecload.defaults import JSON_MAX_BYTES, LINE_MAX_BYTES, ROW_GROUP_MAX_BYTES
 from vecload.errors import SourceError
 from vecload.readers.compressed import Unpacked, codec_of, plain_name
 from vecload.readers.expand import Places
+from vecload.readers.other_text import LOOK_BYTES, refused_encoding, refused_text
 from vecload.readers.source import Source, Told
 from vecload.readers.stdin import Spooled, StandardInput
 from vecload.readers.storage import STDIN, File, LocalFile, local_path, remote_parts, unreadable
@@ -21,6 +22,7 @@ SUFFIXES = (".parquet", ".pq", *JSONL_SUFFIXES, ".arrow", ".feather", ".ipc", ".
 """What names of sources end with, and names of their indexes don't."""
 HEAD_BYTES = 64
 """Of a file's beginning, which tell what it is."""
+_BEFORE_TEXT = b" \t\r\n\v\f\x1e"
 _BLANK_BYTES = 2**16
 """Of blank lines before the first that is not."""
 
@@ -44,9 +46,8 @@ _OTHER_KINDS = (
     (b"\x80\x04", "a Python pickle", "write it to Parquet"),
     (b"\x80\x05", "a Python pickle", "write it to Parquet"),
     (b"LANC", "Lance", "write it to Parquet"),
+    (b"PGDMP", "an archive of pg_dump", "load it with pg_restore, then write its rows as JSON Lines or CSV"),
 )
-_CSV_SUFFIXES = (".csv", ".tsv")
-_TO_PARQUET = "write it to Parquet, for instance with duckdb: copy (from 'data.csv') to 'data.parquet'"
 NOT_KNOWN = "is neither Parquet, JSON Lines, Arrow IPC nor NumPy"
 
 
@@ -212,17 +213,20 @@ def _kind(file: File, head: bytes) -> str:
     Raises:
         SourceError: It is none that is read.
     """
+    if refused := refused_encoding(file.name, head):
+        raise refused
     known = _known(file, head)
     if known is not None:
         return known
     for magic, kind, hint in _OTHER_KINDS:
         if head.startswith(magic):
             raise SourceError(f"{file.name} is {kind}, which is not read", hint=hint)
-    if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[") or _is_lines(file):
+    if _text(head).startswith(b"[") or _is_lines(file):
         return "jsonl"
-    if plain_name(file.name).lower().endswith(_CSV_SUFFIXES):
-        raise SourceError(f"{file.name} is CSV, which says no types", hint=_TO_PARQUET)
-    raise SourceError(f"{file.name} {NOT_KNOWN}", hint="name its format with --format if it is one of them")
+    refused = refused_text(file.name, _head(file, LOOK_BYTES))
+    raise refused or SourceError(
+        f"{file.name} {NOT_KNOWN}", hint="name its format with --format if it is one of them"
+    )
 
 
 def _known(file: File, head: bytes) -> str | None:
@@ -232,7 +236,12 @@ def _known(file: File, head: bytes) -> str | None:
             return known
     if not head.removeprefix(codecs.BOM_UTF8).strip():
         head = _head(file, _BLANK_BYTES)
-    return "jsonl" if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{") else None
+    return "jsonl" if _text(head).startswith(b"{") else None
+
+
+def _text(head: bytes) -> bytes:
+    """Text from its first character on, less what some writers put before it."""
+    return head.removeprefix(codecs.BOM_UTF8).lstrip(_BEFORE_TEXT)
 
 
 def _is_document(file: File, head: bytes) -> bool:
