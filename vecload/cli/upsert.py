@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +32,7 @@ from vecload.cli.settings import UpsertSettings
 from vecload.cli.signals import StopAsked, beside, stopping_on_signals
 from vecload.config import short, state_folder
 from vecload.contents import Sealer
-from vecload.errors import Interrupted, VecloadError
+from vecload.errors import Interrupted, JournalError, VecloadError
 from vecload.loading.again import choose_rows
 from vecload.loading.batch_rows import BatchRows
 from vecload.loading.breaker import START_SECONDS, when_up
@@ -42,7 +42,7 @@ from vecload.loading.explain import Sample
 from vecload.loading.journal import Journal
 from vecload.loading.ledger import Ledger
 from vecload.loading.loader import Flow, Job
-from vecload.loading.plan import Plan, check_unchanged, make_plan
+from vecload.loading.plan import Plan, check_unchanged, check_whole, make_plan, note_stop
 from vecload.loading.rejects import RejectFile
 from vecload.loading.retry import RetryPolicy, Sender
 from vecload.loading.stages import Stages, shares
@@ -302,9 +302,14 @@ def _run(
                 flow = Flow(
                     *(jobs, sealer, dispatcher, ledger, rows, settings.batch_bytes, interrupted, stages),
                     parsers,
-                    check=lambda: check_unchanged(plan.sources, identity.fingerprints, tell),
+                    check=lambda: _check_sources(plan.sources, identity.fingerprints, tell),
                 )
-                flow.run()
+                try:
+                    flow.run()
+                except BaseException:
+                    with suppress(JournalError):
+                        note_stop(journal, plan.sources, identity.fingerprints)
+                    raise
                 summary.status = "rejected" if ledger.totals.rejected else "complete"
             finally:
                 summary.seconds = time.monotonic() - begun
@@ -321,6 +326,14 @@ def _run(
             summary.advice = explain(
                 settings, plan.sources, before, summary.time, sample.batches, remote=remote
             )
+
+
+def _check_sources(
+    sources: Sequence[Source], fingerprints: Mapping[str, str], tell: Callable[[str], None]
+) -> None:
+    """When all is sent: whether the sources are what they were, and whole."""
+    check_unchanged(sources, fingerprints, tell)
+    check_whole(sources)
 
 
 def batch_rows_of(text: str, dimension: int) -> BatchRows:

@@ -8,26 +8,27 @@ grouped: what a kill loses of them is only sent again.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vecload.batch import Span
-from vecload.errors import JournalError, LoadLocked, SourceError, UsageError
+from vecload.errors import JournalError, LoadLocked, UsageError
+from vecload.loading.identity import Identity, Recorded
 from vecload.readers.storage import located
 
 COMMIT_SECONDS = 0.1
 """Spans are committed together that often; a commit for each costs 5% of an embedded load."""
 ALIVE_SECONDS = 1.0
 """How often a run that waits for its target leaves a sign of that."""
-_FORMAT = 2
+_FORMAT = 3
+_READABLE = (2, _FORMAT)
+"""Formats that an unfinished load may go on from: 2 had other fingerprints, which `Identity.holds` knows."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS load (
@@ -48,36 +49,9 @@ CREATE TABLE IF NOT EXISTS span (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sample (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reject_file (path TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS beginning (file TEXT PRIMARY KEY, fingerprint TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS touched (file TEXT PRIMARY KEY) WITHOUT ROWID;
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What makes a load the same load.
-
-    Attributes:
-        target: The target's location.
-        index: The index.
-        sources: What was named, in order: the locations of files, folders, patterns.
-        fingerprints: By the location of each file that these were when the load began.
-        settings: All else that changes what is stored: mapping, key id, sealing, wire options.
-    """
-
-    target: str
-    index: str
-    sources: tuple[str, ...]
-    fingerprints: Mapping[str, str]
-    settings: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """The journal's name: the same for the same sources into the same index of the same target."""
-        what = json.dumps([self.target, self.index, self.sources])
-        return hashlib.sha256(what.encode()).hexdigest()[:24]
-
-    def text(self) -> str:
-        """All of it as JSON."""
-        return json.dumps([dict(self.fingerprints), self.settings])
 
 
 class Journal:
@@ -138,24 +112,54 @@ class Journal:
 
     def _begin(self, identity: Identity, *, fresh: bool) -> None:
         known = self._run("SELECT format, identity, finished, reject_bytes FROM load").fetchone()
-        if known is not None and known[0] != _FORMAT and not known[2] and not fresh:
+        self.had_finished = bool(known and known[2])
+        self.unfinished = known is not None and not self.had_finished
+        self._identity_text = identity.text()
+        readable = known is not None and known[0] in _READABLE
+        if self.unfinished and not readable and not fresh:
             raise JournalError(
                 f"the journal {self.path} is of another version", hint="start over with --fresh"
             )
-        self.had_finished = bool(known and known[2])
-        self.unfinished = known is not None and not self.had_finished
-        self.unchanged = known is not None and known[1] == identity.text()
-        self._identity_text = identity.text()
-        if known is None or fresh:
+        self.unchanged = readable and known[1] == self._identity_text
+        if readable and self.had_finished and not self.unchanged:
+            self.unchanged = identity.differs(*json.loads(known[1])) is None
+        if known is None or fresh or (self.unfinished and not self._holds_anything()):
             self.start_over()
             return
-        if not self.had_finished and not self.unchanged:
-            self._refuse(json.loads(known[1]), identity)
+        if self.unfinished:
+            before, settings = json.loads(known[1])
+            self._go_on(before, settings, identity)
         self.reject_bytes = int(known[3])
+
+    def _go_on(self, before: Mapping[str, str], settings: Sequence[str], identity: Identity) -> None:
+        """Take up an unfinished load.
+
+        Raises:
+            SourceError: What it has recorded is not what its sources hold.
+            UsageError: It had other settings.
+        """
+        recorded = Recorded(
+            frozenset(str(source) for (source,) in self._run("SELECT DISTINCT source FROM span")),
+            dict(self._run("SELECT file, fingerprint FROM beginning")),
+            frozenset(str(file) for (file,) in self._run("SELECT file FROM touched")),
+        )
+        difference = identity.differs(before, settings, recorded)
+        if difference is not None:
+            raise difference
+        # What its sources are now, the next run may find.
+        self._run("UPDATE load SET format = ?, identity = ?", (_FORMAT, self._identity_text))
+
+    def _holds_anything(self) -> bool:
+        """Whether a run recorded anything: without that, there is nothing to go on from."""
+        (found,) = self._run(
+            "SELECT EXISTS (SELECT 1 FROM span) OR EXISTS (SELECT 1 FROM sample) "
+            "OR EXISTS (SELECT 1 FROM load WHERE reject_bytes > 0)"
+        ).fetchone()
+        return bool(found)
 
     def start_over(self) -> None:
         """Forget every span: the load begins."""
-        for table in ("span", "sample", "reject_file", "load"):
+        for table in ("span", "sample", "reject_file", "beginning", "touched", "load"):
             self._run(f"DELETE FROM {table}")  # noqa: S608 of the names above
         self.reject_bytes = 0
         self._run("INSERT INTO load (format, identity) VALUES (?, ?)", (_FORMAT, self._identity_text))
@@ -209,6 +213,24 @@ class Journal:
     def remember(self, item_id: str) -> None:
         """Note an acknowledged item, by which the index is known again. Durable at the next commit."""
         self._samples.append(item_id)
+
+    def recorded_to(self, source: str) -> int | None:
+        """The byte of a source at which the last of its recorded spans ends; None if none tells."""
+        found = self._run('SELECT max("end") FROM span WHERE source = ?', (self._path(source),)).fetchone()[0]
+        return None if found is None else int(found)
+
+    def begins_as(self, file: str, fingerprint: str) -> None:
+        """Note what a file's beginning is, up to where its recorded rows end. Durable at the next commit.
+
+        Args:
+            file: Its location.
+            fingerprint: Of that beginning.
+        """
+        self._run("INSERT OR REPLACE INTO beginning VALUES (?, ?)", (file, fingerprint))
+
+    def was_touched(self, file: str) -> None:
+        """Note that a file changed under a run that read it: its rows may be of two files."""
+        self._run("INSERT OR IGNORE INTO touched VALUES (?)", (file,))
 
     def samples(self) -> list[str]:
         """The items noted."""
@@ -306,24 +328,6 @@ class Journal:
             hint="the file is damaged: remove it and load from the start"
             if damaged
             else "make room or mend the disk, then run the same command again",
-        )
-
-    def _refuse(self, known: Sequence[Any], identity: Identity) -> None:
-        """Say what differs from the unfinished load."""
-        before, settings = known
-        now = identity.fingerprints
-        for path in sorted({*before, *now}):
-            if before.get(path) != now.get(path):
-                happened = "changed" if path in before and path in now else "is gone"
-                happened = "was added" if path not in before else happened
-                raise SourceError(
-                    f"{path} {happened} since the load of it began, and that load is unfinished",
-                    hint="put back what was there to go on, or load from the start with --fresh",
-                )
-        differing = sorted(set(identity.settings) ^ set(settings))
-        raise UsageError(
-            f"an unfinished load of these sources had other settings ({', '.join(differing)})",
-            hint="use the same to go on, or load from the start with --fresh",
         )
 
 
