@@ -35,6 +35,7 @@ class Identity:
         sources: What was named, in order: the locations of files, folders, patterns.
         fingerprints: By the location of each file that these were when the load began.
         settings: All else that changes what is stored: mapping, key id, sealing, wire options.
+        named: The same, as absolute paths whose links are not followed.
         owners: By the location of a file, that of the source whose rows alone depend on it.
         holds: Whether a file, by its location, is what a fingerprint says, whose text may be of another
             version; with True for the third argument, whether it is one that begins so and may go on.
@@ -45,6 +46,7 @@ class Identity:
     sources: tuple[str, ...]
     fingerprints: Mapping[str, str]
     settings: tuple[str, ...]
+    named: tuple[str, ...] = field(default=(), compare=False)
     owners: Mapping[str, str] = field(default_factory=dict, compare=False)
     holds: Callable[[str, str, bool], bool] = field(default=lambda path, known, begins: False, compare=False)
 
@@ -52,6 +54,12 @@ class Identity:
     def name(self) -> str:
         """The journal's name: the same for the same sources into the same index of the same target."""
         what = json.dumps([self.target, self.index, self.sources])
+        return hashlib.sha256(what.encode()).hexdigest()[:24]
+
+    @property
+    def names(self) -> str:
+        """What is the same for the same names into the same index, wherever their links lead."""
+        what = json.dumps([self.target, self.index, self.named or self.sources])
         return hashlib.sha256(what.encode()).hexdigest()[:24]
 
     def text(self) -> str:

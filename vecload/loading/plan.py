@@ -18,7 +18,7 @@ from vecload.readers import Source
 from vecload.readers.compressed import Unpacked
 from vecload.readers.jsonl import lines_in
 from vecload.readers.source import HEAD_ROWS, Told, told_by
-from vecload.readers.storage import STDIN, ChangedError, File, LocalFile, located, reason, unreadable
+from vecload.readers.storage import STDIN, ChangedError, File, LocalFile, located, reason, spelled, unreadable
 
 EXPORTS_THAT_TELL = ("chroma", "vdf")
 """Shapes that are no matter of columns: what is opened has them, or not."""
@@ -116,6 +116,7 @@ class Plan:
             target=target,
             index=index,
             sources=tuple(map(located, names)),
+            named=tuple(map(spelled, names)),
             fingerprints={file.location: _fingerprint(file) for file in files},
             settings=(*mappings, *settings),
             owners={file.location: located(source.name) for source in self.sources for file in source.files},

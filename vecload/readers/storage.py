@@ -224,6 +224,13 @@ def located(name: str) -> str:
     return os.path.realpath(local_path(name))
 
 
+def spelled(name: str) -> str:
+    """A place by its own absolute name: links are not followed, which may lead elsewhere another time."""
+    if name in (STDIN, STDIN_NAME) or remote_parts(name) is not None:
+        return located(name)
+    return os.path.abspath(local_path(name))  # noqa: PTH100 pathlib's keeps `..`
+
+
 def reason(error: Exception) -> str:
     """Why something can't be read, in a few words on one line."""
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
