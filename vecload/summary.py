@@ -31,6 +31,7 @@ class Summary:
         seconds: Of this run, from the first row read.
         repeated: Loaded rows whose id a later row has as well; None where the index was not new, so that it
             can't be told.
+        rejects_missing: Rejected rows that the reject file does not hold; None if no run named one.
         time: The parts of this run's time by stage, from 0 to 1, largest first.
         advice: What held it back and what would help, if that was asked for.
         exit_code: The process's.
@@ -53,6 +54,7 @@ class Summary:
     wire: Mapping[str, int] = field(default_factory=dict)
     retries: int = 0
     repeated: int | None = None
+    rejects_missing: int | None = None
     time: Mapping[str, float] = field(default_factory=dict)
     advice: str = ""
     exit_code: int = 0
@@ -81,6 +83,7 @@ class Summary:
             "wire": {"json": self.wire.get("json", 0), "binary": self.wire.get("binary", 0)},
             "retries": self.retries,
             "repeated": self.repeated,
+            "rejects_missing": self.rejects_missing,
             "time": {stage: round(share, 3) for stage, share in self.time.items()},
             "advice": self.advice or None,
             "sources": self.sources,

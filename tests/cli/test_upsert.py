@@ -35,6 +35,7 @@ SUMMARY_KEYS = {
     "wire": dict,
     "retries": int,
     "repeated": (int, type(None)),
+    "rejects_missing": (int, type(None)),
     "time": dict,
     "advice": (str, type(None)),
     "sources": list,

@@ -51,6 +51,7 @@ CREATE TABLE IF NOT EXISTS sample (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reject_file (path TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS beginning (file TEXT PRIMARY KEY, fingerprint TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS touched (file TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ended (items INTEGER NOT NULL);
 """
 
 
@@ -79,6 +80,7 @@ class Journal:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path = folder / f"{identity.name}.sqlite"
+        self._last = folder / f"{identity.names}.last"
         self._clock = clock
         self._waiting: list[tuple[Any, ...]] = []
         self._samples: list[str] = []
@@ -159,7 +161,7 @@ class Journal:
 
     def start_over(self) -> None:
         """Forget every span: the load begins."""
-        for table in ("span", "sample", "reject_file", "beginning", "touched", "load"):
+        for table in ("span", "sample", "reject_file", "beginning", "touched", "ended", "load"):
             self._run(f"DELETE FROM {table}")  # noqa: S608 of the names above
         self.reject_bytes = 0
         self._run("INSERT INTO load (format, identity) VALUES (?, ?)", (_FORMAT, self._identity_text))
@@ -183,6 +185,11 @@ class Journal:
             )
         self._run("DELETE FROM reject_file")
         self._run("INSERT INTO reject_file VALUES (?)", (path,))
+
+    def rejects_path(self) -> str | None:
+        """Where the load's reject file is; None if no run of it named one."""
+        known = self._run("SELECT path FROM reject_file").fetchone()
+        return None if known is None else str(known[0])
 
     def done(self, source: str) -> list[Span]:
         """The spans of a source that are recorded, joined where they touch, in order."""
@@ -235,6 +242,46 @@ class Journal:
     def samples(self) -> list[str]:
         """The items noted."""
         return [str(item_id) for (item_id,) in self._run("SELECT id FROM sample")]
+
+    def ended_with(self, items: int) -> None:
+        """Note how many items the index holds at the end of the load. Durable at the next commit."""
+        self._run("DELETE FROM ended")
+        self._run("INSERT INTO ended VALUES (?)", (items,))
+
+    def items_at_end(self) -> int | None:
+        """How many items the index held at the end of the load; None if that was not noted."""
+        found = self._run("SELECT items FROM ended").fetchone()
+        return None if found is None else int(found[0])
+
+    def is_last(self) -> bool:
+        """Whether no other load began under these names since: links among them may have led elsewhere."""
+        try:
+            return self._last.read_text() == self.path.stem
+        except FileNotFoundError:
+            return True  # earlier versions noted nothing
+        except (OSError, ValueError):
+            return False
+
+    def begin(self) -> None:
+        """Note that rows are about to be sent: from now on this is the last load under these names.
+
+        Raises:
+            JournalError: It can't be written.
+        """
+        written = self._last.with_suffix(f".{os.getpid()}")
+        try:
+            with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(self.path.stem)
+                file.flush()
+                os.fsync(file.fileno())
+            written.replace(self._last)
+        except OSError as error:
+            with suppress(OSError):
+                written.unlink()
+            raise JournalError(
+                f"no journal can be kept in {self.path.parent}: {error.strerror}",
+                hint="make room or fix the disk, then run the same command again",
+            ) from None
 
     def due(self) -> bool:
         """Whether it is time to commit."""
