@@ -3,7 +3,8 @@
     VecloadError                     exit 1   stopped; run the same command again
     ├── UsageError                   exit 2   the command, its configuration or files can't be used
     │   ├── SourceError              exit 2   a source is missing, unreadable, empty or of another kind
-    │   │   └── SourceUnreachable    exit 1   the store of a source can't be reached, or failed
+    │   │   ├── SourceUnreachable    exit 1   the store of a source can't be reached, or failed
+    │   │   └── SourceUnfinished     exit 1   a source ends in the midst of a row; all before it is loaded
     │   ├── MappingError             exit 2   no usable id or vector column, or more than one candidate
     │   ├── KeyFileError             exit 2   a key file is missing, malformed or readable by others
     │   ├── EngineMissing            exit 2   cyborgdb-core is not installed
@@ -68,6 +69,12 @@ class SourceError(UsageError):
 
 class SourceUnreachable(SourceError):
     """The store that holds a source can't be reached, or failed: it may answer later."""
+
+    exit_code = 1
+
+
+class SourceUnfinished(SourceError):
+    """A source ends in the midst of a row, as one that is still written: all before that is loaded."""
 
     exit_code = 1
 

@@ -35,6 +35,7 @@ class Summary:
         other_mappings: What was chosen otherwise in others, each with the first such source.
         clear_text: Metadata that looks like contents and goes unsealed.
         nan_left_out: Values of metadata in rows of this run that were NaN and were left out.
+        rejects_missing: Rejected rows that the reject file does not hold; None if no run named one.
         time: The parts of this run's time by stage, from 0 to 1, largest first.
         advice: What held it back and what would help, if that was asked for.
         exit_code: The process's.
@@ -61,6 +62,7 @@ class Summary:
     other_mappings: list[dict[str, Any]] = field(default_factory=list)
     clear_text: list[dict[str, Any]] = field(default_factory=list)
     nan_left_out: int = 0
+    rejects_missing: int | None = None
     time: Mapping[str, float] = field(default_factory=dict)
     advice: str = ""
     exit_code: int = 0
@@ -91,6 +93,7 @@ class Summary:
             "repeated": self.ids.repeated,
             "repeated_exact": self.ids.exact,
             "nan_left_out": self.nan_left_out,
+            "rejects_missing": self.rejects_missing,
             "time": {stage: round(share, 3) for stage, share in self.time.items()},
             "advice": self.advice or None,
             "mapping": self.mapping,

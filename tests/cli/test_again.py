@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cyborgdb
 import pytest
 
 from tests.cli.command import vecload
 from tests.cli.sources import rows, write_jsonl, write_parquet
+from vecload.contents import Key
 
 
 def stored(*ids: str) -> dict[str, Any]:
@@ -170,3 +172,51 @@ def test_rows_to_keep_need_a_file_to_keep_them_in(tmp_path: Path) -> None:
 
     assert ended.code == 2
     assert "--rejects FILE" in ended.error
+
+
+def test_a_finished_load_whose_items_others_deleted_is_loaded_again(
+    tmp_path: Path, service: str, index_name: str
+) -> None:
+    path = write_jsonl(tmp_path / "rows.jsonl", rows(40))
+    vecload("keygen", tmp_path / "key")
+    here = ("--to", service, "--index", index_name, "--key-file", tmp_path / "key", "--skip-loaded", "--json")
+    index_key = Key.load(tmp_path / "key").index_key
+    assert vecload("upsert", path, *here).code == 0
+    index = cyborgdb.Client(service, "").load_index(index_name, index_key)
+    index.delete([f"doc-{i}" for i in range(10, 20)])  # not the last, by which the load knows its index
+
+    fewer = vecload("upsert", path, *here)
+    then = vecload("upsert", path, *here)
+    index.delete([f"doc-{i}" for i in range(40)])
+    index.upsert([{"id": f"other-{i}", "vector": [1.0] * 8} for i in range(50)])
+    others = vecload("upsert", path, *here)
+
+    assert fewer.code == 0, fewer.err
+    assert "loading again: the index holds 30 items, and held 40" in fewer.err
+    assert json.loads(fewer.out)["loaded"] == 40
+    assert "nothing to do: all 40 rows were loaded, and the sources are unchanged" in then.err
+    assert (json.loads(then.out)["loaded"], json.loads(then.out)["skipped"]) == (0, 40)
+    assert others.code == 0, others.err
+    assert "lacks items that this load had put there" in others.err
+    assert json.loads(others.out)["loaded"] == 40
+
+
+def test_a_link_that_led_elsewhere_and_back_is_loaded_again(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "old.jsonl", rows(20))
+    write_jsonl(tmp_path / "new.jsonl", [{**row, "title": "new"} for row in rows(20)])
+    link = tmp_path / "rows.jsonl"
+
+    def load(target: str) -> dict[str, Any]:
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        ended = vecload("upsert", link, "--index", "rows", "--skip-loaded", "--json")
+        assert ended.code == 0, ended.err
+        told: dict[str, Any] = json.loads(ended.out)
+        return told
+
+    assert load("old.jsonl")["loaded"] == 20
+    assert load("new.jsonl")["loaded"] == 20
+    assert load("new.jsonl")["loaded"] == 0
+    assert load("old.jsonl")["loaded"] == 20
+    assert load("old.jsonl")["loaded"] == 0
+    assert stored("doc-3") == {"doc-3": "Title 3"}

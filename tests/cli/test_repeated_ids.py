@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.command import Ended, vecload
 from tests.cli.sources import rows, write_jsonl, write_parquet
-from vecload.loading.journal import REJECTED
+from vecload.loading.identity import REJECTED
 
 STOPPED, ALLOWED = 4, 3
 ALL = ("--max-errors", "100%")

@@ -20,7 +20,8 @@ import pytest
 from tests.loading.batches import Clock
 from vecload.batch import Span
 from vecload.errors import JournalError, LoadLocked, SourceError, UsageError
-from vecload.loading.journal import ALIVE_SECONDS, COMMIT_SECONDS, Identity, Journal
+from vecload.loading.identity import Identity
+from vecload.loading.journal import ALIVE_SECONDS, COMMIT_SECONDS, Journal
 
 IDENTITY = Identity(
     "http://host", "docs", ("/data/a.jsonl",), {"/data/a.jsonl": "print-1"}, ("mapping m", "key k")
@@ -45,6 +46,14 @@ def close(journal: Journal) -> None:
     """Close it, whether the test did already or not."""
     with suppress(OSError):
         journal.close()
+
+
+def begun(open_journal: Callable[..., Journal], identity: Identity = IDENTITY) -> Journal:
+    """A journal with something in it."""
+    journal = open_journal(identity)
+    journal.record(Span(SOURCE, 0, 10, 0, 500), 10, 0)
+    journal.commit(reject_bytes=0)
+    return journal
 
 
 def rows_done(journal: Journal, source: str = SOURCE) -> list[tuple[int, int]]:
@@ -174,7 +183,7 @@ def test_a_finished_load_may_begin_again_with_other_sources_and_settings(
 def test_a_source_that_changed_under_an_unfinished_load_is_refused_with_what_to_do(
     open_journal: Callable[..., Journal],
 ) -> None:
-    open_journal().close()
+    begun(open_journal).close()
     with pytest.raises(SourceError, match=r"/data/a\.jsonl changed") as caught:
         open_journal(replace(IDENTITY, fingerprints={"/data/a.jsonl": "print-2"}))
     assert "--fresh" in caught.value.hint
@@ -184,10 +193,98 @@ def test_a_source_that_changed_under_an_unfinished_load_is_refused_with_what_to_
 def test_other_settings_under_an_unfinished_load_are_refused_by_name(
     open_journal: Callable[..., Journal],
 ) -> None:
-    open_journal().close()
+    begun(open_journal).close()
     with pytest.raises(UsageError, match=r"key k, key other") as caught:
         open_journal(replace(IDENTITY, settings=("mapping m", "key other")))
     assert "--fresh" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(IDENTITY, fingerprints={"/data/a.jsonl": "print-2"}),
+        replace(IDENTITY, fingerprints={"/data/b.jsonl": "print-1"}),
+        replace(IDENTITY, settings=("key k2",)),
+    ],
+)
+def test_a_load_of_which_nothing_is_recorded_starts_anew_whatever_changed(
+    open_journal: Callable[..., Journal], other: Identity
+) -> None:
+    journal = open_journal()
+    journal.commit(reject_bytes=0)
+    journal.close()
+    anew = open_journal(other)
+    assert anew.unfinished  # what an earlier run had sent may still be stored
+    anew.record(Span(SOURCE, 0, 10), 10, 0)
+    anew.commit(reject_bytes=0)
+    anew.close()
+    assert rows_done(open_journal(other)) == [(0, 10)]
+
+
+def test_only_what_the_recorded_rows_come_from_must_be_the_same(open_journal: Callable[..., Journal]) -> None:
+    both = replace(
+        IDENTITY,
+        fingerprints={"/data/a.jsonl": "1", "/data/b.jsonl": "2", "/data/ids": "3"},
+        owners={"/data/a.jsonl": "/data/a.jsonl", "/data/b.jsonl": "/data/b.jsonl"},
+    )
+    begun(open_journal, both).close()
+    open_journal(replace(both, fingerprints={**both.fingerprints, "/data/b.jsonl": "other"})).close()
+    for path in ("/data/a.jsonl", "/data/ids"):
+        with pytest.raises(SourceError, match=f"{path} changed"):
+            open_journal(replace(both, fingerprints={**both.fingerprints, path: "other"}))
+
+
+def test_a_file_that_begins_as_it_did_up_to_its_last_recorded_row_goes_on(
+    open_journal: Callable[..., Journal],
+) -> None:
+    journal = begun(open_journal)
+    assert journal.recorded_to(SOURCE) == 500
+    assert journal.recorded_to("/data/b.jsonl") is None
+    journal.begins_as(SOURCE, "beginning")
+    journal.commit(reject_bytes=0)
+    journal.close()
+    asked: list[tuple[str, str, bool]] = []
+
+    def holds(path: str, known: str, begins: bool) -> bool:
+        asked.append((path, known, begins))
+        return begins and known == "beginning"
+
+    now = replace(IDENTITY, fingerprints={SOURCE: "print-2"}, holds=holds)
+    resumed = open_journal(now)
+    assert rows_done(resumed) == [(0, 10)]
+    assert asked == [(SOURCE, "print-1", False), (SOURCE, "beginning", True)]
+    resumed.commit(reject_bytes=0)
+    resumed.close()
+    open_journal(replace(IDENTITY, fingerprints={SOURCE: "print-2"})).close()  # which is what it is of now
+
+
+def test_a_file_that_changed_under_a_run_is_refused_even_if_it_is_as_it_was_again(
+    open_journal: Callable[..., Journal],
+) -> None:
+    journal = begun(open_journal)
+    journal.was_touched(SOURCE)
+    journal.commit(reject_bytes=0)
+    journal.close()
+    with pytest.raises(SourceError, match=r"a\.jsonl changed") as caught:
+        open_journal()
+    assert "changed while a run read it" in caught.value.hint
+    open_journal(fresh=True).close()
+    begun(open_journal).close()
+    assert rows_done(open_journal()) == [(0, 10)]
+
+
+def test_an_unfinished_load_of_the_version_before_goes_on(open_journal: Callable[..., Journal]) -> None:
+    journal = begun(open_journal)
+    journal.close()
+    with sqlite3.connect(journal.path) as database:
+        database.execute("UPDATE load SET format = 2")
+        database.execute("DROP TABLE beginning")
+        database.execute("DROP TABLE touched")
+    database.close()
+    known = replace(
+        IDENTITY, fingerprints={SOURCE: "new"}, holds=lambda path, known, begins: known == "print-1"
+    )
+    assert rows_done(open_journal(known)) == [(0, 10)]
 
 
 def test_a_load_that_goes_on_keeps_to_the_reject_file_that_holds_its_rejects(

@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from tests.loading.batches import reject_of
 from vecload.errors import JournalError, RowsRejected, UsageError
-from vecload.loading.rejects import PERCENT_FROM_ROWS, ErrorLimit, RejectFile, may_start_anew, too_many
+from vecload.loading.rejects import (
+    PERCENT_FROM_ROWS,
+    ErrorLimit,
+    RejectFile,
+    may_start_anew,
+    rejects_held,
+    too_many,
+)
 
 OLDER = orjson.dumps(reject_of(4, "/data/older")) + b"\n"
 
@@ -255,3 +262,56 @@ def test_two_loads_do_not_share_a_file(tmp_path: Path) -> None:
     assert written(tmp_path / "r.jsonl") == [1]
     first.close()
     RejectFile(path).close()
+
+
+def test_each_write_sees_whether_the_file_still_holds_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    file = RejectFile(str(path))
+    file.write([reject_of(1)])
+    path.unlink()
+    file.write([reject_of(2)])
+    assert (written(path), file.held) == ([1, 2], 2)
+    file.write([reject_of(3)])
+    os.truncate(path, 5)
+    for _ in range(2):
+        with pytest.raises(JournalError, match="was cut by others"):
+            file.write([reject_of(4)])
+    assert path.stat().st_size == 5
+    file.close()
+
+
+def test_a_file_that_is_removed_together_with_its_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "folder" / "r.jsonl"
+    file = RejectFile(str(path))
+    file.check()
+    file.write([reject_of(1)])
+    path.unlink()
+    path.parent.rmdir()
+    with pytest.raises(JournalError, match="can't be written: No such file"):
+        file.check()
+    file.close()
+
+
+def test_what_a_file_holds_is_counted_when_a_load_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    file = RejectFile(str(path))
+    file.write([reject_of(1), reject_of(2)])
+    length = file.length
+    file.write([reject_of(3)])
+    assert (file.held, rejects_held(str(path), length), rejects_held(str(path), file.length)) == (3, 2, 3)
+    file.close()
+    resumed = RejectFile(str(path), length)
+    assert resumed.held == 2
+    resumed.close()
+    assert rejects_held(str(tmp_path / "missing"), 10) == 0
+    (tmp_path / "other").write_text("a\nb\n")
+    assert rejects_held(str(tmp_path / "other"), 4) == 0
+
+
+def test_what_took_the_place_of_the_file_is_neither_opened_nor_changed(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    os.mkfifo(path, 0o644)
+    with pytest.raises(JournalError, match="can't be written: it is a FIFO"):
+        RejectFile(str(path))
+    assert stat.S_IMODE(path.lstat().st_mode) == 0o644

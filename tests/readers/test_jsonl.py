@@ -88,11 +88,46 @@ def test_a_file_of_blank_lines_has_no_rows(tmp_path: Path) -> None:
     assert source.columns() == []
 
 
-def test_a_line_that_ends_in_the_middle_is_a_reject_and_not_lost(tmp_path: Path) -> None:
+TEXT = '{"id": "a\\u00e9\\"é☃", "vector": [1.5, -2e-10, 0], "o": {"x": "😀", "y": [true, null]}}'.encode()
+
+
+@pytest.mark.parametrize("before", [b"", BOM, row(0) + b"\n", b"\n \n"])
+def test_a_last_line_that_is_only_half_written_is_left_wherever_it_ends(
+    tmp_path: Path, before: bytes
+) -> None:
+    path = tmp_path / "a"
+    for size in range(1, len(TEXT)):
+        path.write_bytes(before + TEXT[:size])
+        source = JsonlSource(str(path))
+        assert source.half == (0 if before == BOM else len(before)), TEXT[:size]
+        rows = 1 if before.startswith(b"{") else 0
+        assert sum(len(piece.span) for piece in source.read(batch_rows=9, batch_bytes=10**9)) == rows
+        head = source.head()
+        assert head is not None  # and what a file of half a line is, its reject says
+        assert len(head.broken) == (1 - rows)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [TEXT, TEXT + b"  ", b"", b"  ", b"not json", b'{"a": NaN', b'{"a": 01', b"{'a': 1", b'{"a": 1}}',
+     b'{"a": "\xff', b"[1, 2", b'"text', b"\0\0\0", b"{" + b"x" * 200],
+)  # fmt: skip
+def test_a_last_line_that_is_whole_or_wrong_is_a_row_as_any(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "a").write_bytes(row(0) + b"\n" + line)
+    source = JsonlSource(str(tmp_path / "a"), line_max_bytes=150)
+    assert source.half is None
+    (piece,) = source.read(batch_rows=9, batch_bytes=10**9)
+    assert len(piece.span) == (2 if line.strip() else 1)
+
+
+def test_what_is_written_while_a_file_is_read_waits_for_the_next_run(tmp_path: Path) -> None:
     source = write(tmp_path / "a", row(0), row(1)[:-5], end=b"")
+    with (tmp_path / "a").open("ab") as file:
+        file.write(row(1)[-5:] + b"\n" + row(2))
     (piece,) = source.read(batch_rows=10, batch_bytes=10**9)
-    assert len(piece.span) == 2
-    assert [fault.code for fault in piece.broken.values()] == ["not-json"]
+    assert ids_of(piece) == ["0"]
+    (piece,) = JsonlSource(str(tmp_path / "a")).read(batch_rows=10, batch_bytes=10**9, done=[piece.span])
+    assert (ids_of(piece), piece.span.start) == (["1", "2"], 1)
 
 
 @settings(max_examples=60, deadline=None)

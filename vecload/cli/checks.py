@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from vecload.loading.again import RejectedRow, read_rejects
 from vecload.loading.journal import Journal
 from vecload.loading.plan import Plan
 from vecload.loading.policy_names import check_policy_names
-from vecload.loading.rejects import may_start_anew, too_many
+from vecload.loading.rejects import check_place, may_start_anew, too_many
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.readers import Source
 from vecload.readers.compressed import plain_name
@@ -91,6 +92,7 @@ def check_reject_file(settings: UpsertSettings, names: Sequence[str], sources: S
     """
     if not settings.rejects:
         return
+    check_place(settings.rejects)
     other = "write the rejects to a file of their own, beside the sources"
     keys = settings.keys
     read = {
@@ -147,7 +149,7 @@ def check_records(settings: UpsertSettings, *, only_look: bool = False) -> None:
                 raise JournalError(f"neither journal nor reject file can be kept at {path}")
         return
     if settings.rejects:
-        _check_writable(os.path.realpath(settings.rejects))
+        _check_writable(Path(settings.rejects).absolute())
     folder = settings.state_dir or state_folder()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -155,15 +157,17 @@ def check_records(settings: UpsertSettings, *, only_look: bool = False) -> None:
         raise JournalError(f"no journal can be kept in {folder}: {error.strerror}") from None
 
 
-def _check_writable(path: str) -> None:
-    """Try to open the reject file; leave no trace of that."""
-    there = Path(path).exists()
-    try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        if not there:
-            Path(path).unlink()
-    except OSError as error:
-        raise JournalError(f"no reject file can be written at {path}: {error.strerror}") from None
+def _check_writable(path: Path) -> None:
+    """See whether the reject file could be written. Nothing is made: another load may make it this moment."""
+    there = path.exists()
+    if not there and not path.parent.is_dir():
+        why = os.strerror(errno.ENOTDIR if path.parent.exists() else errno.ENOENT)
+    elif not os.access(path if there else path.parent, os.W_OK if there else os.W_OK | os.X_OK):
+        read_only = os.statvfs(path.parent).f_flag & os.ST_RDONLY
+        why = os.strerror(errno.EROFS if read_only else errno.EACCES)
+    else:
+        return
+    raise JournalError(f"no reject file can be written at {path}: {why}")
 
 
 def _could_write(path: Path) -> bool:
@@ -332,6 +336,29 @@ def index_name(sources: Sequence[str]) -> str:
     if not name or name == "default":
         raise UsageError(f"no index can be named after {sources[0]}", hint="name one with --index")
     return name
+
+
+def why_not_skipped(journal: Journal, access: OpenedIndex, *, hidden: bool) -> str:
+    """What speaks against skipping a finished load whose sources are unchanged; "" if nothing does.
+
+    Args:
+        journal: The load's.
+        access: The index.
+        hidden: The engine may hide items, whose vectors may be of zeros: they are only counted.
+    """
+    if access.created:
+        return "the index is new"
+    if not journal.is_last():
+        return "these names led to other sources in between"
+    held, known = access.index.count(), journal.items_at_end()
+    if known is not None and held < known:
+        return f"the index holds {held:,} items, and held {known:,} when that load ended"
+    if not held and journal.totals()[0]:
+        return "the index is empty"
+    asked = [] if hidden else journal.samples()
+    if asked and len({item.id for item in access.index.get(asked, [])}) < len(asked):
+        return "the index lacks items that this load had put there"
+    return ""
 
 
 def check_same_index(journal: Journal, access: OpenedIndex, *, hidden: bool) -> None:

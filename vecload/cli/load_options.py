@@ -236,7 +236,7 @@ SkipLoaded = Annotated[
     typer.Option(
         "--skip-loaded",
         envvar="VECLOAD_SKIP_LOADED",
-        help="Do nothing if all was loaded and the sources are unchanged.",
+        help="Do nothing if all was loaded, the sources are unchanged and the index still holds it.",
         rich_help_panel=FAILURE_PANEL,
     ),
 ]

@@ -6,8 +6,8 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,13 +26,14 @@ from vecload.cli.checks import (
     index_name,
     known_metric,
     rejected_rows,
+    why_not_skipped,
 )
 from vecload.cli.explain import explain
 from vecload.cli.settings import UpsertSettings
 from vecload.cli.signals import StopAsked, beside, stopping_on_signals
 from vecload.config import short, state_folder
 from vecload.contents import Sealer
-from vecload.errors import Interrupted, VecloadError
+from vecload.errors import Interrupted, JournalError, VecloadError
 from vecload.loading.again import choose_rows
 from vecload.loading.batch_rows import BatchRows
 from vecload.loading.binary_hint import binary_hints
@@ -40,11 +41,12 @@ from vecload.loading.breaker import START_SECONDS, when_up
 from vecload.loading.concurrency import Concurrency
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.explain import Sample
-from vecload.loading.journal import REJECTED, Journal
+from vecload.loading.identity import REJECTED
+from vecload.loading.journal import Journal
 from vecload.loading.ledger import Ledger
 from vecload.loading.loader import Flow, Job
-from vecload.loading.plan import Plan, check_unchanged, make_plan
-from vecload.loading.rejects import RejectFile
+from vecload.loading.plan import Plan, check_unchanged, check_whole, make_plan, note_stop
+from vecload.loading.rejects import RejectFile, rejects_held
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.loading.retry import RetryPolicy, Sender
 from vecload.loading.stages import Stages, shares
@@ -52,6 +54,7 @@ from vecload.mapping.clear_text import clear_text_line
 from vecload.progress import Extent, LineProgress, Progress, QuietProgress, TerminalProgress
 from vecload.readers import Source, open_sources
 from vecload.readers.batches import parsers_for
+from vecload.readers.fingerprints import by_samples
 from vecload.readers.storage import printable
 from vecload.summary import Summary
 from vecload.targets import IndexSettings, Target, is_service
@@ -276,22 +279,31 @@ def _run(
         journal = Journal(folder, identity, fresh=settings.fresh)
         opened.callback(journal.close)
         if journal.had_finished and not settings.fresh:
-            if settings.skip_loaded and journal.unchanged and not access.created:
-                check_same_index(journal, access, hidden=settings.allow_zero_vectors)
+            why = "the sources or the settings are not the same"
+            if settings.skip_loaded and journal.unchanged:
+                why = why_not_skipped(journal, access, hidden=settings.allow_zero_vectors)
+            if settings.skip_loaded and why:
+                tell(f"loading again: {why}")
+            elif settings.skip_loaded:
                 loaded, rejected = journal.totals()
                 ids.leave_out_earlier()
                 summary.read, summary.skipped, summary.rejected = loaded + rejected, loaded, rejected
                 summary.status = "rejected" if rejected else "complete"
-                tell(f"nothing to do: all {loaded:,} rows were loaded, and the sources are unchanged")
+                named = settings.rejects or journal.rejects_path()
+                _say_missing(summary, _held_before(settings, journal), named, tell)
+                seen = " (large files by samples)" if by_samples(identity.fingerprints.values()) else ""
+                tell(f"nothing to do: all {loaded:,} rows were loaded, and the sources are unchanged{seen}")
                 return
             journal.start_over()
         sealer = Sealer(key.contents_key, index.name) if settings.seal else None
-        rejects = None
+        rejects, rejects_path = None, journal.rejects_path()
         if settings.rejects is not None:
+            rejects_path = settings.rejects
             journal.rejects_go_to(os.path.realpath(settings.rejects))
             rejects = RejectFile(settings.rejects, journal.reject_bytes or None, sealer=sealer)
             opened.callback(rejects.close)
         check_same_index(journal, access, hidden=settings.allow_zero_vectors)
+        journal.begin()
         progress = _progress(settings, plan, journal, index.name)
         before = index.describe()
         ledger = Ledger(
@@ -331,9 +343,14 @@ def _run(
                 flow = Flow(
                     *(jobs, sealer, dispatcher, ledger, rows, settings.batch_bytes, interrupted, stages),
                     *(parsers, ids),
-                    check=lambda: check_unchanged(plan.sources, identity.fingerprints, tell),
+                    check=lambda: _check_sources(plan.sources, identity.fingerprints, tell),
                 )
-                flow.run()
+                try:
+                    flow.run()
+                except BaseException:
+                    with suppress(JournalError):
+                        note_stop(journal, plan.sources, identity.fingerprints)
+                    raise
                 summary.status = "rejected" if ledger.totals.rejected else "complete"
             finally:
                 summary.seconds = time.monotonic() - begun
@@ -343,10 +360,46 @@ def _run(
                 summary.nbytes, summary.wire, summary.retries = totals.nbytes, totals.requests, totals.retries
                 summary.nan_left_out = totals.nan_left_out
                 summary.time = shares(stages, sending=totals.sending, waiting=totals.waiting)
+                held = _held_before(settings, journal) if rejects is None else rejects.held
+                _say_missing(summary, held, rejects_path, tell)
+        with suppress(VecloadError):
+            held = index.count()
+            journal.ended_with(held)
+            journal.commit(reject_bytes=None, finished=True)
         if settings.explain:
             summary.advice = explain(
                 settings, plan.sources, before, summary.time, sample.batches, remote=remote
             )
+
+
+def _check_sources(
+    sources: Sequence[Source], fingerprints: Mapping[str, str], tell: Callable[[str], None]
+) -> None:
+    """When all is sent: whether the sources are what they were, and whole."""
+    check_unchanged(sources, fingerprints, tell)
+    check_whole(sources)
+
+
+def _held_before(settings: UpsertSettings, journal: Journal) -> int:
+    """How many of a load's rejects are in the reject file that its earlier runs wrote, if it is that file."""
+    with suppress(JournalError):
+        path = journal.rejects_path()
+        same = settings.rejects is None or os.path.realpath(settings.rejects) == path
+        if path is not None and same:
+            return rejects_held(path, journal.reject_bytes)
+    return 0
+
+
+def _say_missing(summary: Summary, held: int, path: str | None, tell: Callable[[str], None]) -> None:
+    """Say if the reject file holds fewer rejects than are counted."""
+    if path is None:
+        return
+    summary.rejects_missing = max(0, summary.rejected - held)
+    if summary.rejects_missing:
+        tell(
+            f"{summary.rejects_missing:,} of the {summary.rejected:,} rejected rows are not in {path}: "
+            "it holds those of runs that named it with --rejects; to have them all, load with --fresh"
+        )
 
 
 def batch_rows_of(text: str, dimension: int) -> BatchRows:

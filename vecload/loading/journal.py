@@ -8,28 +8,27 @@ grouped: what a kill loses of them is only sent again.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vecload.batch import Span
-from vecload.errors import JournalError, LoadLocked, SourceError, UsageError
+from vecload.errors import JournalError, LoadLocked, UsageError
+from vecload.loading.identity import Identity, Recorded
 from vecload.readers.storage import located
 
 COMMIT_SECONDS = 0.1
 """Spans are committed together that often; a commit for each costs 5% of an embedded load."""
 ALIVE_SECONDS = 1.0
 """How often a run that waits for its target leaves a sign of that."""
-REJECTED = "repeated ids rejected"
-"""The setting of loads that reject them. Others name none, as those of versions that rejected none did."""
-_FORMAT = 2
+_FORMAT = 3
+_READABLE = (2, _FORMAT)
+"""Formats that an unfinished load may go on from: 2 had other fingerprints, which `Identity.holds` knows."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS load (
@@ -50,36 +49,10 @@ CREATE TABLE IF NOT EXISTS span (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sample (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reject_file (path TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS beginning (file TEXT PRIMARY KEY, fingerprint TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS touched (file TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ended (items INTEGER NOT NULL);
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What makes a load the same load.
-
-    Attributes:
-        target: The target's location.
-        index: The index.
-        sources: What was named, in order: the locations of files, folders, patterns.
-        fingerprints: By the location of each file that these were when the load began.
-        settings: All else that changes what is stored: mapping, key id, sealing, wire options.
-    """
-
-    target: str
-    index: str
-    sources: tuple[str, ...]
-    fingerprints: Mapping[str, str]
-    settings: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """The journal's name: the same for the same sources into the same index of the same target."""
-        what = json.dumps([self.target, self.index, self.sources])
-        return hashlib.sha256(what.encode()).hexdigest()[:24]
-
-    def text(self) -> str:
-        """All of it as JSON."""
-        return json.dumps([dict(self.fingerprints), self.settings])
 
 
 class Journal:
@@ -107,6 +80,7 @@ class Journal:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path = folder / f"{identity.name}.sqlite"
+        self._last = folder / f"{identity.names}.last"
         self._clock = clock
         self._waiting: list[tuple[Any, ...]] = []
         self._samples: list[str] = []
@@ -140,26 +114,55 @@ class Journal:
 
     def _begin(self, identity: Identity, *, fresh: bool) -> None:
         known = self._run("SELECT format, identity, finished, reject_bytes FROM load").fetchone()
-        if known is not None and known[0] != _FORMAT and not known[2] and not fresh:
+        self.had_finished = bool(known and known[2])
+        self.unfinished = known is not None and not self.had_finished
+        self._identity_text = identity.text()
+        readable = known is not None and known[0] in _READABLE
+        if self.unfinished and not readable and not fresh:
             raise JournalError(
                 f"the journal {self.path} is of another version", hint="start over with --fresh"
             )
-        self.had_finished = bool(known and known[2])
-        self.unfinished = known is not None and not self.had_finished
-        self.unchanged = known is not None and known[1] == identity.text()
-        self._identity_text = identity.text()
-        if known is None or fresh:
+        self.unchanged = readable and known[1] == self._identity_text
+        if readable and self.had_finished and not self.unchanged:
+            self.unchanged = identity.differs(*json.loads(known[1])) is None
+        if known is None or fresh or (self.unfinished and not self._holds_anything()):
             self.start_over()
             return
-        if not self.had_finished and not self.unchanged:
-            self._compare(json.loads(known[1]), identity)
-            self.unchanged = True
-            self._run("UPDATE load SET identity = ?", (identity.text(),))
+        if self.unfinished:
+            before, settings = json.loads(known[1])
+            self._go_on(before, settings, identity)
         self.reject_bytes = int(known[3])
+
+    def _go_on(self, before: Mapping[str, str], settings: Sequence[str], identity: Identity) -> None:
+        """Take up an unfinished load.
+
+        Raises:
+            SourceError: What it has recorded is not what its sources hold.
+            UsageError: It had other settings.
+        """
+        recorded = Recorded(
+            frozenset(str(source) for (source,) in self._run("SELECT DISTINCT source FROM span")),
+            dict(self._run("SELECT file, fingerprint FROM beginning")),
+            frozenset(str(file) for (file,) in self._run("SELECT file FROM touched")),
+            self.totals()[1],
+        )
+        difference = identity.differs(before, settings, recorded)
+        if difference is not None:
+            raise difference
+        # What its sources are now, the next run may find.
+        self._run("UPDATE load SET format = ?, identity = ?", (_FORMAT, self._identity_text))
+
+    def _holds_anything(self) -> bool:
+        """Whether a run recorded anything: without that, there is nothing to go on from."""
+        (found,) = self._run(
+            "SELECT EXISTS (SELECT 1 FROM span) OR EXISTS (SELECT 1 FROM sample) "
+            "OR EXISTS (SELECT 1 FROM load WHERE reject_bytes > 0)"
+        ).fetchone()
+        return bool(found)
 
     def start_over(self) -> None:
         """Forget every span: the load begins."""
-        for table in ("span", "sample", "reject_file", "load"):
+        for table in ("span", "sample", "reject_file", "beginning", "touched", "ended", "load"):
             self._run(f"DELETE FROM {table}")  # noqa: S608 of the names above
         self.reject_bytes = 0
         self._run("INSERT INTO load (format, identity) VALUES (?, ?)", (_FORMAT, self._identity_text))
@@ -183,6 +186,11 @@ class Journal:
             )
         self._run("DELETE FROM reject_file")
         self._run("INSERT INTO reject_file VALUES (?)", (path,))
+
+    def rejects_path(self) -> str | None:
+        """Where the load's reject file is; None if no run of it named one."""
+        known = self._run("SELECT path FROM reject_file").fetchone()
+        return None if known is None else str(known[0])
 
     def done(self, source: str, *, rejecting: bool | None = None) -> list[Span]:
         """The spans of a source that are recorded, joined where they touch, in order.
@@ -220,9 +228,67 @@ class Journal:
         """Note an acknowledged item, by which the index is known again. Durable at the next commit."""
         self._samples.append(item_id)
 
+    def recorded_to(self, source: str) -> int | None:
+        """The byte of a source at which the last of its recorded spans ends; None if none tells."""
+        found = self._run('SELECT max("end") FROM span WHERE source = ?', (self._path(source),)).fetchone()[0]
+        return None if found is None else int(found)
+
+    def begins_as(self, file: str, fingerprint: str) -> None:
+        """Note what a file's beginning is, up to where its recorded rows end. Durable at the next commit.
+
+        Args:
+            file: Its location.
+            fingerprint: Of that beginning.
+        """
+        self._run("INSERT OR REPLACE INTO beginning VALUES (?, ?)", (file, fingerprint))
+
+    def was_touched(self, file: str) -> None:
+        """Note that a file changed under a run that read it: its rows may be of two files."""
+        self._run("INSERT OR IGNORE INTO touched VALUES (?)", (file,))
+
     def samples(self) -> list[str]:
         """The items noted."""
         return [str(item_id) for (item_id,) in self._run("SELECT id FROM sample")]
+
+    def ended_with(self, items: int) -> None:
+        """Note how many items the index holds at the end of the load. Durable at the next commit."""
+        self._run("DELETE FROM ended")
+        self._run("INSERT INTO ended VALUES (?)", (items,))
+
+    def items_at_end(self) -> int | None:
+        """How many items the index held at the end of the load; None if that was not noted."""
+        found = self._run("SELECT items FROM ended").fetchone()
+        return None if found is None else int(found[0])
+
+    def is_last(self) -> bool:
+        """Whether no other load began under these names since: links among them may have led elsewhere."""
+        try:
+            return self._last.read_text() == self.path.stem
+        except FileNotFoundError:
+            return True  # earlier versions noted nothing
+        except (OSError, ValueError):
+            return False
+
+    def begin(self) -> None:
+        """Note that rows are about to be sent: from now on this is the last load under these names.
+
+        Raises:
+            JournalError: It can't be written.
+        """
+        written = self._last.with_suffix(f".{os.getpid()}")
+        try:
+            with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(self.path.stem)
+                file.flush()
+                os.fsync(file.fileno())
+            written.replace(self._last)
+        except OSError as error:
+            with suppress(OSError):
+                written.unlink()
+            raise JournalError(
+                f"no journal can be kept in {self.path.parent}: {error.strerror}",
+                hint="make room or fix the disk, then run the same command again",
+            ) from None
 
     def due(self) -> bool:
         """Whether it is time to commit."""
@@ -316,29 +382,6 @@ class Journal:
             hint="the file is damaged: remove it and load from the start"
             if damaged
             else "make room or mend the disk, then run the same command again",
-        )
-
-    def _compare(self, known: Sequence[Any], identity: Identity) -> None:
-        """Refuse to go on if anything differs from the unfinished load, and say what."""
-        before, settings = known
-        now = identity.fingerprints
-        for path in sorted({*before, *now}):
-            if before.get(path) != now.get(path):
-                happened = "changed" if path in before and path in now else "is gone"
-                happened = "was added" if path not in before else happened
-                raise SourceError(
-                    f"{path} {happened} since the load of it began, and that load is unfinished",
-                    hint="put back what was there to go on, or load from the start with --fresh",
-                )
-        differing = sorted(set(identity.settings) ^ set(settings))
-        if differing == [REJECTED] and REJECTED in settings and not self.totals()[1]:
-            return  # no row was rejected: the last row of each id is the only one
-        go_on = "use the same to go on"
-        if differing == [REJECTED]:
-            go_on = f"go on with --repeated-ids {'reject' if REJECTED in settings else 'last'}"
-        raise UsageError(
-            f"an unfinished load of these sources had other settings ({', '.join(differing)})",
-            hint=f"{go_on}, or load from the start with --fresh",
         )
 
 

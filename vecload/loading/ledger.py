@@ -190,9 +190,12 @@ class Ledger:
 
         Raises:
             RowsRejected: The rejects are more than the allowed percentage.
+            JournalError: Others touched the reject file, and it does not hold all rejects.
             VecloadError: The rows don't add up.
         """
         self._judge(ended=True)
+        if self._rejects is not None:
+            self._rejects.check()
         totals = self.totals
         if not totals.balanced:
             raise VecloadError(

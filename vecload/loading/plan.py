@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from orjson import loads
 
-from vecload.errors import IndexMismatch, MappingError, SourceError
-from vecload.loading.journal import Identity
+from vecload.errors import IndexMismatch, MappingError, SourceError, SourceUnfinished
+from vecload.loading.identity import Identity
+from vecload.loading.journal import Journal
 from vecload.loading.loader import Job
 from vecload.mapping import ColumnChoice, Mapper, Mapping, Rows, Rules, guess_mapping
 from vecload.mapping.clear_text import ClearText, clear_texts
@@ -18,10 +19,11 @@ from vecload.mapping.mapper import common_dimension
 from vecload.mapping.text_in_bytes import as_text
 from vecload.mapping.vector_dtype import with_vector_dtype
 from vecload.readers import Source
-from vecload.readers.jsonl import JsonlSource
+from vecload.readers.compressed import Unpacked
+from vecload.readers.jsonl import lines_in
 from vecload.readers.rows_inside import hint_of_rows
 from vecload.readers.source import HEAD_ROWS, Told, told_by
-from vecload.readers.storage import STDIN, ChangedError, File, LocalFile, located, reason, unreadable
+from vecload.readers.storage import STDIN, ChangedError, File, LocalFile, located, reason, spelled, unreadable
 
 EXPORTS_THAT_TELL = ("chroma", "vdf")
 """Shapes that are no matter of columns: what is opened has them, or not."""
@@ -125,12 +127,28 @@ class Plan:
             files.append(LocalFile(rejects))
         names = [*(named or [source.name for source in self.sources]), *([rejects] if rejects else [])]
         mappings = [f"mapping {mapping}" for mapping in self.mappings]
+        appendable = {
+            lines.files[0].location
+            for source in self.sources
+            if (lines := lines_in(source)) is not None and lines.appendable
+        }
+        found = {file.location: file for file in files}
+
+        def holds(path: str, known: str, begins: bool) -> bool:
+            try:
+                return (path in appendable or not begins) and found[path].holds(known, begins=begins)
+            except OSError as error:
+                raise unreadable(found[path], error) from None
+
         return Identity(
             target=target,
             index=index,
             sources=tuple(map(located, names)),
+            named=tuple(map(spelled, names)),
             fingerprints={file.location: _fingerprint(file) for file in files},
             settings=(*mappings, *settings),
+            owners={file.location: located(source.name) for source in self.sources for file in source.files},
+            holds=holds,
         )
 
 
@@ -152,16 +170,71 @@ def check_unchanged(
             try:
                 if not file.changed():
                     continue
-                grew = (
-                    isinstance(source, JsonlSource)
-                    and isinstance(file, LocalFile)
-                    and file.grew_from(fingerprints[file.location])
-                )
+                grew = _grew(source, file, fingerprints)
             except OSError as error:
                 raise unreadable(file, ChangedError(reason(error))) from None
             if not grew:
                 raise unreadable(file, ChangedError("it is not what it was when the load began"))
             tell(f"{file.name} was appended to while it was loaded: run again for what came last")
+
+
+def _grew(source: Source, file: File, fingerprints: Prints[str, str]) -> bool:
+    """Whether lines were appended to a file, and nothing else happened to it."""
+    return (
+        lines_in(source) is not None
+        and isinstance(file, LocalFile)
+        and file.grew_from(fingerprints[file.location])
+    )
+
+
+def check_whole(sources: Sequence[Source]) -> None:
+    """See whether sources at rest end where a row ends; all other rows of them are loaded.
+
+    Raises:
+        SourceUnfinished: One ends in half a line.
+    """
+    for source in sources:
+        lines = lines_in(source)
+        if lines is None or lines.half is None:
+            continue
+        try:
+            grew = lines.files[0].changed()
+        except OSError as error:
+            raise unreadable(lines.files[0], ChangedError(reason(error))) from None
+        if not grew:
+            raise SourceUnfinished(
+                f"{source.name} ends in half a line, at byte {lines.half:,}: all rows before it are loaded",
+                hint="run again when it is written to its end; with a newline behind it, it counts as a row",
+            )
+
+
+def note_stop(journal: Journal, sources: Sequence[Source], fingerprints: Prints[str, str]) -> None:
+    """Write down what the files of a load that stops are, for the run that goes on.
+
+    Of JSON Lines on a disk, only what the recorded rows come from must be the same then.
+
+    Args:
+        journal: The load's.
+        sources: All of them.
+        fingerprints: Those of their files when the load began, by location.
+
+    Raises:
+        JournalError: It can't be written.
+    """
+    for source in sources:
+        end = journal.recorded_to(source.name)
+        for file in source.files:
+            stored = file.file if isinstance(file, Unpacked) else file
+            if not isinstance(stored, LocalFile):
+                continue  # a store that is silent must not hold up a load that stops
+            try:
+                if file.changed() and not _grew(source, file, fingerprints):
+                    journal.was_touched(file.location)
+                elif end and stored is file and lines_in(source) is not None:
+                    journal.begins_as(file.location, file.fingerprint(end))
+            except OSError:
+                journal.was_touched(file.location)
+    journal.commit(reject_bytes=None)
 
 
 def _fingerprint(file: File) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,15 +60,64 @@ class ErrorLimit:
         return rejected > read * (self.percent or 0.0) / 100
 
 
+def check_place(path: str) -> None:
+    """Refuse what is there and can't be a reject file; nothing is made, opened or changed.
+
+    Args:
+        path: As it was named: a link is refused, wherever it leads.
+
+    Raises:
+        UsageError: A device, a FIFO, a socket, a link, a folder, or another user's file.
+    """
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return  # missing, or for whoever writes it to find out
+    if why := _not_ours(status):
+        raise UsageError(f"the reject file {path} {why}", hint="name a regular file of yours, or a new one")
+
+
+def _not_ours(status: os.stat_result) -> str:
+    """What keeps something that is there from being a reject file; "" if nothing does."""
+    if not stat.S_ISREG(status.st_mode):
+        return f"is {next((kind for test, kind in _KINDS if test(status.st_mode)), 'something else')}"
+    return "" if status.st_uid == os.geteuid() else "belongs to another user"
+
+
+_KINDS = (
+    (stat.S_ISLNK, "a link"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""Whatever took a file's place in between must not be followed, nor waited for."""
+
+
 def may_start_anew(path: str) -> bool:
     """Whether nothing but rejects would be lost if a file were emptied: its first line tells.
 
     A line that a full disk cut short is still one of ours. What can't be read is left to who writes it.
     """
     try:
-        if not Path(path).is_file():
+        if not stat.S_ISREG(os.lstat(path).st_mode):
             return True
-        with Path(path).open("rb") as file:
+        descriptor = os.open(path, _FLAGS & ~os.O_RDWR)
+    except OSError:
+        return True
+    try:
+        return _holds_rejects(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _holds_rejects(descriptor: int) -> bool:
+    """Whether a file is empty, or begins with a reject."""
+    try:
+        with open(descriptor, "rb", closefd=False) as file:
+            file.seek(0)
             line = file.readline(FIRST_LINE_BYTES)
     except OSError:
         return True
@@ -83,6 +134,29 @@ def may_start_anew(path: str) -> bool:
     )
 
 
+def rejects_held(path: str, length: int) -> int:
+    """How many rejects a file holds in its first bytes; 0 for a file that is gone, or holds something else.
+
+    Args:
+        path: The file.
+        length: Its bytes that count.
+    """
+    try:
+        with Path(path).open("rb", 0) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or not _holds_rejects(file.fileno()):
+                return 0
+            return _lines(file.fileno(), length)
+    except OSError:
+        return 0
+
+
+def _lines(descriptor: int, length: int) -> int:
+    count = at = 0
+    while at < length and (piece := os.pread(descriptor, min(2**20, length - at), at)):
+        count, at = count + piece.count(b"\n"), at + len(piece)
+    return count
+
+
 class RejectFile:
     """A file of JSON Lines, one for each reject, readable by its owner alone.
 
@@ -92,8 +166,11 @@ class RejectFile:
             after that is cut off. None for a load that begins: then an existing reject file is started anew.
         sealer: Seals the rows that rejects hold, if they do.
 
+    Attributes:
+        held: How many rejects it holds.
+
     Raises:
-        JournalError: It can't be written.
+        JournalError: It can't be written, is no regular file, or is another user's.
         UsageError: A load begins, and the file is there and holds something else.
     """
 
@@ -101,47 +178,123 @@ class RejectFile:
         self.path = path
         self._sealer = sealer
         self._failure: JournalError | None = None
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise self._unwritable(error) from None
-        self._file = os.fdopen(descriptor, "r+b", buffering=0)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.close()
-            raise JournalError(
-                f"another load is writing the reject file {path}", hint="give each load one of its own"
-            ) from None
-        if not length and not may_start_anew(path):
-            self._file.close()
-            raise UsageError(f"{path} is there already, and is no reject file", hint="name another file")
+        self._file = self._opened()
         try:
             self._begin(length or 0)
         except OSError as error:
             self._file.close()
             raise self._unwritable(error) from None
-        except JournalError:
+        except BaseException:
             self._file.close()
             raise
+
+    def _opened(self) -> io.FileIO:
+        """The file, made if there is none."""
+        try:
+            try:
+                descriptor = os.open(self.path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError:
+                # Opening a device may do something already.
+                self._check_ours(os.lstat(self.path))
+                descriptor = os.open(self.path, _FLAGS)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        return io.FileIO(descriptor, "r+b")
 
     def _begin(self, length: int) -> None:
         """Cut the file to its length, and go on at its end."""
         descriptor = self._file.fileno()
+        status = os.fstat(descriptor)
+        self._check_ours(status)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise JournalError(
+                f"another load is writing the reject file {self.path}", hint="give each load one of its own"
+            ) from None
+        ours = _holds_rejects(descriptor)
+        if not length and not ours:
+            raise UsageError(f"{self.path} is there already, and is no reject file", hint="name another file")
         if os.fstat(descriptor).st_size < length:
             raise JournalError(
                 f"the reject file {self.path} is shorter than the load left it",
                 hint="put it back, or start over with --fresh",
             )
-        if length and (os.pread(descriptor, 1, length - 1) != b"\n" or not may_start_anew(self.path)):
+        if length and (os.pread(descriptor, 1, length - 1) != b"\n" or not ours):
             raise JournalError(
                 f"the reject file {self.path} is not as the load left it",
                 hint="put it back, or start over with --fresh",
             )
-        os.fchmod(descriptor, 0o600)
+        if stat.S_IMODE(status.st_mode) != 0o600:
+            os.fchmod(descriptor, 0o600)
         self._file.truncate(length)
         self._length = self._file.seek(0, os.SEEK_END)
+        self.held = _lines(descriptor, length)
         self._sync_folder()
+
+    def _check_ours(self, status: os.stat_result) -> None:
+        if why := _not_ours(status):
+            raise JournalError(
+                f"the reject file {self.path} can't be written: it {why}",
+                hint="name a regular file of yours, or a new one",
+            )
+
+    def check(self) -> None:
+        """See whether the file still is where it was named, and holds what was written.
+
+        A file that was removed is written again; it is still open.
+
+        Raises:
+            JournalError: Others cut it, wrote to it, or put another in its place, and rejects are lost.
+        """
+        if not self.held or self._failure is not None:
+            return  # there is nothing in it to be lost
+        try:
+            own = os.fstat(self._file.fileno())
+            try:
+                there = os.lstat(self.path)
+            except FileNotFoundError:
+                there = None
+            if own.st_size != self._length:
+                happened = "was cut" if own.st_size < self._length else "was written to"
+            elif there is None:
+                self._write_again()
+                return
+            elif (there.st_dev, there.st_ino) != (own.st_dev, own.st_ino):
+                happened = "was replaced"
+            else:
+                return
+        except OSError as error:
+            raise self._fail(self._unwritable(error)) from None
+        raise self._fail(
+            JournalError(
+                f"the reject file {self.path} {happened} by others while the load wrote to it",
+                hint="it does not hold every reject: load from the start with --fresh, and let nothing else "
+                "touch it",
+            )
+        )
+
+    def _fail(self, error: JournalError) -> JournalError:
+        self._failure = error
+        return error
+
+    def _write_again(self) -> None:
+        """Put what the removed file held into a new one of its name."""
+        new = os.open(self.path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+        copy = io.FileIO(new, "r+b")
+        try:
+            fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            at = 0
+            while piece := os.pread(self._file.fileno(), 2**20, at):
+                at += os.write(new, piece)
+            copy.seek(at)
+            os.fsync(new)
+            self._sync_folder()
+        except BaseException:
+            copy.close()
+            raise
+        self._file.close()
+        self._file = copy
 
     @property
     def length(self) -> int:
@@ -154,6 +307,7 @@ class RejectFile:
         Raises:
             JournalError: They can't be written.
         """
+        self.check()
         if self._failure is not None:
             raise self._failure  # nothing may follow half a line
         lines = b"".join(map(self._line, rejects))
@@ -162,9 +316,9 @@ class RejectFile:
                 lines = lines[self._file.write(lines) :]
             os.fsync(self._file.fileno())
             self._length = self._file.tell()
+            self.held += len(rejects)
         except OSError as error:
-            self._failure = self._unwritable(error)
-            raise self._failure from None
+            raise self._fail(self._unwritable(error)) from None
 
     def _line(self, reject: Reject) -> bytes:
         fields = asdict(reject)

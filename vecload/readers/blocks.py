@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
+import orjson
+
 BLOCK_BYTES_MIN = 2**20
 RECORD_SEPARATOR = 0x1E
 """What begins every record of a JSON text sequence, RFC 7464."""
@@ -129,6 +131,39 @@ def _cut(stream: BinaryIO, begin: int, most: int, last: int) -> int:
             return min(last, most + found) if more else last
         most += len(more)
     return last
+
+
+def half_line(stream: BinaryIO, size: int, line_max: int) -> int | None:
+    """Where a last line begins that was only half written; None if the last line is whole, or no JSON at all.
+
+    Args:
+        stream: A file on a disk, unbuffered.
+        size: Bytes of it that are looked at.
+        line_max: A longer line is not looked at.
+    """
+    begin = size
+    while begin > 0 and size - begin <= line_max:
+        until, begin = begin, max(0, begin - _LOOK_BYTES)
+        if found := os.pread(stream.fileno(), until - begin, begin).rfind(b"\n") + 1:
+            begin += found
+            break
+    if not 0 < size - begin <= line_max:
+        return None
+    line = os.pread(stream.fileno(), size - begin, begin)
+    if not begin:
+        line = line.removeprefix(codecs.BOM_UTF8)
+    try:
+        # A character that is cut is no fault of what stands before it.
+        orjson.loads(line[: codecs.utf_8_decode(line, "strict", False)[1]])
+    except orjson.JSONDecodeError as error:
+        return begin if line.lstrip().startswith(b"{") and error.msg == CUT_OFF else None
+    except UnicodeDecodeError:
+        return None
+    return None
+
+
+CUT_OFF = "unexpected end of data"
+"""What orjson says of any beginning of a JSON object, and of nothing else."""
 
 
 def lines_of(block: Block, line_max: int) -> Iterator[Line]:

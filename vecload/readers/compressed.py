@@ -49,6 +49,7 @@ class Unpacked:
         self.location = file.location
         self.nbytes = file.nbytes
         self.fingerprint = file.fingerprint
+        self.holds = file.holds
         self.changed = file.changed
         self.file = file
         self.codec = codec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import chain
 
 from vecload.batch import Batch, Span
@@ -11,12 +12,20 @@ from vecload.mapping.columns import Column
 from vecload.mapping.json_rows import JsonRows
 from vecload.mapping.mapper import Mapper
 from vecload.mapping.packer import Packer, packer_for
-from vecload.readers.blocks import BLOCK_BYTES_MIN, Block, Line, cut_blocks, lines_of, read_blocks
+from vecload.readers.blocks import (
+    BLOCK_BYTES_MIN,
+    Block,
+    Line,
+    cut_blocks,
+    half_line,
+    lines_of,
+    read_blocks,
+)
 from vecload.readers.compressed import Unpacked
 from vecload.readers.lines import BlockMapper, Task, moved, rows_of
 from vecload.readers.parallel import Parsers
 from vecload.readers.remote import RemoteFile
-from vecload.readers.source import HEAD_ROWS, missing
+from vecload.readers.source import HEAD_ROWS, Source, missing
 from vecload.readers.storage import File, LocalFile, as_file, unreadable
 
 HEAD_BYTES = 16 * 2**20
@@ -32,6 +41,9 @@ SKIP_BYTES = 2**20
 class JsonlSource:
     """A file of one JSON object a line. Blank lines are no rows; a last line needs no newline.
 
+    Of a file on a disk, what it held when it was found is read; a last line that was only half written is
+    left for a later run, unless there is nothing else.
+
     Args:
         file: The file, or the path of a local one.
         line_max_bytes: A longer line is rejected.
@@ -45,6 +57,37 @@ class JsonlSource:
         self.name = self._file.name
         self.nbytes = self._file.nbytes or 0
         self._line_max = line_max_bytes
+
+    @property
+    def lines(self) -> JsonlSource:
+        """Itself: what is wrapped around it has this, too."""
+        return self
+
+    @cached_property
+    def half(self) -> int | None:
+        """Where a last line begins that was only half written when the file was found; None without one.
+
+        Raises:
+            SourceError: The file can't be read.
+        """
+        if not isinstance(self._file, LocalFile):
+            return None
+        try:
+            with self._file.open(0) as stream:
+                return half_line(stream, self.nbytes, self._line_max)
+        except OSError as error:
+            raise unreadable(self._file, error) from None
+
+    @property
+    def appendable(self) -> bool:
+        """Whether its offsets are those of a file on a disk, which may be appended to."""
+        return isinstance(self._file, LocalFile)
+
+    def _end(self, begin: int) -> int | None:
+        """Where reading ends that begins there; None at the end of the stream."""
+        if not isinstance(self._file, LocalFile):
+            return None
+        return max(begin, self.nbytes if self.half is None else self.half)
 
     @property
     def kind(self) -> str:
@@ -81,8 +124,11 @@ class JsonlSource:
         return [] if head is None else head.columns()
 
     def head(self) -> JsonRows | None:
-        """Its first rows."""
-        return next(self.read(batch_rows=HEAD_ROWS, batch_bytes=HEAD_BYTES), None)
+        """Its first rows; where it has none, the half of one."""
+        head = next(self.read(batch_rows=HEAD_ROWS, batch_bytes=HEAD_BYTES), None)
+        if head is None and self.half is not None:
+            return next(self._rows(Span(self.name, 0, -1, self.half), 1, 1, end=self.nbytes), None)
+        return head
 
     def read(
         self,
@@ -97,11 +143,17 @@ class JsonlSource:
             yield from self._rows(gap, batch_rows, batch_bytes)
 
     def _rows(
-        self, gap: Span, batch_rows: int, batch_bytes: int, packer: Packer | None = None
+        self,
+        gap: Span,
+        batch_rows: int,
+        batch_bytes: int,
+        packer: Packer | None = None,
+        *,
+        end: int | None = None,
     ) -> Iterator[JsonRows]:
         held: list[Line] = []
         size, row = 0, gap.start
-        for line in self._lines(gap):
+        for line in self._lines(gap, end):
             length = 0 if line.data is None else line.after - line.at
             if held and (len(held) >= batch_rows or size + length > batch_bytes):
                 yield rows_of(self.name, row, held, self._line_max, packer)
@@ -111,13 +163,14 @@ class JsonlSource:
         if held:
             yield rows_of(self.name, row, held, self._line_max, packer)
 
-    def _lines(self, gap: Span) -> Iterator[Line]:
+    def _lines(self, gap: Span, end: int | None) -> Iterator[Line]:
         """The gap's lines that are not blank."""
         row, offset = gap.start, gap.begin or 0
+        end = self._end(offset) if end is None else end
         try:
             with self._file.open() as stream:
                 stream.seek(offset)
-                for block in read_blocks(stream, offset, None, size=READ_BYTES, line_max=self._line_max):
+                for block in read_blocks(stream, offset, end, size=READ_BYTES, line_max=self._line_max):
                     for line in lines_of(block, self._line_max):
                         if row == gap.stop:
                             return
@@ -149,6 +202,7 @@ class JsonlSource:
     ) -> Iterator[Batch]:
         """All from a row on, in blocks."""
         row, begin = gap.start, gap.begin or 0
+        end = self._end(begin)
         guess = batch_rows * (12 * mapper.dimension + 512)
         size = min(batch_bytes, max(guess, BLOCK_BYTES_MIN))
         # The rows of a file on a disk go nowhere but where they are parsed, unless rejects are to hold them.
@@ -158,9 +212,9 @@ class JsonlSource:
             with self._file.open() as stream:
                 if apart is None:
                     stream.seek(begin)
-                    blocks = read_blocks(stream, begin, None, size=size, line_max=self._line_max)
+                    blocks = read_blocks(stream, begin, end, size=size, line_max=self._line_max)
                 else:
-                    blocks = cut_blocks(stream, begin, None, size=size)
+                    blocks = cut_blocks(stream, begin, end, size=size)
                 for batches in _in_order(task, blocks, parsers):
                     for batch in batches:
                         yield moved(batch, row)
@@ -170,6 +224,12 @@ class JsonlSource:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def lines_in(source: Source) -> JsonlSource | None:
+    """The JSON Lines that a source is, whatever is wrapped around them; None if it is something else."""
+    found = getattr(source, "lines", None)
+    return found if isinstance(found, JsonlSource) else None
 
 
 def _in_order(task: Task, blocks: Iterator[Block], parsers: Parsers | None) -> Iterator[list[Batch]]:

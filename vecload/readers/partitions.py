@@ -96,6 +96,7 @@ class Partitioned:
         self.kind = source.kind
         self.places = source.places
         self.close = source.close
+        self.lines = getattr(source, "lines", None)
         self._source = source
         self._told = dict(values)
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from vecload.errors import SourceError, SourceUnreachable
-from vecload.readers.storage import File, digest_of_ends, reason
+from vecload.readers.fingerprints import REMOTE, fingerprint_of, holds
+from vecload.readers.storage import File, reason
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -137,10 +138,16 @@ class RemoteFile:
         """The same for Arrow."""
         return self._store.fs.open_input_file(self._store.path(self.name))
 
-    def fingerprint(self) -> str:
-        """Size, time of change, digest of its ends."""
+    def fingerprint(self, nbytes: int | None = None) -> str:
+        """Its size and a digest: of all of it, or of samples where it is large."""
         with self.arrow() as stream:
-            return f"{self.nbytes}:{self._modified}:{digest_of_ends(stream, self.nbytes)}"
+            return fingerprint_of(stream, self.nbytes if nbytes is None else nbytes, REMOTE)
+
+    def holds(self, fingerprint: str, *, begins: bool = False) -> bool:
+        """By size and digest."""
+        with self.arrow() as stream:
+            looks = f"{self.nbytes}:{self._modified}"
+            return holds(stream, self.nbytes, fingerprint, looks, REMOTE, begins=begins)
 
     def changed(self) -> bool:
         """By size and time of change."""

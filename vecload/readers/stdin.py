@@ -36,9 +36,13 @@ class _Piped:
 
         return pa.PythonFile(self.open(), mode="r")
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, nbytes: int | None = None) -> str:
         """Nothing tells one standard input from another."""
         return ""
+
+    def holds(self, fingerprint: str, *, begins: bool = False) -> bool:
+        """Nothing tells it from another."""
+        return False
 
     def changed(self) -> bool:
         """Nobody else can write to it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import unquote
 
 from vecload.errors import SourceError
+from vecload.readers.fingerprints import fingerprint_of, holds
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,8 +21,6 @@ STDIN_NAME = "standard input"
 REMOTE_SCHEMES = ("s3", "gs", "gcs", "hdfs", "viewfs")
 """What pyarrow.fs reaches."""
 BUFFER_BYTES = 2**20
-SAMPLE_BYTES = 2**20
-"""Of a file's beginning, and of its end, that its fingerprint looks at."""
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
 
@@ -55,15 +53,22 @@ class File(Protocol):
     def arrow(self) -> pa.NativeFile:
         """The same for Arrow's own readers, which read it without the interpreter."""
 
-    def fingerprint(self) -> str:
-        """What it looks like now: the same as long as it is unchanged.
+    def fingerprint(self, nbytes: int | None = None) -> str:
+        """What it holds now, or what its first so many bytes are: of the same bytes always the same.
+
+        Raises:
+            OSError: It can't be read.
+        """
+
+    def holds(self, fingerprint: str, *, begins: bool = False) -> bool:
+        """Whether it is what that fingerprint says; where it may be longer, whether it begins so.
 
         Raises:
             OSError: It can't be read.
         """
 
     def changed(self) -> bool:
-        """Whether it is another than it was when it was found, as far as can be told without reading it.
+        """Whether something touched it since this run found it, as far as can be told without reading it.
 
         Raises:
             OSError: It is gone, or nothing is told of it.
@@ -134,29 +139,24 @@ class LocalFile:
         return _looks(Path(self.path).stat()) != self._found
 
     def grew_from(self, fingerprint: str) -> bool:
-        """Whether it is the file of that earlier fingerprint, and was only appended to since.
-
-        Its ends tell, as they were.
+        """Whether it is the very file that was found, and was only appended to since that fingerprint.
 
         Raises:
             OSError: It can't be read.
         """
-        device, inode, size, _, digest = fingerprint.split(":")
-        with Path(self.path).open("rb", 0) as file:
-            now = _looks(os.fstat(file.fileno()))
-            return (
-                now[:2] == (int(device), int(inode))
-                and now[2] > self.nbytes
-                and now[2] >= int(size)
-                and digest_of_ends(file, int(size)) == digest
-            )
+        now = _looks(Path(self.path).stat())
+        return now[:2] == self._found[:2] and now[2] > self.nbytes and self.holds(fingerprint, begins=True)
 
-    def fingerprint(self) -> str:
-        """Device, inode, size, time of change, digest of its ends."""
+    def fingerprint(self, nbytes: int | None = None) -> str:
+        """Its size and a digest: of all of it, or of samples where it is large."""
         with Path(self.path).open("rb", 0) as file:
-            status = os.fstat(file.fileno())
-            digest = digest_of_ends(file, status.st_size)
-        return ":".join(map(str, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, digest)))
+            return fingerprint_of(file, self.nbytes if nbytes is None else nbytes)
+
+    def holds(self, fingerprint: str, *, begins: bool = False) -> bool:
+        """By size and digest."""
+        with Path(self.path).open("rb", 0) as file:
+            looks = _looks(os.fstat(file.fileno()))
+            return holds(file, looks[2], fingerprint, ":".join(map(str, looks)), begins=begins)
 
 
 def printable(text: str) -> str:
@@ -224,13 +224,11 @@ def located(name: str) -> str:
     return os.path.realpath(local_path(name))
 
 
-def digest_of_ends(file: BinaryIO, size: int) -> str:
-    """A digest of the first and the last MiB of so many bytes."""
-    sample = min(SAMPLE_BYTES, size)
-    digest = hashlib.sha256(file.read(sample))
-    file.seek(size - sample)
-    digest.update(file.read(sample))
-    return digest.hexdigest()[:32]
+def spelled(name: str) -> str:
+    """A place by its own absolute name: links are not followed, which may lead elsewhere another time."""
+    if name in (STDIN, STDIN_NAME) or remote_parts(name) is not None:
+        return located(name)
+    return os.path.abspath(local_path(name))  # noqa: PTH100 pathlib's keeps `..`
 
 
 def reason(error: Exception) -> str:
