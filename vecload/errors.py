@@ -47,6 +47,8 @@ class VecloadError(Exception):
     """
 
     exit_code = 1
+    refused = False
+    """The target answered that it did not do what was asked, and will not: nothing of it can come later."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

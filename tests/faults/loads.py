@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,9 +36,15 @@ class Ended:
 class Running:
     """A run of vecload."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, forks: Forks | None = None) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        forks: Forks | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self._out, self._err = folder / "out", folder / "err"
-        environment = {**os.environ, "VECLOAD_TRACEBACK": "1"}
+        environment = {**os.environ, "VECLOAD_TRACEBACK": "1", **(variables or {})}
         self.process: subprocess.Popen[bytes] | ForkedProcess
         if forks is not None:
             self.process = forks.start(arguments, self._out, self._err, environment)

@@ -18,8 +18,12 @@ from pathlib import Path
 import pytest
 
 from tests.faults.forked import Forks
-from tests.faults.loads import Ended, Load
+from tests.faults.loads import Ended, Load, Running
 from tests.faults.oracle import Source, write_source
+from vecload.contents import Key
+from vecload.contents.key_store import pending_path
+from vecload.contents.keys import stored_key_path
+from vecload.targets import connect_target
 
 HERE = Path(__file__).parent
 ALL = os.environ.get("VECLOAD_DISK_FAULTS") == "all"
@@ -130,3 +134,63 @@ def test_a_fault_of_any_write_is_told_and_the_same_command_goes_on(
     assert codes.count(1) > (60 if ALL else 5), met
     if ALL:
         assert {what.split()[0] for what in met} == {"write", "pwrite64", "fsync", "fdatasync", "ftruncate64"}
+
+
+def faults_at(failing: Forks, folder: Path, run: Callable[[int], Ended]) -> Iterator[tuple[Ended, str]]:
+    """The runs on a disk that is full from the n-th call on, for each n, until one meets no fault."""
+    for at in range(1, 200):
+        failing.ask(arm=[str(folder), errno.ENOSPC, at, 1])
+        ended = run(at)
+        failed, what = failing.ask(failed=True)
+        failing.ask(arm=["", 0, 0, 0])
+        if not failed:
+            assert ended.code == 0, ended.err
+            return
+        yield ended, what
+    raise AssertionError("the calls never end")
+
+
+def test_a_disk_that_is_full_leaves_no_part_of_a_key_file(tmp_path: Path, failing: Forks) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def keygen(at: int) -> Ended:
+        return Running(["-m", "vecload", "keygen", str(folder / "new.key")], tmp_path, failing).end()
+
+    met = []
+    for ended, what in faults_at(failing, folder, keygen):
+        met.append(what.split()[0])
+        assert ended.code == 2
+        assert "No space left on device" in ended.err
+        assert [*folder.iterdir()] == []
+    assert {*met} == {"write", "fsync"}
+    assert Key.load(folder / "new.key")
+
+
+def test_a_full_disk_under_the_key_store_leaves_no_index_without_its_key(
+    tmp_path: Path, failing: Forks, service: str, new_name: Callable[[], str]
+) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    names: list[str] = []
+
+    def create(at: int) -> Ended:
+        names.append(new_name())
+        given = ["-m", "vecload", "index", "create", names[-1], "--to", service]
+        return Running(given, tmp_path, failing, {"XDG_CONFIG_HOME": str(folder)}).end()
+
+    with connect_target(service) as target:
+        for ended, what in faults_at(failing, folder, create):
+            assert ended.code in (0, 2), what
+            files = [*(folder / "vecload" / "keys").glob("index-*")]
+            for file in files:
+                assert Key.load(file)
+            for name in {*names} & {*target.list_indexes()}:
+                # Only its last step, which makes a link, can't be taken back: the key stays pending.
+                path = stored_key_path(folder / "vecload", service, name)
+                key = Key.load(path if path.exists() else pending_path(path))
+                target.open_index(name, key.index_key)
+        for name in {*names} & {*target.list_indexes()}:
+            path = stored_key_path(folder / "vecload", service, name)
+            target.open_index(name, Key.load(path if path.exists() else pending_path(path)).index_key).drop()
+    assert len(names) > 5

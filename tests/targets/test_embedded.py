@@ -298,3 +298,30 @@ def test_a_store_shows_no_key(target: EmbeddedTarget) -> None:
     index = target.create_index("docs", KEY, IndexSettings(dimension=4))
     assert repr(index) == f"EmbeddedIndex('docs', {target.location!r})"
     assert repr(target) == f"EmbeddedTarget({target.location!r})"
+
+
+@pytest.mark.parametrize("name", ["docs", "x.dek", "a_b-1"])
+def test_an_index_that_a_kill_left_half_made_is_made_anew_with_its_key(
+    embedded_folder: Path, name: str
+) -> None:
+    with connect_target(embedded_folder) as target:
+        before = {*embedded_folder.rglob("*")}
+        target.create_index(name, KEY, IndexSettings(dimension=2))
+        target.create_index("another", KEY, IndexSettings(dimension=2))
+        # The engine writes the settings last.
+        made = {*embedded_folder.rglob("*.cvs.cat")} - before
+        (settings,) = [file for file in made if not file.name.startswith("another")]
+        settings.unlink()
+    with connect_target(embedded_folder) as target:
+        assert name in target.list_indexes()
+        with pytest.raises(IndexNotFound):
+            target.open_index(name, KEY)
+        with pytest.raises(WrongKey):
+            target.open_index(name, OTHER_KEY)
+        with pytest.raises(IndexExists):
+            target.create_index(name, OTHER_KEY, IndexSettings(dimension=2))
+        target.create_index(name, KEY, IndexSettings(dimension=3))
+        assert target.open_index(name, KEY).describe().dimension == 3
+        with pytest.raises(IndexExists):
+            target.create_index(name, KEY, IndexSettings(dimension=2))
+        assert sorted(target.list_indexes()) == sorted(["another", name])

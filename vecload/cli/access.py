@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 import typer
 
 from vecload.config import config_folder, read_api_key, store_folder
-from vecload.contents import Key, generate_key
+from vecload.contents import Key
+from vecload.contents.key_store import PendingKey, confirm, find_stored, pending_key, tidy
 from vecload.contents.keys import stored_key_path
 from vecload.defaults import BINARY_THRESHOLD
-from vecload.errors import IndexNotFound, KeyFileError, UsageError, VecloadError
+from vecload.errors import IndexExists, IndexNotFound, KeyFileError, UsageError, VecloadError, WrongKey
 from vecload.targets import (
     IndexSettings,
     Target,
@@ -22,6 +23,7 @@ from vecload.targets import (
     WireFormat,
     connect_target,
 )
+from vecload.targets.target import check_settings
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -134,8 +136,16 @@ def only_index(target: Target) -> str:
     return names[0]
 
 
-def open_existing(target: Target, name: str, keys: KeySource) -> OpenedIndex:
+def open_existing(target: Target, name: str, keys: KeySource, *, only_look: bool = False) -> OpenedIndex:
     """Open an index that must be there.
+
+    A pending key of the key store that opens it becomes its key file.
+
+    Args:
+        target: Where.
+        name: The index.
+        keys: Where its key is.
+        only_look: Write nothing: a pending key stays pending.
 
     Raises:
         IndexNotFound: It is not.
@@ -143,17 +153,36 @@ def open_existing(target: Target, name: str, keys: KeySource) -> OpenedIndex:
         WrongKey: The key is another's.
     """
     named = keys.named()
-    if named is None:
-        path = stored_key_path(config_folder(), target.location, name)
-        if not path.exists():
-            if name not in target.list_indexes():
-                raise _not_found(target, name)
-            raise KeyFileError(
-                f"the key of index {name!r} is not in the key store ({path})", hint="name it with --key-file"
-            )
-        named = Key.load(path), str(path)
+    if named is not None:
+        return _open(target, name, *named)
+    path = stored_key_path(config_folder(), target.location, name)
+    # Twice: another process may have made the index and its key since the key was looked for.
+    for _ in range(2):
+        stored = find_stored(path)
+        if stored is not None and not stored.pending:
+            opened = _open(target, name, stored.key, str(path))
+            if not only_look:
+                tidy(path)
+            return opened
+        if stored is not None:
+            try:
+                opened = _open(target, name, stored.key, str(stored.path if only_look else path))
+            except WrongKey:
+                pass  # somebody else made the index
+            else:
+                if not only_look:
+                    confirm(path, stored.key)
+                return opened
+        if name not in target.list_indexes():
+            raise _not_found(target, name)
+    raise KeyFileError(
+        f"the key of index {name!r} is not in the key store ({path})", hint="name it with --key-file"
+    )
+
+
+def _open(target: Target, name: str, key: Key, key_from: str) -> OpenedIndex:
     try:
-        return OpenedIndex(target.open_index(name, named[0].index_key), *named, created=False)
+        return OpenedIndex(target.open_index(name, key.index_key), key, key_from, created=False)
     except IndexNotFound:
         raise _not_found(target, name) from None
 
@@ -161,33 +190,47 @@ def open_existing(target: Target, name: str, keys: KeySource) -> OpenedIndex:
 def create_new(target: Target, name: str, keys: KeySource, settings: IndexSettings) -> OpenedIndex:
     """Make an index; without a named key, with a new one in the key store.
 
-    The key file is on the disk before the index is made, and is removed again if making it fails.
+    The key is on the disk, pending, before the target is asked, and stays there whatever happens then, unless
+    the target refuses. An index that an earlier run made with the pending key, and did not live to see, is
+    opened: then `created` is false.
 
     Raises:
         IndexExists: There is one of that name.
         IndexMismatch: The settings can't be had.
         KeyFileError: The key file can't be written.
     """
+    check_settings(name, settings)
     named = keys.named()
-    made: Path | None = None
-    if named is None:
-        path = stored_key_path(config_folder(), target.location, name)
-        if path.exists():
-            named = Key.load(path), str(path)
-        else:
-            try:
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            except OSError as error:
-                raise KeyFileError(f"the key store {path.parent} can't be made: {error.strerror}") from None
-            named = generate_key(), str(path)
-            named[0].save(path)
-            made = path
-    try:
+    path = stored_key_path(config_folder(), target.location, name)
+    if named is None and path.exists():
+        named = Key.load(path), str(path)
+    if named is not None:
         return OpenedIndex(target.create_index(name, named[0].index_key, settings), *named, created=True)
-    except BaseException:
-        if made is not None and _is_absent(target, name):
-            made.unlink(missing_ok=True)
+    with pending_key(path, lambda: _say_waiting(name)) as pending:
+        if pending is not None:
+            return _create_pending(target, name, pending, settings)
+    return create_new(target, name, keys, settings)
+
+
+def _create_pending(target: Target, name: str, pending: PendingKey, settings: IndexSettings) -> OpenedIndex:
+    """Make an index with a pending key, which becomes its key file."""
+    key, key_from, created = pending.key, str(pending.path), True
+    try:
+        index = target.create_index(name, key.index_key, settings)
+    except IndexExists:
+        # Made with this key by a run that never saw the answer; or by somebody else.
+        try:
+            index, created = target.open_index(name, key.index_key), False
+        except WrongKey:
+            pending.discard()
+        if created:
+            raise
+    except VecloadError as error:
+        if error.refused:
+            pending.discard()
         raise
+    pending.confirm()
+    return OpenedIndex(index, key, key_from, created=created)
 
 
 def open_or_create(
@@ -206,15 +249,28 @@ def open_or_create(
         return open_existing(target, name, keys)
     except IndexNotFound:
         before()
-        return create_new(target, name, keys, settings)
-
-
-def _is_absent(target: Target, name: str) -> bool:
-    """Whether the target surely has no such index: a key is never thrown away on a guess."""
     try:
-        return name not in target.list_indexes()
-    except VecloadError:
-        return False
+        return create_new(target, name, keys, settings)
+    except IndexExists:
+        return open_existing(target, name, keys)  # made by another run since it was looked for
+
+
+def check_made_as(opened: OpenedIndex, settings: IndexSettings) -> None:
+    """Refuse an index that an earlier run made with other settings than those asked for now.
+
+    Raises:
+        IndexExists: It did.
+    """
+    info = opened.index.describe()
+    if settings.dimension not in (None, info.dimension) or settings.metric not in (None, info.metric):
+        raise IndexExists(
+            f"there is an index {info.name!r} already ({info.dimension} dimensions, {info.metric})",
+            hint="an earlier run made it; delete it with 'vecload index delete' to make another",
+        )
+
+
+def _say_waiting(name: str) -> None:
+    typer.echo(f"waiting for another run that makes index {name!r}", err=True)
 
 
 def _not_found(target: Target, name: str) -> IndexNotFound:

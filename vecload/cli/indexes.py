@@ -69,7 +69,7 @@ def create(
     embedding_model: opt.EmbeddingModel = None,
 ) -> None:
     """Make an index. Without a key file named, its key is made and kept in the key store of this user."""
-    from vecload.cli.access import connect_to, create_new
+    from vecload.cli.access import check_made_as, connect_to, create_new
     from vecload.targets import IndexSettings
 
     settings = IndexSettings(
@@ -83,7 +83,10 @@ def create(
     )
     with connect_to(to, api_key_file) as target:
         opened = create_new(target, name, opt.key_source(context, key_file, key_command), settings)
-        typer.echo(f"made index {name!r} in {short(target.location)}", err=True)
+        told = "made index" if opened.created else "an earlier run made index"
+        if not opened.created:
+            check_made_as(opened, settings)
+        typer.echo(f"{told} {name!r} in {short(target.location)}", err=True)
         typer.echo(f"its key: {short(opened.key_from)} (key id {opened.key.key_id})", err=True)
 
 

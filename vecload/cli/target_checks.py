@@ -14,6 +14,7 @@ from vecload.cli.checks import check_contents_key, check_index_settings, check_p
 from vecload.cli.settings import UpsertSettings
 from vecload.cli.upsert import creation_of
 from vecload.config import config_folder, short, store_folder
+from vecload.contents.key_store import find_stored
 from vecload.contents.keys import stored_key_path
 from vecload.defaults import ITEM_LIMIT
 from vecload.errors import (
@@ -104,7 +105,7 @@ class TargetChecks:
     def _target(self, target: Target) -> Iterator[Check]:
         settings = self._settings
         try:
-            opened = open_existing(target, self._wanted.index, settings.keys)
+            opened = open_existing(target, self._wanted.index, settings.keys, only_look=True)
         except IndexNotFound:
             yield from _reached(target)
             if is_service(target.location):
@@ -131,10 +132,11 @@ class TargetChecks:
         yield Check("index", "ok", f"a load makes {name!r} ({size}{creation.metric or 'euclidean'})")
         named = settings.keys.named()
         path = stored_key_path(config_folder(), location, name)
-        if named is None and not path.exists():
+        stored = find_stored(path) if named is None else None
+        if named is None and stored is None:
             yield Check("key", "ok", f"a load makes a new one: {short(str(path))}")
         else:
-            where = named[1] if named else str(path)
+            where = named[1] if named else str(stored.path if stored else path)
             yield Check("key", "ok", f"a load takes {short(where)}")
         yield from self._room(0)
 

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from vecload.contents.envelope import key_id_of
+from vecload.contents.new_file import write_new
 from vecload.errors import ItemTypeError, ItemValueError, KeyFileError
 
 KEY_SIZE: Final = 32
@@ -149,29 +150,29 @@ class Key:
             raise KeyFileError(f"{where}: {error}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a new key file, readable by its owner alone.
+        """Write a new key file, readable by its owner alone: all of it, or nothing.
 
         Raises:
             KeyFileError: The file exists, or can't be written.
         """
-        lines = [
-            "# A vecload key file. Keep it, and keep it secret: contents sealed with a lost key are gone.",
-            f'index_key = "{self.index_key.hex()}"',
-            *([] if self.derived else [f'contents_key = "{self.contents_key.hex()}"']),
-            *(f'\n[[old_contents_keys]]\ncontents_key = "{old.hex()}"' for old in self.old_contents_keys),
-        ]
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write("\n".join(lines) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            write_new(Path(path), self.file_text())
         except FileExistsError:
             raise KeyFileError(
                 f"{path} exists", hint="a key is never overwritten; choose another name, or move it away"
             ) from None
         except OSError as error:
             raise KeyFileError(f"the key file {path} can't be written: {error.strerror}") from None
+
+    def file_text(self) -> bytes:
+        """What a key file of this key holds."""
+        lines = [
+            "# A vecload key file. Keep it, and keep it secret: contents sealed with a lost key are gone.",
+            f'index_key = "{self.index_key.hex()}"',
+            *([] if self.derived else [f'contents_key = "{self.contents_key.hex()}"']),
+            *(f'\n[[old_contents_keys]]\ncontents_key = "{old.hex()}"' for old in self.old_contents_keys),
+        ]
+        return ("\n".join(lines) + "\n").encode("ascii")
 
     @property
     def key_id(self) -> str:

@@ -91,6 +91,7 @@ _MEANINGS: tuple[tuple[str, _Maker], ...] = (
     ("client_kek required", _wrong_key),
     ("do not supply index_key", _wrong_key),
     ("No KMS envelope", lambda detail: IndexNotFound(f"the service has no such index ({detail})")),
+    ("Config item not found", lambda detail: IndexNotFound(f"the index is not made yet ({detail})")),
     ("does not exist", lambda detail: IndexNotFound(f"the service has no such index ({detail})")),
     ("already exists", lambda detail: IndexExists(f"the service has that index already ({detail})")),
     (

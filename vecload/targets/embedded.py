@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from vecload.errors import (
     VecloadError,
     WrongKey,
 )
+from vecload.targets.store_folder import alone, is_half_made, unlist_half_made
 from vecload.targets.target import (
     Ack,
     Hit,
@@ -46,9 +48,8 @@ GET_ITEMS = 5000
 class EmbeddedIndex:
     """An index of an embedded store. Its writes may run on two threads at once."""
 
-    writers = (
-        2  # the engine releases the GIL: a second thread gains half again, more do not (docs/cyborgdb.md)
-    )
+    # The engine releases the GIL: a second thread gains half again, more do not (docs/cyborgdb.md).
+    writers = 2
 
     def __init__(self, store: EmbeddedTarget, name: str, index_key: bytes, engine_index: Any) -> None:
         self.name = name
@@ -210,15 +211,24 @@ class EmbeddedTarget(Closing):
     def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> EmbeddedIndex:
         """Make an index that cyborgdb-service can serve from the same folder.
 
-        The envelope that the service looks for is written first: an index is never there without it, and
-        one that was left behind by a kill in between is written again.
+        The envelope that the service looks for is written first, and again if a kill left it behind.
         """
         check_settings(name, settings)
+        # The engine lets two processes make one index, under two keys, of which one then opens nothing.
+        with alone(self.location):
+            engine_index = self._create(name, index_key, settings)
+        return EmbeddedIndex(self, name, index_key, engine_index)
+
+    def _create(self, name: str, index_key: bytes, settings: IndexSettings) -> Any:
+        if name in self.list_indexes():
+            with suppress(WrongKey):
+                if self._opened(name, index_key) is None:
+                    unlist_half_made(self.location, name)
         if name in self.list_indexes():
             raise IndexExists(f"there is an index {name!r} in {self.location} already")
         self._push_envelope(name)
         try:
-            engine_index = self.call(
+            return self.call(
                 self._client.create_index,
                 name,
                 index_key,
@@ -233,19 +243,28 @@ class EmbeddedTarget(Closing):
             if name not in self.list_indexes():
                 self.delete_envelope(name)
             raise
-        return EmbeddedIndex(self, name, index_key, engine_index)
 
     def open_index(self, name: str, index_key: bytes) -> EmbeddedIndex:
         """Open an index; one made by the engine alone becomes servable as well."""
-        if name not in self.list_indexes():
+        with alone(self.location):
+            engine_index = self._opened(name, index_key) if name in self.list_indexes() else None
+        if engine_index is None:
             raise IndexNotFound(f"there is no index {name!r} in {self.location}")
-        engine_index = self.load(name, index_key)
         try:
             self._core.get_index_kms(self._config, name)
         except ValueError as error:
             if "No KMS blob exists" in str(error) and not self._only_look:
                 self._push_envelope(name)
         return EmbeddedIndex(self, name, index_key, engine_index)
+
+    def _opened(self, name: str, index_key: bytes) -> Any:
+        """The engine's object of a listed index; None if a kill left it half made, under this key."""
+        try:
+            return self.load(name, index_key)
+        except BatchRefused:
+            if is_half_made(self.location, name):
+                return None
+            raise
 
     def load(self, name: str, index_key: bytes) -> Any:
         """The engine's object of an index."""

@@ -61,6 +61,8 @@ GET_ITEMS = 500
 """Ids of one get: the service holds about 70 kB an item of 768 dimensions while it answers."""
 GET_MAX_BYTES = 1_000_000_000
 CONNECTIONS = 64
+REFUSALS = (400, 401, 403, 409, 413, 422)
+"""Statuses by which the service says that it did nothing. After others it may still do what was asked."""
 
 
 class ServiceIndex:
@@ -251,10 +253,14 @@ class ServiceTarget(Closing):
         try:
             body = Body(dumps({key: value for key, value in fields.items() if value}))
             self.request("POST", "/v1/indexes/create", body)
-        except IndexExists:
-            raise IndexExists(f"{self.location} has an index {name!r} already") from None
-        except BatchRefused as refused:
-            raise IndexMismatch(f"the index can't be made with these settings: {refused}") from None
+        except (IndexExists, BatchRefused) as error:
+            told: VecloadError = (
+                IndexExists(f"{self.location} has an index {name!r} already")
+                if isinstance(error, IndexExists)
+                else IndexMismatch(f"the index can't be made with these settings: {error}")
+            )
+            told.refused = error.refused
+            raise told from None
         return self._index(name, index_key)
 
     def open_index(self, name: str, index_key: bytes) -> ServiceIndex:
@@ -304,7 +310,9 @@ class ServiceTarget(Closing):
                     if len(answer) > limit:
                         raise NotAcknowledged(f"the service's answer is larger than {limit} bytes")
                 if response.status_code != 200:
-                    raise error_of(response.status_code, response.headers, bytes(answer))
+                    error = error_of(response.status_code, response.headers, bytes(answer))
+                    error.refused = response.status_code in REFUSALS
+                    raise error
                 return bytes(answer)
         except (httpcore.TimeoutException, httpx.TimeoutException):
             raise Unreachable(f"{self.location} gave no answer in {seconds:g} s") from None

@@ -1,0 +1,109 @@
+"""New files of which a kill or a full disk leaves all or nothing: written, synced, then linked into place."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+"""A file system that can't sync folders answers with one of these."""
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that only its owner can read.
+
+    Raises:
+        FileExistsError: There is one of that name, which stays as it is.
+        OSError: It can't be written; then nothing of it is there.
+    """
+    os.close(make_new(path, data))
+
+
+def make_new(path: Path, data: bytes, *, claim: Callable[[int], object] | None = None) -> int:
+    """Write a file as `write_new` does.
+
+    Args:
+        path: Its name.
+        data: What it holds.
+        claim: Called with its descriptor before anybody else can see the file.
+
+    Returns:
+        A descriptor of the file, for the caller to close.
+
+    Raises:
+        FileExistsError: There is one of that name, which stays as it is.
+        OSError: It can't be written; then nothing of it is there.
+    """
+    try:
+        return _make(path, data, claim, named=False)
+    except FileExistsError:
+        raise
+    except (OSError, AttributeError):
+        # No files without names on this system or file system, or no /proc to link them by.
+        return _make(path, data, claim, named=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was linked and unlinked in a folder outlive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make(path: Path, data: bytes, claim: Callable[[int], object] | None, *, named: bool) -> int:
+    aside = f".{secrets.token_hex(8)}.new" if named else None
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = _open_aside(folder, aside)
+        try:
+            if claim is not None:
+                claim(descriptor)
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+            _link(descriptor, aside, path.name, folder)
+            try:
+                _sync(folder)
+            except OSError:
+                os.unlink(path.name, dir_fd=folder)
+                raise
+        except BaseException:
+            os.close(descriptor)
+            raise
+        finally:
+            if aside is not None:
+                with suppress(OSError):
+                    os.unlink(aside, dir_fd=folder)
+        return descriptor
+    finally:
+        os.close(folder)
+
+
+def _open_aside(folder: int, aside: str | None) -> int:
+    if aside is None:
+        return os.open(".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    return os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
+
+
+def _link(descriptor: int, aside: str | None, name: str, folder: int) -> None:
+    """Give the file its name. A link replaces nothing, where a rename would."""
+    if aside is None:
+        # With dst_dir_fd, os.link follows the link that /proc has of the descriptor; without it doesn't.
+        os.link(f"/proc/self/fd/{descriptor}", name, dst_dir_fd=folder, follow_symlinks=True)
+    else:
+        os.link(aside, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+
+
+def _sync(folder: int) -> None:
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise

@@ -1,0 +1,49 @@
+"""The folder of an embedded store: one process at a time makes an index in it, and may be killed at that.
+
+Of an index the engine writes three files below `_catalog/config`, one after the other: its wrapped key, its
+entry in the list of indexes, its settings. A kill before the last leaves an index that is listed, holds
+nothing, opens with no key, and can neither be deleted nor made again by the engine's own means.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+
+@contextmanager
+def alone(folder: str) -> Iterator[None]:
+    """Keep others that ask for the same out of a folder, where its file system can lock."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_half_made(folder: str, name: str) -> bool:
+    """Whether a kill left the index without its settings."""
+    key, entry, settings = _files(folder, name)
+    return key.exists() and entry.exists() and not settings.exists()
+
+
+def unlist_half_made(folder: str, name: str) -> None:
+    """Take an index that is half made off the list, so that the engine makes it anew.
+
+    Args:
+        folder: The store's; the caller is alone in it.
+        name: An index that `is_half_made`.
+    """
+    _files(folder, name)[1].unlink()
+
+
+def _files(folder: str, name: str) -> tuple[Path, Path, Path]:
+    base = Path(folder) / "_catalog" / "config" / quote(name, safe="")
+    key, entry, settings = (base.with_name(f"{base.name}.{part}.cat") for part in ("dek", "cei", "cvs"))
+    return key, entry, settings
