@@ -26,6 +26,7 @@ from vecload.errors import (
     VecloadError,
     WrongKey,
 )
+from vecload.foreign import one_line
 from vecload.targets.target import (
     Ack,
     Hit,
@@ -303,7 +304,7 @@ class EmbeddedTarget(Closing):
 
 def _line(message: str) -> str:
     """A message of the engine on one line, without the arguments of the call, the index key among them."""
-    return " ".join(message.partition("Invoked with")[0].split())[:300]
+    return one_line(" ".join(message.partition("Invoked with")[0].split()))
 
 
 def _for_engine(batch: Batch) -> tuple[Any, ...]:
