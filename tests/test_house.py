@@ -16,6 +16,7 @@ ROOMS = (
     "batch",
     "defaults",
     "closing",
+    "foreign",
     "contents",
     "targets",
     "mapping",

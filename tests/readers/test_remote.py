@@ -10,6 +10,7 @@ from tests.stores import BUCKET, CREDENTIALS
 from vecload.errors import SourceError, SourceUnreachable
 from vecload.readers.expand import Places
 from vecload.readers.remote import RemoteFile, failure
+from vecload.readers.storage import LocalFile, unreadable
 
 
 @pytest.fixture
@@ -89,3 +90,33 @@ def test_a_store_that_fails_may_answer_later_and_one_that_refuses_will_not() -> 
     no = failure("s3://b/k", OSError("AWS Error ACCESS_DENIED during HeadObject operation"))
     assert isinstance(away, SourceUnreachable)
     assert (away.exit_code, no.exit_code) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "AWS Error UNKNOWN (HTTP status 400) during ListObjectsV2: SECRET",
+            "the store answers UNKNOWN HTTP status 400",
+        ),
+        (
+            "AWS Error NO_SUCH_BUCKET during ListObjectsV2 operation: SECRET",
+            "the store answers NO_SUCH_BUCKET",
+        ),
+        ("AWS Error [code 103] during HeadObject operation: SECRET", "the store answers [code 103]"),
+        ("AWS Error NETWORK_CONNECTION: curlCode: 7, SECRET", "connection refused"),
+        ("AWS Error NETWORK_CONNECTION: curlCode: 99, SECRET", "the connection failed (curl 99)"),
+        ("google::cloud::Status(UNAVAILABLE: SECRET)", "the store answers UNAVAILABLE"),
+        ("When reading: AWS Error ACCESS_DENIED: SECRET", "refuses these credentials"),
+    ],
+)
+def test_a_stores_own_words_are_not_repeated(said: str, shown: str) -> None:
+    said = said.replace("SECRET", "a-secret-token")
+    for error in (failure("s3://b/k", OSError(said)), unreadable(RemoteFileNamed(), OSError(said))):
+        assert "a-secret-token" not in str(error)
+    assert shown in str(failure("s3://b/k", OSError(said)))
+
+
+class RemoteFileNamed(LocalFile):
+    def __init__(self) -> None:
+        self.name = "s3://b/k"

@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,12 +14,14 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+import httpcore
 import numpy as np
 import pytest
 
 from vecload.batch import Batch, Span
 from vecload.errors import NotAcknowledged, TargetError, Unreachable
 from vecload.targets.service import ServiceTarget
+from vecload.targets.transport import reason_of
 
 SECONDS = 0.6
 """What a request may take here."""
@@ -375,3 +378,82 @@ def test_requests_of_many_threads_each_have_their_own_time(connect: Connect) -> 
         for thread in threads:
             thread.join(10)
         assert len(errors) == 4
+
+
+ECHOES = [
+    b"%b\r\n\r\n",
+    b"HTTP/1.1 %b\r\n\r\n",
+    b"HTTP/1.1 503 %b\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n%b\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: %b\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: %b\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%b\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}%b\r\n",
+    b"HTTP/1.1 301 A\r\nLocation: http://[%b\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nSet-Cookie: %b\r\nContent-Length: 0\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("template", ECHOES)
+def test_no_words_of_the_other_side_are_in_an_error_or_a_log(
+    connect: Connect, caplog: pytest.LogCaptureFixture, template: bytes
+) -> None:
+    secret = INDEX_KEY.hex()
+    caplog.set_level("DEBUG")
+    with Server(always(template % secret.encode(), close=True)) as server:
+        target = connect(server)
+        with pytest.raises(TargetError) as caught:
+            upsert(target)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert secret not in f"{error} {error!r} {error.args} {vars(error)}"
+        error = error.__cause__ or error.__context__
+    assert secret not in caplog.text
+    assert secret not in "".join(f"{vars(record)}" for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"", "it closed the connection without an answer"),
+        (UPSERTED[:-5], "the answer was cut off"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "what it answers is not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", "what it answers is not HTTP"),
+    ],
+)
+def test_each_kind_of_fault_is_named(connect: Connect, answer: bytes, says: str) -> None:
+    with Server(always(answer, close=True)) as server:
+        assert f"no connection to {server.url} ({says})" in str(ends_in_time(connect(server)))
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ConnectionRefusedError(111, "any words"), "connection refused"),
+        (ConnectionResetError(104, "any words"), "connection reset by peer"),
+        (socket.gaierror(socket.EAI_NONAME, "any words"), "no such host"),
+        (socket.gaierror(socket.EAI_AGAIN, "any words"), "its name can't be looked up now"),
+        (ssl.SSLEOFError(8, "any words"), "it ended the TLS connection"),
+        (ssl.SSLError(1, "any words"), "TLS failed"),
+        (httpcore.ConnectTimeout("any words"), "timed out while connecting"),
+        (httpcore.RemoteProtocolError("any words"), "what it answers is not HTTP"),
+        (httpcore.LocalProtocolError("any words"), "the request is not HTTP"),
+        (httpcore.ReadError("any words"), "the connection broke"),
+        (OSError("any words"), "the connection broke"),
+    ],
+)
+def test_a_reason_has_words_of_ours_alone(error: Exception, says: str) -> None:
+    assert reason_of(error) == says
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [(10, "has expired"), (62, "is of another host"), (18, "is its own authority"), (99, "is not trusted")],
+)
+def test_a_certificate_that_is_not_taken_says_why(code: int, says: str) -> None:
+    error = ssl.SSLCertVerificationError(1, "any words")
+    error.verify_code, error.verify_message = code, "any words"
+    reason = reason_of(error)
+    assert says in reason
+    assert "SSL_CERT_FILE" in reason
+    assert "any words" not in reason

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import typer
-
+from vecload.cli.streams import tell
 from vecload.config import config_folder, read_api_key, store_folder
 from vecload.contents import Key
 from vecload.contents.key_store import PendingKey, confirm, find_stored, pending_key, tidy
 from vecload.contents.keys import stored_key_path
 from vecload.defaults import BINARY_THRESHOLD
 from vecload.errors import IndexExists, IndexNotFound, KeyFileError, UsageError, VecloadError, WrongKey
+from vecload.foreign import one_line
 from vecload.targets import (
     IndexSettings,
     Target,
@@ -25,6 +25,8 @@ from vecload.targets import (
 )
 from vecload.targets.target import check_settings
 
+NAME_CHARACTERS = 60
+"""Of an index's name that a message lists."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -111,7 +113,7 @@ def connect_to(
         only_look=only_look,
     )
     if _is_exposed(target.location):
-        typer.echo(f"warning: keys travel unencrypted to {target.location}; use https", err=True)
+        tell(f"warning: keys travel unencrypted to {target.location}; use https")
     return target
 
 
@@ -129,7 +131,7 @@ def only_index(target: Target) -> str:
     """
     names = target.list_indexes()
     if len(names) != 1:
-        listed = ", ".join(names[:10]) or "none"
+        listed = ", ".join(one_line(name, NAME_CHARACTERS) for name in names[:10]) or "none"
         raise UsageError(
             f"{target.location} has {len(names)} indexes ({listed})", hint="name one with --index"
         )

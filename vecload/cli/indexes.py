@@ -9,8 +9,12 @@ from typing import Annotated
 import typer
 
 from vecload.cli import options as opt
+from vecload.cli.streams import out, say, tell
 from vecload.config import short
 from vecload.errors import UsageError
+
+NAME_CHARACTERS = 200
+"""Of an index's name, which no target makes longer."""
 
 index_app = typer.Typer(help="List, describe, make and delete indexes.")
 
@@ -24,7 +28,7 @@ def list_indexes(to: opt.To = None, api_key_file: opt.ApiKeyFile = None) -> None
 
     with connect_to(to, api_key_file) as target:
         for name in target.list_indexes():
-            typer.echo(name)
+            say(name if len(name) <= NAME_CHARACTERS else f"{name[:NAME_CHARACTERS]}…")
 
 
 @index_app.command("describe")
@@ -49,7 +53,7 @@ def describe(
             "key": opened.key_from,
             "key_id": opened.key.key_id,
         }
-    typer.echo(orjson.dumps(about, option=orjson.OPT_INDENT_2))
+    out(orjson.dumps(about, option=orjson.OPT_INDENT_2))
 
 
 @index_app.command("create")
@@ -83,11 +87,11 @@ def create(
     )
     with connect_to(to, api_key_file) as target:
         opened = create_new(target, name, opt.key_source(context, key_file, key_command), settings)
-        told = "made index" if opened.created else "an earlier run made index"
+        said = "made index" if opened.created else "an earlier run made index"
         if not opened.created:
             check_made_as(opened, settings)
-        typer.echo(f"{told} {name!r} in {short(target.location)}", err=True)
-        typer.echo(f"its key: {short(opened.key_from)} (key id {opened.key.key_id})", err=True)
+        tell(f"{said} {name!r} in {short(target.location)}")
+        tell(f"its key: {short(opened.key_from)} (key id {opened.key.key_id})")
 
 
 @index_app.command("delete")
@@ -112,4 +116,4 @@ def delete(
         if not yes and not typer.confirm(question, err=True):
             raise UsageError("nothing was deleted")
         opened.index.drop()
-        typer.echo(f"deleted index {name!r}; its key stays: {short(opened.key_from)}", err=True)
+        tell(f"deleted index {name!r}; its key stays: {short(opened.key_from)}")

@@ -5,30 +5,27 @@ from __future__ import annotations
 import typer
 
 from vecload.errors import VecloadError
+from vecload.foreign import escaped, escaped_json
 
 
 def tell(line: str) -> None:
     """Say a line to people: on standard error, and as one line whatever a file's name holds."""
-    typer.echo(_printable(line), err=True)
+    typer.echo(escaped(line), err=True)
 
 
 def say(line: str) -> None:
     """Say a line of a report that was asked for: on standard output."""
-    out(_printable(line).encode("utf-8", "backslashreplace"))
-
-
-def _printable(line: str) -> str:
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    out(escaped(line).encode("utf-8", "backslashreplace"))
 
 
 def out(line: bytes) -> None:
-    """Write a line of data: on standard output.
+    """Write a line of data, text or JSON: on standard output, with nothing in it that a terminal would obey.
 
     Raises:
         VecloadError: It can't be written.
     """
     try:
-        typer.echo(line)
+        typer.echo(escaped_json(line))
     except BrokenPipeError:
         raise
     except OSError as error:

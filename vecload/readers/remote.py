@@ -156,7 +156,7 @@ class RemoteFile:
 
 
 def failure(name: str, error: Exception) -> SourceError:
-    """What a store's error means, for people."""
+    """What a store's error means, for people, without its own words."""
     said = str(error)
     if any(code in said for code in _NOT_ALLOWED):
         return SourceError(
@@ -167,7 +167,7 @@ def failure(name: str, error: Exception) -> SourceError:
         )
     if any(code in said for code in _UNREACHABLE):
         return SourceUnreachable(
-            f"the store of {name} can't be reached: {reason(error).rpartition(': ')[2]}",
+            f"the store of {name} can't be reached: {reason(error)}",
             hint="see --endpoint-url and the network, then run the same command again",
         )
     return SourceError(f"{name} can't be read: {reason(error)}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import unquote
 
 from vecload.errors import SourceError
+from vecload.foreign import one_line
 from vecload.readers.fingerprints import fingerprint_of, holds
 
 if TYPE_CHECKING:
@@ -22,6 +23,24 @@ REMOTE_SCHEMES = ("s3", "gs", "gcs", "hdfs", "viewfs")
 """What pyarrow.fs reaches."""
 BUFFER_BYTES = 2**20
 
+REASON_CHARACTERS = 200
+
+_CURL = re.compile(r"curlCode: ([0-9]{1,3})\b")
+_CURL_WORDS = {
+    6: "no such host",
+    7: "connection refused",
+    28: "no answer in time",
+    35: "TLS failed",
+    52: "it closed the connection without an answer",
+    56: "the connection broke",
+    60: "its certificate is not trusted",
+}
+_STORE = re.compile(
+    r"AWS Error(?: ([A-Z_]{3,60}|\[code [0-9]{1,5}\]))?(?: \((HTTP status [0-9]{3})\))?"
+    r"|google::cloud::Status(?:\(([A-Z_]{3,40}))?"
+)
+"""The codes of the stores' libraries."""
+_CREDENTIALS = re.compile(r"(?<=://)[^/]*@")
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
 
 
@@ -164,6 +183,11 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def shown_name(name: str) -> str:
+    """A source's name as it may be repeated: without the credentials of a URI, which is refused for them."""
+    return printable(_CREDENTIALS.sub("…@", name))
+
+
 def _looks(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
@@ -232,9 +256,17 @@ def spelled(name: str) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Why something can't be read, in a few words on one line."""
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(said).partition("\n")[0][:200].rstrip(". ")
+    """Why something can't be read, in a few words on one line.
+
+    Of what a store answers only codes are repeated: its texts may hold what it was sent, credentials too.
+    """
+    said = str(getattr(error, "strerror", None) or error)
+    if code := _CURL.search(said):
+        return _CURL_WORDS.get(int(code[1]), f"the connection failed (curl {code[1]})")
+    if answered := _STORE.search(said):
+        codes = " ".join(filter(None, answered.groups()))
+        return f"the store answers {codes}" if codes else "the store refuses the request"
+    return one_line(said.partition("\n")[0], REASON_CHARACTERS).rstrip(". ") or type(error).__name__
 
 
 def unreadable(file: File, error: OSError, where: str = "") -> SourceError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 
 import httpx
@@ -17,7 +18,11 @@ def service_location(url: str) -> str:
     """
     if "@" in url:
         raise UsageError("the service's address holds a password", hint="set VECLOAD_API_KEY instead")
-    no_address = UsageError(f"{url!r} is not the address of a service", hint="it looks like http://host:8000")
+    # Of the rest, a path or a query, anything may be secret.
+    shown = "/".join(re.split(r"[?#]", url, maxsplit=1)[0].split("/")[:3])
+    no_address = UsageError(
+        f"{shown!r} is not the address of a service", hint="it looks like http://host:8000"
+    )
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
@@ -28,6 +33,8 @@ def service_location(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or " " in parts.hostname:
         raise no_address
     if parts.path not in ("", "/", "/v1", "/v1/") or parts.query or parts.fragment:
-        raise UsageError(f"{url!r} has a path", hint="give the address alone: http://host:8000")
+        raise UsageError(
+            f"the address {shown!r} is followed by a path or a query", hint="give it alone: http://host:8000"
+        )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")

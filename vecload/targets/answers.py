@@ -3,14 +3,16 @@
 The service reports one and the same fault in several ways (docs/cyborgdb.md): a wrong index key is a 404 on
 one thread and a 401 on another, a locked store a 400, a missing index a 404 about an envelope. Its 422 bodies
 echo the request, the index key in it, so of those only the places and kinds of the faults are repeated. What
-stands between may echo it with any status: a text is repeated only if it begins as the service's own do, and
-up to the first quotation mark or brace, with which all that JSON holds begins.
+stands between may echo it with any status: a text is repeated only if it begins as the service's own do, up
+to the first quotation mark or brace, with which all that JSON holds begins, and without what the request
+holds (echoes.py).
 """
 
 from __future__ import annotations
 
 import email.utils
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -33,13 +35,13 @@ from vecload.errors import (
     VecloadError,
     WrongKey,
 )
+from vecload.foreign import one_line
 from vecload.targets.target import Hit, StoredItem, metadata_of
 
-DETAIL_CHARACTERS = 300
 RETRY_AFTER_MAX_SECONDS = 300.0
+COUNT_MAX = 2**63 - 1
 
-_HEX_KEY = re.compile(r"[0-9A-Fa-f]{64}")
-_UPSERTED = re.compile(r"Upserted (\d+) vectors")
+_UPSERTED = re.compile(r"Upserted ([0-9]{1,18}) vectors")
 
 _OWN = re.compile(
     r"(Failed to |Operation failed|Index not found|Wrong encryption key|No KMS envelope|KMS |AWS KMS |"
@@ -50,6 +52,8 @@ _OWN = re.compile(
 )
 """How the texts of the service and of its engine begin (0.18)."""
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_PLACES = 8
+"""Parts of the place of a fault: deeper ones are the request's own."""
 _JSON = re.compile(r'["{]')
 
 _Maker = Callable[[str], VecloadError]
@@ -105,18 +109,22 @@ _MEANINGS: tuple[tuple[str, _Maker], ...] = (
 """Parts of the engine's messages that say more than their status, and what each means."""
 
 
-def error_of(status: int, headers: Mapping[str, str], body: bytes) -> VecloadError:
+def error_of(
+    status: int, headers: Mapping[str, str], body: bytes, told: Callable[[str], str] = one_line
+) -> VecloadError:
     """The error that an answer other than 200 stands for.
 
     Args:
         status: HTTP status.
         headers: Response headers.
         body: The response's body, which may be cut.
+        told: Makes a text of the body fit to be shown.
 
     Returns:
         An error without keys, contents or request bodies in it.
     """
     said, detail = _said(status, body)
+    detail = told(detail) or "no reason given"
     for part, make in _MEANINGS:
         if part in said:
             return make(detail)
@@ -161,20 +169,21 @@ def check_trained(answer: dict[str, Any]) -> None:
     """
     if answer.get("status") != "success":
         message = answer.get("message")
-        told = _line(message) if isinstance(message, str) else "no reason given"
+        reason = one_line(_own(message)) if isinstance(message, str) else ""
         raise TrainingFailed(
-            f"the index was not trained ({told})", hint="what was loaded stays, and is found"
+            f"the index was not trained ({reason or 'no reason given'})",
+            hint="what was loaded stays, and is found",
         )
 
 
 def object_of(body: bytes) -> dict[str, Any]:
-    """The JSON object in a body. Integers of any size stay exact.
+    """The JSON object in a body. Integers of up to 4300 digits stay exact; every number is finite.
 
     Raises:
         NotAcknowledged: There is none.
     """
     try:
-        answer = json.loads(body)
+        answer = json.loads(body, parse_constant=_refused, parse_float=_finite)
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
@@ -185,6 +194,17 @@ def object_of(body: bytes) -> dict[str, Any]:
     return answer
 
 
+def _refused(constant: str) -> float:
+    raise ValueError(constant)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(text)
+    return number
+
+
 def stored_items_of(answer: dict[str, Any]) -> list[StoredItem]:
     """The items in an answer to get.
 
@@ -193,7 +213,7 @@ def stored_items_of(answer: dict[str, Any]) -> list[StoredItem]:
     """
     try:
         return [_stored(result) for result in _results(answer)]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise NotAcknowledged("the service gave back items in a form not known") from None
 
 
@@ -208,7 +228,7 @@ def hits_of(answer: dict[str, Any]) -> list[Hit]:
             Hit(result["id"], float(result["distance"]), metadata_of(result.get("metadata")))
             for result in _results(answer)
         ]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise NotAcknowledged("the service gave back results in a form not known") from None
 
 
@@ -231,7 +251,7 @@ def number_of(answer: dict[str, Any], field: str) -> int:
         NotAcknowledged: It is not.
     """
     number = answer.get(field)
-    if type(number) is not int:
+    if type(number) is not int or not 0 <= number <= COUNT_MAX:
         raise NotAcknowledged(f"the service told no number as {field}")
     return number
 
@@ -258,34 +278,31 @@ def retry_after_seconds(value: str | None, now: float) -> float | None:
 
 
 def _said(status: int, body: bytes) -> tuple[str, str]:
-    """What the body says of the fault: all of it, and what may be repeated, on one line."""
+    """What the body says of the fault: all of it, and what of it is the service's own text."""
     try:
         answer = json.loads(body)
         detail = answer.get("detail", "") if isinstance(answer, dict) else ""
     except (ValueError, RecursionError):
         detail = body.decode("utf-8", "replace")
     if isinstance(detail, list):
-        places = "; ".join(_place(fault) for fault in detail[:3])
-        return "", _line(places)
+        return "", "; ".join(_place(fault) for fault in detail[:3])
     if status == 422 or not isinstance(detail, str):
-        return "", _line("")
-    return detail, _line(_JSON.split(detail, maxsplit=1)[0] if _OWN.match(detail) else "")
+        return "", ""
+    return detail, _own(detail)
 
 
-def _line(text: str) -> str:
-    """A text of the service on one line, short, with nothing like a key in it."""
+def _own(detail: str) -> str:
+    """What of a text is the service's own; nothing if it doesn't begin as such."""
     # After "Invoked with" come the arguments of the engine's call, the index key among them.
-    printable = "".join(
-        c if c.isprintable() else " " for c in _HEX_KEY.sub("…", text.partition("Invoked with")[0])
-    )
-    return printable[:DETAIL_CHARACTERS].strip() or "no reason given"
+    detail = detail.partition("Invoked with")[0]
+    return _JSON.split(detail, maxsplit=1)[0] if _OWN.match(detail) else ""
 
 
 def _place(fault: Any) -> str:
     if not isinstance(fault, dict):
         return "invalid"
     place = fault.get("loc")
-    where = ".".join(map(_name, place)) if isinstance(place, list) else "request"
+    where = ".".join(map(_name, place[:_PLACES])) if isinstance(place, list) else "request"
     return f"{where}: {_name(fault.get('type', 'invalid'))}"
 
 

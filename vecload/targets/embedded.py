@@ -27,6 +27,7 @@ from vecload.errors import (
     VecloadError,
     WrongKey,
 )
+from vecload.foreign import one_line
 from vecload.targets.store_folder import alone, is_half_made, unlist_half_made
 from vecload.targets.target import (
     Ack,
@@ -322,7 +323,7 @@ class EmbeddedTarget(Closing):
 
 def _line(message: str) -> str:
     """A message of the engine on one line, without the arguments of the call, the index key among them."""
-    return " ".join(message.partition("Invoked with")[0].split())[:300]
+    return one_line(" ".join(message.partition("Invoked with")[0].split()))
 
 
 def _for_engine(batch: Batch) -> tuple[Any, ...]:

@@ -37,6 +37,8 @@ from vecload.targets.answers import (
     stored_items_of,
     texts_of,
 )
+from vecload.targets.described import described
+from vecload.targets.echoes import Echoes
 from vecload.targets.target import (
     Ack,
     Hit,
@@ -92,18 +94,7 @@ class ServiceIndex:
 
     def describe(self) -> IndexInfo:
         """Ask the service about the index."""
-        answer = self._ask("/v1/indexes/describe")
-        try:
-            return IndexInfo(
-                name=self.name,
-                dimension=int(answer["dimension"] or 0),
-                metric=str(answer["metric"]),
-                trained=bool(answer["is_trained"]),
-                n_lists=int(answer["n_lists"]),
-                metadata_schema=answer.get("metadata_schema") or {},
-            )
-        except (KeyError, TypeError, ValueError):
-            raise NotAcknowledged("the service described the index in a form not known") from None
+        return described(self.name, self._ask("/v1/indexes/describe"))
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
         """A batch as the body of a request, or of several where one would be too large."""
@@ -208,6 +199,7 @@ class ServiceTarget(Closing):
         )
         if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
             raise UsageError("the API key holds characters that no header can", hint="check VECLOAD_API_KEY")
+        self._api_key = api_key
         self._client = httpx.Client(
             base_url=self.location,
             transport=self._transport,
@@ -295,6 +287,7 @@ class ServiceTarget(Closing):
             VecloadError: Any other answer than 200, by its meaning.
         """
         seconds = seconds or self._request_seconds
+        echoes = Echoes(body.texts() if body else (), self._api_key)
         # The length said beforehand, httpx sends the parts as they are, and not in chunks.
         length = {"Content-Length": str(body.nbytes)} if body else {}
         # httpx' answers are cycles that hold what was sent: it must not stay until they are collected.
@@ -310,17 +303,28 @@ class ServiceTarget(Closing):
                     if len(answer) > limit:
                         raise NotAcknowledged(f"the service's answer is larger than {limit} bytes")
                 if response.status_code != 200:
-                    error = error_of(response.status_code, response.headers, bytes(answer))
+                    error = error_of(response.status_code, response.headers, bytes(answer), echoes.told)
                     error.refused = response.status_code in REFUSALS
                     raise error
+                if echoes.holds_key(bytes(answer)):
+                    raise NotAcknowledged("the service's answer repeats a key that it was sent")
                 return bytes(answer)
-        except (httpcore.TimeoutException, httpx.TimeoutException):
-            raise Unreachable(f"{self.location} gave no answer in {seconds:g} s") from None
+        except (httpcore.TimeoutException, httpx.TimeoutException) as error:
+            connecting = isinstance(error, httpcore.ConnectTimeout)
+            failed = self._unreachable(error) if connecting else self._silent(seconds)
         except (httpcore.NetworkError, httpcore.ProtocolError, httpx.TransportError, OSError) as error:
-            raise self._unreachable(error) from None
+            failed = self._unreachable(error)
         finally:
             if content is not None:
                 content.close()
+        # Raised here, it has no context: the words of the one that was caught may be what was sent.
+        try:
+            raise failed
+        finally:
+            del failed  # else it is in a cycle with this frame, which holds the body
+
+    def _silent(self, seconds: float) -> Unreachable:
+        return Unreachable(f"{self.location} gave no answer in {seconds:g} s")
 
     def _unreachable(self, error: Exception) -> Unreachable:
         unreachable = Unreachable(

@@ -6,6 +6,9 @@ included, outlives all of them. Here every read and write of a request gets what
 
 from __future__ import annotations
 
+import logging
+import os
+import re
 import socket
 import ssl
 import threading
@@ -21,6 +24,7 @@ CONNECT_SECONDS = 10.0
 KEEPALIVE_SECONDS = 4.0
 """The service drops idle connections after 5 s without a word (docs/cyborgdb.md)."""
 
+_NOT_HEEDED = (b"location", b"set-cookie", b"set-cookie2")
 _WRITE_BYTES = 256 * 1024
 """How much one write may take to, so that a server that reads slowly can't outlive the deadline."""
 
@@ -50,8 +54,11 @@ class DeadlineTransport(httpx.BaseTransport):
             keepalive_expiry=KEEPALIVE_SECONDS,
             network_backend=_DeadlineBackend(backend or httpcore.SyncBackend(), self._deadline),
         )
-        # Whoever drops an index without closing its connection leaves no open sockets.
-        weakref.finalize(self, self._pool.close)
+        # Whoever drops an index without closing its connection leaves no open sockets. A forked child leaves
+        # them alone: they are its parent's, and a lock of the pool may be held for ever.
+        weakref.finalize(self, _close, self._pool, os.getpid())
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(_SILENCE)
 
     def set_deadline(self, seconds: float) -> None:
         """The calling thread's next request ends within that many seconds from now."""
@@ -64,27 +71,53 @@ class DeadlineTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; the body of the response is read as it is iterated."""
         url = request.url
-        response = self._pool.handle_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(
-                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-                ),
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions=request.extensions,
+        with _SILENCE:
+            response = self._pool.handle_request(
+                httpcore.Request(
+                    method=request.method,
+                    url=httpcore.URL(
+                        scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+                    ),
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=request.extensions,
+                )
             )
-        )
-        return httpx.Response(
-            response.status,
-            headers=response.headers,
-            stream=_Body(response),
-            extensions=response.extensions,
-        )
+        # Without the words of its status line, which httpx would log; it would keep cookies, and read where a
+        # redirect leads to, though it is not followed.
+        headers = [(name, value) for name, value in response.headers if name.lower() not in _NOT_HEEDED]
+        return httpx.Response(response.status, headers=headers, stream=_Body(response))
 
     def close(self) -> None:
         """Close every connection."""
         self._pool.close()
+
+
+def _close(pool: httpcore.ConnectionPool, pid: int) -> None:
+    if os.getpid() == pid:
+        pool.close()
+
+
+class _Silence(logging.Filter):
+    """Lets httpcore log nothing of our requests: at DEBUG it writes headers of answers, and its errors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not getattr(self._thread, "depth", 0)
+
+    def __enter__(self) -> None:
+        self._thread.depth = getattr(self._thread, "depth", 0) + 1
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.depth -= 1
+
+
+# A logger is the process's, and so is what filters it.
+_SILENCE = _Silence()
+_LOGGERS = ("httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
 
 
 class _Deadline:
@@ -127,10 +160,12 @@ class _Body(httpx.SyncByteStream):
         self._response = response
 
     def __iter__(self) -> Iterator[bytes]:
-        yield from self._response.iter_stream()
+        with _SILENCE:
+            yield from self._response.iter_stream()
 
     def close(self) -> None:
-        self._response.close()
+        with _SILENCE:
+            self._response.close()
 
 
 class _DeadlineBackend(httpcore.NetworkBackend):
@@ -184,17 +219,55 @@ class _DeadlineStream(httpcore.NetworkStream):
 
 
 def reason_of(error: Exception) -> str:
-    """The cause of a failed connection in a few words."""
+    """The cause of a failed connection in a few words of ours.
+
+    The words of a protocol's exceptions are never repeated: they hold what the other side sent, and that may
+    be what it was sent.
+    """
     for cause in causes_of(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return (
-                f"its certificate is not trusted: {cause.verify_message}; set SSL_CERT_FILE to its authority"
-            )
+            why = _CERTIFICATE.get(cause.verify_code, "is not trusted")
+            return f"its certificate {why}; set SSL_CERT_FILE to its authority"
+        if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return "it ended the TLS connection"
+        if isinstance(cause, ssl.SSLError):
+            code = getattr(cause, "reason", None) or ""
+            return f"TLS failed: {code}" if _CODE.fullmatch(code) else "TLS failed"
         if isinstance(cause, socket.gaierror):
+            return "no such host" if cause.errno != socket.EAI_AGAIN else "its name can't be looked up now"
+        if isinstance(cause, httpcore.ConnectTimeout):
+            return "timed out while connecting"
+        if isinstance(cause, UnicodeError):
             return "no such host"
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
-    return str(error) or type(error).__name__
+        if isinstance(cause, OSError) and cause.errno:
+            return os.strerror(cause.errno).lower()
+    if isinstance(error, httpcore.RemoteProtocolError | httpx.RemoteProtocolError):
+        known = (why for said, why in _PROTOCOL if str(error).startswith(said))
+        return next(known, "what it answers is not HTTP")
+    if isinstance(error, httpcore.LocalProtocolError):
+        return "the request is not HTTP"
+    return "the connection broke"
+
+
+_CERTIFICATE = {
+    9: "is not valid yet",
+    10: "has expired",
+    18: "is its own authority, which is not trusted",
+    19: "is of an authority that is not trusted",
+    20: "is of an authority that is not trusted",
+    23: "was revoked",
+    62: "is of another host",
+    64: "is of another address",
+}
+"""By OpenSSL's numbers of X509_V_ERR."""
+_CODE = re.compile(r"[A-Z0-9_]{1,60}")
+_PROTOCOL = (
+    ("Server disconnected", "it closed the connection without an answer"),
+    ("peer closed connection", "the answer was cut off"),
+    ("peer unexpectedly closed", "the answer was cut off"),
+    ("Received more data", "the answer is longer than it says"),
+)
+"""How the errors of httpcore and h11 begin that say no more than that, and what they mean."""
 
 
 def causes_of(error: BaseException) -> Iterator[BaseException]:

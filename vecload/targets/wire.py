@@ -41,6 +41,10 @@ class Body:
             len(part) if isinstance(part, bytes) else (part.nbytes + 2) // 3 * 4 for part in parts
         )
 
+    def texts(self) -> list[bytes]:
+        """Its parts that are texts already: all but what goes as base64."""
+        return [part for part in self._parts if isinstance(part, bytes)]
+
     def __iter__(self) -> Generator[bytes, None, None]:
         for part in self._parts:
             if isinstance(part, bytes):
