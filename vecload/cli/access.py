@@ -272,7 +272,7 @@ def check_made_as(opened: OpenedIndex, settings: IndexSettings) -> None:
 
 
 def _say_waiting(name: str) -> None:
-    typer.echo(f"waiting for another run that makes index {name!r}", err=True)
+    tell(f"waiting for another run that makes index {one_line(name, NAME_CHARACTERS)!r}")
 
 
 def _not_found(target: Target, name: str) -> IndexNotFound:
