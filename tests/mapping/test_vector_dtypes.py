@@ -91,7 +91,7 @@ WRITTEN: dict[str, tuple[VectorDtype | None, Callable[[Numbers], Numbers]]] = {
     "big-endian float32": (None, lambda x: x.astype(">f4")),
     "big-endian float16": (None, lambda x: x.astype(">f2")),
     "big-endian float64": (None, lambda x: x.astype(">f8")),
-    "int16": (None, lambda x: (as_int8(x) * 257.0).astype("<i2") + 1),
+    "int16": (None, lambda x: np.round(x / max(np.abs(x).max(), 1e-9) * 32767).astype("<i2")),
     "int32": (None, lambda x: np.round(x * 1e6).astype("<i4")),
     "bits": (None, lambda x: np.packbits(np.repeat(x > np.median(x), 8, axis=1) ^ (np.arange(x.shape[1] * 8) % 3 == 0), axis=1)),  # noqa: E501
     "letters": (None, lambda x: (97 + np.abs(as_int8(x)) // 5).astype("u1")),

@@ -134,7 +134,8 @@ class ArrowRows:
             lengths = lengths_of(array)
         elif is_binary(kind) and dtype != "npy":
             size = item_size(dtype or "float32")
-            lengths = lengths_of(array, null=-size) // size
+            sizes = lengths_of(array, null=-size)
+            lengths = np.where(sizes % size == 0, sizes // size, -1)
         else:
             lengths = self._parsed(column, array).vector_lengths(column, dtype)
         lengths[list(faults)] = -1
