@@ -122,10 +122,9 @@ class Flow:
             interrupted=self.interrupted,
         )
         for batch in mapped:
-            for part in batch.split(self.batch_rows.now):
-                checked = self.ids.checked(part)
-                self.stages.lap("map")
-                yield checked
+            checked = self.ids.checked(batch)
+            self.stages.lap("map")
+            yield from checked.split(self.batch_rows.now)
         self.ids.end_of_source()
 
     def _expect(self, job: Job) -> None:

@@ -18,10 +18,12 @@ _SIEVE_BITS = 16
 _SIEVE_WORDS = 2**14
 """Words of 64 bits of the sieve of a load that begins."""
 
-_ONE, _BIT, _HIGH = np.uint64(1), np.uint64(63), 52
-"""The bits within a word are told by the digest's highest, the word by its lowest."""
+_HIGH = np.uint64(52)
+"""The highest 12 bits of a digest say the two bits of its word, the lowest say which word that is."""
+_BITS = np.array([1 << n % 64 | 1 << n // 64 for n in range(2**12)], dtype=np.uint64)
 
 Digests: TypeAlias = NDArray[np.int64]
+_Marks: TypeAlias = tuple[Digests, NDArray[np.uint64]]
 
 
 def digests_of(ids: Sequence[str]) -> Digests:
@@ -66,22 +68,24 @@ class SeenIds:
             bool, shape (n,): which of them stood in an earlier row, of this call or one before.
         """
         own = np.sort(digests)
-        known = self._known(own)
+        marks = self._marks(own)
+        known = self._known(own, marks)
         if not known.any() and not (own[1:] == own[:-1]).any():
-            self._keep(own)
+            self._keep(own, marks)
             return np.zeros(len(digests), dtype=np.bool_)
         own, first = np.unique(digests, return_index=True)
         again = np.ones(len(digests), dtype=np.bool_)
         again[first] = False
-        known = self._known(own)
+        known = self._known(own, self._marks(own))
         again[first[known]] = True
         self.repeated += int(again.sum())
-        self._keep(own[~known])
+        new = own[~known]
+        self._keep(new, self._marks(new))
         return again
 
-    def _known(self, digests: Digests) -> NDArray[np.bool_]:
+    def _known(self, digests: Digests, marks: _Marks) -> NDArray[np.bool_]:
         """Which of these are kept."""
-        at, bits = self._places(digests)
+        at, bits = marks
         known: NDArray[np.bool_] = (self._sieve[at] & bits) == bits
         likely = digests[known]
         if len(likely):
@@ -91,27 +95,28 @@ class SeenIds:
             known[known] = found
         return known
 
-    def _places(self, digests: Digests) -> tuple[Digests, NDArray[np.uint64]]:
+    def _marks(self, digests: Digests) -> _Marks:
         """Where the sieve marks each digest: the word, and two bits of it."""
         whole = digests.view(np.uint64)
-        one, other = (np.left_shift(_ONE, (whole >> np.uint64(by)) & _BIT) for by in (_HIGH, _HIGH + 6))
-        return digests & (len(self._sieve) - 1), one | other
+        bits = _BITS[whole >> _HIGH]
+        return digests & (len(self._sieve) - 1), bits
 
-    def _mark(self, digests: Digests) -> None:
+    def _mark(self, marks: _Marks) -> None:
         """Mark digests in the sieve."""
-        at, bits = self._places(digests)
+        at, bits = marks
         while len(at):
             self._sieve[at] |= bits
             # Of several in one word only the last was marked.
             left = (self._sieve[at] & bits) != bits
             at, bits = at[left], bits[left]
 
-    def _keep(self, digests: Digests) -> None:
+    def _keep(self, digests: Digests, marks: _Marks) -> None:
         """Add a sorted run; runs of like size are merged, so that there are few."""
         room = self.limit - self.kept
         if len(digests) > room:
             self.exact = False
             digests = digests[: max(room, 0)]
+            marks = self._marks(digests)
         if not len(digests):
             return
         self.kept += len(digests)
@@ -119,9 +124,9 @@ class SeenIds:
         if _SIEVE_BITS * self.kept > 64 * len(self._sieve):
             self._sieve = np.zeros(2 * len(self._sieve), dtype=np.uint64)
             for run in self._runs:
-                self._mark(run)
+                self._mark(self._marks(run))
         else:
-            self._mark(digests)
+            self._mark(marks)
         while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]) <= _RUN:
             last, one = self._runs.pop(), self._runs.pop()
             self._runs.append(np.sort(np.concatenate((one, last)), kind="stable"))
