@@ -12,6 +12,9 @@ import orjson
 
 BLOCK_BYTES_MIN = 2**20
 _SKIP_BYTES = 2**20
+_BLANK_BYTES = 2**6
+"""Looked at first where a line begins with a blank: most have one or two."""
+_BLANKS_BYTES = 2**16
 _LOOK_BYTES = 2**16
 """Read at once where the end of a line is looked for: several lines of most files."""
 
@@ -81,6 +84,11 @@ def read_blocks(
             begin, rest = begin + len(data), more[cut:]
             continue
         rest += more
+        if len(rest) > min(_BLANKS_BYTES, line_max) and _blank(rest, begin):
+            # Blanks before a line belong to no row, however many they are.
+            yield Block(begin, begin + len(rest), rest)
+            begin, rest = begin + len(rest), b""
+            continue
         if len(rest) <= line_max:
             continue
         after = begin + len(rest)
@@ -94,6 +102,11 @@ def read_blocks(
             if last > cut:
                 yield Block(begin, begin + last - cut, more[cut:last])
             begin, rest = begin + last - cut, more[last:]
+
+
+def _blank(data: bytes, begin: int) -> bool:
+    """Whether there are only blanks in what begins there in a file; a byte order mark is none at all."""
+    return (data if begin else data.removeprefix(codecs.BOM_UTF8)).isspace()
 
 
 def cut_blocks(stream: BinaryIO, begin: int, end: int | None, *, size: int) -> Iterator[Block]:
@@ -172,12 +185,38 @@ def lines_of(block: Block, line_max: int) -> Iterator[Line]:
         return
     at, size = 0, len(data)
     while at < size:
-        after = data.find(b"\n", at) + 1 or size
         first = at
         if not begin and not at and data.startswith(codecs.BOM_UTF8):
             first = len(codecs.BOM_UTF8)
+        if data[first : first + 1] != b"{":
+            # Blank lines are passed over all at once: each by itself takes as long as a row.
+            text = not_blank(data, first)
+            if text == size:
+                return
+            line = data.rfind(b"\n", first, text) + 1
+            at, first = (line, line) if line else (at, first)
+        after = data.find(b"\n", first) + 1 or size
         if after - at > line_max:
             yield Line(begin + at, begin + after, None, at, after)
-        elif data[first : first + 1] == b"{" or data[first:after].strip():
+        else:
             yield Line(begin + at, begin + after, data, first, after)
         at = after
+
+
+def not_blank(data: bytes, at: int) -> int:
+    """Where the first byte stands that is not blank, from a place on; the length if there is none."""
+    step = _BLANK_BYTES
+    while at < len(data):
+        piece = data[at : at + step]
+        if rest := piece.lstrip():
+            return at + len(piece) - len(rest)
+        at, step = at + len(piece), _BLANKS_BYTES
+    return at
+
+
+def skip_blank(stream: BinaryIO) -> bytes:
+    """Pass over blank bytes of a stream; gives some that follow, the first of which is not blank."""
+    while piece := stream.read(_SKIP_BYTES):
+        if rest := piece.lstrip():
+            return rest
+    return b""
