@@ -28,7 +28,10 @@ METADATA_DEPTH: Final = 200
 """Lists and objects inside one another, below the metadata object. The service takes 900 and not 1500, orjson
 writes 250."""
 ROW_GROUP_MAX_BYTES: Final = 256 * 2**20
-"""What a column of a Parquet row group may unpack to if that is over 200 times its bytes, and a row to."""
+"""What a column of a Parquet row group, a record batch of Arrow or an array may unpack to if that is over 200
+times its bytes, and a row to."""
+PACKED_AT_MOST: Final = 200
+"""What data is packed to that any program wrote by itself; 20 is much already."""
 ITEM_LIMIT: Final = 1_000_000
 """Items of an index without a licence key (docs/cyborgdb.md)."""
 INSPECT_ITEMS: Final = 3

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
+import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,9 @@ from vecload.errors import SourceError
 from vecload.mapping import Mapper, guess_mapping
 from vecload.mapping.chosen import ColumnChoice
 from vecload.readers import Reading, Source, open_sources
+from vecload.readers.arrays import archive
 from vecload.readers.numpy_arrays import Array
+from vecload.readers.storage import LocalFile
 
 N, DIM = 23, 4
 VECTORS = np.random.default_rng(1).standard_normal((N, DIM)).astype(np.float32)
@@ -187,3 +192,53 @@ def test_an_empty_line_of_ids_is_an_empty_id_and_moves_no_other(tmp_path: Path) 
     batch = mapper.map(rows)
     assert batch.ids == ["a", "c"]
     assert [(reject.row, reject.code) for reject in batch.rejects] == [(1, "empty-id")]
+
+
+def test_an_archive_that_unpacks_to_more_than_memory_is_refused_before_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, id=np.arange(500_000), vector=np.zeros((500_000, 4), np.float32))
+    says = r"bomb.npz, array 'vector': [0-9,]+ bytes unpack to 8,000,128"
+    tracemalloc.start()
+    with pytest.raises(SourceError, match=says) as refused:
+        archive(LocalFile(str(path)), max_bytes=1_000_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "--max-row-group-bytes" in refused.value.hint
+    assert peak < 4_000_000
+    assert archive(LocalFile(str(path))).total_rows == 500_000
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_packed_as_numpy_never_does_is_refused(tmp_path: Path, method: int) -> None:
+    array = io.BytesIO()
+    np.save(array, np.zeros((10, 4), np.float32))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", method) as members:
+        members.writestr("vector.npy", array.getvalue())
+    with pytest.raises(SourceError, match="packed in a way that NumPy does not write"):
+        archive(LocalFile(str(tmp_path / "a.npz")))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((1, 10**9), "<f4"), ((1,), "<U500000000"), ((3, 2**40), "<i8")]
+)
+def test_an_array_of_rows_that_no_memory_holds_is_refused(
+    tmp_path: Path, shape: tuple[int, ...], dtype: str
+) -> None:
+    path = tmp_path / "a.npy"
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
+    with pytest.raises(SourceError, match=r"a.npy has rows of [0-9,]+ bytes") as refused:
+        Array(LocalFile(str(path)).open, "a.npy")
+    assert "--max-row-group-bytes" in refused.value.hint
+
+
+def test_a_header_that_claims_gigabytes_is_not_read(tmp_path: Path) -> None:
+    packed = io.BytesIO(b"\x93NUMPY\x02\x00" + (2**31).to_bytes(4, "little") + b" " * 10_000_000)
+    path = tmp_path / "a.npy"
+    path.write_bytes(packed.getvalue())
+    tracemalloc.start()
+    with pytest.raises(SourceError, match="its header has 2,147,483,648 bytes"):
+        Array(LocalFile(str(path)).open, "a.npy")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4_000_000

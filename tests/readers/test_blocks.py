@@ -3,11 +3,13 @@ from __future__ import annotations
 import io
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vecload.readers.blocks import Block, cut_blocks, lines_of, read_blocks
+from vecload.readers.blocks import Block, cut_blocks, lines_of, not_blank, read_blocks
 
 BOM = b"\xef\xbb\xbf"
 TEXTS = st.lists(
@@ -123,3 +125,52 @@ def test_nul_bytes_that_end_the_file_are_blank_and_others_are_not() -> None:
     assert texts_of(b"{}\n\0\0\0") == [b"{}\n"]
     assert texts_of(b"{}\n\0\0\0 ") == [b"{}\n"]
     assert texts_of(b"{}\n\0\0\0\n{}\n") == [b"{}\n", b"\0\0\0\n", b"{}\n"]
+
+
+BLANKS = {
+    "newlines": b"\n" * 2**16,
+    "lines of Windows": b"\r\n" * 2**15,
+    "lines of spaces": (b" " * 63 + b"\n") * 2**10,
+    "spaces": b" " * 2**16,
+}
+
+
+@pytest.mark.parametrize("blank", BLANKS.values(), ids=BLANKS)
+@pytest.mark.parametrize("bom", [b"", BOM])
+def test_blank_bytes_are_passed_over_all_at_once(blank: bytes, bom: bytes, monkeypatch: Any) -> None:
+    begin = bom + blank * 16 + b'  {"a": 1}\n'
+    whole = begin + blank * 16 + b"\n b \n" + blank * 16
+    looks = 0
+
+    def looked(data: bytes, at: int) -> int:
+        nonlocal looks
+        looks += 1
+        return not_blank(data, at)
+
+    monkeypatch.setattr("vecload.readers.blocks.not_blank", looked)
+    lines = [
+        line
+        for block in read_blocks(io.BytesIO(whole), 0, None, size=2**18, line_max=2**19)
+        for line in lines_of(block, 2**19)
+    ]
+
+    assert [(line.text or b"").strip() for line in lines] == [b'{"a": 1}', b"b"]
+    assert lines[0].end == len(begin)
+    assert looks <= 20  # not once a line, of which there are up to two millions
+
+
+def test_a_blank_line_is_no_row_however_long_it_is() -> None:
+    whole = b" " * 2**20 + b"\n" + b"a\n" + b" " * 2**20
+    blocks = read_blocks(io.BytesIO(whole), 0, None, size=2**10, line_max=100)
+    assert [line.text for block in blocks for line in lines_of(block, 100)] == [b"a\n"]
+
+
+@given(
+    st.lists(st.sampled_from([b" ", b"\n", b"\t", b" " * 70, b"\n" * 70_000, b"x"]), max_size=9),
+    st.integers(0, 90),
+)
+def test_the_first_byte_that_is_not_blank_is_found(parts: list[bytes], at: int) -> None:
+    data = b"".join(parts)
+    found = not_blank(data, at)
+    assert not data[at:found].strip()
+    assert found >= len(data) or data[found : found + 1] == b"x"

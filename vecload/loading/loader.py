@@ -101,7 +101,12 @@ class Flow:
                 # A reject file that fails keeps only the spans with rejects from being recorded.
                 with suppress(RowsRejected, JournalError):
                     ledger.acknowledged(outcome)
-            ledger.save()
+            try:
+                ledger.save()
+            except JournalError:
+                if isinstance(error, JournalError):
+                    raise error from None  # of two disks that fail, the first is said
+                raise
             if isinstance(error, Stopping):
                 raise Interrupted(self.interrupted()) from None
             raise

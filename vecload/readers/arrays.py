@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from vecload.batch import Span
 from vecload.closing import Closing
+from vecload.defaults import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.errors import SourceError
 from vecload.mapping import Column, Rows
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
@@ -186,19 +187,25 @@ _COLUMNS = {"ids": "id", "vectors": VECTOR, "embeddings": VECTOR, "embedding": V
 """What arrays of an archive are often called, and the columns that they are."""
 
 
-def archive(file: File) -> ArraySource:
+def archive(file: File, *, max_bytes: int = ROW_GROUP_MAX_BYTES) -> ArraySource:
     """The arrays of an .npz file.
+
+    Args:
+        file: The archive.
+        max_bytes: What an array may unpack to, if it was packed beyond belief, and a row to.
 
     Raises:
         SourceError: It holds none, or some that can't be rows of one table.
     """
     try:
         with file.open() as stream, zipfile.ZipFile(stream) as members:
-            names = [name for name in members.namelist() if name.endswith(".npy")]
+            found = [member for member in members.infolist() if member.filename.endswith(".npy")]
         arrays: dict[str, Stored] = {}
         named: dict[str, str] = {}
-        for name in names:
+        for member in found:
+            name = member.filename
             array = name.removesuffix(".npy")
+            _check_packing(file, array, member, max_bytes)
             column = _COLUMNS.get(array, array)
             if column in arrays:
                 raise SourceError(
@@ -209,12 +216,28 @@ def archive(file: File) -> ArraySource:
             arrays[column] = Array(
                 partial(_member, file, name),
                 f"{file.name}, array {array!r}",
+                max_bytes=max_bytes,
             )
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         raise SourceError(f"{file.name} is no readable .npz archive: {reason(error)}") from None
     if not arrays:
         raise SourceError(f"{file.name} is a zip archive without NumPy arrays", hint="unpack it first")
     return ArraySource(file.name, [file], arrays)
+
+
+def _check_packing(file: File, array: str, member: zipfile.ZipInfo, max_bytes: int) -> None:
+    """Refuse what would fill the memory, before it is unpacked."""
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # Of other kinds Python unpacks all of a piece at once, whatever it holds.
+        raise SourceError(
+            f"{file.name}, array {array!r}: is packed in a way that NumPy does not write",
+            hint="write it with numpy.savez or numpy.savez_compressed",
+        )
+    if member.file_size > max(max_bytes, PACKED_AT_MOST * member.compress_size):
+        raise SourceError(
+            f"{file.name}, array {array!r}: {member.compress_size:,} bytes unpack to {member.file_size:,}",
+            hint="if that is right, allow it with --max-row-group-bytes",
+        )
 
 
 def _member(file: File, name: str) -> BinaryIO:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
 from vecload.batch import Span
+from vecload.defaults import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.errors import SourceError
 from vecload.mapping import Column
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
+from vecload.readers.ipc_messages import Packed, packed_in
 from vecload.readers.pieces import pieces
 from vecload.readers.source import HEAD_ROWS, missing
 from vecload.readers.storage import File, LocalFile, as_file, reason
@@ -30,12 +32,14 @@ class ArrowSource:
 
     Args:
         file: The file, or the path of a local one.
+        max_bytes: What a buffer of a record batch may unpack to, if it was packed beyond belief.
 
     Raises:
         SourceError: It is none, or cut off.
     """
 
-    def __init__(self, file: File | str) -> None:
+    def __init__(self, file: File | str, *, max_bytes: int = ROW_GROUP_MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._file = as_file(file)
         self.files = (self._file,)
         self.name = self._file.name
@@ -101,8 +105,10 @@ class ArrowSource:
         """Record batches, each with the number of its first row."""
         at = number = 0
         try:
-            with self._bytes() as stream, self._opened(stream) as opened:
+            with self._bytes() as stream, self._opened(stream) as opened, self._file.open() as messages:
+                packed = packed_in(messages, is_stream=self._is_stream)
                 while True:
+                    self._check(next(packed, []), number)
                     try:
                         table = self._next(opened, number)
                     except StopIteration:
@@ -121,6 +127,15 @@ class ArrowSource:
                 f"{self.name} is damaged or can't be read at or after row {at}: {reason(error)}",
                 hint="what was loaded before stays; repair the file and load it again",
             ) from None
+
+    def _check(self, packed: Iterable[Packed], number: int) -> None:
+        """Refuse a record batch that no memory could hold, before Arrow makes room for it."""
+        for before, after in packed:
+            if after > max(self._max_bytes, PACKED_AT_MOST * before):
+                raise SourceError(
+                    f"{self.name}, record batch {number}: {before:,} bytes unpack to {after:,}",
+                    hint="if that is right, allow it with --max-row-group-bytes",
+                )
 
     def _check_end(self, stream: pa.NativeFile, rows: int) -> None:
         """Arrow takes the end of the bytes for the end of a stream; but so ends one that was cut off."""

@@ -14,6 +14,9 @@ BLOCK_BYTES_MIN = 2**20
 RECORD_SEPARATOR = 0x1E
 """What begins every record of a JSON text sequence, RFC 7464."""
 _SKIP_BYTES = 2**20
+_BLANK_BYTES = 2**6
+"""Looked at first where a line begins with a blank: most have one or two."""
+_BLANKS_BYTES = 2**16
 _LOOK_BYTES = 2**16
 """Read at once where the end of a line is looked for: several lines of most files."""
 
@@ -83,6 +86,11 @@ def read_blocks(
             begin, rest = begin + len(data), more[cut:]
             continue
         rest += more
+        if len(rest) > min(_BLANKS_BYTES, line_max) and _blank(rest, begin):
+            # Blanks before a line belong to no row, however many they are.
+            yield Block(begin, begin + len(rest), rest)
+            begin, rest = begin + len(rest), b""
+            continue
         if len(rest) <= line_max:
             continue
         after = begin + len(rest)
@@ -96,6 +104,11 @@ def read_blocks(
             if last > cut:
                 yield Block(begin, begin + last - cut, more[cut:last])
             begin, rest = begin + last - cut, more[last:]
+
+
+def _blank(data: bytes, begin: int) -> bool:
+    """Whether there are only blanks in what begins there in a file; a byte order mark is none at all."""
+    return (data if begin else data.removeprefix(codecs.BOM_UTF8)).isspace()
 
 
 def cut_blocks(stream: BinaryIO, begin: int, end: int | None, *, size: int) -> Iterator[Block]:
@@ -174,12 +187,17 @@ def lines_of(block: Block, line_max: int) -> Iterator[Line]:
         return
     at, size = 0, len(data)
     while at < size:
-        after = data.find(b"\n", at) + 1 or size
+        first = at
+        if data[at : at + 1] != b"{":
+            # Blank lines are passed over all at once: each by itself takes as long as a row.
+            first = not_blank(data, at)
+            if first == size:
+                return
+            at = data.rfind(b"\n", at, first) + 1 or at
+        after = data.find(b"\n", first) + 1 or size
         if after - at > line_max:
             yield Line(begin + at, begin + after, None, at, after)
-        elif data[at : at + 1] == b"{":
-            yield Line(begin + at, begin + after, data, at, after)
-        elif (first := _first_of(data, at, after)) < after:
+        elif data[at : at + 1] == b"{" or (first := _first_of(data, at, after)) < after:
             yield Line(begin + at, begin + after, data, first, after)
         at = after
 
@@ -198,3 +216,22 @@ def _first_of(data: bytes, at: int, after: int) -> int:
     # A file that was made longer before it was written to ends in NUL bytes, and not in a newline.
     blank = not rest or (not data.endswith(b"\n", first, after) and not rest.strip(b"\0"))
     return after if blank else first
+
+
+def not_blank(data: bytes, at: int) -> int:
+    """Where the first byte stands that is not blank, from a place on; the length if there is none."""
+    step = _BLANK_BYTES
+    while at < len(data):
+        piece = data[at : at + step]
+        if rest := piece.lstrip():
+            return at + len(piece) - len(rest)
+        at, step = at + len(piece), _BLANKS_BYTES
+    return at
+
+
+def skip_blank(stream: BinaryIO) -> bytes:
+    """Pass over blank bytes of a stream; gives some that follow, the first of which is not blank."""
+    while piece := stream.read(_SKIP_BYTES):
+        if rest := piece.lstrip():
+            return rest
+    return b""

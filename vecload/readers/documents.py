@@ -17,6 +17,7 @@ from vecload.defaults import JSON_MAX_BYTES
 from vecload.errors import SourceError
 from vecload.mapping import Column, JsonRows
 from vecload.mapping.rows import Fault
+from vecload.readers.blocks import skip_blank
 from vecload.readers.compressed import Unpacked
 from vecload.readers.document_shapes import (
     SHAPES,
@@ -200,18 +201,21 @@ def is_document(file: File) -> bool:
     """
     try:
         with file.open() as stream:
-            line = stream.readline(FIRST_LINE_BYTES).removeprefix(codecs.BOM_UTF8)
-            while line.isspace():
-                line = stream.readline(FIRST_LINE_BYTES)
+            begin = stream.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8).lstrip() or skip_blank(
+                stream
+            )
+            line, newline, rest = begin.partition(b"\n")
+            if not newline:
+                line += stream.readline(FIRST_LINE_BYTES)
             if len(line) >= FIRST_LINE_BYTES and not line.endswith(b"\n"):
                 return bool(TABLE_BEGINS.match(line)) or any(shape.begins.match(line) for shape in SHAPES)
-            rest = stream.read(FIRST_LINE_BYTES)
+            rest = rest.lstrip() or skip_blank(stream)
     except OSError as error:
         raise unreadable(file, error) from None
     try:
         document = orjson.loads(line)
     except orjson.JSONDecodeError:
         return line.startswith(b"[") or line.rstrip().endswith((b"{", b"[", b","))
-    if rest.strip():
+    if rest:
         return False
     return is_docstore(document) or is_table(document) or any(s.recognised(document) for s in SHAPES)

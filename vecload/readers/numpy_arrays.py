@@ -7,7 +7,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +15,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from vecload.closing import Closing
+from vecload.defaults import ROW_GROUP_MAX_BYTES
 from vecload.errors import SourceError
 from vecload.readers.storage import DamagedError, File, reason
 
 MAGIC = b"\x93NUMPY"
 FORTRAN_MAX_BYTES = 2**30
 """An array in columns is held whole: its rows lie scattered over all of it."""
+HEADER_MAX_BYTES = 2**20
+"""Of an array's header; NumPy refuses one of more than 10,000, but reads it first."""
 _SKIP_BYTES = 2**16
 _NO_HEADER = (
     *(ValueError, SyntaxError, KeyError, TypeError, EOFError, zlib.error),
@@ -71,21 +74,29 @@ class Array:
     Args:
         open: Opens its bytes from the beginning.
         name: For messages.
+        max_bytes: Of a row.
 
     Raises:
         SourceError: It is none, or holds what can't be rows.
         OSError: It can't be read.
     """
 
-    def __init__(self, open: Callable[[], BinaryIO], name: str) -> None:  # noqa: A002 what it does
+    def __init__(
+        self,
+        open: Callable[[], BinaryIO],  # noqa: A002 what it does
+        name: str,
+        *,
+        max_bytes: int = ROW_GROUP_MAX_BYTES,
+    ) -> None:
         self.open = open
         self.name = name
         with open() as stream:
             try:
                 version = np.lib.format.read_magic(stream)
+                header = cast(BinaryIO, _Header(stream))
                 of = np.lib.format
                 read = of.read_array_header_1_0 if version == (1, 0) else of.read_array_header_2_0
-                self.shape, self.by_columns, self.dtype = read(stream)
+                self.shape, self.by_columns, self.dtype = read(header)
             except _NO_HEADER as error:
                 raise SourceError(f"{name} is no readable NumPy array: {reason(error)}") from None
             self.begin = stream.tell()
@@ -107,6 +118,11 @@ class Array:
             )
         self.by_columns = self.by_columns and len(self.shape) == 2
         self.row_bytes = self.dtype.itemsize * (self.shape[1] if len(self.shape) == 2 else 1)
+        if self.row_bytes > max_bytes:
+            raise SourceError(
+                f"{name} has rows of {self.row_bytes:,} bytes",
+                hint="if that is right, allow it with --max-row-group-bytes",
+            )
         if self.by_columns and self.row_bytes * len(self) > FORTRAN_MAX_BYTES:
             raise SourceError(
                 f"{name} is stored by columns, and too large to be turned in memory",
@@ -119,6 +135,18 @@ class Array:
     def reading(self) -> Reading:
         """Begin to read it."""
         return _ArrayReading(self)
+
+
+class _Header:
+    """A stream of which no more is read at once than a header may have."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        if size > HEADER_MAX_BYTES:
+            raise ValueError(f"its header has {size:,} bytes")
+        return self._stream.read(size)
 
 
 class _ArrayReading(Closing):

@@ -62,8 +62,8 @@ class Reading:
         ids_needed: Whether rows must have ids.
         endpoint_url: Of an S3-compatible store.
         max_line_bytes: A longer line of JSON Lines is rejected.
-        row_group_max_bytes: What a column of a Parquet row group may unpack to, if it was packed beyond
-            belief, and a row to.
+        row_group_max_bytes: What a column of a Parquet row group, a record batch of Arrow or an array of an
+            archive may unpack to, if it was packed beyond belief, and a row to.
         max_json_bytes: A larger JSON document, which is read whole, is refused.
         interrupted: The number of the signal that asked to stop, 0 while none did.
     """
@@ -176,7 +176,7 @@ def open_source(file: File, reading: Reading, places: Places, *, told: Told | No
     if kind == "arrow":
         from vecload.readers.arrow_ipc import ArrowSource
 
-        return ArrowSource(file)
+        return ArrowSource(file, max_bytes=reading.row_group_max_bytes)
     return _arrays(file, head, reading, places)
 
 
@@ -184,10 +184,11 @@ def _arrays(file: File, head: bytes, reading: Reading, places: Places) -> Source
     from vecload.readers.arrays import VECTOR, ArraySource, Joined, archive
     from vecload.readers.numpy_arrays import MAGIC, Array, Lines
 
+    most = reading.row_group_max_bytes
     if head.startswith(b"PK"):
-        return archive(file)
+        return archive(file, max_bytes=most)
     try:
-        vectors = Array(file.open, file.name)
+        vectors = Array(file.open, file.name, max_bytes=most)
         if reading.ids_file is None and not reading.ids_needed:
             return ArraySource(file.name, [file], {VECTOR: vectors})
         if reading.ids_file is None:
@@ -197,7 +198,8 @@ def _arrays(file: File, head: bytes, reading: Reading, places: Places) -> Source
         (ids,) = places.named(reading.ids_file)
         begins = _head(ids)
         if begins.startswith(MAGIC):
-            return ArraySource(file.name, [file, ids], {"id": Array(ids.open, ids.name), VECTOR: vectors})
+            id_array = Array(ids.open, ids.name, max_bytes=most)
+            return ArraySource(file.name, [file, ids], {"id": id_array, VECTOR: vectors})
         if codec_of(begins) is None and _known(ids, begins) is None:
             return ArraySource(file.name, [file, ids], {"id": Lines(ids), VECTOR: vectors})
     except ValueError:

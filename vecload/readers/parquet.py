@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vecload.batch import Span
-from vecload.defaults import ROW_GROUP_MAX_BYTES
+from vecload.defaults import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.errors import SourceError
 from vecload.mapping import Column
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
@@ -32,8 +32,6 @@ _REMOTE_BYTES = 64 * 2**20
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
 _SIGNATURE_BYTES = 28
 """Behind a footer that is not encrypted, of a file with columns that are."""
-_PACKED_AT_MOST = 200
-"""What data is packed to that any program wrote by itself; 20 is much already."""
 _DAMAGE = (pa.ArrowException, OSError, ValueError)
 """What Arrow raises of damaged files; ValueError of names that are no text."""
 _LARGE_VALUES = 4
@@ -97,7 +95,7 @@ class ParquetSource:
         group = self._groups[number]
         for chunk in group.chunks:
             size = chunk.uncompressed_size
-            if size > max(self._max_bytes, _PACKED_AT_MOST * chunk.compressed_size):
+            if size > max(self._max_bytes, PACKED_AT_MOST * chunk.compressed_size):
                 raise SourceError(
                     f"{self.name}, row group {number}: column {chunk.path!r} unpacks "
                     f"{chunk.compressed_size:,} bytes to {size:,}",
