@@ -238,7 +238,7 @@ def test_a_column_named_like_a_vector_that_is_null_at_first_is_a_candidate() -> 
         ([str(x) for x in FLOATS], "8 numbers as number texts"),
         (str(FLOATS), "8 numbers as array text"),
         ("{" + ",".join(map(str, FLOATS)) + "}", "8 numbers as array text"),
-        ({"type": "Buffer", "data": [*NORMAL.tobytes()]}, "buffer"),
+        ({"type": "Buffer", "data": [*NORMAL.tobytes()]}, "64 numbers as buffer"),
         ({str(i): x for i, x in enumerate(FLOATS)}, "8 numbers as keyed numbers"),
         ({"values": FLOATS}, "8 numbers as dense struct"),
         ([FLOATS], "8 numbers as list in a list"),

@@ -389,7 +389,7 @@ class _FirstIds:
         """
         if not mapping.unsure_id:
             return
-        ids = {item_id for item_id in Mapper(mapping, 0).ids(head) if item_id}
+        ids = [*dict.fromkeys(item_id for item_id in Mapper(mapping, 0).ids(head) if item_id)]
         again = next((item_id for item_id in ids if item_id in self._seen), None)
         if again is not None:
             raise MappingError(

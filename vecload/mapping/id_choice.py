@@ -24,6 +24,7 @@ UNNAMED_INDEX = re.compile(r"__index_level_[0-9]+__")
 """An index without a name, as pandas writes it."""
 OBJECT_ID = "$oid"
 """What MongoDB's exports write an id as: `{"$oid": "65f0…"}`."""
+BIG_INTEGER = 2.0**63
 ID_CHARACTERS = 200
 """A longer text is not offered as an id."""
 
@@ -65,7 +66,8 @@ def _kind(value: Any) -> Verdict:
     if isinstance(value, Decimal):
         return "ids" if value.is_finite() and value == value.to_integral_value() else "numbers with fractions"
     if isinstance(value, float):
-        return "numbers with fractions"
+        # The fast parser of JSON makes floats of integers beyond 64 bits; no smaller one can be such.
+        return "ids" if abs(value) >= BIG_INTEGER else "numbers with fractions"
     if isinstance(value, bytes):
         return "ids" if len(value) == 16 or _is_text(value) else "bytes"
     if isinstance(value, dict):
