@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import unquote
@@ -157,6 +158,11 @@ class LocalFile:
             status = os.fstat(file.fileno())
             digest = digest_of_ends(file, status.st_size)
         return ":".join(map(str, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, digest)))
+
+
+def as_argument(name: str) -> str:
+    """A file's name as an argument on a shell's line, a space before it; "" for standard input."""
+    return "" if name == STDIN_NAME else f" {shlex.quote(name)}"
 
 
 def printable(text: str) -> str:
