@@ -23,7 +23,7 @@ import pytest
 
 from vecload.batch import Batch, Span
 from vecload.defaults import CONTENTS_MAX_BYTES
-from vecload.mapping import JsonRows, Mapper, Mapping, Rows
+from vecload.mapping import JsonRows, Mapper, Mapping, Rows, Rules
 from vecload.mapping.arrow_rows import ArrowRows
 from vecload.readers import open_sources
 from vecload.readers.batches import batches
@@ -241,6 +241,27 @@ def test_an_id_in_jsonl(tmp_path: Path, text: str, expected: str | Fault) -> Non
 
 def test_an_id_that_is_not_there_is_missing(tmp_path: Path) -> None:
     check_id(of_jsonl(tmp_path, '{"vector": [1, 2]}'), MISSING_ID)
+
+
+def test_with_binary_as_text_ids_are_the_text_of_their_bytes_and_uuids_stay_uuids(tmp_path: Path) -> None:
+    rules = Rules(binary_as_text=True)
+    ids = pa.array([b"a\n", b"0123456789abcdef", b"\xff" * 16])
+    batch = of_parquet(tmp_path, {"id": ids}, mapping=Mapping("id", "vector", rules=rules))
+    assert batch.ids == ["a\n", "0123456789abcdef"]
+    assert [(reject.row, reject.field, reject.code) for reject in batch.rejects] == [(2, "id", "not-utf8")]
+    fixed = pa.array([b"0123456789abcdef"], pa.binary(16))
+    assert of_parquet(tmp_path, {"id": fixed}, mapping=Mapping("id", "vector", rules=rules)).ids == [
+        "0123456789abcdef"
+    ]
+    uuids = pa.array([NAMESPACE.bytes], pa.uuid())
+    batch = of_arrow({"id": uuids}, mapping=Mapping("id", "vector", rules=rules))
+    assert batch.ids == [str(NAMESPACE)]
+
+
+def test_with_binary_as_text_vectors_of_bytes_stay_vectors(tmp_path: Path) -> None:
+    rules = Rules(binary_as_text=True, vector_dtype="int8")
+    mapping = Mapping("id", "vector", rules=rules)
+    check_vector(of_parquet(tmp_path, {"vector": pa.array([b"AB"])}, mapping=mapping), [65, 66])
 
 
 def test_an_id_of_broken_utf8_in_parquet_is_a_reject(tmp_path: Path) -> None:

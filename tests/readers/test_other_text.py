@@ -40,9 +40,18 @@ def test_csv_is_refused_with_a_command_for_that_very_file(
 def test_csv_may_be_compressed_or_have_another_name(tmp_path: Path) -> None:
     data = b"id,n\na,1\nb,2\n"
     assert "rows.csv.gz' " in refusal(tmp_path / "rows.csv.gz", gzip.compress(data)).replace("')", "' )")
-    assert refusal(tmp_path / "rows.txt", data).startswith(
-        "looks like CSV, which has no column types; write it"
-    )
+    quoted = b'id,text\na,"one, two"\nb,"three\n""four"""\n'
+    long = b"id,text\n" + b"".join(f'{n},"é, é"\n'.encode() for n in range(2000))
+    for text in (data, quoted, long):
+        said = refusal(tmp_path / "rows.txt", text)
+        assert said.startswith("looks like CSV, which has no column types; write it to Parquet")
+
+
+@pytest.mark.parametrize(
+    "data", [b"words alone\n", b"one, two\nthree\n", b"a,b\n", b"a,b\n\xff,c\n", b"a\0,b\nc,d\n"]
+)
+def test_other_text_is_not_taken_for_csv(tmp_path: Path, data: bytes) -> None:
+    assert "CSV" not in refusal(tmp_path / "rows.txt", data)
 
 
 @pytest.mark.parametrize("name", ["rows.txt", "rows", "rows.copy"])

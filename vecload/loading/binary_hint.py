@@ -11,13 +11,12 @@ def binary_hints(plan: Plan) -> list[str]:
     """What to say of columns that are loaded as bytes and look like text: a line a source at the most."""
     said: list[str] = []
     for source, mapping in zip(plan.sources, plan.mappings, strict=True):
-        head = source.head()
-        if head is None or mapping.rules.binary_as_text:
+        names = [column.name for column in source.columns() if column.shape == "bytes"]
+        used = {mapping.contents, *mapping.leftover(names)} - {mapping.vector}
+        head = source.head() if used.intersection(names) and not mapping.rules.binary_as_text else None
+        if head is None:
             continue
-        columns = [column for column in source.columns() if column.shape == "bytes"]
-        metadata = mapping.leftover([column.name for column in columns])
-        names = [c.name for c in columns if c.name == mapping.contents or c.name in metadata]
-        found = [name for name in names if name != mapping.vector and holds_text(head, name)]
+        found = [name for name in names if name in used and holds_text(head, name)]
         if found:
             verb = "is binary; if it is" if len(found) == 1 else "are binary; if they are"
             said.append(f"{source.name}: {listed(found)} {verb} text, load with --binary-as-text")

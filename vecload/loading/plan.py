@@ -355,7 +355,7 @@ def _of_rows_inside(source: Source, head: Rows) -> MappingError | None:
     """What to say of an only row that is a service's answer, with rows inside; None if it is none."""
     if not head.own_columns or head.broken or len(head.span) > 1 or has_more(source, head):
         return None
-    hint = hint_of_rows(loads(head.raw(0)), source.name, sure=True)
+    hint = hint_of_rows(loads(head.raw(0).rstrip("\0")), source.name, sure=True)
     return (
         MappingError(f"{source.name} has no rows but an object with rows inside", hint=hint) if hint else None
     )

@@ -113,7 +113,8 @@ class ArrowRows:
     def ids(self, column: str) -> Mapped[list[str]]:
         """Text as it is, integers and whole decimals as decimal text, 16 bytes as a UUID."""
         array = self._plain(column)
-        values, faults = ids_of(array, self._ways)
+        is_uuid = getattr(self._table.schema.field(column).type, "extension_name", "") == "arrow.uuid"
+        values, faults = ids_of(array, AS_IT_IS if is_uuid else self._ways)
         if not faults and not array.null_count and _lengths_within(array, 1, ID_MAX_BYTES):
             return Mapped(values, faults)  # type: ignore[arg-type] # none is None
         for position, value in enumerate(values):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import json
-import shlex
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +28,7 @@ from vecload.readers.document_shapes import (
 )
 from vecload.readers.json_causes import cause_in_document
 from vecload.readers.source import HEAD_ROWS, Told, missing
-from vecload.readers.storage import File, LocalFile, as_file, unreadable
+from vecload.readers.storage import File, LocalFile, as_argument, as_file, unreadable
 
 FIRST_LINE_BYTES = 2**20
 """Of a first line, which tell a document on one line from JSON Lines."""
@@ -160,7 +159,7 @@ class DocumentSource:
         try:
             return loads(text.removeprefix(codecs.BOM_UTF8))
         except orjson.JSONDecodeError as error:
-            cause = cause_in_document(error, text[:FIRST_LINE_BYTES], shlex.quote(file.name))
+            cause = cause_in_document(error, text[:FIRST_LINE_BYTES], as_argument(file.name))
             raise SourceError(
                 f"{file.name} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
                 hint=cause or "NaN and Infinity are not JSON either; JSON Lines has one object a line",

@@ -70,13 +70,13 @@ def cause_in_document(error: orjson.JSONDecodeError, data: bytes, name: str) -> 
     Args:
         error: What parsing it raised.
         data: The document, or as much of its beginning.
-        name: The file's, as a shell takes it.
+        name: The file's, as an argument with a space before it.
     """
     rest = error.doc[error.pos : error.pos + _LOOKED_AT]
     if error.msg == _AFTER and rest.startswith(("{", "[")):
-        return f"it holds several JSON documents; write each on one line: jq -c . {name}"
+        return f"it holds several JSON documents; write each on one line: jq -c .{name}"
     if error.msg == _AFTER and rest.startswith(","):
-        return f"it has commas between objects, and no array around them; remove those: sed 's/,$//' {name}"
+        return f"it has commas between objects, and no array around them; remove those: sed 's/,$//'{name}"
     cause = cause_of(error, data)
     return "" if "several lines" in cause else cause
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
+import io
 import re
-import shlex
 from pathlib import PurePath
 
 from vecload.errors import SourceError
 from vecload.readers.compressed import plain_name
 from vecload.readers.json_causes import wide_encoding
+from vecload.readers.storage import STDIN_NAME, as_argument
 
 LOOK_BYTES = 2**12
 """Of a file's beginning, which show what text it is."""
@@ -19,7 +22,12 @@ _SQL = re.compile(
     re.IGNORECASE,
 )
 _COPIED = re.compile(rb"^(?:COPY|INSERT\s+INTO|CREATE\s+TABLE)\s+([\w.]+)", re.IGNORECASE | re.MULTILINE)
-_LINES_MAX = 20
+
+
+class _Copied(csv.excel_tab):
+    """What COPY writes: quotes mean nothing."""
+
+    quoting = csv.QUOTE_NONE
 
 
 def refused_encoding(name: str, head: bytes) -> SourceError | None:
@@ -32,9 +40,9 @@ def refused_encoding(name: str, head: bytes) -> SourceError | None:
     encoding = wide_encoding(head)
     if not encoding:
         return None
-    file = shlex.quote(name)
+    file = as_argument(name)
     return SourceError(
-        f"{name} is {encoding.upper()} text", hint=f"convert it: iconv -f {encoding} -t utf-8 {file} > FILE"
+        f"{name} is {encoding.upper()} text", hint=f"convert it: iconv -f {encoding} -t utf-8{file} > FILE"
     )
 
 
@@ -54,19 +62,19 @@ def refused_text(name: str, head: bytes) -> SourceError | None:
         )
     if plain.endswith(_CSV_SUFFIXES):
         return SourceError(f"{name} is CSV, which has no column types", hint=_to_parquet(name, "from '{}'"))
-    if _columns(head, b"\t"):
+    if _columns(head, "\t"):
         hint = _from_postgres("TABLE", "write")
         return SourceError(
             f"{name} is text in columns between tabs, as PostgreSQL's COPY writes it", hint=hint
         )
-    if _columns(head, b","):
+    if _columns(head, ","):
         hint = _to_parquet(name, "from read_csv('{}')")
         return SourceError(f"{name} looks like CSV, which has no column types", hint=hint)
     return None
 
 
 def _to_parquet(name: str, source: str) -> str:
-    quoted = name.replace("'", "''")
+    quoted = "/dev/stdin" if name == STDIN_NAME else name.replace("'", "''")
     target = f"{PurePath(plain_name(quoted)).stem}.parquet"
     statement = f"copy ({source.format(quoted)}) to '{target}'"
     return f"write it to Parquet, for instance with duckdb: {statement}"
@@ -79,15 +87,20 @@ def _from_postgres(table: str, verb: str) -> str:
     return f"{verb} its rows as JSON Lines: {select}; or as CSV, which duckdb makes Parquet of: {csv}"
 
 
-def _columns(head: bytes, separator: bytes) -> bool:
+def _columns(head: bytes, separator: str) -> bool:
     """Whether all lines of a text have as many columns, and more than one."""
-    lines = head.split(b"\n")
-    lines = [line for line in (lines if len(head) < LOOK_BYTES else lines[:-1])[:_LINES_MAX] if line]
-    counts = {line.count(separator) for line in lines}
-    if b"\0" in head or head.lstrip()[:1] in (b"{", b"[") or len(counts) != 1 or 0 in counts:
+    if b"\0" in head or head.lstrip()[:1] in (b"{", b"["):
         return False
     try:
-        b"\n".join(lines).decode()
+        whole, _ = codecs.utf_8_decode(head)  # what is cut off within a character is left
     except UnicodeDecodeError:
         return False
-    return separator == b"\t" or len(lines) > 1
+    dialect = _Copied if separator == "\t" else "excel"
+    try:
+        rows = [row for row in csv.reader(io.StringIO(whole), dialect) if row]
+    except csv.Error:
+        return False
+    if len(head) >= LOOK_BYTES:
+        rows.pop()
+    counts = {len(row) for row in rows}
+    return len(counts) == 1 and counts != {1} and (separator == "\t" or len(rows) > 1)

@@ -22,7 +22,7 @@ from vecload.readers.pieces import pieces, value_bytes
 from vecload.readers.remote import RemoteFile
 from vecload.readers.source import HEAD_ROWS, Told, missing
 from vecload.readers.storage import File, LocalFile, as_file, reason
-from vecload.readers.wide_integers import refused_parquet
+from vecload.readers.wide_integers import opened_footer, schema_with_integers, with_integers
 
 HEAD_BYTES = 16 * 2**20
 _STREAM_BYTES = 2**20
@@ -63,21 +63,19 @@ class ParquetSource:
         self.name = self._file.name
         self.nbytes = self._file.nbytes or 0
         self._max_bytes = row_group_max_bytes
+        self._wide: tuple[str, ...] = ()
         try:
             # Not held open: a load of a thousand files would run out of handles.
-            with self._file.arrow() as stream, _parquet(stream) as opened:
+            with self._file.arrow() as stream, self._first_opened(stream) as opened:
                 self._footer = opened.metadata
-                self._schema = opened.schema_arrow
+                self._schema = schema_with_integers(opened.schema_arrow, self._wide)
                 self._columns = columns_of(self._schema)
                 stream.seek(stream.size() - 8)
                 signature = int.from_bytes(stream.read(4), "little") - self._footer.serialized_size
                 encrypted = signature == _SIGNATURE_BYTES
                 self._groups = [] if encrypted else row_groups(stream)
-        except pa.ArrowNotImplementedError as error:
-            with self._file.arrow() as stream:
-                raise refused_parquet(self.name, stream) or self._no_parquet(error) from None
         except _DAMAGE as error:
-            raise self._no_parquet(error) from None
+            raise SourceError(f"{self.name} is no readable Parquet file: {reason(error)}") from None
         if encrypted:
             # Looking at an encrypted column would end the process (Arrow 26).
             raise SourceError(f"{self.name} is Parquet with encrypted columns", hint="decrypt it first")
@@ -87,8 +85,15 @@ class ParquetSource:
         self._by_pages = self._vectors()
         self._memory = Memory()
 
-    def _no_parquet(self, error: Exception) -> SourceError:
-        return SourceError(f"{self.name} is no readable Parquet file: {reason(error)}")
+    def _first_opened(self, stream: pa.NativeFile) -> pq.ParquetFile:
+        try:
+            return _parquet(stream)
+        except pa.ArrowNotImplementedError:
+            found = opened_footer(self.name, stream)
+            if found is None:
+                raise
+            footer, self._wide = found
+            return _parquet(stream, metadata=footer)
 
     def _check(self, number: int) -> None:
         """Refuse what a footer claims and no memory could hold."""
@@ -179,6 +184,7 @@ class ParquetSource:
                     kept = self._opened(stream, large) if large else opened
                     for table in self._batches(stream, kept, run, columns, size):
                         begin, end = max(gap.start, at), min(gap.stop, at + len(table))
+                        table = with_integers(table, self._wide)
                         if begin < end:
                             yield table.slice(begin - at, end - begin), begin
                         at += len(table)

@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from vecload.readers.storage import as_argument
+
 _DEPTH = 4
 """Objects that are looked through on the way to rows."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -28,20 +30,20 @@ def hint_of_rows(document: Any, name: str, *, sure: bool = False) -> str:
     """
     if not isinstance(document, dict):
         return ""
-    file = shlex.quote(name)
+    file = as_argument(name)
     if {"meta", "data", "rows"} <= document.keys():
-        return f"ClickHouse writes rows with FORMAT JSONEachRow; of this file: jq -c '.data[]' {file}"
+        return f"ClickHouse writes rows with FORMAT JSONEachRow; of this file: jq -c '.data[]'{file}"
     found = [*_lists(document, ())]
     with_vectors = [way for way, rows in found if any(_has_vector(row, _DEPTH) for row in rows[:_LOOKED_AT])]
     columns = _columns(document)
     if with_vectors:
         place = _jq(with_vectors[0])
-        return f"its rows are in {place}: jq -c {shlex.quote(f'{place}[]')} {file}"
+        return f"its rows are in {place}: jq -c {shlex.quote(f'{place}[]')}{file}"
     if columns:
-        return f"its rows are in columns: jq -c {shlex.quote(_transposed(columns))} {file}"
+        return f"its rows are in columns: jq -c {shlex.quote(_transposed(columns))}{file}"
     if found and not sure:
         place = _jq(max(found, key=lambda one: len(one[1]))[0])
-        return f"if its rows are in {place}: jq -c {shlex.quote(f'{place}[]')} {file}"
+        return f"if its rows are in {place}: jq -c {shlex.quote(f'{place}[]')}{file}"
     return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import unquote
@@ -176,6 +177,11 @@ class LocalFile:
         with Path(self.path).open("rb", 0) as file:
             looks = _looks(os.fstat(file.fileno()))
             return holds(file, looks[2], fingerprint, ":".join(map(str, looks)), begins=begins)
+
+
+def as_argument(name: str) -> str:
+    """A file's name as an argument on a shell's line, a space before it; "" for standard input."""
+    return "" if name == STDIN_NAME else f" {shlex.quote(name)}"
 
 
 def printable(text: str) -> str:
