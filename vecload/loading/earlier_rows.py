@@ -14,6 +14,7 @@ from vecload.loading.seen_ids import digests_of
 from vecload.mapping import Mapper, Rows
 from vecload.readers import Source
 from vecload.readers.ahead import ahead
+from vecload.readers.jsonl import JsonlSource
 from vecload.readers.source import around
 
 SCAN_ROWS = 10_000
@@ -44,8 +45,16 @@ def earlier_rows(
     """
     mapping = mapper.mapping
     columns = mapping.id_columns()
-    if columns is None:
+    if columns is None or isinstance(source, JsonlSource):
+        # Lines are parsed whole in any case, and faster as a load does it, than for their ids alone.
         clean, rejecting = (), sorted((*clean, *rejecting), key=lambda span: span.start)
+    if isinstance(source, JsonlSource):
+        others = around(rejecting, source.name, None)
+        mapped = source.batches(mapper, batch_rows=SCAN_ROWS, batch_bytes=SCAN_BYTES, done=others)
+        with closing(ahead(mapped, interrupted=interrupted)) as batches:
+            for batch in batches:
+                yield EarlierRows(source.name, batch.item_rows(), digests_of(batch.ids))
+        return
     for spans, whole, wanted in ((clean, False, columns), (rejecting, True, mapping.needed())):
         if not spans:
             continue
