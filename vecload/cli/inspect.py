@@ -27,7 +27,7 @@ from vecload.inspecting.report import Check, Report, SourceReport
 from vecload.inspecting.survey import Surveyor
 from vecload.loading.again import choose_rows
 from vecload.loading.loader import Job
-from vecload.loading.plan import Plan
+from vecload.loading.plan import Plan, check_whole
 from vecload.readers import Source, open_sources
 from vecload.targets import is_service
 
@@ -116,6 +116,7 @@ def _inspect(
     if report.sources:
         whole = _together(settings, plans)
         report.checks += checked("options", lambda: check_plan(settings, whole))
+        report.checks += checked("source", lambda: check_whole(whole.sources))
         report.checks += checked("records", lambda: check_records(settings, only_look=True))
         if report.index:
             _look_at_target(settings, whole, report)
