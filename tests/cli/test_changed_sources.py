@@ -153,6 +153,7 @@ def test_a_file_that_grows_is_loaded_run_by_run_and_half_a_line_waits(tmp_path: 
     path.write_bytes(b"".join(lines[:110]) + lines[110][:40])
     command = ("upsert", path, "--batch-rows", "10", "--json")
 
+    dry = vecload("upsert", path, "--dry-run")
     first = vecload(*command)
     again = vecload(*command)
     path.write_bytes(b"".join(lines[:120]) + lines[120][:-2])
@@ -164,6 +165,8 @@ def test_a_file_that_grows_is_loaded_run_by_run_and_half_a_line_waits(tmp_path: 
         assert ended.code == 1, ended.err
         assert "ends in half a line" in ended.error
         assert "run again" in ended.error
+    assert dry.code == 1
+    assert "ends in half a line" in dry.out + dry.err
     assert f"at byte {len(b''.join(lines[:110])):,}" in first.error
     assert loaded(first) == (110, 110, 0)
     assert loaded(again) == (110, 0, 110)

@@ -18,6 +18,7 @@ import pytest
 from tests.cli.command import vecload
 from tests.cli.sources import rows, write_jsonl
 from vecload.cli.app import run
+from vecload.errors import SourceError
 from vecload.loading.ledger import Ledger
 
 
@@ -257,3 +258,28 @@ def test_a_reject_file_that_others_remove_is_written_again(
     assert code == 3, told
     assert [json.loads(line)["row"] for line in rejects.read_text().splitlines()] == [3, 45]
     assert stat.S_IMODE(rejects.stat().st_mode) == 0o600
+
+
+def test_a_reject_file_that_is_cut_before_a_load_stops_by_something_else_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(ledger: Ledger) -> None:
+        os.truncate(tmp_path / "rejects.jsonl", 0)
+        raise SourceError("the source is gone")
+
+    source = rows(60)
+    source[3]["vector"] = [0.0] * 8
+    path = write_jsonl(tmp_path / "rows.jsonl", source)
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "finish", stop)
+        code = run(
+            ["upsert", str(path), "--max-errors", "2", "--rejects", str(tmp_path / "rejects.jsonl"), "--json"]
+        )
+    gc.unfreeze()
+    gc.collect()
+
+    out, told = capsys.readouterr()
+    assert code == 2
+    assert "the source is gone" in told
+    assert "was cut by others" in told
+    assert (json.loads(out)["rejected"], json.loads(out)["rejects_missing"]) == (1, 1)

@@ -273,6 +273,14 @@ def test_a_file_that_changed_under_a_run_is_refused_even_if_it_is_as_it_was_agai
     assert rows_done(open_journal()) == [(0, 10)]
 
 
+def test_a_file_of_which_an_earlier_version_tells_too_little_is_refused_with_the_reason(
+    open_journal: Callable[..., Journal],
+) -> None:
+    begun(open_journal, replace(IDENTITY, fingerprints={SOURCE: "1:2:3000000:4:digest"})).close()
+    with pytest.raises(SourceError, match="an earlier version of vecload wrote down does not tell which"):
+        open_journal(replace(IDENTITY, fingerprints={SOURCE: "3000000:whole:digest"}))
+
+
 def test_an_unfinished_load_of_the_version_before_goes_on(open_journal: Callable[..., Journal]) -> None:
     journal = begun(open_journal)
     journal.close()
@@ -403,6 +411,35 @@ def test_an_earlier_run_s_age_counts_from_when_it_was_last_alive_not_only_from_w
         if path.exists():  # a kill would leave the files as they were
             os.utime(path, (at, at))
     assert open_journal(clock=clock).age(time.time()) < 60
+
+
+def test_the_last_load_under_the_same_names_is_known(open_journal: Callable[..., Journal]) -> None:
+    named = replace(IDENTITY, named=("/data/link",))
+    other = replace(named, sources=("/data/b.jsonl",))
+    first = open_journal(named)
+    assert first.is_last()  # an earlier version noted nothing
+    first.begin()
+    first.close()
+    second = open_journal(other)
+    assert not second.is_last()
+    second.begin()
+    assert second.is_last()
+    assert not open_journal(named).is_last()
+
+
+def test_what_the_index_held_at_the_end_is_forgotten_when_a_load_begins(
+    open_journal: Callable[..., Journal],
+) -> None:
+    journal = begun(open_journal)
+    assert journal.items_at_end() is None
+    journal.ended_with(7)
+    journal.ended_with(10)
+    journal.commit(reject_bytes=None, finished=True)
+    journal.close()
+    again = open_journal()
+    assert (again.items_at_end(), again.had_finished) == (10, True)
+    again.start_over()
+    assert again.items_at_end() is None
 
 
 def test_only_its_owner_can_read_the_journal(open_journal: Callable[..., Journal]) -> None:

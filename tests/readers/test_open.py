@@ -193,3 +193,16 @@ def test_a_source_knows_its_name_and_its_size(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_bytes(ROW)
     (source,) = open_sources([str(tmp_path / "rows.jsonl")])
     assert (source.name, source.nbytes, source.total_rows) == (str(tmp_path / "rows.jsonl"), len(ROW), None)
+
+
+@pytest.mark.parametrize("blank", [b"\n" * 100, b" " * 3_000_000, b"\r\n" * 40])
+def test_blanks_before_what_tells_a_format_do_not_hide_it(tmp_path: Path, blank: bytes) -> None:
+    row = b'{"id": "a", "vector": [1.0, 2.0]}'
+    for content, kind in (
+        (b"[" + row + b"," + row + b"]", "a JSON document"),
+        (row + b"\n" + row, "JSON Lines"),
+    ):
+        (tmp_path / "a.json").write_bytes(blank + content + blank)
+        (source,) = open_sources([str(tmp_path / "a.json")])
+        assert source.kind == kind
+        assert sum(len(rows.span) for rows in source.read(batch_rows=10, batch_bytes=10**6)) == 2

@@ -28,7 +28,7 @@ from vecload.inspecting.survey import Surveyor
 from vecload.loading.again import choose_rows
 from vecload.loading.binary_hint import binary_hints
 from vecload.loading.loader import Job
-from vecload.loading.plan import Plan
+from vecload.loading.plan import Plan, check_whole
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.readers import Source, open_sources
 from vecload.targets import is_service
@@ -120,6 +120,7 @@ def _inspect(
         whole = _together(settings, plans)
         report.checks += [Check("values", "unsure", hint) for hint in binary_hints(whole)]
         report.checks += checked("options", lambda: check_plan(settings, whole))
+        report.checks += checked("source", lambda: check_whole(whole.sources))
         report.checks += checked("records", lambda: check_records(settings, only_look=True))
         if report.index:
             _look_at_target(settings, whole, report)

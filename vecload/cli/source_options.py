@@ -67,8 +67,7 @@ MaxRowGroupBytes = Annotated[
         envvar="VECLOAD_MAX_ROW_GROUP_BYTES",
         metavar="N",
         min=1000,
-        help="Refuse Parquet, Arrow IPC or arrays whose rows, or suspiciously compressed columns, expand "
-        "beyond N bytes.",
+        help="Refuse sources whose rows, or suspiciously compressed columns, expand beyond N bytes.",
         rich_help_panel=SOURCES_PANEL,
     ),
 ]

@@ -360,8 +360,10 @@ def _run(
                 summary.nbytes, summary.wire, summary.retries = totals.nbytes, totals.requests, totals.retries
                 summary.nan_left_out = totals.nan_left_out
                 summary.time = shares(stages, sending=totals.sending, waiting=totals.waiting)
-                held = _held_before(settings, journal) if rejects is None else rejects.held
-                _say_missing(summary, held, rejects_path, tell)
+                if rejects is None:
+                    _say_missing(summary, _held_before(settings, journal), rejects_path, tell)
+                else:
+                    _say_held(summary, rejects, tell)
         with suppress(VecloadError):
             held = index.count()
             journal.ended_with(held)
@@ -388,6 +390,18 @@ def _held_before(settings: UpsertSettings, journal: Journal) -> int:
         if path is not None and same:
             return rejects_held(path, journal.reject_bytes)
     return 0
+
+
+def _say_held(summary: Summary, rejects: RejectFile, tell: Callable[[str], None]) -> None:
+    """Say if the reject file of this run holds fewer rejects than are counted, however the run ends."""
+    try:
+        rejects.check()
+    except JournalError as error:
+        tell(str(error))
+    if rejects.failed:  # and that was said
+        summary.rejects_missing = max(0, summary.rejected - rejects_held(rejects.path))
+    else:
+        _say_missing(summary, rejects.held, rejects.path, tell)
 
 
 def _say_missing(summary: Summary, held: int, path: str | None, tell: Callable[[str], None]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vecload.errors import SourceError, UsageError
+from vecload.readers.fingerprints import tells_too_little
 
 REJECTED = "repeated ids rejected"
 """The setting of loads that reject them. Others name none, as those of versions that rejected none did."""
@@ -87,6 +88,12 @@ class Identity:
                 return _changed(path, "is gone" if path in before else "was added")
             if not self._same(path, before[path], recorded):
                 touched = recorded is not None and path in recorded.touched
+                if not touched and tells_too_little(before[path]):
+                    return SourceError(
+                        f"{path} was moved, copied or changed since the load of it began, and what an "
+                        "earlier version of vecload wrote down does not tell which",
+                        hint="load from the start with --fresh",
+                    )
                 return _changed(path, "changed", touched=touched)
         differing = sorted(set(self.settings) ^ set(settings))
         if differing == [REJECTED] and REJECTED in settings and recorded is not None and not recorded.rejects:

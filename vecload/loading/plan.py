@@ -203,7 +203,7 @@ def check_whole(sources: Sequence[Source]) -> None:
             raise unreadable(lines.files[0], ChangedError(reason(error))) from None
         if not grew:
             raise SourceUnfinished(
-                f"{source.name} ends in half a line, at byte {lines.half:,}: all rows before it are loaded",
+                f"{source.name} ends in half a line, at byte {lines.half:,}, which is not loaded",
                 hint="run again when it is written to its end; with a newline behind it, it counts as a row",
             )
 

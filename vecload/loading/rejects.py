@@ -134,18 +134,18 @@ def _holds_rejects(descriptor: int) -> bool:
     )
 
 
-def rejects_held(path: str, length: int) -> int:
-    """How many rejects a file holds in its first bytes; 0 for a file that is gone, or holds something else.
+def rejects_held(path: str, length: int | None = None) -> int:
+    """How many rejects a file holds; 0 for a file that is gone, or holds something else.
 
     Args:
         path: The file.
-        length: Its bytes that count.
+        length: Its bytes that count; None counts all.
     """
     try:
         with Path(path).open("rb", 0) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or not _holds_rejects(file.fileno()):
                 return 0
-            return _lines(file.fileno(), length)
+            return _lines(file.fileno(), os.fstat(file.fileno()).st_size if length is None else length)
     except OSError:
         return 0
 
@@ -295,6 +295,11 @@ class RejectFile:
             raise
         self._file.close()
         self._file = copy
+
+    @property
+    def failed(self) -> bool:
+        """Whether something was not written, or others touched it: it may hold less than `held`."""
+        return self._failure is not None
 
     @property
     def length(self) -> int:

@@ -100,6 +100,14 @@ def holds(
     return digest_of_ends(stream, then) == parts[-1]
 
 
+def tells_too_little(known: str) -> bool:
+    """Whether a fingerprint is an earlier version's, of a file of which it knows only the two ends."""
+    parts = known.split(":")
+    if len(parts) not in (3, 5) or parts[1] in (WHOLE, SAMPLED):
+        return False
+    return int(parts[2] if len(parts) == 5 else parts[0]) > 2 * END_BYTES
+
+
 END_BYTES = 2**20
 """Of each end, in fingerprints of earlier versions."""
 

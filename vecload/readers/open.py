@@ -251,7 +251,7 @@ def _is_document(file: File, head: bytes) -> bool:
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if isinstance(file, StandardInput):
         return text.startswith(b"[")
-    if not text.startswith((b"[", b"{")):
+    if text and not text.startswith((b"[", b"{")):
         return False
     from vecload.readers.documents import is_document
 
