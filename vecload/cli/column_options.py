@@ -245,5 +245,12 @@ def item_rules(
     """How items are made of rows."""
     from vecload.mapping import Rules
 
-    vector_dtype = dtype.value if dtype else None
-    return Rules(prefix, generate, vector_dtype, id_bytes, depth, contents_bytes, metadata_bytes)
+    return Rules(
+        prefix,
+        generate,
+        dtype.value if dtype else None,
+        id_bytes,
+        depth,
+        contents_bytes,
+        metadata_bytes,
+    )
