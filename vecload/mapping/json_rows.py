@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,8 +21,8 @@ from vecload.mapping.nested import dig, holds_anything, joined
 from vecload.mapping.packer import Packed
 from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length, fault_of_taken
 from vecload.mapping.rules import Rules, VectorDtype
-from vecload.mapping.vector_encodings import Numbers, fault_of_elements, named, vector_in
 from vecload.mapping.vector_texts import float32_of
+from vecload.mapping.vector_values import Numbers, fault_of_elements, named, vector_in
 
 _EXACT_FLOATS = 2.0**63
 """The fast parser makes floats of integers beyond 64 bits; no smaller float can be one."""
@@ -134,9 +135,7 @@ class JsonRows:
         if packed is not None and packed.column == column and packed.vectors.shape[1] == dimension:
             left = {position: self._rows[position].get(column) for position in packed.left}
             return _one_by_one(packed.vectors, left, dtype)
-        # Lists as they are: they are mostly of numbers, and what is in others is seen below.
-        given = (row.get(column) for row in self._rows)
-        values = [value if type(value) is list else vector_in(value, dtype) for value in given]
+        values = [_as_list(row.get(column), dtype) for row in self._rows]
         if all(not isinstance(value, Fault) and len(value) == dimension for value in values):
             try:
                 array = np.array(values)
@@ -273,6 +272,14 @@ def _one_by_one(vectors: Vectors, values: dict[int, Any], dtype: VectorDtype | N
             faults[position] = fault
             vectors[position] = 1  # not mistaken for another fault
     return Mapped(vectors, faults)
+
+
+def _as_list(value: Any, dtype: VectorDtype | None) -> Any:
+    """A list as it is, of JSON text too: it is mostly of numbers. Of anything else its numbers or its fault."""
+    if isinstance(value, str) and value.startswith("["):
+        with contextlib.suppress(ValueError):  # another notation of arrays
+            value = orjson.loads(value)
+    return value if type(value) is list else vector_in(value, dtype)
 
 
 def _fault_of_vector(value: Numbers | Fault, dimension: int) -> Fault | None:

@@ -1,4 +1,4 @@
-"""How a vector is written in one value: recognised in samples, and read.
+"""How the vectors of a column are written: recognised in a sample.
 
 Lists of numbers are one of many encodings: people's files have the arrays of their databases and languages as
 text, bytes, and objects of many kinds.
@@ -7,60 +7,20 @@ text, bytes, and objects of many kinds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from vecload.mapping.json_columns import BYTES_MARK
 from vecload.mapping.rows import Fault
 from vecload.mapping.rules import VectorDtype
 from vecload.mapping.vector_bytes import numbers_in
 from vecload.mapping.vector_dtypes import likely_dtypes
-from vecload.mapping.vector_texts import (
-    SPARSE,
-    array_in,
-    base64_bytes,
-    looks_like_base64,
-    numbers_of_texts,
-    several,
-)
+from vecload.mapping.vector_values import PACKED_BITS, EncodingKind, Numbers, decode, fault_of_elements, read
 
-EncodingKind: TypeAlias = Literal[
-    "numbers",
-    "number texts",
-    "array text",
-    "base64 text",
-    "bytes",
-    "buffer",
-    "keyed numbers",
-    "typed array",
-    "BSON vector",
-    "dense struct",
-    "list in a list",
-]
-"""How a vector is written, in words for people."""
+__all__ = ["Encoding", "EncodingKind", "decode", "encoding_of", "sparse_parent"]
 
 Problem: TypeAlias = Literal["", "sparse", "multi-vector", "packed bits", "truncated"]
 """Why vectors that were recognised can't be loaded."""
-
-Numbers: TypeAlias = list[Any] | NDArray[Any]
-
-_NUMBER_MARKS = frozenset({"$numberDouble", "$numberInt", "$numberLong", "$numberDecimal", "N"})
-"""Numbers as text in objects of one entry: MongoDB's extended JSON and DynamoDB's."""
-_ELEMENT_MARKS = frozenset({"item", "element", "v"})
-"""A list's elements in objects of one entry, as BigQuery and old writers of Parquet have them."""
-_BSON_DTYPES: dict[int, VectorDtype] = {0x27: "float32", 0x03: "int8"}
-_BSON_PACKED_BITS = 0x10
-_DENSE_FIELDS = frozenset({"values", "type", "size", "indices", "dim"})
-_MILVUS_DENSE = ("FloatVector", "floatVector", "float_vector")
-_MILVUS_SPARSE = ("SparseFloatVector", "sparseFloatVector", "sparse_float_vector")
-_NESTED_MAX = 4
-"""Encodings within one another: text of an object of a list in a list."""
-
-PACKED_BITS = Fault("vector", "bytes", "is a BSON vector of packed bits, which the index can't hold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +60,7 @@ def encoding_of(values: Sequence[Any], *, dimension: int | None = None) -> Encod
     for value in values:
         if value is None:
             continue
-        found = _read(value)
+        found = read(value)
         if isinstance(found, Fault):
             problem = _problem(found)
             problems[problem] += bool(problem)
@@ -129,242 +89,15 @@ def encoding_of(values: Sequence[Any], *, dimension: int | None = None) -> Encod
         return None
     dtypes = likely_dtypes(raw, dimension)
     if len(dtypes) == 1:
-        read = (numbers_in(data, dtypes[0]) for data in raw)
-        lengths.update(len(numbers) for numbers in read if not isinstance(numbers, Fault))
+        decoded = (numbers_in(data, dtypes[0]) for data in raw)
+        lengths.update(len(numbers) for numbers in decoded if not isinstance(numbers, Fault))
     length = lengths.most_common(1)[0][0] if lengths else 0
     return Encoding(kind, length, integers=bool(dtypes) and {*dtypes} <= {"int8", "uint8"}, dtypes=dtypes)
-
-
-def decode(value: Any, dtype: VectorDtype | None) -> Numbers | Fault:
-    """The numbers of a vector in any encoding.
-
-    Args:
-        value: As Python or JSON has it.
-        dtype: Of bytes that don't say it themselves; None is float32.
-
-    Returns:
-        Integers and floats in a list or in an array of one dimension; or what is wrong with the vector.
-    """
-    found = vector_in(value, dtype)
-    return (isinstance(found, list) and fault_of_elements(found)) or found
-
-
-def vector_in(value: Any, dtype: VectorDtype | None) -> Numbers | Fault:
-    """Like `decode`, but what is in a list may be anything."""
-    found = _read(value)
-    if isinstance(found, Fault):
-        return found
-    numbers = found[1]
-    return numbers_in(numbers, dtype or "float32") if isinstance(numbers, bytes) else numbers
-
-
-def fault_of_elements(numbers: list[Any]) -> Fault | None:
-    """What is wrong with a list, if not all in it are numbers."""
-    if set(map(type, numbers)) <= {float, int}:
-        return None
-    for place, number in enumerate(numbers):
-        if number is None:
-            return Fault("vector", "null-element", "holds a null")
-        if type(number) not in (float, int):
-            return Fault("vector", "not-a-number", f"holds {named(number)} at place {place}")
-    return None
 
 
 def sparse_parent(fields: Sequence[str]) -> bool:
     """Whether an object with such fields may be a sparse vector: its `values` alone are not a vector."""
     return "values" in fields and "indices" in fields
-
-
-_Found: TypeAlias = tuple[EncodingKind, Numbers | bytes] | Fault
-
-
-def _read(value: Any, room: int = _NESTED_MAX) -> _Found:
-    """The kind of one value, and its numbers or its bytes."""
-    if value is None:
-        return Fault("vector", "missing", "is missing")
-    if isinstance(value, list | tuple):
-        return _read_list(list(value), room)
-    if isinstance(value, bytes):
-        return "bytes", value
-    if isinstance(value, np.ndarray):
-        return "numbers", value
-    if isinstance(value, str):
-        return _read_text(value, room)
-    if isinstance(value, dict):
-        return _read_object(value, room)
-    return _not_a_list(value)
-
-
-def _read_list(values: list[Any], room: int) -> _Found:
-    kinds = set(map(type, values))
-    if kinds <= {float, int} or not room:
-        return "numbers", values
-    if kinds == {str}:
-        numbers = numbers_of_texts(values)
-        if numbers is None:
-            return Fault("vector", "not-a-number", "holds text at place 0")
-        return "number texts", numbers
-    if kinds == {dict} or kinds == {dict, float} or kinds == {dict, int} or kinds == {dict, float, int}:
-        return _marked_numbers(values, room)
-    if kinds <= {list, np.ndarray}:
-        if len(values) == 1:
-            return _as("list in a list", values[0], room)
-        if all(_is_vector(inner, room) for inner in values):
-            return several(len(values))
-        return Fault("vector", "not-a-number", "holds a list at place 0")
-    if kinds == {tuple} and all(len(pair) == 2 for pair in values):
-        # A map of Arrow.
-        return _read_object({str(key): value for key, value in values}, room)
-    return "numbers", values
-
-
-def _is_vector(value: list[Any] | NDArray[Any], room: int) -> bool:
-    if isinstance(value, np.ndarray):
-        return True
-    found = _read_list(value, room - 1)
-    return not isinstance(found, Fault) and isinstance(found[1], list | np.ndarray) and _are_numbers(found[1])
-
-
-def _are_numbers(numbers: Numbers) -> bool:
-    return isinstance(numbers, np.ndarray) or fault_of_elements(numbers) is None
-
-
-def _marked_numbers(values: list[Any], room: int) -> _Found:
-    """Numbers each in an object of its own: `{"$numberDouble": "0.1"}`, `{"N": "0.1"}`, `{"item": 0.1}`."""
-    bare: list[Any] = []
-    for place, value in enumerate(values):
-        if isinstance(value, dict):
-            mark, inner = next(iter(value.items())) if len(value) == 1 else ("", None)
-            if mark not in _NUMBER_MARKS and mark not in _ELEMENT_MARKS:
-                return Fault("vector", "not-a-number", f"holds an object at place {place}")
-            value = inner
-        bare.append(value)
-    if any(isinstance(value, str) for value in bare):
-        bare = [repr(value) if type(value) in (float, int) else value for value in bare]
-    found = _read_list(bare, room - 1)
-    return found if isinstance(found, Fault) else ("number texts", found[1])
-
-
-def _read_text(text: str, room: int) -> _Found:
-    found = array_in(text)
-    if isinstance(found, Fault):
-        return found
-    if isinstance(found, np.ndarray):
-        return "array text", found
-    if isinstance(found, dict) and not found:
-        found = []  # so PostgreSQL writes an empty array
-    if isinstance(found, list | dict) and room:
-        return _as("array text", found, room)
-    data = base64_bytes(text)
-    if data:
-        return "base64 text", data
-    if looks_like_base64(text):
-        return Fault("vector", "base64", "is not strict base64: characters or the padding are not right")
-    return Fault("vector", "not-a-list", "is text, but not of a vector")
-
-
-def _read_object(value: Mapping[str, Any], room: int) -> _Found:
-    keys = value.keys()
-    if not room:
-        return _not_a_list(value)
-    if keys == {BYTES_MARK}:
-        return _of_base64("bytes", value[BYTES_MARK])
-    if keys == {"B"}:
-        return _of_base64("bytes", value["B"])
-    if "$binary" in keys:
-        return _bson(value)
-    if keys == {"L"}:
-        return _as("number texts", value["L"], room)
-    if keys == {"list"}:
-        return _as("dense struct", value["list"], room)
-    if keys == {"type", "data"}:
-        return _typed(value["type"], value["data"], room)
-    if "values" in keys:
-        if value.get("indices") is not None or (keys >= {"type", "size"} and value["type"] == 0):
-            return SPARSE
-        if keys <= _DENSE_FIELDS:
-            return SPARSE if value.get("type") == 0 else _as("dense struct", value["values"], room)
-    elif keys and all(key.isascii() and key.isdigit() for key in keys):
-        return _keyed(value, room)
-    return _milvus(value, room) or _not_a_list(value)
-
-
-def _keyed(value: Mapping[str, Any], room: int) -> _Found:
-    """`{"0": 0.1, "1": 0.2}`: a typed array as JavaScript writes it; with gaps, a sparse vector."""
-    numbers = [value.get(str(place)) for place in range(len(value))]
-    if any(str(place) not in value for place in range(len(value))):
-        is_sparse = all(type(number) in (float, int) for number in value.values())
-        return SPARSE if is_sparse else _not_a_list(value)
-    return _as("keyed numbers", numbers, room)
-
-
-def _typed(name: Any, data: Any, room: int) -> _Found:
-    """A Buffer of Node.js, or a typed array with its name."""
-    if name == "Buffer":
-        if isinstance(data, list):
-            try:
-                return "buffer", bytes(data)
-            except (TypeError, ValueError):
-                return Fault("vector", "bytes", "is a Buffer with values that are not bytes")
-        return _of_base64("buffer", data)
-    if isinstance(name, str) and name.endswith("Array"):
-        return _as("typed array", data, room)
-    return _not_a_list({})
-
-
-def _milvus(value: Mapping[str, Any], room: int) -> _Found | None:
-    """Vectors of Milvus' protocol as JSON: `{"dim": 2, "data": {"FloatVector": {"data": [0.1, 0.2]}}}`."""
-    inner = {key: entry for key, entry in value.items() if key != "dim"}
-    if len(inner) != 1:
-        return None
-    ((key, entry),) = inner.items()
-    if key in _MILVUS_SPARSE:
-        return SPARSE
-    if key in _MILVUS_DENSE or (key in ("Data", "data") and ("dim" in value or isinstance(entry, list))):
-        return _as("dense struct", entry, room)
-    return None
-
-
-def _bson(value: Mapping[str, Any]) -> _Found:
-    """MongoDB's extended JSON of bytes; those of subtype 9 are vectors, which say what they hold."""
-    inner = value["$binary"]
-    if isinstance(inner, dict):
-        text, subtype = inner.get("base64"), inner.get("subType")
-    else:
-        text, subtype = inner, value.get("$type")
-    data = base64_bytes(text)
-    if data is None:
-        return _of_base64("bytes", text)
-    if str(subtype).lstrip("0") != "9":
-        return "bytes", data
-    if len(data) < 2:
-        return Fault("vector", "bytes", "is a BSON vector without its two bytes of header")
-    if data[0] == _BSON_PACKED_BITS:
-        return PACKED_BITS
-    dtype = _BSON_DTYPES.get(data[0])
-    if dtype is None or data[1]:
-        return Fault("vector", "bytes", f"is a BSON vector of unknown type 0x{data[0]:02x}{data[1]:02x}")
-    numbers = numbers_in(data[2:], dtype)
-    return numbers if isinstance(numbers, Fault) else ("BSON vector", numbers)
-
-
-def _as(kind: EncodingKind, inner: Any, room: int) -> _Found:
-    """An encoding within another: named by the outer one, unless what is inside are bytes."""
-    found = _read(inner, room - 1)
-    if isinstance(found, Fault) or isinstance(found[1], bytes):
-        return found
-    return kind, found[1]
-
-
-def _of_base64(kind: EncodingKind, text: Any) -> _Found:
-    data = base64_bytes(text)
-    if data is None:
-        return Fault("vector", "base64", "has bytes that are not strict base64")
-    return kind, data
-
-
-def _not_a_list(value: Any) -> Fault:
-    return Fault("vector", "not-a-list", f"is not a list of numbers but {named(value)}")
 
 
 def _plain(numbers: Numbers) -> list[Any]:
@@ -397,19 +130,3 @@ def _surely_base64(values: Sequence[Any]) -> bool:
         and any(map(str.islower, joined))
         and (any(map(str.isdigit, joined)) or any(mark in joined for mark in "+/="))
     )
-
-
-def named(value: Any) -> str:
-    """What kind of value it is, for a message."""
-    for kind, name in (
-        (bool, "a boolean"),
-        (int, "an integer"),
-        (float, "a number"),
-        (str, "text"),
-        (bytes, "bytes"),
-        (list, "a list"),
-        (dict, "an object"),
-    ):
-        if isinstance(value, kind):
-            return name
-    return "null" if value is None else type(value).__name__
