@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vecload.contents import Key, generate_key
     from vecload.errors import (
         AccessRefused,
+        ForkedStore,
         IndexExists,
         IndexMismatch,
         IndexNotFound,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessRefused",
     "Connection",
+    "ForkedStore",
     "Index",
     "IndexExists",
     "IndexMismatch",

@@ -20,6 +20,7 @@
     │   ├── BatchRefused             exit 1   400, 413 or 422: this batch will never be taken as it is
     │   ├── NotAcknowledged          exit 1   the answer is not the acknowledgement of what was sent
     │   ├── StoreLocked              exit 1   another process holds the embedded store
+    │   ├── ForkedStore              exit 1   the embedded store of a process that this one was forked from
     │   ├── TrainingFailed           exit 1   the index could not be trained; what was loaded stays
     │   ├── ItemLimit                exit 1   the free tier's limit of items an index
     │   └── AccessRefused            exit 6
@@ -159,6 +160,10 @@ class NotAcknowledged(TargetError):
 
 class StoreLocked(TargetError):
     """Another process holds the embedded store."""
+
+
+class ForkedStore(TargetError):
+    """The embedded engine is used in a process that was forked after its first use: it would hang."""
 
 
 class ItemLimit(TargetError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any, overload
 
@@ -28,7 +29,8 @@ class Index:
     """An index, opened. Made by `Connection.open_index` and `Connection.create_index`.
 
     Every method raises TargetError, or what derives from it, when the target fails or refuses. May be
-    shared by threads; two upserts of the same id at the same time end in either order.
+    shared by threads; two upserts of the same id at the same time end in either order. In a forked process an
+    index of a service makes connections of its own; one of an embedded store raises ForkedStore.
     """
 
     def __init__(
@@ -46,7 +48,8 @@ class Index:
         self._opener = Opener(key.opening_keys, index.name)
         self._embed = embed
         self._allow_zero = allow_zero_vectors
-        self._sender = Sender(index.prepare, policy=retry or RetryPolicy())
+        self._retry = retry or RetryPolicy()
+        self._sender, self._pid = Sender(index.prepare, policy=self._retry), os.getpid()
         self._dimension = index.describe().dimension
 
     def __repr__(self) -> str:
@@ -136,11 +139,18 @@ class Index:
 
     def _store(self, batch: Batch) -> None:
         """Send a batch in parts of the usual size, in order."""
+        sender = self._own_sender()
         rows = BATCH_ROWS
         if len(batch):
             rows = max(1, min(rows, BATCH_BYTES * len(batch) // max(batch.nbytes, 1)))
         for start in range(0, len(batch), rows):
-            self._sender.insist(seal(batch.part(start, start + rows), self._sealer))
+            sender.insist(seal(batch.part(start, start + rows), self._sealer))
+
+    def _own_sender(self) -> Sender:
+        """The sender of this process: in a forked child, a lock of its parent's may be held for ever."""
+        if self._pid != os.getpid():
+            self._sender, self._pid = Sender(self._index.prepare, policy=self._retry), os.getpid()
+        return self._sender
 
     def get(self, ids: Sequence[str], include: Iterable[str] = FIELDS) -> list[dict[str, Any]]:
         """Fetch items, in the order of the ids; those that are not there are left out.
