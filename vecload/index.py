@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 
 from vecload.batch import Batch, Contents, Metadata
 from vecload.contents import Key, Opener, Sealer
+from vecload.contents.envelope import is_sealed
 from vecload.defaults import BATCH_BYTES, BATCH_ROWS, QUERY_TOP_K
-from vecload.errors import ItemTypeError, ItemValueError
+from vecload.errors import ItemTypeError, ItemValueError, NotSealed, SealError
 from vecload.items import batch_of_columns, batch_of_dicts
 from vecload.loading.loader import seal
 from vecload.loading.retry import RetryPolicy, Sender
@@ -23,6 +24,7 @@ from vecload.targets import (
 )
 
 FIELDS = ("vector", "metadata", "contents")
+SEALED = "sealed"
 
 
 class Index:
@@ -152,46 +154,75 @@ class Index:
             self._sender, self._pid = Sender(self._index.prepare, policy=self._retry), os.getpid()
         return self._sender
 
-    def get(self, ids: Sequence[str], include: Iterable[str] = FIELDS) -> list[dict[str, Any]]:
+    def get(
+        self,
+        ids: Sequence[str],
+        include: Iterable[str] = FIELDS,
+        *,
+        require_sealed: bool = False,
+        unopened: dict[str, SealError] | None = None,
+    ) -> list[dict[str, Any]]:
         """Fetch items, in the order of the ids; those that are not there are left out.
 
         Args:
             ids: Any number of ids.
-            include: Of `vector`, `metadata`, `contents`.
+            include: Of `vector`, `metadata`, `contents`, and `sealed`: whether the contents were sealed with
+                the contents key for this item; if not, whoever can write to the index may have written them.
+            require_sealed: Take contents that are not sealed for an error of their item.
+            unopened: Filled in with the errors of items whose contents do not open, by id; those items are
+                left out. Without it the first such error is raised.
 
         Returns:
             Dicts with `id` and what was asked for: the vector as a list of floats (each a float32), the
-            metadata as a dict, the contents in their original type, None where there are none.
+            metadata as a dict, the contents in their original type, and whether they were sealed; both None
+            where there are none.
 
         Raises:
             ItemValueError: A field that items don't have.
             SealError: Sealed contents that do not open.
+            NotSealed: Contents that are not sealed, with `require_sealed`.
         """
         if isinstance(ids, str | bytes) or not all(isinstance(item_id, str) for item_id in ids):
             raise ItemTypeError("get takes a list of ids, which are texts")
         names = [include] if isinstance(include, str) else list(include)
-        if isinstance(include, str) or not set(names) <= set(FIELDS):
+        if isinstance(include, str) or not set(names) <= {*FIELDS, SEALED}:
             raise ItemValueError(
-                f"get can't include {names}", hint="give a list of vector, metadata, contents"
+                f"get can't include {names}", hint="give a list of vector, metadata, contents, sealed"
             )
-        wanted = [name for name in FIELDS if name in names]
+        look = require_sealed or SEALED in names
+        wanted = [name for name in FIELDS if name in names or (look and name == "contents")]
         asked = list(dict.fromkeys(ids))
         found = {item.id: item for item in self._index.get(asked, wanted)}
         # The engine leaves out items that lack all that is asked for; asked for nothing, it tells them.
         lacking = [item_id for item_id in asked if item_id not in found]
         if lacking and wanted:
             found |= {item.id: item for item in self._index.get(lacking, [])}
-        return [self._opened(found[item_id], wanted) for item_id in ids if item_id in found]
+        opened: dict[str, dict[str, Any]] = {}
+        for item_id, item in found.items():
+            try:
+                opened[item_id] = self._opened(item, names, require_sealed=require_sealed)
+            except SealError as error:
+                if unopened is None:
+                    raise
+                unopened[item_id] = error
+        return [{**opened[item_id]} for item_id in ids if item_id in opened]
 
-    def _opened(self, item: StoredItem, wanted: Sequence[str]) -> dict[str, Any]:
+    def _opened(self, item: StoredItem, wanted: Sequence[str], *, require_sealed: bool) -> dict[str, Any]:
+        stored = item.contents
+        sealed = None if stored is None else is_sealed(stored)
+        if require_sealed and sealed is False:
+            raise NotSealed(item.id)
         opened: dict[str, Any] = {"id": item.id}
         if "vector" in wanted:
             opened["vector"] = None if item.vector is None else item.vector.tolist()
         if "metadata" in wanted:
             opened["metadata"] = item.metadata
         if "contents" in wanted:
-            stored = item.contents
             opened["contents"] = None if stored is None else self._opener.open(item.id, stored)
+        elif sealed:
+            self._opener.open(item.id, stored or "")
+        if SEALED in wanted:
+            opened[SEALED] = sealed
         return opened
 
     def query(self, vector: ArrayLike, top_k: int = QUERY_TOP_K) -> list[dict[str, Any]]:
