@@ -18,8 +18,11 @@ import vecload
 from vecload.contents.envelope import Sealer
 from vecload.errors import ItemError
 from vecload.index import FIELDS
+from vecload.targets import IndexSettings
+from vecload.targets.memory import MemoryTarget
 
 DENORMAL = 2.0**-149
+SOME_KEY = bytes(range(32))
 
 
 @pytest.fixture(params=["service", "folder"])
@@ -554,3 +557,41 @@ def test_get_takes_a_list_of_texts(embedded_folder: Path, ids: Any) -> None:
 def test_metadata_fields_are_a_list_of_names(embedded_folder: Path) -> None:
     with pytest.raises(TypeError, match="not a list of names"):
         vecload.connect(embedded_folder).create_index("docs", bytes(range(32)), unfilterable="title")
+
+
+def test_contents_that_were_not_sealed_are_told_apart_and_refused_on_request() -> None:
+    target = MemoryTarget()
+    key = vecload.Key(SOME_KEY, bytes(range(32, 64)))
+    index = vecload.Index(target.create_index("docs", SOME_KEY, IndexSettings(dimension=4)), key)
+    index.upsert([{"id": name, "vector": VECTOR, "contents": "sealed"} for name in ("a", "c")])
+    index.upsert([{"id": "none", "vector": VECTOR}])
+    unsealing = vecload.Index(target.open_index("docs", SOME_KEY), key, seal=False)
+    unsealing.upsert([{"id": "b", "vector": VECTOR, "contents": "forged"}])
+
+    got = index.get(["a", "b", "none"], ["contents", "sealed"])
+    assert [(item["contents"], item["sealed"]) for item in got] == [
+        ("sealed", True),
+        ("forged", False),
+        (None, None),
+    ]
+    assert index.get(["a", "b"], ["sealed"]) == [{"id": "a", "sealed": True}, {"id": "b", "sealed": False}]
+    with pytest.raises(vecload.NotSealed, match="'b'"):
+        index.get(["a", "b"], require_sealed=True)
+    with pytest.raises(vecload.NotSealed):
+        index.get(["b"], ["vector"], require_sealed=True)
+    unopened: dict[str, vecload.SealError] = {}
+    given = index.get(["c", "b", "a", "c"], require_sealed=True, unopened=unopened)
+    assert [item["id"] for item in given] == ["c", "a", "c"]
+    assert [*unopened] == ["b"]
+    assert isinstance(unopened["b"], vecload.NotSealed)
+
+
+def test_sealed_is_said_only_of_what_opens() -> None:
+    target = MemoryTarget()
+    index = vecload.Index(
+        target.create_index("docs", SOME_KEY, IndexSettings(dimension=4)), vecload.Key(SOME_KEY, b"1" * 32)
+    )
+    index.upsert([{"id": "a", "vector": VECTOR, "contents": "sealed"}])
+    other = vecload.Index(target.open_index("docs", SOME_KEY), vecload.Key(SOME_KEY, b"2" * 32))
+    with pytest.raises(vecload.SealError, match="unknown key"):
+        other.get(["a"], ["sealed"])

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from vecload.contents import Key, generate_key
     from vecload.errors import (
         AccessRefused,
+        ForkedStore,
         IndexExists,
         IndexMismatch,
         IndexNotFound,
         ItemTypeError,
         ItemValueError,
+        NotSealed,
         SealError,
         TargetError,
         UsageError,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessRefused",
     "Connection",
+    "ForkedStore",
     "Index",
     "IndexExists",
     "IndexMismatch",
@@ -42,6 +45,7 @@ __all__ = [
     "ItemTypeError",
     "ItemValueError",
     "Key",
+    "NotSealed",
     "SealError",
     "TargetError",
     "UsageError",

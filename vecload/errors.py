@@ -21,12 +21,14 @@
     │   ├── BatchRefused             exit 1   400, 413 or 422: this batch will never be taken as it is
     │   ├── NotAcknowledged          exit 1   the answer is not the acknowledgement of what was sent
     │   ├── StoreLocked              exit 1   another process holds the embedded store
+    │   ├── ForkedStore              exit 1   the embedded store of a process that this one was forked from
     │   ├── TrainingFailed           exit 1   the index could not be trained; what was loaded stays
     │   ├── ItemLimit                exit 1   the free tier's limit of items an index
     │   └── AccessRefused            exit 6
     │       ├── Unauthorised         exit 6   the service refuses the API key
     │       └── WrongKey             exit 6   the index key is not this index's
     ├── SealError                    exit 1   sealed contents that do not open; exit 6 for want of their key
+    │   └── NotSealed                exit 1   contents that were to be sealed, and are not
     ├── JournalError                 exit 1   the journal or the reject file can't be kept
     │   └── LoadLocked               exit 1   the same load is running already
     └── Interrupted                  exit 130 or 143
@@ -170,6 +172,10 @@ class StoreLocked(TargetError):
     """Another process holds the embedded store."""
 
 
+class ForkedStore(TargetError):
+    """The embedded engine is used in a process that was forked after its first use: it would hang."""
+
+
 class ItemLimit(TargetError):
     """The index is at the free tier's limit of items."""
 
@@ -211,6 +217,19 @@ class SealError(VecloadError):
         self.outcome = outcome
         if outcome == "unknown key":
             self.exit_code = WrongKey.exit_code
+
+
+class NotSealed(SealError):
+    """Contents that are not sealed, where only sealed ones were asked for.
+
+    Args:
+        item_id: The item.
+    """
+
+    def __init__(self, item_id: str) -> None:
+        super().__init__("not sealed", item_id=item_id)
+        self.args = (f"the contents of item {item_id!r} are not sealed",)
+        self.hint = "anyone who can write to the index may have put them there"
 
 
 class JournalError(VecloadError):

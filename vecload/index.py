@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any, overload
 
@@ -10,8 +11,9 @@ from numpy.typing import ArrayLike
 
 from vecload.batch import Batch, Contents, Metadata
 from vecload.contents import Key, Opener, Sealer
+from vecload.contents.envelope import is_sealed
 from vecload.defaults import BATCH_BYTES, BATCH_ROWS, QUERY_TOP_K
-from vecload.errors import ItemTypeError, ItemValueError
+from vecload.errors import ItemTypeError, ItemValueError, NotSealed, SealError
 from vecload.items import batch_of_columns, batch_of_dicts
 from vecload.loading.loader import seal
 from vecload.loading.retry import RetryPolicy, Sender
@@ -22,13 +24,15 @@ from vecload.targets import (
 )
 
 FIELDS = ("vector", "metadata", "contents")
+SEALED = "sealed"
 
 
 class Index:
     """An index, opened. Made by `Connection.open_index` and `Connection.create_index`.
 
     Every method raises TargetError, or what derives from it, when the target fails or refuses. May be
-    shared by threads; two upserts of the same id at the same time end in either order.
+    shared by threads; two upserts of the same id at the same time end in either order. In a forked process an
+    index of a service makes connections of its own; one of an embedded store raises ForkedStore.
     """
 
     def __init__(
@@ -46,7 +50,8 @@ class Index:
         self._opener = Opener(key.opening_keys, index.name)
         self._embed = embed
         self._allow_zero = allow_zero_vectors
-        self._sender = Sender(index.prepare, policy=retry or RetryPolicy())
+        self._retry = retry or RetryPolicy()
+        self._sender, self._pid = Sender(index.prepare, policy=self._retry), os.getpid()
         self._dimension = index.describe().dimension
 
     def __repr__(self) -> str:
@@ -136,52 +141,88 @@ class Index:
 
     def _store(self, batch: Batch) -> None:
         """Send a batch in parts of the usual size, in order."""
+        sender = self._own_sender()
         rows = BATCH_ROWS
         if len(batch):
             rows = max(1, min(rows, BATCH_BYTES * len(batch) // max(batch.nbytes, 1)))
         for start in range(0, len(batch), rows):
-            self._sender.insist(seal(batch.part(start, start + rows), self._sealer))
+            sender.insist(seal(batch.part(start, start + rows), self._sealer))
 
-    def get(self, ids: Sequence[str], include: Iterable[str] = FIELDS) -> list[dict[str, Any]]:
+    def _own_sender(self) -> Sender:
+        """The sender of this process: in a forked child, a lock of its parent's may be held for ever."""
+        if self._pid != os.getpid():
+            self._sender, self._pid = Sender(self._index.prepare, policy=self._retry), os.getpid()
+        return self._sender
+
+    def get(
+        self,
+        ids: Sequence[str],
+        include: Iterable[str] = FIELDS,
+        *,
+        require_sealed: bool = False,
+        unopened: dict[str, SealError] | None = None,
+    ) -> list[dict[str, Any]]:
         """Fetch items, in the order of the ids; those that are not there are left out.
 
         Args:
             ids: Any number of ids.
-            include: Of `vector`, `metadata`, `contents`.
+            include: Of `vector`, `metadata`, `contents`, and `sealed`: whether the contents were sealed with
+                the contents key for this item; if not, whoever can write to the index may have written them.
+            require_sealed: Take contents that are not sealed for an error of their item.
+            unopened: Filled in with the errors of items whose contents do not open, by id; those items are
+                left out. Without it the first such error is raised.
 
         Returns:
             Dicts with `id` and what was asked for: the vector as a list of floats (each a float32), the
-            metadata as a dict, the contents in their original type, None where there are none.
+            metadata as a dict, the contents in their original type, and whether they were sealed; both None
+            where there are none.
 
         Raises:
             ItemValueError: A field that items don't have.
             SealError: Sealed contents that do not open.
+            NotSealed: Contents that are not sealed, with `require_sealed`.
         """
         if isinstance(ids, str | bytes) or not all(isinstance(item_id, str) for item_id in ids):
             raise ItemTypeError("get takes a list of ids, which are texts")
         names = [include] if isinstance(include, str) else list(include)
-        if isinstance(include, str) or not set(names) <= set(FIELDS):
+        if isinstance(include, str) or not set(names) <= {*FIELDS, SEALED}:
             raise ItemValueError(
-                f"get can't include {names}", hint="give a list of vector, metadata, contents"
+                f"get can't include {names}", hint="give a list of vector, metadata, contents, sealed"
             )
-        wanted = [name for name in FIELDS if name in names]
+        look = require_sealed or SEALED in names
+        wanted = [name for name in FIELDS if name in names or (look and name == "contents")]
         asked = list(dict.fromkeys(ids))
         found = {item.id: item for item in self._index.get(asked, wanted)}
         # The engine leaves out items that lack all that is asked for; asked for nothing, it tells them.
         lacking = [item_id for item_id in asked if item_id not in found]
         if lacking and wanted:
             found |= {item.id: item for item in self._index.get(lacking, [])}
-        return [self._opened(found[item_id], wanted) for item_id in ids if item_id in found]
+        opened: dict[str, dict[str, Any]] = {}
+        for item_id, item in found.items():
+            try:
+                opened[item_id] = self._opened(item, names, require_sealed=require_sealed)
+            except SealError as error:
+                if unopened is None:
+                    raise
+                unopened[item_id] = error
+        return [{**opened[item_id]} for item_id in ids if item_id in opened]
 
-    def _opened(self, item: StoredItem, wanted: Sequence[str]) -> dict[str, Any]:
+    def _opened(self, item: StoredItem, wanted: Sequence[str], *, require_sealed: bool) -> dict[str, Any]:
+        stored = item.contents
+        sealed = None if stored is None else is_sealed(stored)
+        if require_sealed and sealed is False:
+            raise NotSealed(item.id)
         opened: dict[str, Any] = {"id": item.id}
         if "vector" in wanted:
             opened["vector"] = None if item.vector is None else item.vector.tolist()
         if "metadata" in wanted:
             opened["metadata"] = item.metadata
         if "contents" in wanted:
-            stored = item.contents
             opened["contents"] = None if stored is None else self._opener.open(item.id, stored)
+        elif sealed:
+            self._opener.open(item.id, stored or "")
+        if SEALED in wanted:
+            opened[SEALED] = sealed
         return opened
 
     def query(self, vector: ArrayLike, top_k: int = QUERY_TOP_K) -> list[dict[str, Any]]:

@@ -5,11 +5,14 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import vecload as api
 from tests.cli.command import vecload
 from tests.cli.sources import SAMPLES, rows, write_jsonl, write_parquet
+from vecload.batch import Batch, Span
+from vecload.targets.embedded import EmbeddedTarget
 
 
 @pytest.fixture
@@ -113,3 +116,79 @@ def test_an_index_must_be_named_where_there_are_several(tmp_path: Path) -> None:
     assert "has 0 indexes" in none.error
     assert "has 2 indexes (one, two); name one with --index" in several.error
     assert vecload("get", "doc-0", "--index", "two").code == 0
+
+
+@pytest.fixture
+def forged(loaded: Path) -> Path:
+    """A store of 20 sealed items, into which somebody with the index key wrote `doc-3` and moved `doc-4`."""
+    (kept,) = (Path(os.environ["XDG_CONFIG_HOME"]) / "vecload" / "keys").glob("*.toml")
+    index_key = api.Key.load(kept).index_key
+    with EmbeddedTarget(Path(os.environ["XDG_DATA_HOME"]) / "vecload" / "store") as target:
+        index = target.open_index("rows", index_key)
+        (moved,) = index.get(["doc-5"], ["contents"])
+        vectors = np.array([row["vector"] for row in rows(20)[3:5]], dtype=np.float32)
+        contents = ["forged", moved.contents]
+        index.upsert(Batch(["doc-3", "doc-4"], vectors, None, contents, Span("rows", 0, 2)))
+    return loaded
+
+
+@pytest.mark.usefixtures("forged")
+def test_contents_that_were_not_sealed_are_marked() -> None:
+    ended = vecload("get", "doc-2", "doc-3", "doc-5")
+
+    assert ended.code == 0
+    items = {item["id"]: item for item in map(json.loads, ended.out.splitlines())}
+    # The engine gives what is not sealed as bytes.
+    forged = {"$bytes": base64.b64encode(b"forged").decode()}
+    assert (items["doc-3"]["contents"], items["doc-3"]["sealed"]) == (forged, False)
+    assert (items["doc-2"]["sealed"], items["doc-5"]["sealed"]) == (True, True)
+    assert "not sealed: the contents of 1 of 3 items" in ended.err
+
+
+@pytest.mark.usefixtures("forged")
+def test_contents_that_were_not_sealed_are_refused_if_that_is_asked_for_and_the_others_given() -> None:
+    ended = vecload("get", "doc-2", "doc-3", "doc-5", "--require-sealed")
+
+    assert ended.code == 1
+    assert "the contents of item 'doc-3' are not sealed" in ended.error
+    assert [json.loads(line)["id"] for line in ended.out.splitlines()] == ["doc-2", "doc-5"]
+    assert base64.b64encode(b"forged").decode() not in ended.out + ended.err
+
+
+@pytest.mark.usefixtures("forged")
+def test_a_query_marks_or_refuses_contents_that_were_not_sealed() -> None:
+    vector = json.dumps(rows(20)[3]["vector"])
+    marked = vecload("query", vector, "--contents", "--top-k", "20")
+    refused = vecload("query", vector, "--contents", "--top-k", "20", "--require-sealed")
+    without = vecload("query", vector, "--require-sealed")
+
+    # doc-4 holds what was sealed for doc-5, and opens nowhere else.
+    hits = {hit["id"]: hit for hit in map(json.loads, marked.out.splitlines())}
+    assert len(hits) == 19
+    assert [name for name, hit in hits.items() if hit["sealed"] is False] == ["doc-3"]
+    assert "'doc-4'" in marked.error
+    assert {json.loads(line)["id"] for line in refused.out.splitlines()} == {*hits} - {"doc-3"}
+    assert "2 of 20 items can't be given" in refused.error
+    assert "the contents of item 'doc-3' are not sealed" in refused.err
+    assert (marked.code, refused.code, without.code) == (1, 1, 2)
+    assert "--contents" in without.error
+
+
+@pytest.mark.usefixtures("forged")
+def test_an_item_that_does_not_open_costs_itself_alone() -> None:
+    ended = vecload("get", "doc-2", "doc-4", "nowhere", "doc-5")
+
+    assert ended.code == 1
+    assert [json.loads(line)["id"] for line in ended.out.splitlines()] == ["doc-2", "doc-5"]
+    assert "'doc-4'" in ended.error
+    assert "bad tag" in ended.error
+    assert "1 of 4 ids are not in the index" in ended.err
+
+
+def test_items_without_contents_are_neither_sealed_nor_not(tmp_path: Path) -> None:
+    vecload("upsert", write_jsonl(tmp_path / "rows.jsonl", [{"id": "a", "vector": [1, 2, 3]}]))
+
+    ended = vecload("get", "a", "--require-sealed")
+
+    assert (ended.code, ended.err) == (0, "")
+    assert json.loads(ended.out)["sealed"] is None

@@ -21,7 +21,7 @@ from vecload.cli import source_options as source_opt
 from vecload.cli.help import print_help
 from vecload.cli.indexes import index_app
 from vecload.cli.streams import out, say, tell
-from vecload.errors import VecloadError
+from vecload.errors import UsageError, VecloadError
 
 app = typer.Typer(
     name="vecload",
@@ -225,13 +225,13 @@ def get(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    require_sealed: opt.RequireSealed = False,
 ) -> None:
-    """Print items as JSON Lines, contents opened; bytes as {"$bytes": "base64"}."""
-    from vecload.cli.items import get_items
+    """Print items as JSON Lines, contents opened, `sealed` if they were; bytes as {"$bytes": "base64"}."""
+    from vecload.cli.items import Printing, get_items
 
-    found = get_items(ids, to, index, opt.key_source(context, key_file, key_command), api_key_file, out)
-    if found < len(ids):
-        raise VecloadError(f"{len(ids) - found} of {len(ids)} ids are not in the index")
+    keys = opt.key_source(context, key_file, key_command)
+    get_items(ids, to, index, keys, api_key_file, Printing(out, tell, require_sealed))
 
 
 @app.command()
@@ -262,14 +262,18 @@ def query(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    require_sealed: opt.RequireSealed = False,
 ) -> None:
     """Print the items nearest to a vector as JSON Lines, nearest first."""
-    from vecload.cli.items import run_query
+    from vecload.cli.items import Printing, run_query
     from vecload.readers import Reading
 
     reading = Reading(format=format.value if format else None, endpoint_url=endpoint_url, ids_needed=False)
     keys = opt.key_source(context, key_file, key_command)
-    run_query(vector, row, reading, vector_column, top_k, contents, to, index, keys, api_key_file, out)
+    if require_sealed and not contents:
+        raise UsageError("--require-sealed needs --contents, which it is about")
+    printing = Printing(out, tell, require_sealed)
+    run_query(vector, row, reading, vector_column, top_k, contents, to, index, keys, api_key_file, printing)
 
 
 @app.command()
@@ -283,10 +287,10 @@ def rejects(
     api_key_file: opt.ApiKeyFile = None,
 ) -> None:
     """Print the rejects of a load, the rows that --reject-rows wrote opened."""
-    from vecload.cli.items import print_rejects
+    from vecload.cli.items import Printing, print_rejects
 
     keys = opt.key_source(context, key_file, key_command)
-    print_rejects(file, to, index, keys, api_key_file, out)
+    print_rejects(file, to, index, keys, api_key_file, Printing(out, tell))
 
 
 @app.command()

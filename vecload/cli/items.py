@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,79 @@ import orjson
 
 from vecload.cli.access import KeySource, connect_to, only_index, open_existing
 from vecload.defaults import BATCH_BYTES
-from vecload.errors import SourceError, UsageError, VecloadError
+from vecload.errors import SealError, SourceError, UsageError, VecloadError
 
 if TYPE_CHECKING:
+    from vecload.index import Index
     from vecload.readers import Reading
+
+
+@dataclass(slots=True)
+class Printing:
+    """Prints items, and in the end what could not be printed: one item costs itself alone.
+
+    Attributes:
+        write: Takes a line of data.
+        tell: Says a line to people.
+        require_sealed: Contents that are not sealed are an error of their item.
+        failed: The errors, by item.
+    """
+
+    write: Callable[[bytes], object]
+    tell: Callable[[str], None]
+    require_sealed: bool = False
+    failed: dict[str, VecloadError] = field(default_factory=dict)
+    _contents: int = 0
+    _unsealed: int = 0
+
+    def get(self, index: Index, ids: Sequence[str], include: Sequence[str]) -> list[dict[str, Any]]:
+        """Those of the items that there are, and that open."""
+        unopened: dict[str, SealError] = {}
+        items = index.get(ids, include, require_sealed=self.require_sealed, unopened=unopened)
+        self.failed |= unopened
+        return items
+
+    def print(self, item: dict[str, Any]) -> None:
+        """Write an item, one JSON object on a line."""
+        try:
+            line = _line(item)
+        except VecloadError as error:
+            self.failed[item["id"]] = error
+            return
+        self.write(line)
+        self._contents += item.get("sealed") is not None
+        self._unsealed += item.get("sealed") is False
+
+    def end(self, asked: int, missing: int = 0) -> None:
+        """Say what stood in the way of some.
+
+        Args:
+            asked: How many items were asked for.
+            missing: How many of them are not there.
+
+        Raises:
+            VecloadError: Some are missing, or could not be printed.
+        """
+        if self._unsealed:
+            self.tell(
+                f"not sealed: the contents of {self._unsealed} of {self._contents} items; whoever can write "
+                "to the index may have put them there (--require-sealed refuses them)"
+            )
+        absent = f"{missing} of {asked} ids are not in the index"
+        if not self.failed:
+            if missing:
+                raise VecloadError(absent)
+            return
+        if missing:
+            self.tell(absent)
+        errors = [*self.failed.values()]
+        if len(errors) == 1:
+            raise errors[0]
+        for error in errors:
+            self.tell(str(error.args[0]))
+        total = VecloadError(f"{len(errors)} of {asked} items can't be given", hint=errors[0].hint)
+        total.exit_code = max(error.exit_code for error in errors)
+        raise total
 
 
 def get_items(
@@ -22,17 +92,22 @@ def get_items(
     index_name: str | None,
     keys: KeySource,
     api_key_file: Path | None,
-    write: Callable[[bytes], object],
-) -> int:
-    """Write the items found, one JSON object a line; returns how many of the ids there were."""
-    from vecload.index import Index
+    printing: Printing,
+) -> None:
+    """Print the items found.
+
+    Raises:
+        VecloadError: Some are not there, or can't be printed; the others were.
+    """
+    from vecload.index import FIELDS, SEALED, Index
 
     with connect_to(to, api_key_file) as target:
         opened = open_existing(target, index_name or only_index(target), keys)
-        items = Index(opened.index, opened.key).get(ids)
+        items = printing.get(Index(opened.index, opened.key), ids, (*FIELDS, SEALED))
     for item in items:
-        write(_line(item))
-    return len(items)
+        printing.print(item)
+    there = {item["id"] for item in items} | {*printing.failed}
+    printing.end(len(ids), sum(item_id not in there for item_id in ids))
 
 
 def run_query(
@@ -46,10 +121,14 @@ def run_query(
     index_name: str | None,
     keys: KeySource,
     api_key_file: Path | None,
-    write: Callable[[bytes], object],
+    printing: Printing,
 ) -> None:
-    """Write the nearest items, one JSON object a line."""
-    from vecload.index import Index
+    """Print the nearest items.
+
+    Raises:
+        VecloadError: Some can't be printed; the others were.
+    """
+    from vecload.index import SEALED, Index
 
     values = read_vector(vector, row, reading, vector_column)
     with connect_to(to, api_key_file) as target:
@@ -58,11 +137,16 @@ def run_query(
         hits = index.query(values, top_k)
         if contents:
             found = {
-                item["id"]: item["contents"] for item in index.get([hit["id"] for hit in hits], ["contents"])
+                item["id"]: item
+                for item in printing.get(index, [hit["id"] for hit in hits], ("contents", SEALED))
             }
-            hits = [{**hit, "contents": found.get(hit["id"])} for hit in hits]
+            absent = {"contents": None, SEALED: None}
+            hits = [
+                {**hit, **found.get(hit["id"], absent)} for hit in hits if hit["id"] not in printing.failed
+            ]
     for hit in hits:
-        write(_line(hit))
+        printing.print(hit)
+    printing.end(len(hits) + len(printing.failed))
 
 
 def print_rejects(
@@ -71,7 +155,7 @@ def print_rejects(
     index_name: str | None,
     keys: KeySource,
     api_key_file: Path | None,
-    write: Callable[[bytes], object],
+    printing: Printing,
 ) -> None:
     """Write the rejects of a file, one JSON object a line, the rows that they hold opened."""
     from vecload.contents import Opener
@@ -80,10 +164,18 @@ def print_rejects(
     with connect_to(to, api_key_file) as target:
         opened = open_existing(target, index_name or only_index(target), keys)
     opener = Opener(opened.key.opening_keys, opened.index.name)
+    total = 0
     for reject in rejects_of(path):
+        total += 1
         if isinstance(reject.get("raw"), str):
-            reject["raw"] = opener.open(row_name(reject["source"], reject["row"]), reject["raw"])
-        write(orjson.dumps(reject))
+            name = row_name(reject["source"], reject["row"])
+            try:
+                reject["raw"] = opener.open(name, reject["raw"])
+            except SealError as error:
+                printing.failed[name] = error
+                continue
+        printing.write(orjson.dumps(reject))
+    printing.end(total)
 
 
 def read_vector(text: str, row: int, reading: Reading, column: str | None) -> list[float]:

@@ -78,6 +78,14 @@ KeyCommand = Annotated[
         show_default=False,
     ),
 ]
+RequireSealed = Annotated[
+    bool,
+    typer.Option(
+        "--require-sealed",
+        envvar="VECLOAD_REQUIRE_SEALED",
+        help="Refuse contents that are not sealed: whoever can write to the index may have put them there.",
+    ),
+]
 ApiKeyFile = Annotated[
     Path | None,
     typer.Option(

@@ -65,6 +65,19 @@ def _binding(index_name: str) -> bytes:
     return len(name).to_bytes(2, "big") + name
 
 
+class _ProcessLock:
+    """A lock of one process: in a forked child, that of its parent may be held for ever."""
+
+    def __init__(self) -> None:
+        self._of = (os.getpid(), threading.Lock())
+
+    def own(self) -> threading.Lock:
+        """This process's; of two threads of a child that need the first one at once, each may get its own."""
+        if self._of[0] != os.getpid():
+            self._of = (os.getpid(), threading.Lock())
+        return self._of[1]
+
+
 @dataclass(slots=True)
 class _Segment:
     pid: int
@@ -91,7 +104,7 @@ class Sealer:
         self._key_id = key_id_of(contents_key)
         self._binding = _binding(index_name)
         self._urandom = urandom
-        self._lock = threading.Lock()
+        self._lock = _ProcessLock()
         self._segment: _Segment | None = None
 
     @property
@@ -134,7 +147,7 @@ class Sealer:
 
     def _claim(self, items: int, plaintext: int) -> _Segment:
         """The segment for that much more: a new one at its bounds, and in a forked child."""
-        with self._lock:
+        with self._lock.own():
             segment = self._segment
             if (
                 segment is None
@@ -167,7 +180,7 @@ class Opener:
         self._keys = {key_id_of(key): key for key in contents_keys}
         self._binding = _binding(index_name)
         self._segments: OrderedDict[bytes, tuple[AESGCM, bytes]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = _ProcessLock()
 
     def __repr__(self) -> str:
         return f"Opener(key_ids={[key_id.hex() for key_id in self._keys]})"
@@ -225,7 +238,7 @@ class Opener:
         contents_key = self._keys.get(key_id)
         if contents_key is None:
             raise SealError("unknown key", item_id=item_id, key_id=key_id.hex())
-        with self._lock:
+        with self._lock.own():
             segment = self._segments.get(key_id + salt)
             if segment is None:
                 subkey, commitment = _subkey(contents_key, key_id, salt)

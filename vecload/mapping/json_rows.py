@@ -275,7 +275,7 @@ def _one_by_one(vectors: Vectors, values: dict[int, Any], dtype: VectorDtype | N
 
 
 def _as_list(value: Any, dtype: VectorDtype | None) -> Any:
-    """A list as it is, of JSON text too: it is mostly of numbers. Of anything else its numbers or its fault."""
+    """A list as it is, of JSON text too: it is mostly of numbers. Of anything else numbers or a fault."""
     if isinstance(value, str) and value.startswith("["):
         with contextlib.suppress(ValueError):  # another notation of arrays
             value = orjson.loads(value)

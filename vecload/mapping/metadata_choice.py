@@ -13,6 +13,8 @@ from vecload.mapping.shapes import KnownShape
 from vecload.mapping.vector_choice import OBJECTS_OF_VECTORS
 
 METADATA_NAMES = ("metadata", "meta", "payload", "attributes", "cmetadata")
+PRINTED = {"id", "vector", "metadata", "contents", "sealed"}
+"""What `vecload get` prints of an item: whether its contents were sealed is no metadata of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,8 @@ def _left_out(
         return []
     taken = {way[0] for way in parts.values() if len(way) == 1} | {spread}
     out = [name for name in (shape.left_out if shape else ()) if name in names and name not in taken]
+    if {*names} == PRINTED and spread == "metadata":
+        out.append("sealed")
     outer = [way[0] for way in parts.values() if len(way) > 1]
     return out + [name for name in outer if name.lower() in OBJECTS_OF_VECTORS]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ from vecload.errors import (
     WrongKey,
 )
 from vecload.foreign import one_line
+from vecload.targets.forked import check_process, holds, opening
 from vecload.targets.store_folder import alone, is_half_made, unlist_half_made
 from vecload.targets.target import (
     Ack,
@@ -57,6 +59,7 @@ class EmbeddedIndex:
         self._store = store
         self._key = index_key
         self._engine = engine_index
+        holds(self, "_engine")
         self._sized = False
         """Whether this engine object is known to know the index's dimension."""
 
@@ -89,6 +92,7 @@ class EmbeddedIndex:
 
     def _store_sized(self, arguments: tuple[Any, ...], ack: Ack) -> Ack:
         """Upsert, with care for the first one of all."""
+        self._store.check_process()  # before a lock, which may be held for ever
         if self._sized:
             self._call(self._engine.upsert, *arguments, index_key=self._key)
             return ack
@@ -138,6 +142,7 @@ class EmbeddedIndex:
 
     def train(self) -> None:
         """Train the index."""
+        self._store.check_process()
         try:
             self._engine.train(index_key=self._key)
         except (ValueError, RuntimeError) as error:
@@ -184,6 +189,7 @@ class EmbeddedTarget(Closing):
                 hint="install it with: pip install 'vecload[embedded]', or give --to the URL of a service",
             ) from None
         self._core = cyborgdb_core
+        self._pid = os.getpid()
         self._clock = clock
         self._only_look = only_look
         self.sizing = threading.Lock()
@@ -197,13 +203,22 @@ class EmbeddedTarget(Closing):
         self._logger.configure("critical")
         self._config = cyborgdb_core.StorageConfig.disk(self.location)
         self._client = self.call(cyborgdb_core.Client, storage_config=self._config)
+        holds(self, "_client", "_config", "_logger")
 
     def __repr__(self) -> str:
         return f"EmbeddedTarget({self.location!r})"
 
+    def check_process(self) -> None:
+        """Raise in a forked child.
+
+        Raises:
+            ForkedStore: The store was opened by another process.
+        """
+        check_process(self._pid, self.location)
+
     def healthy(self) -> bool:
         """A store in this process always answers."""
-        return True
+        return self._pid == os.getpid()
 
     def list_indexes(self) -> list[str]:
         """The names of the indexes, sorted."""
@@ -227,6 +242,7 @@ class EmbeddedTarget(Closing):
                     unlist_half_made(self.location, name)
         if name in self.list_indexes():
             raise IndexExists(f"there is an index {name!r} in {self.location} already")
+        opening()
         self._push_envelope(name)
         try:
             return self.call(
@@ -269,10 +285,12 @@ class EmbeddedTarget(Closing):
 
     def load(self, name: str, index_key: bytes) -> Any:
         """The engine's object of an index."""
+        opening()
         return self.call(self._client.load_index, name, index_key, self._logger)
 
     def call(self, method: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Call the engine; its errors become ours."""
+        self.check_process()
         try:
             return method(*args, **kwargs)
         except (ValueError, TypeError, RuntimeError) as error:

@@ -13,7 +13,6 @@ import httpcore
 import httpx
 import numpy as np
 
-from vecload._version import __version__
 from vecload.batch import Batch, Vectors
 from vecload.closing import Closing
 from vecload.defaults import BINARY_THRESHOLD
@@ -37,6 +36,7 @@ from vecload.targets.answers import (
     stored_items_of,
     texts_of,
 )
+from vecload.targets.connections import Connections
 from vecload.targets.described import described
 from vecload.targets.echoes import Echoes
 from vecload.targets.target import (
@@ -62,7 +62,6 @@ ANSWER_MAX_BYTES = 1_000_000
 GET_ITEMS = 500
 """Ids of one get: the service holds about 70 kB an item of 768 dimensions while it answers."""
 GET_MAX_BYTES = 1_000_000_000
-CONNECTIONS = 64
 REFUSALS = (400, 401, 403, 409, 413, 422)
 """Statuses by which the service says that it did nothing. After others it may still do what was asked."""
 
@@ -194,24 +193,10 @@ class ServiceTarget(Closing):
         self._wire: WireFormat = wire
         self._binary_threshold = binary_threshold
         self._request_seconds = request_seconds
-        self._transport = transport or DeadlineTransport(
-            connections=CONNECTIONS, secure=self.location.startswith("https:")
-        )
         if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
             raise UsageError("the API key holds characters that no header can", hint="check VECLOAD_API_KEY")
         self._api_key = api_key
-        self._client = httpx.Client(
-            base_url=self.location,
-            transport=self._transport,
-            timeout=request_seconds,
-            trust_env=False,
-            headers={
-                "Accept-Encoding": "identity",
-                "Content-Type": "application/json",
-                "User-Agent": f"vecload/{__version__}",
-                **({"X-API-Key": api_key} if api_key else {}),
-            },
-        )
+        self._connections = Connections(self.location, api_key, request_seconds, transport)
 
     def __repr__(self) -> str:
         return f"ServiceTarget({self.location!r})"
@@ -292,9 +277,10 @@ class ServiceTarget(Closing):
         length = {"Content-Length": str(body.nbytes)} if body else {}
         # httpx' answers are cycles that hold what was sent: it must not stay until they are collected.
         content = iter(body) if body else None
-        self._transport.set_deadline(seconds)
+        http = self._connections.own()
+        http.transport.set_deadline(seconds)
         try:
-            with self._client.stream(method, path, content=content, headers=length) as response:
+            with http.client.stream(method, path, content=content, headers=length) as response:
                 answer = bytearray()
                 if "content-encoding" in response.headers:
                     raise NotAcknowledged("the service's answer is compressed, which was not asked for")
@@ -338,8 +324,8 @@ class ServiceTarget(Closing):
 
     def spent(self) -> tuple[float, float]:
         """How long the calling thread's last request took to be written, and to be answered after that."""
-        return self._transport.spent()
+        return self._connections.own().transport.spent()
 
     def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        """Close the connections of this process."""
+        self._connections.close()
