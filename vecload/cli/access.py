@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from vecload.cli.owners import variables_are_for
 from vecload.config import config_folder, read_api_key, store_folder
 from vecload.contents import Key
 from vecload.contents.key_store import PendingKey, confirm, find_stored, pending_key, tidy
@@ -35,7 +36,7 @@ class KeySource:
     Attributes:
         file: `--key-file` of the command line.
         command: `--key-command`, or VECLOAD_KEY_COMMAND.
-        default_file, default_command: Those of vecload.toml.
+        default_file, default_command: Those of the user's configuration.
         environ: With VECLOAD_KEY_FILE, VECLOAD_INDEX_KEY and VECLOAD_CONTENTS_KEY.
     """
 
@@ -105,7 +106,7 @@ def connect_to(
     """The target that the user named, or the embedded store of this user."""
     target = connect_target(
         to or store_folder(),
-        api_key=read_api_key(api_key_file),
+        api_key=read_api_key(api_key_file, os.environ if variables_are_for(to) else {}),
         wire=wire,
         binary_threshold=binary_threshold,
         only_look=only_look,
