@@ -27,7 +27,7 @@ def get_items(
     """Write the items found, one JSON object a line; returns how many of the ids there were."""
     from vecload.index import Index
 
-    with connect_to(to, api_key_file) as target:
+    with connect_to(to, api_key_file, only_look=True, must_exist=True) as target:
         opened = open_existing(target, index_name or only_index(target), keys)
         items = Index(opened.index, opened.key).get(ids)
     for item in items:
@@ -52,7 +52,7 @@ def run_query(
     from vecload.index import Index
 
     values = read_vector(vector, row, reading, vector_column)
-    with connect_to(to, api_key_file) as target:
+    with connect_to(to, api_key_file, only_look=True, must_exist=True) as target:
         opened = open_existing(target, index_name or only_index(target), keys)
         index = Index(opened.index, opened.key)
         hits = index.query(values, top_k)
@@ -77,7 +77,7 @@ def print_rejects(
     from vecload.contents import Opener
     from vecload.loading.rejects import rejects_of, row_name
 
-    with connect_to(to, api_key_file) as target:
+    with connect_to(to, api_key_file, only_look=True, must_exist=True) as target:
         opened = open_existing(target, index_name or only_index(target), keys)
     opener = Opener(opened.key.opening_keys, opened.index.name)
     for reject in rejects_of(path):

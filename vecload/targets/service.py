@@ -254,13 +254,7 @@ class ServiceTarget(Closing):
             body = Body(dumps({key: value for key, value in fields.items() if value}))
             self.request("POST", "/v1/indexes/create", body)
         except (IndexExists, BatchRefused) as error:
-            told: VecloadError = (
-                IndexExists(f"{self.location} has an index {name!r} already")
-                if isinstance(error, IndexExists)
-                else IndexMismatch(f"the index can't be made with these settings: {error}")
-            )
-            told.refused = error.refused
-            raise told from None
+            raise _not_made(error, name, self.location) from None
         return self._index(name, index_key)
 
     def open_index(self, name: str, index_key: bytes) -> ServiceIndex:
@@ -310,9 +304,9 @@ class ServiceTarget(Closing):
                     if len(answer) > limit:
                         raise NotAcknowledged(f"the service's answer is larger than {limit} bytes")
                 if response.status_code != 200:
-                    error = error_of(response.status_code, response.headers, bytes(answer))
-                    error.refused = response.status_code in REFUSALS
-                    raise error
+                    raise _marked(
+                        error_of(response.status_code, response.headers, bytes(answer)), response.status_code
+                    )
                 return bytes(answer)
         except (httpcore.TimeoutException, httpx.TimeoutException):
             raise Unreachable(f"{self.location} gave no answer in {seconds:g} s") from None
@@ -339,3 +333,18 @@ class ServiceTarget(Closing):
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+def _marked(error: VecloadError, status: int) -> VecloadError:
+    """The error of an answer, marked if it is a refusal; kept by no frame, which would be a cycle."""
+    error.refused = status in REFUSALS
+    return error
+
+
+def _not_made(error: VecloadError, name: str, location: str) -> VecloadError:
+    """The error of an index that the service does not make, by what it answered."""
+    told: VecloadError = IndexMismatch(f"the index can't be made with these settings: {error}")
+    if isinstance(error, IndexExists):
+        told = IndexExists(f"{location} has an index {name!r} already")
+    told.refused = error.refused
+    return told
