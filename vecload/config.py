@@ -1,16 +1,20 @@
-"""Where vecload keeps things, and what a command was told: flags, environment, vecload.toml."""
+"""Where vecload keeps things, and the files that set defaults for options."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vecload.errors import UsageError
 
 CONFIG_NAME = "vecload.toml"
+USER_CONFIG_NAME = "config.toml"
+"""In the user's folder of vecload's configuration."""
 
 
 def home(variable: str, default: str, environ: Mapping[str, str] = os.environ) -> Path:
@@ -47,30 +51,73 @@ def short(path: str) -> str:
     return f"~{path[len(own) :]}" if path == own or path.startswith(own + os.sep) else path
 
 
-def read_config(path: str | None) -> dict[str, Any]:
-    """The defaults that vecload.toml gives, in the form of the commands' options.
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Defaults for options, of one file or of one profile in it.
 
     Keys are long options without their dashes; those at the top hold for every command that has them, those
     in a table named as a command for that one alone.
 
+    Attributes:
+        values: As TOML has them.
+        name: The file, and the profile, for people.
+        found: The file was found in the working folder: nobody named it, and anybody may have written it.
+    """
+
+    values: dict[str, Any] = field(repr=False)
+    name: str
+    found: bool = False
+
+
+def read_sections(path: str | None, profile: str | None) -> list[Section]:
+    """The defaults that are set in files, the later before the earlier.
+
     Args:
-        path: The file, None for `vecload.toml` in the working folder if there is one.
+        path: The only file to read; None for the user's own configuration, then `vecload.toml` of the working
+            folder.
+        profile: The profile of the user's own configuration, or of `path`, to take.
 
     Raises:
-        UsageError: It is missing, no TOML, or lies in the working folder and is not yours alone to write.
+        UsageError: A file is missing, no TOML, or can be written by others; or there is no such profile.
     """
-    file = Path(path or CONFIG_NAME)
-    if path is None and not file.is_file():
-        return {}
+    own = Path(path) if path else config_folder() / USER_CONFIG_NAME
+    sections: list[Section] = []
+    values = _read(own, trusted=path is not None)
+    if values is None and path:
+        raise UsageError(f"{path} can't be read: No such file or directory")
+    profiles = (values or {}).pop("profiles", {})
+    if not isinstance(profiles, dict) or not all(isinstance(each, dict) for each in profiles.values()):
+        raise UsageError(f"profiles of {own} are not tables", hint="write [profiles.NAME]")
+    if values:
+        sections.append(Section(values, short(str(own))))
+    found = None if path else _read(Path(CONFIG_NAME), trusted=False)
+    if found:
+        sections.append(Section(found, f"{CONFIG_NAME} of this folder", found=True))
+    if profile is not None:
+        if profile not in profiles:
+            there = ", ".join(sorted(profiles)) or "none"
+            raise UsageError(f"there is no profile {profile!r} in {short(str(own))} (there: {there})")
+        sections.append(Section(profiles[profile], f"{short(str(own))}, profile {profile!r}"))
+    return sections
+
+
+def _read(file: Path, *, trusted: bool) -> dict[str, Any] | None:
+    """A file of defaults; None if there is none."""
     try:
         with file.open("rb") as stream:
             status = os.fstat(stream.fileno())
-            if path is None and (status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022):
+            if not trusted and (status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022):
                 raise UsageError(
-                    f"{file} in this folder can be written by others than you",
-                    hint=f"run: chmod go-w {file}; or name it with --config if you trust it",
+                    f"{file} can be written by others than you",
+                    hint=f"run: chmod go-w {shlex.quote(str(file))}; or name it with --config",
                 )
             return tomllib.load(stream)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except IsADirectoryError:
+        if trusted:
+            raise UsageError(f"{file} can't be read: Is a directory") from None
+        return None
     except OSError as error:
         raise UsageError(f"{file} can't be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

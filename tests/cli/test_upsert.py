@@ -554,8 +554,7 @@ def test_no_key_and_no_contents_reach_what_is_printed_or_kept(service: str, tmp_
 
 def test_the_defaults_of_vecload_toml_hold_until_a_variable_or_a_flag_says_otherwise(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "rows.jsonl", rows(20))
-    store = tmp_path / "store"
-    (tmp_path / "vecload.toml").write_text(f'to = "{store}"\nindex = "from-file"\n[upsert]\nbatch-rows = 5\n')
+    (tmp_path / "vecload.toml").write_text('index = "from-file"\n[upsert]\nbatch-rows = 5\n')
 
     assert vecload("upsert", "rows.jsonl", cwd=tmp_path).code == 0
     assert (

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from vecload.cli.owners import variables_are_for
 from vecload.cli.streams import tell
-from vecload.config import config_folder, read_api_key, store_folder
+from vecload.config import config_folder, read_api_key, short, store_folder
 from vecload.contents import Key
 from vecload.contents.key_store import PendingKey, confirm, find_stored, pending_key, tidy
 from vecload.contents.keys import stored_key_path
@@ -22,7 +23,10 @@ from vecload.targets import (
     TargetIndex,
     WireFormat,
     connect_target,
+    is_service,
 )
+from vecload.targets.embedded import has_store
+from vecload.targets.misspelt import check_folder_name
 from vecload.targets.target import check_settings
 
 NAME_CHARACTERS = 60
@@ -37,7 +41,7 @@ class KeySource:
     Attributes:
         file: `--key-file` of the command line.
         command: `--key-command`, or VECLOAD_KEY_COMMAND.
-        default_file, default_command: Those of vecload.toml.
+        default_file, default_command: Those of the user's configuration.
         environ: With VECLOAD_KEY_FILE, VECLOAD_INDEX_KEY and VECLOAD_CONTENTS_KEY.
     """
 
@@ -103,11 +107,32 @@ def connect_to(
     wire: WireFormat = "auto",
     binary_threshold: int = BINARY_THRESHOLD,
     only_look: bool = False,
+    must_exist: bool = False,
 ) -> Target:
-    """The target that the user named, or the embedded store of this user."""
+    """The target that the user named, or the embedded store of this user.
+
+    Args:
+        to: What the user named.
+        api_key_file: Where its API key is.
+        wire: The wire format, for a service.
+        binary_threshold: Items of a batch from which `auto` takes binary.
+        only_look: Let opening an embedded store write nothing.
+        must_exist: Make no store where there is none.
+
+    Raises:
+        UsageError: The location is no target, or there is no store and there must be one.
+    """
+    place = to or str(store_folder())
+    if must_exist and not is_service(place):
+        check_folder_name(place)
+        if not has_store(Path(place)):
+            raise UsageError(
+                f"there is no store at {short(place)}",
+                hint="'vecload upsert' and 'vecload index create' make one",
+            )
     target = connect_target(
-        to or store_folder(),
-        api_key=read_api_key(api_key_file),
+        place,
+        api_key=read_api_key(api_key_file, os.environ if variables_are_for(to) else {}),
         wire=wire,
         binary_threshold=binary_threshold,
         only_look=only_look,

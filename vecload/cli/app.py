@@ -42,7 +42,17 @@ def main(
             "--config",
             envvar="VECLOAD_CONFIG",
             metavar="FILE",
-            help="Defaults for the options. (default: vecload.toml in this folder, if there is one)",
+            help="Defaults for the options. (default: ~/.config/vecload/config.toml and ./vecload.toml)",
+            show_default=False,
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            envvar="VECLOAD_PROFILE",
+            metavar="NAME",
+            help="Take the defaults of [profiles.NAME] of your configuration too.",
             show_default=False,
         ),
     ] = None,
@@ -52,9 +62,11 @@ def main(
     if version:
         typer.echo(f"vecload {__version__}")
         raise typer.Exit
-    from vecload.cli.defaults import default_map
+    from vecload.cli.defaults import default_map, in_use
 
-    context.default_map = default_map(context.command, config)
+    context.default_map, sections = default_map(context.command, config, profile)
+    if line := in_use(sections, context.default_map.get(context.invoked_subcommand or ""), context.obj or ()):
+        tell(line)
 
 
 UPSERT_HELP = (
@@ -312,7 +324,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if print_help(command, arguments):
             return 0
-        with command.make_context("vecload", arguments) as context:
+        with command.make_context("vecload", [*arguments], obj=arguments) as context:
             return _exit_code(command.invoke(context))
     except VecloadError as error:
         tell(f"vecload: {error}")

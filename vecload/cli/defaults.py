@@ -1,62 +1,152 @@
-"""vecload.toml as the defaults of the commands' options."""
+"""The user's configuration and vecload.toml as the defaults of the commands' options."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import Any
 
-from vecload.config import CONFIG_NAME, read_config
+from vecload.cli.owners import OWNERS, Owner
+from vecload.config import CONFIG_NAME, Section, config_folder, read_sections, short
 from vecload.errors import UsageError
 
+CREDENTIALS = ("api-key-file", "key-file", "key-command")
+PRIVATE = ("to", "endpoint-url", *CREDENTIALS, "seal", "embed", "yes", "profiles")
+"""What no file that was found may set: where something goes, with which secret, unsealed, or unconfirmed."""
 
-def default_map(command: Any, path: str | None) -> dict[str, Any]:
-    """The map of defaults for a group of commands, as a typer context takes it.
 
-    A key at the top of the file holds for every command that has the option; one in a table named as a
+def default_map(command: Any, path: str | None, profile: str | None) -> tuple[dict[str, Any], list[Section]]:
+    """The map of defaults for a group of commands, as a typer context takes it; and where it is from.
+
+    A key at the top of a file holds for every command that has the option; one in a table named as a
     command (`[upsert]`, `[index.create]`) for that one, and before the other.
 
     Raises:
-        UsageError: The file can't be read, or names no option.
+        UsageError: A file can't be read, names no option, or sets what it may not.
     """
-    config = read_config(path)
-    if not config:
-        return {}
-    known: set[str] = set()
-    if path is None and "key-command" in str(config):
-        # A folder's file must not run programs just because someone works there.
-        raise UsageError(
-            f"{CONFIG_NAME} sets key-command, which only a file named with --config may",
-            hint="name the file with --config, or set VECLOAD_KEY_COMMAND",
-        )
-    defaults = _for_group(command, config, {}, known, "")
-    unknown = [key for key, value in config.items() if not isinstance(value, dict) and key not in known]
-    if unknown:
-        raise UsageError(f"{path or CONFIG_NAME} sets {unknown[0]!r}, which is no option")
-    return defaults
+    sections = read_sections(path, profile)
+    for section in sections:
+        _check(command, section)
+    return _for_group(
+        command, [section.values for section in sections], sections, [{} for _ in sections]
+    ), sections
+
+
+def in_use(sections: Sequence[Section], own: dict[str, Any] | None, arguments: Sequence[str]) -> str:
+    """The line that says which files set something for a command; empty if none does, or it is to be quiet.
+
+    Args:
+        sections: What was read.
+        own: The command's defaults.
+        arguments: Of the command line: the command's own options are parsed later.
+    """
+    if own is None or all(value == {} for value in own.values()):
+        return ""
+    variable = os.environ.get("VECLOAD_QUIET", "").lower() in ("1", "true", "t", "yes", "y", "on")
+    if variable or own.get("quiet") or not {"-q", "--quiet", "--help"}.isdisjoint(arguments):
+        return ""
+    return f"using {' and '.join(section.name for section in sections)}"
 
 
 def _for_group(
-    group: Any, config: dict[str, Any], shared: dict[str, Any], known: set[str], prefix: str
+    group: Any,
+    tables: Sequence[dict[str, Any]],
+    sections: Sequence[Section],
+    shared: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
-    commands: dict[str, Any] = getattr(group, "commands", {})
-    shared = shared | {key: value for key, value in config.items() if not isinstance(value, dict)}
+    """The defaults of a group's commands.
+
+    Args:
+        group: The group.
+        tables: Its table in each section.
+        sections: The sections.
+        shared: What each section sets for all commands.
+    """
+    shared = [
+        above | {key: value for key, value in table.items() if not isinstance(value, dict)}
+        for above, table in zip(shared, tables, strict=True)
+    ]
     defaults: dict[str, Any] = {}
-    for name, table in config.items():
-        if isinstance(table, dict) and name not in commands:
-            raise UsageError(f"{CONFIG_NAME} has a table [{prefix}{name}], which is no command")
-    for name, command in commands.items():
-        # `index` at the top is the option; `[index.…]` are tables for the commands of that name.
-        own = config.get(name)
-        own = own if isinstance(own, dict) else {}
+    for name, command in group.commands.items():
+        own = [_table(table, name) for table in tables]
         if getattr(command, "commands", None):
-            defaults[name] = _for_group(command, own, shared, known, f"{prefix}{name}.")
+            defaults[name] = _for_group(command, own, sections, shared)
             continue
-        by_flag = {flag.lstrip("-"): p.name for p in command.params for flag in p.opts if p.name}
+        # To look at a load is to look at it with its own options.
+        looked_at = [_table(table, "upsert") if name == "inspect" else {} for table in tables]
+        layers = [
+            (section, layer)
+            for section, *of_section in zip(sections, shared, looked_at, own, strict=True)
+            for layer in of_section
+        ]
+        defaults[name] = _resolved(layers, _by_flag(command))
+    return defaults
+
+
+def _resolved(layers: Sequence[tuple[Section, dict[str, Any]]], by_flag: dict[str, str]) -> dict[str, Any]:
+    """One command's defaults: later layers before earlier ones. A credential is of the target set with it."""
+    defaults: dict[str, Any] = {}
+    owners: dict[str, Owner] = {}
+    to: str | None = None
+    for section, layer in layers:
+        to = str(layer["to"]) if "to" in layer else to
+        for key, value in layer.items():
+            if key not in by_flag:
+                continue
+            if key in CREDENTIALS:
+                owners[by_flag[key]] = Owner(to, section.name)
+                if key == "api-key-file" and to is None:
+                    raise UsageError(
+                        f"{section.name} sets api-key-file, and not the service that it is for",
+                        hint="set 'to' with it",
+                    )
+            is_path = key in ("api-key-file", "key-file") and isinstance(value, str)
+            defaults[by_flag[key]] = os.path.expanduser(value) if is_path else value  # noqa: PTH111 of a text
+    return defaults | {OWNERS: owners} if defaults else {}
+
+
+def _by_flag(command: Any) -> dict[str, str]:
+    return {flag.lstrip("-"): each.name for each in command.params for flag in each.opts if each.name}
+
+
+def _table(table: dict[str, Any], name: str) -> dict[str, Any]:
+    # `index` at the top is the option; `[index.…]` are tables for the commands of that name.
+    own = table.get(name)
+    return own if isinstance(own, dict) else {}
+
+
+def _check(group: Any, section: Section) -> None:
+    """Refuse a section that sets what is no option, or what it may not."""
+    if section.found and (private := sorted(_private(section.values))):
+        own = short(str(config_folder() / "config.toml"))
+        raise UsageError(
+            f"{section.name} sets {', '.join(private)}: a file that is found in a folder may not say where "
+            "data goes, or with which key",
+            hint=f"move that to {own}; or, if you trust the file, name it: --config {CONFIG_NAME}",
+        )
+    known: set[str] = set()
+    _check_table(group, section.values, section, known, "")
+    for key, value in section.values.items():
+        if not isinstance(value, dict) and key not in known:
+            raise UsageError(f"{section.name} sets {key!r}, which is no option")
+
+
+def _private(table: dict[str, Any]) -> set[str]:
+    inner = [_private(value) for value in table.values() if isinstance(value, dict)]
+    return {key for key in table if key in PRIVATE}.union(*inner)
+
+
+def _check_table(group: Any, table: dict[str, Any], section: Section, known: set[str], prefix: str) -> None:
+    for name, value in table.items():
+        if isinstance(value, dict) and name not in group.commands:
+            raise UsageError(f"{section.name} has a table [{prefix}{name}], which is no command")
+    for name, command in group.commands.items():
+        own = _table(table, name)
+        if getattr(command, "commands", None):
+            _check_table(command, own, section, known, f"{prefix}{name}.")
+            continue
+        by_flag = _by_flag(command)
         known.update(by_flag)
         for key in own:
             if key not in by_flag:
-                raise UsageError(f"{CONFIG_NAME} sets {key!r} in [{prefix}{name}], which is no option of it")
-        # To look at a load is to look at it with its own options.
-        looked_at = config.get("upsert") if name == "inspect" else None
-        given = shared | (looked_at if isinstance(looked_at, dict) else {}) | own
-        defaults[name] = {by_flag[key]: value for key, value in given.items() if key in by_flag}
-    return defaults
+                raise UsageError(f"{section.name} sets {key!r} in [{prefix}{name}], which is no option of it")

@@ -35,7 +35,8 @@ def print_help(group: Any, arguments: Sequence[str]) -> bool:
             return False
     if flag != "--help":
         return False
-    defaults = default_map(group, os.environ.get("VECLOAD_CONFIG") or None) if names else None
+    config, profile = (os.environ.get(name) or None for name in ("VECLOAD_CONFIG", "VECLOAD_PROFILE"))
+    defaults = default_map(group, config, profile)[0] if names else None
     context = typer.Context(group, info_name="vecload", default_map=defaults)
     for name, command in zip(names, commands[1:], strict=True):
         context = typer.Context(command, info_name=name, parent=context)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from vecload.cli.owners import for_its_target, variables_are_for
 
 if TYPE_CHECKING:
     from vecload.cli.access import KeySource
@@ -40,6 +43,7 @@ To = Annotated[
         "--to",
         envvar="VECLOAD_TO",
         metavar="URL|FOLDER",
+        is_eager=True,
         help="A CyborgDB service, or the folder of an embedded store. (default: the store of this user)",
         rich_help_panel=TARGET_PANEL,
         show_default=False,
@@ -61,6 +65,7 @@ KeyFile = Annotated[
     typer.Option(
         "--key-file",
         envvar="VECLOAD_KEY_FILE",
+        callback=for_its_target,
         metavar="FILE",
         help="The index's key file. (default: the one in the key store of this user)",
         rich_help_panel=TARGET_PANEL,
@@ -72,6 +77,7 @@ KeyCommand = Annotated[
     typer.Option(
         "--key-command",
         envvar="VECLOAD_KEY_COMMAND",
+        callback=for_its_target,
         metavar="COMMAND",
         help="A command that prints a key file; no shell runs it.",
         rich_help_panel=TARGET_PANEL,
@@ -91,6 +97,7 @@ ApiKeyFile = Annotated[
     typer.Option(
         "--api-key-file",
         envvar="VECLOAD_API_KEY_FILE",
+        callback=for_its_target,
         metavar="FILE",
         help="A file with the service's API key. (default: the variable VECLOAD_API_KEY)",
         rich_help_panel=TARGET_PANEL,
@@ -175,7 +182,7 @@ EmbeddingModel = Annotated[
 
 
 def key_source(context: typer.Context, file: Path | None, command: str | None) -> KeySource:
-    """Where the key is, in the order of docs/keys.md: flags, then variables, then vecload.toml."""
+    """Where the key is, in the order of docs/keys.md: flags, then variables, then the configuration."""
     from vecload.cli.access import KeySource
 
     def origin(name: str) -> str:
@@ -188,4 +195,5 @@ def key_source(context: typer.Context, file: Path | None, command: str | None) -
         command=command if command_by in ("COMMANDLINE", "ENVIRONMENT") else None,
         default_file=file if file_by == "DEFAULT_MAP" else None,
         default_command=command if command_by == "DEFAULT_MAP" else None,
+        environ=os.environ if variables_are_for(context.params.get("to")) else {},
     )

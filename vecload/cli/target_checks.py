@@ -32,6 +32,7 @@ from vecload.inspecting.report import Check
 from vecload.loading.plan import Plan
 from vecload.targets import Target, is_service
 from vecload.targets.embedded import has_store
+from vecload.targets.misspelt import check_folder_name
 from vecload.targets.target import check_settings
 
 IDS_LOOKED_UP = 500
@@ -90,6 +91,7 @@ class TargetChecks:
 
     def _no_store(self) -> Iterator[Check]:
         """There is nothing to be opened, and opening would make something of it."""
+        check_folder_name(self._place)
         self.location = place = str(Path(self._place).expanduser().resolve())
         there = next(each for each in (Path(place), *Path(place).parents) if each.exists())
         if find_spec("cyborgdb_core") is None:

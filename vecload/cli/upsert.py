@@ -144,6 +144,7 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
                 settings.api_key_file,
                 wire=settings.wire,
                 binary_threshold=settings.binary_threshold,
+                must_exist=creation_of(settings, plan) is None,
             )
         )
         summary.target = target.location

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vecload.defaults import BINARY_THRESHOLD
-from vecload.errors import UsageError
+from vecload.targets.misspelt import check_folder_name
 from vecload.targets.target import (
     Ack,
     Hit,
@@ -38,9 +37,6 @@ __all__ = [
 ]
 
 
-_HOST_AND_PORT = re.compile(r"[\w.\-\[\]:]*:\d{1,5}/?")
-
-
 def is_service(location: str) -> bool:
     """Whether a location is the URL of a service; all else is a folder."""
     return "://" in location
@@ -57,7 +53,8 @@ def connect_target(
     """The target at a location.
 
     Args:
-        location: `http://…` or `https://…` is a service; anything else a folder with an embedded store.
+        location: `http://…` or `https://…` is a service; anything else a folder with an embedded store, if it
+            looks like no host and no misspelt URL.
         api_key: For a service.
         wire: The wire format, for a service.
         binary_threshold: Items of a batch from which `auto` takes binary.
@@ -74,11 +71,8 @@ def connect_target(
         return ServiceTarget(
             os.fspath(location), api_key=api_key, wire=wire, binary_threshold=binary_threshold
         )
-    if _HOST_AND_PORT.fullmatch(os.fspath(location)):
-        raise UsageError(
-            f"{os.fspath(location)!r} looks like a service's address",
-            hint=f"write http://{os.fspath(location)}, or ./{os.fspath(location)} if it is a folder",
-        )
+    # A Path that holds `http:/host` was a URL; a bare name was made a path on purpose.
+    check_folder_name(os.fspath(location), bare=isinstance(location, str))
     from vecload.targets.embedded import EmbeddedTarget
 
     return EmbeddedTarget(Path(location), only_look=only_look)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import urllib.parse
 
 import httpx
 
 from vecload.errors import UsageError
+from vecload.targets.misspelt import shown
 
 
 def service_location(url: str) -> str:
@@ -18,10 +18,8 @@ def service_location(url: str) -> str:
     """
     if "@" in url:
         raise UsageError("the service's address holds a password", hint="set VECLOAD_API_KEY instead")
-    # Of the rest, a path or a query, anything may be secret.
-    shown = "/".join(re.split(r"[?#]", url, maxsplit=1)[0].split("/")[:3])
     no_address = UsageError(
-        f"{shown!r} is not the address of a service", hint="it looks like http://host:8000"
+        f"{shown(url)!r} is not the address of a service", hint="it looks like http://host:8000"
     )
     try:
         parts = urllib.parse.urlsplit(url)
@@ -34,7 +32,7 @@ def service_location(url: str) -> str:
         raise no_address
     if parts.path not in ("", "/", "/v1", "/v1/") or parts.query or parts.fragment:
         raise UsageError(
-            f"the address {shown!r} is followed by a path or a query", hint="give it alone: http://host:8000"
+            f"{shown(url)!r} has a path or a query", hint="give the address alone: http://host:8000"
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")

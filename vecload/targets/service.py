@@ -231,13 +231,7 @@ class ServiceTarget(Closing):
             body = Body(dumps({key: value for key, value in fields.items() if value}))
             self.request("POST", "/v1/indexes/create", body)
         except (IndexExists, BatchRefused) as error:
-            told: VecloadError = (
-                IndexExists(f"{self.location} has an index {name!r} already")
-                if isinstance(error, IndexExists)
-                else IndexMismatch(f"the index can't be made with these settings: {error}")
-            )
-            told.refused = error.refused
-            raise told from None
+            raise _not_made(error, name, self.location) from None
         return self._index(name, index_key)
 
     def open_index(self, name: str, index_key: bytes) -> ServiceIndex:
@@ -290,8 +284,7 @@ class ServiceTarget(Closing):
                         raise NotAcknowledged(f"the service's answer is larger than {limit} bytes")
                 if response.status_code != 200:
                     error = error_of(response.status_code, response.headers, bytes(answer), echoes.told)
-                    error.refused = response.status_code in REFUSALS
-                    raise error
+                    raise _marked(error, response.status_code)
                 if echoes.holds_key(bytes(answer)):
                     raise NotAcknowledged("the service's answer repeats a key that it was sent")
                 return bytes(answer)
@@ -329,3 +322,18 @@ class ServiceTarget(Closing):
     def close(self) -> None:
         """Close the connections of this process."""
         self._connections.close()
+
+
+def _marked(error: VecloadError, status: int) -> VecloadError:
+    """The error of an answer, marked if it is a refusal; kept by no frame, which would be a cycle."""
+    error.refused = status in REFUSALS
+    return error
+
+
+def _not_made(error: VecloadError, name: str, location: str) -> VecloadError:
+    """The error of an index that the service does not make, by what it answered."""
+    told: VecloadError = IndexMismatch(f"the index can't be made with these settings: {error}")
+    if isinstance(error, IndexExists):
+        told = IndexExists(f"{location} has an index {name!r} already")
+    told.refused = error.refused
+    return told

@@ -1,0 +1,53 @@
+"""Locations that look like a service's address, and are none: loads must not go into a folder of that name.
+
+A location may hold a user, a password or a token: no error repeats those parts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from vecload.errors import UsageError
+
+_BROKEN_URL = re.compile(r"https?(:|//)|[A-Za-z][A-Za-z0-9+.-]+:/", re.IGNORECASE)
+_PORT = r":\d{1,5}"
+_NAME = r"[A-Za-z0-9-]+"
+_NUMBERS = r"\d{1,3}(?:\.\d{1,3}){3}"
+_HOST = re.compile(
+    # With a port anything is a host; without one: localhost, IP addresses, dotted names that end in letters.
+    rf"(?:[\w.\-]*{_PORT}|\[[0-9A-Fa-f:.]+\](?:{_PORT})?|[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*"
+    rf"|(?:localhost|{_NUMBERS}|{_NAME}(?:\.{_NAME})*\.[A-Za-z]{{2,}})\.?)",
+    re.IGNORECASE,
+)
+
+
+def check_folder_name(name: str, *, bare: bool = True) -> None:
+    """Refuse the name of a folder that looks like a service's address.
+
+    Args:
+        name: The location: no URL, since it has no `://`.
+        bare: It may be a bare host. Not if the caller says that it is a path.
+
+    Raises:
+        UsageError: It looks like a host, or like a URL that is misspelt, and is not a folder that is there.
+    """
+    hint = "write http://HOST:PORT for a service, ./NAME for a folder"
+    if _BROKEN_URL.match(name):
+        raise UsageError(f"{shown(name)!r} is not a URL", hint=hint)
+    if not bare or os.path.isdir(os.path.expanduser(name)):  # noqa: PTH111, PTH112 a text, as it was given
+        return
+    first, _, rest = name.rpartition("@")[2].partition("/")
+    if rest not in ("", "v1", "v1/") and not re.search(f"{_PORT}$", first):
+        return
+    if _HOST.fullmatch(first):
+        raise UsageError(f"{shown(name)!r} looks like a service's address", hint=hint)
+
+
+def shown(url: str) -> str:
+    """An address as errors may repeat it: without query and fragment; with a user in it, its scheme alone."""
+    if "@" in url:
+        # A password may hold every character that ends it elsewhere.
+        scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:?/{1,2}", url)
+        return f"{scheme[0] if scheme else ''}…"
+    return url.partition("?")[0].partition("#")[0]
