@@ -297,8 +297,11 @@ def _lengths_within(array: pa.Array, least: int, most: int) -> bool:
 
 def columns_of(schema: pa.Schema) -> list[Column]:
     """The columns of an Arrow schema."""
-    frame = _index_names(schema)
-    return [replace(_column(field), index=field.name in frame) for field in schema]
+    index = _index_of(schema)
+    names = [name for name in index if isinstance(name, str)]
+    ranges = [one.get("name") for one in index if isinstance(one, dict)]
+    lost = next((name for name in ranges if isinstance(name, str)), "")
+    return [replace(_column(field), index=field.name in names, lost_index=lost) for field in schema]
 
 
 def _column(field: pa.Field) -> Column:
@@ -307,13 +310,13 @@ def _column(field: pa.Field) -> Column:
     return Column(field.name, _shape(kind), str(kind), inside)
 
 
-def _index_names(schema: pa.Schema) -> list[str]:
-    """The columns that were a pandas data frame's index, by what pandas tells of it in the schema."""
+def _index_of(schema: pa.Schema) -> list[Any]:
+    """A pandas data frame's index, by what pandas writes of it into the schema: columns, and ranges."""
     try:
-        told = orjson.loads((schema.metadata or {})[b"pandas"])["index_columns"]
+        found = orjson.loads((schema.metadata or {})[b"pandas"])["index_columns"]
     except (KeyError, TypeError, ValueError):
         return []
-    return [name for name in told if isinstance(name, str)]
+    return found if isinstance(found, list) else []
 
 
 def _shape(kind: pa.DataType) -> Shape:

@@ -36,6 +36,7 @@ class Column:
     index: it is the index of the data frame that was written.
     partition: a folder's name tells it, not the file: metadata, unless it is named as another part.
     free_text: its text is not the JSON of objects.
+    lost_index: the name of the data frame's index, where it was stored as a range and has no column.
     elements: of a column of lists of objects, the fields inside these objects.
     values: those of the first rows, as Python values, bytes as bytes; None where a row has none. Of a field,
         those in the objects that the first rows have.
@@ -48,6 +49,7 @@ class Column:
     index: bool = False
     partition: bool = False
     free_text: bool = False
+    lost_index: str = ""
     elements: tuple[Column, ...] = ()
     values: Sequence[Any] = field(default=(), compare=False, repr=False)
 

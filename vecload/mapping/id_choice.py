@@ -124,6 +124,12 @@ def choose_id(
             hint=f"name it with --id-column{_offer(own, [])}, several together with --id-column {both[0]} "
             f"--id-column {both[1]}, or have ids made with --generate-ids",
         )
+    lost = next((column.lost_index for column in own if column.lost_index), "")
+    if lost:
+        raise MappingError(
+            f"{source} has no id: its index {lost!r} is a RangeIndex, which pandas writes no column of",
+            hint="write the data frame with reset_index(), or have ids made with --generate-ids",
+        )
     raise MappingError(
         f"{source} has no id column; it has {listed(column.name for column in own)}",
         hint=f"name it with --id-column{_offer(own, [])}, or have ids made with --generate-ids",

@@ -11,13 +11,17 @@ from vecload.mapping.columns import Steps
 
 
 def dig(value: Any, steps: Sequence[str]) -> Any:
-    """What a dot path leads to in a JSON value, through text that is JSON; None if it leads nowhere."""
+    """What a path leads to in a JSON value, through text that is JSON; None if it leads nowhere."""
     for step in steps:
         if isinstance(value, str | bytes):
             try:
                 value = orjson.loads(value)
             except ValueError:
                 return None
+        if isinstance(value, list) and step.startswith("[") and step[1:-1].isdecimal():
+            at = int(step[1:-1])
+            value = value[at] if at < len(value) else None
+            continue
         if not isinstance(value, dict):
             return None
         value = value.get(step)

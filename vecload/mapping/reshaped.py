@@ -98,6 +98,15 @@ class ReshapedRows:
                     found[position], taken = joined(found[position] or {}, kept)
                     if taken is not None:
                         faults.setdefault(position, fault_of_taken(taken, spread or ""))
+        for name in mapping.inner_objects:
+            for position, entries in enumerate(found):
+                inner = entries.get(name) if entries else None
+                if entries and isinstance(inner, dict):
+                    outer = {key: value for key, value in entries.items() if key != name}
+                    both, taken = joined(outer, inner)
+                    found[position] = both or None
+                    if taken is not None:
+                        faults.setdefault(position, fault_of_taken(taken, f"{spread}.{name}"))
         if names:
             for position, entries in enumerate(found):
                 if entries and not names.keys().isdisjoint(entries):
