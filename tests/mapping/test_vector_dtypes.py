@@ -96,7 +96,7 @@ WRITTEN: dict[str, tuple[VectorDtype | None, Callable[[Numbers], Numbers]]] = {
     "bits": (None, lambda x: np.packbits(np.repeat(x > np.median(x), 8, axis=1) ^ (np.arange(x.shape[1] * 8) % 3 == 0), axis=1)),  # noqa: E501
     "letters": (None, lambda x: (97 + np.abs(as_int8(x)) // 5).astype("u1")),
 }  # fmt: skip
-SIZES = [(3, 4), (100, 4), (20, 8), (100, 8), (20, 64), (50, 100), (5, 384), (20, 768), (8, 1536), (4, 4096)]
+SIZES = [(3, 4), (100, 4), (20, 8), (100, 8), (20, 64), (50, 100), (5, 384), (8, 1536)]
 
 
 def answers(written: str, made: dict[str, Make], sizes: list[tuple[int, int]], seeds: int) -> Counter[str]:
@@ -126,7 +126,7 @@ def test_enough_embeddings_say_their_type(written: str) -> None:
     """Of 5 rows of 384 values and more, nine kinds of embeddings, floats are undecided in less than one of 20
     samples; int8 and uint8 in less than one of three (evenly spread ones are always undecided).
     """
-    found = answers(written, EMBEDDINGS, [(5, 384), (20, 768), (8, 1536), (4, 4096)], seeds=2)
+    found = answers(written, EMBEDDINGS, [(5, 384), (20, 768), (4, 4096)], seeds=1)
     undecided = 1 - found["right"] / found.total()
     assert undecided < (1 / 3 if written in ("int8", "uint8") else 1 / 20), found
 

@@ -508,6 +508,12 @@ def test_whole_numbers_beyond_float64_are_rounded_once(text_of_it: str) -> None:
         assert of_json([value]).vectors("v", 2).values[0, 0] == np.float32(2**53 + 2**30)
 
 
+@pytest.mark.parametrize("kind", [int, str])
+def test_a_whole_number_next_to_fractions_of_other_rows_is_rounded_once(kind: Any) -> None:
+    whole = kind(2**53 + 2**29 + 1)
+    assert of_json([[whole, kind(1)], [0.5, 0.25]]).vectors("v", 2).values[0, 0] == np.float32(2**53 + 2**30)
+
+
 # --- people's files ---
 
 

@@ -18,7 +18,7 @@ from vecload.mapping.chosen import Mapping
 from vecload.mapping.columns import Column, Steps
 from vecload.mapping.json_columns import BYTES_MARK, columns_of
 from vecload.mapping.nested import dig, holds_anything, joined
-from vecload.mapping.packer import Packed
+from vecload.mapping.packer import Packed, inexact
 from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length, fault_of_taken
 from vecload.mapping.rules import Rules, VectorDtype
 from vecload.mapping.vector_texts import float32_of
@@ -251,6 +251,9 @@ def _checked(values: list[Any], array: NDArray[Any]) -> Mapped[Vectors]:
     """Numbers as float32, less the rows in which a boolean passed for a number."""
     with np.errstate(over="ignore"):
         vectors = np.ascontiguousarray(array, dtype=np.float32)
+    if array.dtype == np.float64:
+        for position in inexact(vectors):
+            vectors[position] = float32_of(values[position])
     faults: dict[int, Fault] = {}
     doubtful = ((array == 0) | (array == 1)).any(axis=1)
     for position in np.flatnonzero(doubtful).tolist():
@@ -275,7 +278,7 @@ def _one_by_one(vectors: Vectors, values: dict[int, Any], dtype: VectorDtype | N
 
 
 def _as_list(value: Any, dtype: VectorDtype | None) -> Any:
-    """A list as it is, of JSON text too: it is mostly of numbers. Of anything else numbers or a fault."""
+    """A list as it is, of JSON text too: it is mostly of numbers. Else the numbers or a fault."""
     if isinstance(value, str) and value.startswith("["):
         with contextlib.suppress(ValueError):  # another notation of arrays
             value = orjson.loads(value)
