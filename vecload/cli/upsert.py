@@ -49,7 +49,7 @@ from vecload.loading.stages import Stages, shares
 from vecload.progress import Extent, LineProgress, Progress, QuietProgress, TerminalProgress
 from vecload.readers import Source, open_sources
 from vecload.readers.batches import parsers_for
-from vecload.readers.storage import printable
+from vecload.readers.storage import printable, repeatable
 from vecload.summary import Summary
 from vecload.targets import IndexSettings, Target, is_service
 
@@ -113,7 +113,7 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
     with ExitStack() as opened:
         rejected = rejected_rows(settings)
         names = settings.sources or [*rejected]
-        summary.sources = [*map(printable, names)]
+        summary.sources = [*map(repeatable, names)]
         check_options(settings, names)
         stop = StopAsked()
         sources = open_sources(names, replace(settings.reading, interrupted=lambda: stop.number))

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import orjson
-import pybase64
 from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.defaults import CONTENTS_MAX_BYTES, METADATA_DEPTH
 from vecload.mapping.chosen import Mapping
 from vecload.mapping.columns import Column, Steps
-from vecload.mapping.json_columns import BYTES_MARK, columns_of
+from vecload.mapping.json_columns import BYTES_MARK, columns_of, marked_bytes
 from vecload.mapping.late_columns import fault_of_late
 from vecload.mapping.nested import dig, holds_anything
 from vecload.mapping.packer import Packed
@@ -164,7 +163,7 @@ class JsonRows:
         for position, row in enumerate(self._rows):
             value = row.get(column)
             if isinstance(value, dict) and value.keys() == {BYTES_MARK}:
-                value = _marked_bytes(value[BYTES_MARK])
+                value = marked_bytes(value[BYTES_MARK])
             fault = fault_of_contents(value)
             if fault is not None:
                 faults[position] = fault
@@ -284,7 +283,7 @@ def _to_float32(number: float) -> np.float32:
 def _as_list(value: Any, dtype: VectorDtype) -> Any:
     """A vector given as the JSON text of an array, or as marked bytes; bytes that don't fit stay bytes."""
     if isinstance(value, dict) and value.keys() == {BYTES_MARK}:
-        marked = _marked_bytes(value[BYTES_MARK])
+        marked = marked_bytes(value[BYTES_MARK])
         kind = np.dtype(dtype).newbyteorder("<")
         return np.frombuffer(marked, kind).tolist() if _fits(marked, kind.itemsize) else marked
     if isinstance(value, str):
@@ -326,13 +325,6 @@ def _no_id(value: Any) -> Fault:
     if value is None:
         return Fault("id", "missing", "is missing")
     return Fault("id", "not-text", f"is neither text nor an integer but {_named(value)}")
-
-
-def _marked_bytes(text: Any) -> Any:
-    try:
-        return pybase64.b64decode(text, validate=True)
-    except (TypeError, ValueError):
-        return {}
 
 
 def _named(value: Any) -> str:

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpcore
@@ -213,6 +214,7 @@ class ServiceTarget(Closing):
             transport=self._transport,
             timeout=request_seconds,
             trust_env=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept
             headers={
                 "Accept-Encoding": "identity",
                 "Content-Type": "application/json",
@@ -253,8 +255,10 @@ class ServiceTarget(Closing):
         try:
             body = Body(dumps({key: value for key, value in fields.items() if value}))
             self.request("POST", "/v1/indexes/create", body)
-        except (IndexExists, BatchRefused) as error:
-            raise _not_made(error, name, self.location) from None
+        except IndexExists as error:
+            raise _as(error, IndexExists(f"{self.location} has an index {name!r} already")) from None
+        except BatchRefused as error:
+            raise _as(error, IndexMismatch(f"the index can't be made with these settings: {error}")) from None
         return self._index(name, index_key)
 
     def open_index(self, name: str, index_key: bytes) -> ServiceIndex:
@@ -291,7 +295,7 @@ class ServiceTarget(Closing):
         seconds = seconds or self._request_seconds
         # The length said beforehand, httpx sends the parts as they are, and not in chunks.
         length = {"Content-Length": str(body.nbytes)} if body else {}
-        # httpx' answers are cycles that hold what was sent: it must not stay until they are collected.
+        # httpx' answers are cycles that hold what was sent until they are collected.
         content = iter(body) if body else None
         self._transport.set_deadline(seconds)
         try:
@@ -304,9 +308,7 @@ class ServiceTarget(Closing):
                     if len(answer) > limit:
                         raise NotAcknowledged(f"the service's answer is larger than {limit} bytes")
                 if response.status_code != 200:
-                    raise _marked(
-                        error_of(response.status_code, response.headers, bytes(answer)), response.status_code
-                    )
+                    raise _error_of(response, bytes(answer))
                 return bytes(answer)
         except (httpcore.TimeoutException, httpx.TimeoutException):
             raise Unreachable(f"{self.location} gave no answer in {seconds:g} s") from None
@@ -335,16 +337,14 @@ class ServiceTarget(Closing):
         self._client.close()
 
 
-def _marked(error: VecloadError, status: int) -> VecloadError:
-    """The error of an answer, marked if it is a refusal; kept by no frame, which would be a cycle."""
-    error.refused = status in REFUSALS
+def _error_of(response: httpx.Response, body: bytes) -> VecloadError:
+    """The error of an answer; kept by no frame of the caller's, which would be a cycle."""
+    error = error_of(response.status_code, response.headers, body)
+    error.refused = response.status_code in REFUSALS
     return error
 
 
-def _not_made(error: VecloadError, name: str, location: str) -> VecloadError:
-    """The error of an index that the service does not make, by what it answered."""
-    told: VecloadError = IndexMismatch(f"the index can't be made with these settings: {error}")
-    if isinstance(error, IndexExists):
-        told = IndexExists(f"{location} has an index {name!r} already")
+def _as(error: VecloadError, told: VecloadError) -> VecloadError:
+    """Another error for the same answer."""
     told.refused = error.refused
     return told
