@@ -275,3 +275,26 @@ def test_that_a_file_is_in_use_is_said_in_one_line_unless_it_is_to_be_quiet(
     quiet = vecload("upsert", "rows.jsonl", cwd=project, variables={"VECLOAD_QUIET": "1"})
     assert "using" not in quiet.err
     assert "using" not in vecload("index", "list", cwd=project).err, "it sets nothing for that command"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "https://user:secret@host/x.parquet?signature=secret",
+        "https://host/x.parquet?signature=secret",
+        "file://user:secret@host/x.parquet",
+        "s3://user:secret@bucket/x.parquet",
+    ],
+)
+@pytest.mark.parametrize("command", ["upsert", "inspect"])
+def test_the_secrets_of_a_url_are_never_repeated(command: str, source: str) -> None:
+    ended = vecload(command, source, "--json")
+    assert ended.code == 2
+    assert "secret" not in ended.out + ended.err
+
+
+def test_the_secrets_of_an_endpoint_are_never_repeated() -> None:
+    ended = vecload("upsert", "s3://bucket/x.parquet", "--endpoint-url", "http://user:secret@127.0.0.1:1")
+    assert ended.code == 2
+    assert "holds a user, a password or a query" in ended.error
+    assert "secret" not in ended.out + ended.err

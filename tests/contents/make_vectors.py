@@ -238,12 +238,19 @@ def what_is_stored() -> list[dict[str, Any]]:
     url_safe = base64.urlsafe_b64encode(sealed).decode()
     assert url_safe != text
 
+    # One character before the padding: its last bits stand for nothing.
+    at = len(text.rstrip("=")) - 1
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    loose = text[:at] + alphabet[alphabet.index(text[at]) + 1] + text[at + 1 :]
+    assert base64.b64decode(loose) == sealed
+
     def stored(comment: str, value: str, expect: str, **rest: str) -> dict[str, Any]:
         return vector(comment, "docs", "item-1", stored=value, expect=expect, **rest)
 
     return [
         stored("as it is stored", text, "ok", type="text", plaintext=b"secret".hex()),
         stored("without its padding", text.rstrip("="), "bad base64"),
+        stored("with a bit set behind its end", loose, "bad base64"),
         stored("with a line end", text + "\n", "bad base64"),
         stored("broken into lines", text[:76] + "\n" + text[76:], "bad base64"),
         stored("in the URL-safe alphabet", url_safe, "bad base64"),

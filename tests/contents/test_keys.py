@@ -90,6 +90,9 @@ def test_a_mutable_key_given_is_copied() -> None:
         ((INDEX_KEY, b""), ItemValueError),
         ((INDEX_KEY, CONTENTS_KEY, (OLD_KEY[:16],)), ItemValueError),
         ((bytes(32),), ItemValueError),
+        ((INDEX_KEY, bytes(32)), ItemValueError),
+        ((INDEX_KEY, INDEX_KEY), ItemValueError),
+        ((INDEX_KEY, bytearray(INDEX_KEY)), ItemValueError),
     ],
 )
 def test_what_is_no_key_is_refused_without_being_shown(keys: tuple[object, ...], error: type) -> None:
@@ -243,6 +246,8 @@ def test_a_key_file_over_16_kib_is_refused_and_one_of_16_kib_is_read(tmp_path: P
         f'index_key = "{HEX}"\nold_contents_keys = ["{HEX}"]',
         f'index_key = "{HEX}"\n[[old_contents_keys]]\nkey = "{HEX}"',
         f'index_key = "{"00" * 32}"',
+        f'index_key = "{HEX}"\ncontents_key = "{"00" * 32}"',
+        f'index_key = "{HEX}"\ncontents_key = "{HEX.upper()}"',
         "",
     ],
 )
@@ -264,6 +269,14 @@ def test_capital_hex_digits_are_the_same_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", ["", "short", HEX + "\n", HEX[:-1] + "g", HEX[:-1] + "\u0663"])
 def test_a_variable_that_is_no_key_is_named_and_not_shown(value: str) -> None:
     assert "VECLOAD_INDEX_KEY" in said(lambda: Key.from_hex(value, None, where="VECLOAD_INDEX_KEY"))
+
+
+def test_what_was_sealed_with_a_key_that_is_refused_now_opens_with_it_as_an_old_key() -> None:
+    for weak in (bytes(32), INDEX_KEY):
+        sealed = Sealer(weak, "docs").seal(["a"], ["before"])[0] or ""
+        assert (
+            Opener(Key(INDEX_KEY, CONTENTS_KEY, (weak,)).opening_keys, "docs").open("a", sealed) == "before"
+        )
 
 
 # --- key commands ---

@@ -773,6 +773,7 @@ CONTENTS: list[tuple[str, pa.Array | None, str | None, str | bytes | Fault | Non
     ("an object", pa.array([{"a": 1}]), '{"a": 1}', Fault("contents", "not-text")),
     ("a date", pa.array([dt.date(2024, 1, 1)]), None, Fault("contents", "not-text")),
     ("bytes that are no base64", None, '{"$bytes": "A"}', Fault("contents", "not-text")),
+    ("bytes in another spelling", None, '{"$bytes": "AB=="}', Fault("contents", "not-text")),
     ("bytes that are no text", None, '{"$bytes": 7}', Fault("contents", "not-text")),
     ("bytes beside another key", None, '{"$bytes": "AA==", "a": 1}', Fault("contents", "not-text")),
     ("a lone surrogate", None, '"\\ud800"', Fault("line", "not-json")),

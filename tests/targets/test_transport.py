@@ -457,3 +457,20 @@ def test_a_certificate_that_is_not_taken_says_why(code: int, says: str) -> None:
     assert says in reason
     assert "SSL_CERT_FILE" in reason
     assert "any words" not in reason
+
+
+def test_no_cookie_is_kept_or_sent() -> None:
+    answer = (
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: tracked=by-a-cookie; Path=/\r\nContent-Length: 15\r\n\r\n"
+        b'{"indexes": []}'
+    )
+
+    def sets(server: Server, connection: socket.socket) -> bool:
+        connection.sendall(answer)
+        return False
+
+    with Server(sets) as server, ServiceTarget(server.url) as target:
+        for _ in range(3):
+            assert target.list_indexes() == []
+    assert len(server.requests) == 3
+    assert b"cookie" not in b"".join(server.requests).lower()

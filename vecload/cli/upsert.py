@@ -55,7 +55,7 @@ from vecload.progress import Extent, LineProgress, Progress, QuietProgress, Term
 from vecload.readers import Source, open_sources
 from vecload.readers.batches import parsers_for
 from vecload.readers.fingerprints import by_samples
-from vecload.readers.storage import printable, shown_name
+from vecload.readers.storage import printable, repeatable
 from vecload.summary import Summary
 from vecload.targets import IndexSettings, Target, is_service
 
@@ -121,7 +121,7 @@ def load(settings: UpsertSettings, summary: Summary, tell: Callable[[str], None]
     with ExitStack() as opened:
         rejected = rejected_rows(settings)
         names = settings.sources or [*rejected]
-        summary.sources = [*map(shown_name, names)]
+        summary.sources = [*map(repeatable, names)]
         check_options(settings, names)
         stop = StopAsked()
         sources = open_sources(names, replace(settings.reading, interrupted=lambda: stop.number))

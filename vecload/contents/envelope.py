@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from vecload.contents import canonical
 from vecload.errors import SealError
 
 MAGIC = b"VLE1"
@@ -200,8 +201,8 @@ class Opener:
         if not is_sealed(stored):
             return stored
         try:
-            envelope = pybase64.b64decode(stored, validate=True)
-        except (binascii.Error, ValueError):
+            envelope = canonical.decode(stored)
+        except ValueError:
             raise SealError("bad base64", item_id=item_id) from None
         return self.open_envelope(item_id, envelope)
 

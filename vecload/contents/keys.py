@@ -42,7 +42,8 @@ class Key:
 
     Raises:
         ItemTypeError: A key is not bytes.
-        ItemValueError: A key is not 32 bytes long, or the index key is all zeros.
+        ItemValueError: A key is not 32 bytes long; the index key or the contents key is all zeros; they are
+            equal. Any old key is taken: what was sealed with it must open.
     """
 
     __slots__ = ("contents_key", "derived", "index_key", "old_contents_keys")
@@ -62,8 +63,12 @@ class Key:
                 raise ItemTypeError(f"the {name} is {type(value).__name__}, not bytes")
             if len(value) != KEY_SIZE:
                 raise ItemValueError(f"the {name} is {len(value)} bytes long, not {KEY_SIZE}")
-        if not any(index_key):
-            raise ItemValueError("the index key is all zeros")
+        for name, value in (("index key", index_key), ("contents key", contents_key)):
+            if value is not None and not any(value):
+                raise ItemValueError(f"the {name} is all zeros")
+        if contents_key is not None and bytes(contents_key) == bytes(index_key):
+            # A service gets the index key with every request.
+            raise ItemValueError("the contents key is the index key, so a service could open contents")
         self.index_key: Final = bytes(index_key)
         self.derived: Final = contents_key is None
         self.contents_key: Final = (

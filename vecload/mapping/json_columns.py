@@ -51,3 +51,13 @@ def _shape(value: Any) -> Shape:
     if isinstance(value, list) and value and all(type(number) in (int, float) for number in value):
         return "floats" if any(type(number) is float for number in value) else "integers"
     return "integer" if type(value) is int else "other"
+
+
+def marked_bytes(text: Any) -> Any:
+    """The bytes that a value under BYTES_MARK stands for; an empty dict if it stands for none."""
+    from vecload.contents import canonical  # with it come keys, which parsers have no use for
+
+    try:
+        return canonical.decode(text)
+    except (TypeError, ValueError):
+        return {}

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import orjson
-import pybase64
 from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.defaults import CONTENTS_MAX_BYTES, METADATA_DEPTH
 from vecload.mapping.chosen import Mapping
 from vecload.mapping.columns import Column, Steps
-from vecload.mapping.json_columns import BYTES_MARK, columns_of
+from vecload.mapping.json_columns import BYTES_MARK, columns_of, marked_bytes
 from vecload.mapping.nested import dig, holds_anything, joined
 from vecload.mapping.packer import Packed, inexact
 from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length, fault_of_taken
@@ -181,7 +180,7 @@ class JsonRows:
         for position, row in enumerate(self._rows):
             value = row.get(column)
             if isinstance(value, dict) and value.keys() == {BYTES_MARK}:
-                value = _marked_bytes(value[BYTES_MARK])
+                value = marked_bytes(value[BYTES_MARK])
             fault = fault_of_contents(value)
             if fault is not None:
                 faults[position] = fault
@@ -325,10 +324,3 @@ def _no_id(value: Any) -> Fault:
         )
         return Fault("id", "not-text", told)
     return Fault("id", "not-text", f"is neither text nor an integer but {named(value)}")
-
-
-def _marked_bytes(text: Any) -> Any:
-    try:
-        return pybase64.b64decode(text, validate=True)
-    except (TypeError, ValueError):
-        return {}

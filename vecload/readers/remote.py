@@ -52,11 +52,14 @@ class Store:
         self._prefix = f"{scheme}://"
         authority = path.partition("/")[0]
         name = self._prefix + path
+        endpoint = endpoint_url or environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
+        if scheme == "s3" and not {"@", "?"}.isdisjoint(endpoint or ""):
+            # The library's errors would repeat it.
+            raise SourceError(
+                "the endpoint's URL holds a user, a password or a query", hint="give its host and port alone"
+            )
         try:
             if scheme == "s3":
-                endpoint = (
-                    endpoint_url or environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
-                )
                 region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
                 if region is None and endpoint is None:
                     region = fs.resolve_s3_region(authority)

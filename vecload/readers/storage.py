@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from vecload.errors import SourceError
 from vecload.foreign import one_line
 from vecload.readers.fingerprints import fingerprint_of, holds
+from vecload.targets.misspelt import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -189,9 +190,12 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def shown_name(name: str) -> str:
-    """A source's name as it may be repeated: without the credentials of a URI, which is refused for them."""
-    return printable(_CREDENTIALS.sub("…@", name))
+def repeatable(name: str) -> str:
+    """The name of a source as it may be repeated: a URL that no store reads may hold secrets."""
+    found = _URI.fullmatch(name)
+    read = found is not None and found[1].lower() in (*REMOTE_SCHEMES, "file")
+    secret = found is not None and (not read or "@" in found[2].partition("/")[0])
+    return printable(shown(name) if secret else name)
 
 
 def _looks(status: os.stat_result) -> tuple[int, int, int, int]:
@@ -238,7 +242,7 @@ def local_path(name: str) -> str:
     host, slash, path = found[2].partition("/")
     if host not in ("", "localhost"):
         raise SourceError(
-            f"{name} names another machine", hint="file:// has three slashes: file:///folder/file"
+            f"{shown(name)} names another machine", hint="file:// has three slashes: file:///folder/file"
         )
     return unquote(slash + path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import NamedTuple
 
 import httpx
@@ -60,6 +61,7 @@ class Connections:
             transport=transport,
             timeout=self._seconds,
             trust_env=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept
             headers={
                 "Accept-Encoding": "identity",
                 "Content-Type": "application/json",

@@ -230,8 +230,10 @@ class ServiceTarget(Closing):
         try:
             body = Body(dumps({key: value for key, value in fields.items() if value}))
             self.request("POST", "/v1/indexes/create", body)
-        except (IndexExists, BatchRefused) as error:
-            raise _not_made(error, name, self.location) from None
+        except IndexExists as error:
+            raise _as(error, IndexExists(f"{self.location} has an index {name!r} already")) from None
+        except BatchRefused as error:
+            raise _as(error, IndexMismatch(f"the index can't be made with these settings: {error}")) from None
         return self._index(name, index_key)
 
     def open_index(self, name: str, index_key: bytes) -> ServiceIndex:
@@ -269,7 +271,7 @@ class ServiceTarget(Closing):
         echoes = Echoes(body.texts() if body else (), self._api_key)
         # The length said beforehand, httpx sends the parts as they are, and not in chunks.
         length = {"Content-Length": str(body.nbytes)} if body else {}
-        # httpx' answers are cycles that hold what was sent: it must not stay until they are collected.
+        # httpx' answers are cycles that hold what was sent until they are collected.
         content = iter(body) if body else None
         http = self._connections.own()
         http.transport.set_deadline(seconds)
@@ -283,8 +285,7 @@ class ServiceTarget(Closing):
                     if len(answer) > limit:
                         raise NotAcknowledged(f"the service's answer is larger than {limit} bytes")
                 if response.status_code != 200:
-                    error = error_of(response.status_code, response.headers, bytes(answer), echoes.told)
-                    raise _marked(error, response.status_code)
+                    raise _error_of(response, bytes(answer), echoes)
                 if echoes.holds_key(bytes(answer)):
                     raise NotAcknowledged("the service's answer repeats a key that it was sent")
                 return bytes(answer)
@@ -324,16 +325,14 @@ class ServiceTarget(Closing):
         self._connections.close()
 
 
-def _marked(error: VecloadError, status: int) -> VecloadError:
-    """The error of an answer, marked if it is a refusal; kept by no frame, which would be a cycle."""
-    error.refused = status in REFUSALS
+def _error_of(response: httpx.Response, body: bytes, echoes: Echoes) -> VecloadError:
+    """The error of an answer; kept by no frame of the caller's, which would be a cycle."""
+    error = error_of(response.status_code, response.headers, body, echoes.told)
+    error.refused = response.status_code in REFUSALS
     return error
 
 
-def _not_made(error: VecloadError, name: str, location: str) -> VecloadError:
-    """The error of an index that the service does not make, by what it answered."""
-    told: VecloadError = IndexMismatch(f"the index can't be made with these settings: {error}")
-    if isinstance(error, IndexExists):
-        told = IndexExists(f"{location} has an index {name!r} already")
+def _as(error: VecloadError, told: VecloadError) -> VecloadError:
+    """Another error for the same answer."""
     told.refused = error.refused
     return told
