@@ -42,7 +42,7 @@ class Rules:
     binary_as_text: bool = False
 
     def __str__(self) -> str:
-        """What differs from the usual, for the journal."""
-        usual = Rules()
+        """What differs from the usual, for the journal; bytes are usually float32."""
+        usual = Rules(vector_dtype="float32" if self.vector_dtype else None)
         own = ((field.name, getattr(self, field.name)) for field in fields(self))
         return ", ".join(f"{name} {value!r}" for name, value in own if value != getattr(usual, name))

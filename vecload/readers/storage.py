@@ -42,7 +42,6 @@ _STORE = re.compile(
     r"|google::cloud::Status(?:\(([A-Z_]{3,40}))?"
 )
 """The codes of the stores' libraries."""
-_CREDENTIALS = re.compile(r"(?<=://)[^/]*@")
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
 
 
