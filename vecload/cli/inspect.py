@@ -118,6 +118,7 @@ def _inspect(
     report.sources = [_look(settings, surveyor, job) for job in jobs]
     if report.sources:
         whole = _together(settings, plans)
+        report.clear_text = whole.clear_texts()
         report.checks += [Check("values", "unsure", hint) for hint in binary_hints(whole)]
         report.checks += checked("options", lambda: check_plan(settings, whole))
         report.checks += checked("source", lambda: check_whole(whole.sources))
@@ -196,7 +197,7 @@ def _look_at_target(settings: UpsertSettings, plan: Plan, report: Report) -> Non
     if target.is_new:
         declared = {*target.unfilterable, *settings.creation.pattern}
         fields = {one.name for survey in surveys for one in survey.fields if one.nearly_all_different}
-        report.unfilterable = sorted(fields - declared)
+        report.unfilterable = sorted(fields - declared - {text.name for text in report.clear_text})
     sent = [(source.survey, source.sending) for source in report.sources if source.sending is not None]
     if sent:
         report.estimate = estimate(sent, target.unfilterable)

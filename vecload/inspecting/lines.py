@@ -27,8 +27,11 @@ def report_lines(report: Report) -> Iterator[str]:
     if len(report.sources) > 1:
         yield _labelled("in all", f"{_about(report)}{report.rows:,} rows in {len(report.sources)} sources")
     yield from _ids(report)
+    for text in report.clear_text[:HINTS_MOST]:
+        sealed = f"if it is private, --contents-column {text.name} seals it"
+        yield _labelled("hint", f"{text} goes unsealed into metadata; {sealed}")
     for name in report.unfilterable[:HINTS_MOST]:
-        told = f"{name}: nearly every value is another; if no filter will name it, --unfilterable {name}"
+        told = f"{name}: nearly every value is unique; if no filter will name it, --unfilterable {name}"
         yield _labelled("hint", f"{told} loads faster")
     if report.index:
         where = f" in {short(report.target)}" if report.target else ""
@@ -104,7 +107,7 @@ def _columns(report: SourceReport) -> list[tuple[str, ...]]:
     """Name, type, and what becomes of it; what is just metadata comes last."""
     columns = report.survey.source.columns()
     told = [(column.name, column.type_name, _becomes(column.name, report.mapping)) for column in columns]
-    return sorted(told, key=lambda row: row[-1] in ("metadata", "left out"))
+    return sorted(told, key=lambda row: row[-1] == "metadata" or row[-1].startswith("left out"))
 
 
 def _becomes(name: str, mapping: Mapping) -> str:
@@ -112,18 +115,22 @@ def _becomes(name: str, mapping: Mapping) -> str:
     reasons = mapping.reasons
     parts = [
         f"{part} ({', '.join(told)})" if (told := [*inside, *([why] if why else [])]) else part
-        for part, path, why in (
-            ("id", mapping.id, reasons.id),
-            ("vector", mapping.vector, reasons.vector),
-            ("contents", mapping.contents, reasons.contents),
-            ("metadata", mapping.metadata_object, reasons.metadata),
+        for part, paths, why in (
+            ("id", mapping.ids, reasons.id),
+            ("vector", (mapping.vector,), reasons.vector),
+            ("contents", mapping.all_contents, reasons.contents),
+            ("metadata", (mapping.metadata_object,), reasons.metadata),
         )
+        for path in paths
         if path is not None and outer.get(path, path) == name
         for inside in [[path] if path in outer else []]
     ]
     if parts:
         return ", ".join(parts)
-    return "metadata" if mapping.leftover([name]) else "left out"
+    if mapping.leftover([name]):
+        return "metadata"
+    what = dict(mapping.unused).get(name)
+    return f"left out ({what})" if what else "left out"
 
 
 def _fields(survey: Survey) -> list[tuple[str, ...]]:

@@ -11,6 +11,7 @@ from vecload.inspecting.fields import Field
 from vecload.inspecting.survey import Survey
 from vecload.loading.repeated_ids import RepeatedIds
 from vecload.mapping import Mapping
+from vecload.mapping.clear_text import ClearText
 
 SCHEMA_VERSION = 1
 """Grows when a key of the JSON object changes its meaning or goes."""
@@ -103,6 +104,7 @@ class Report:
         index, target: Where a load would go; the target is empty where none was reached.
         sources: In the order of the load.
         ids: Those of the rows looked at, and what becomes of rows that repeat one.
+        clear_text: Metadata that looks like contents and goes unsealed.
         unfilterable: Fields that could be declared so.
         checks: What a load needs.
         estimate: How long it would take.
@@ -117,6 +119,7 @@ class Report:
     seal: bool = True
     sources: list[SourceReport] = field(default_factory=list)
     ids: RepeatedIds = field(default_factory=RepeatedIds)
+    clear_text: list[ClearText] = field(default_factory=list)
     unfilterable: list[str] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     estimate: Estimate | None = None
@@ -147,6 +150,7 @@ class Report:
                 "first": asdict(self.ids.first) if self.ids.first else None,
                 "policy": self.ids.policy,
             },
+            "clear_text": [asdict(text) for text in self.clear_text],
             "unfilterable": self.unfilterable,
             "index": self.index,
             "target": self.target,
