@@ -34,7 +34,7 @@ ROOMS = (
 """From the bottom to the top: an import goes only downwards."""
 DOORS = {"__init__", "__main__", "_version"}
 """No rooms: the package's face, its start and its number."""
-LINES_MAX = 350
+LINES_MAX = 360
 NAMES_OF_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
 
 MODULES = sorted(path.relative_to(HOUSE) for path in HOUSE.rglob("*.py"))

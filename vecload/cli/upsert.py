@@ -30,6 +30,7 @@ from vecload.cli.checks import (
 from vecload.cli.explain import explain
 from vecload.cli.settings import UpsertSettings
 from vecload.cli.signals import StopAsked, beside, stopping_on_signals
+from vecload.cli.still_there import check_still_there
 from vecload.config import short, state_folder
 from vecload.contents import Sealer
 from vecload.errors import Interrupted, VecloadError
@@ -296,13 +297,20 @@ def _run(
         gc.freeze()
         gc.set_threshold(GC_OBJECTS, 20, 20)
         parsers = opened.enter_context(parsers_for(settings.parse_workers, plan.sources))
+
+        def ended() -> None:
+            check_unchanged(plan.sources, identity.fingerprints, tell)
+            check_still_there(
+                index, journal.samples(), loaded=ledger.totals.loaded, hidden=settings.allow_zero_vectors
+            )
+
         with stopping_on_signals(stop) as interrupted, progress:
             begun = time.monotonic()
             try:
                 flow = Flow(
                     *(jobs, sealer, dispatcher, ledger, rows, settings.batch_bytes, interrupted, stages),
                     parsers,
-                    check=lambda: check_unchanged(plan.sources, identity.fingerprints, tell),
+                    check=ended,
                 )
                 flow.run()
                 summary.status = "rejected" if ledger.totals.rejected else "complete"

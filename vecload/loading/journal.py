@@ -211,8 +211,8 @@ class Journal:
         self._samples.append(item_id)
 
     def samples(self) -> list[str]:
-        """The items noted."""
-        return [str(item_id) for (item_id,) in self._run("SELECT id FROM sample")]
+        """The items noted, those that are not durable yet too."""
+        return [*(str(item_id) for (item_id,) in self._run("SELECT id FROM sample")), *self._samples]
 
     def due(self) -> bool:
         """Whether it is time to commit."""

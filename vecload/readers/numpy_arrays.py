@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -19,6 +20,8 @@ from vecload.errors import SourceError
 from vecload.readers.storage import DamagedError, File, reason
 
 MAGIC = b"\x93NUMPY"
+ROW_MAX_BYTES = 256 * 2**20
+"""Of a row of an array: no vector and no text that can be loaded is as long."""
 FORTRAN_MAX_BYTES = 2**30
 """An array in columns is held whole: its rows lie scattered over all of it."""
 _SKIP_BYTES = 2**16
@@ -107,6 +110,12 @@ class Array:
             )
         self.by_columns = self.by_columns and len(self.shape) == 2
         self.row_bytes = self.dtype.itemsize * (self.shape[1] if len(self.shape) == 2 else 1)
+        rows = self.shape[0]
+        # A header may say anything: of what it says, memory is asked for, and lengths are made.
+        if rows < 0 or self.row_bytes < 0 or rows * max(self.row_bytes, 1) > sys.maxsize:
+            raise SourceError(f"{name} is no readable NumPy array: no array has the shape it says")
+        if rows and not 0 < self.row_bytes <= ROW_MAX_BYTES:
+            raise SourceError(f"{name} has rows of {self.row_bytes:,} bytes, which no item has")
         if self.by_columns and self.row_bytes * len(self) > FORTRAN_MAX_BYTES:
             raise SourceError(
                 f"{name} is stored by columns, and too large to be turned in memory",
