@@ -187,3 +187,14 @@ def test_an_empty_line_of_ids_is_an_empty_id_and_moves_no_other(tmp_path: Path) 
     batch = mapper.map(rows)
     assert batch.ids == ["a", "c"]
     assert [(reject.row, reject.code) for reject in batch.rejects] == [(1, "empty-id")]
+
+
+@pytest.mark.parametrize(
+    "shape", ["(-4, 4)", "(4, -4)", "(99999999999999999999, 4)", "(1, 2**61)", "(4, 0)", "()"]
+)
+def test_a_header_with_no_possible_shape_is_an_error(tmp_path: Path, shape: str) -> None:
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    path = tmp_path / "neg.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64))
+    with pytest.raises(SourceError):
+        Array(lambda: path.open("rb"), "neg.npy")
