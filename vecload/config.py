@@ -27,7 +27,12 @@ def home(variable: str, default: str, environ: Mapping[str, str] = os.environ) -
     """
     base = environ.get(variable, "")
     # The specification has relative paths ignored.
-    return (Path(base) if Path(base).is_absolute() else Path.home() / default) / "vecload"
+    if Path(base).is_absolute():
+        return Path(base) / "vecload"
+    try:
+        return Path.home() / default / "vecload"
+    except RuntimeError:
+        raise UsageError("this user has no home folder", hint=f"set HOME, or {variable}") from None
 
 
 def store_folder() -> Path:
@@ -47,7 +52,10 @@ def state_folder() -> Path:
 
 def short(path: str) -> str:
     """A path as people write it: `~` for the user's home. Anything else as it is."""
-    own = str(Path.home())
+    try:
+        own = str(Path.home())
+    except RuntimeError:
+        return path
     return f"~{path[len(own) :]}" if path == own or path.startswith(own + os.sep) else path
 
 

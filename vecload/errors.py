@@ -22,6 +22,7 @@
     │   ├── NotAcknowledged          exit 1   the answer is not the acknowledgement of what was sent
     │   ├── StoreLocked              exit 1   another process holds the embedded store
     │   ├── ForkedStore              exit 1   the embedded store of a process that this one was forked from
+    │   ├── IndexReplaced            exit 1   items that a load had put there are gone at its end
     │   ├── TrainingFailed           exit 1   the index could not be trained; what was loaded stays
     │   ├── ItemLimit                exit 1   the free tier's limit of items an index
     │   └── AccessRefused            exit 6
@@ -178,6 +179,10 @@ class ForkedStore(TargetError):
 
 class ItemLimit(TargetError):
     """The index is at the free tier's limit of items."""
+
+
+class IndexReplaced(TargetError):
+    """At the end of a load the index lacks items that it had put there."""
 
 
 class TrainingFailed(TargetError):

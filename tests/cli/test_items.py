@@ -127,7 +127,8 @@ def forged(loaded: Path) -> Path:
         index = target.open_index("rows", index_key)
         (moved,) = index.get(["doc-5"], ["contents"])
         vectors = np.array([row["vector"] for row in rows(20)[3:5]], dtype=np.float32)
-        contents = ["forged", moved.contents]
+        assert isinstance(moved.contents, bytes)  # as the engine gives what it stored as text
+        contents = ["forged", moved.contents.decode()]
         index.upsert(Batch(["doc-3", "doc-4"], vectors, None, contents, Span("rows", 0, 2)))
     return loaded
 

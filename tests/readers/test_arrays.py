@@ -242,3 +242,14 @@ def test_a_header_that_claims_gigabytes_is_not_read(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4_000_000
+
+
+@pytest.mark.parametrize(
+    "shape", ["(-4, 4)", "(4, -4)", "(99999999999999999999, 4)", "(1, 2**61)", "(4, 0)", "()"]
+)
+def test_a_header_with_no_possible_shape_is_an_error(tmp_path: Path, shape: str) -> None:
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    path = tmp_path / "neg.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64))
+    with pytest.raises(SourceError):
+        Array(lambda: path.open("rb"), "neg.npy")

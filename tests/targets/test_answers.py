@@ -310,3 +310,11 @@ def test_any_other_answer_acknowledges_nothing(body: bytes) -> None:
 
 def test_integers_of_any_size_in_an_answer_stay_exact() -> None:
     assert object_of(b'{"n":%d}' % 10**30) == {"n": 10**30}
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity", "9" * 5000])
+def test_numbers_that_are_none_are_no_answer(number: str) -> None:
+    with pytest.raises(NotAcknowledged):
+        object_of(b'{"result":' + number.encode() + b"}")
+    with pytest.raises(NotAcknowledged):
+        check_upserted(b'{"status":"success","message":"Upserted ' + number.encode() + b' vectors"}', 3)

@@ -272,3 +272,12 @@ def test_what_is_no_address_of_a_service_is_refused(url: str) -> None:
 def test_an_address_of_garbage_is_refused_or_usable(host: str, port: str) -> None:
     with suppress(UsageError):
         httpx.Client(base_url=service_location(f"http://{host}:{port}")).close()
+
+
+@pytest.mark.parametrize(
+    "host", ["xn--", "xn--a", "a..b", "..", "[::1", "a" * 80 + ".com", "a b", "127.0.0.1:-1"]
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_host_that_can_be_none_is_an_error_of_one_line(scheme: str, host: str) -> None:
+    with pytest.raises(UsageError, match="is not the address of a service"):
+        ServiceTarget(f"{scheme}://{host}")

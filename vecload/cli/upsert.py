@@ -31,6 +31,7 @@ from vecload.cli.checks import (
 from vecload.cli.explain import explain
 from vecload.cli.settings import UpsertSettings
 from vecload.cli.signals import StopAsked, beside, stopping_on_signals
+from vecload.cli.still_there import check_still_there
 from vecload.config import short, state_folder
 from vecload.contents import Sealer
 from vecload.errors import Interrupted, JournalError, VecloadError
@@ -338,13 +339,24 @@ def _run(
         gc.freeze()
         gc.set_threshold(GC_OBJECTS, 20, 20)
         parsers = opened.enter_context(parsers_for(settings.parse_workers, plan.sources))
+
+        def ended() -> None:
+            _check_sources(plan.sources, identity.fingerprints, tell)
+            check_still_there(
+                index,
+                journal.samples(),
+                loaded=ledger.totals.loaded + ledger.totals.skipped,
+                repeated=ids.replaced if ids.exact else None,
+                hidden=settings.allow_zero_vectors,
+            )
+
         with stopping_on_signals(stop) as interrupted, progress:
             begun = time.monotonic()
             try:
                 flow = Flow(
                     *(jobs, sealer, dispatcher, ledger, rows, settings.batch_bytes, interrupted, stages),
                     *(parsers, ids),
-                    check=lambda: _check_sources(plan.sources, identity.fingerprints, tell),
+                    check=ended,
                 )
                 try:
                     flow.run()

@@ -247,8 +247,8 @@ class Journal:
         self._run("INSERT OR IGNORE INTO touched VALUES (?)", (file,))
 
     def samples(self) -> list[str]:
-        """The items noted."""
-        return [str(item_id) for (item_id,) in self._run("SELECT id FROM sample")]
+        """The items noted, those that are not durable yet too."""
+        return [*(str(item_id) for (item_id,) in self._run("SELECT id FROM sample")), *self._samples]
 
     def ended_with(self, items: int) -> None:
         """Note how many items the index holds at the end of the load. Durable at the next commit."""

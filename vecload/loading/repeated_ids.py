@@ -74,6 +74,11 @@ class RepeatedIds:
         self._limit_told = False
 
     @property
+    def replaced(self) -> int:
+        """Rows of this load that a later one replaced; at least, where `exact` is false."""
+        return self.repeated if self.policy == "last" else 0
+
+    @property
     def exact(self) -> bool:
         """Whether every id was compared with every other; else `repeated` is the least that it can be."""
         return self._seen.exact and not self._left_out

@@ -63,10 +63,15 @@ class Candidate:
         return self.encoding is None or not self.encoding.problem
 
     @property
+    def whole(self) -> bool:
+        """Whether it holds integers, which are no embedding unless a name says so."""
+        return self.encoding is not None and self.encoding.integers
+
+    @property
     def plausible_kind(self) -> bool:
         """Whether its values could be those of an embedding, if its name does not say so."""
         encoding = self.encoding
-        if encoding is None or encoding.problem or encoding.integers:
+        if encoding is None or encoding.problem or self.whole:
             return False
         if encoding.kind in ("bytes", "base64 text", "buffer"):
             return len(encoding.dtypes) == 1 and encoding.dtypes[0] in _FLOAT_DTYPES
@@ -177,7 +182,7 @@ def choose_vector(
             if within:
                 raise several(within if len(within) > 1 else dense, source)
     usual = [each for each in dense if each.says == "vector"]
-    usual = usual or [each for each in dense if each.says == "perhaps" and each.plausible_kind]
+    usual = usual or [each for each in dense if each.says == "perhaps" and not each.whole]
     if len(usual) == 1:
         only = usual[0]
         longer = [each for each in dense if _rivals_by_length(each, only)]
@@ -198,7 +203,8 @@ def choose_vector(
 
 def _rivals_by_length(each: Candidate, chosen: Candidate) -> bool:
     """Whether another candidate is longer than the one that is named like a vector, and could be meant."""
-    return each is not chosen and (each.plausible or each.says == "perhaps") and each.length > chosen.length
+    could_be = each.says in ("nothing", "perhaps") and each.plausible_kind
+    return each is not chosen and could_be and each.length > chosen.length
 
 
 def _rivals(chosen: Candidate, dense: Sequence[Candidate], own: Sequence[str]) -> list[Candidate]:

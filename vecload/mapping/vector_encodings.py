@@ -121,6 +121,8 @@ _KIND_OF_PROBLEM: dict[Problem, EncodingKind] = {
 def _surely_base64(values: Sequence[Any]) -> bool:
     """Whether texts are base64, and not words, digests or UUIDs, which have the same letters."""
     texts = [value for value in values if isinstance(value, str)]
+    if not texts:
+        return False
     sizes = Counter(map(len, texts))
     joined = "".join(texts)
     return (

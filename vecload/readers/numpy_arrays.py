@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -123,6 +124,12 @@ class Array:
                 f"{name} has rows of {self.row_bytes:,} bytes",
                 hint="if that is right, allow it with --max-row-group-bytes",
             )
+        rows = self.shape[0]
+        # A header may say anything: of what it says, memory is asked for, and lengths are made.
+        if rows < 0 or self.row_bytes < 0 or rows * max(self.row_bytes, 1) > sys.maxsize:
+            raise SourceError(f"{name} is no readable NumPy array: no array has the shape it says")
+        if rows and not self.row_bytes:
+            raise SourceError(f"{name} has rows of 0 bytes, which no item has")
         if self.by_columns and self.row_bytes * len(self) > FORTRAN_MAX_BYTES:
             raise SourceError(
                 f"{name} is stored by columns, and too large to be turned in memory",

@@ -25,7 +25,7 @@ def service_location(url: str) -> str:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
         (parts.hostname or "").encode("idna")  # as the socket will
-        httpx.URL(url)
+        _ = httpx.URL(url).host  # which is decoded when it is asked for
     except (ValueError, httpx.InvalidURL):
         raise no_address from None
     if parts.scheme not in ("http", "https") or not parts.hostname or " " in parts.hostname:
