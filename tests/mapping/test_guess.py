@@ -320,7 +320,7 @@ def test_several_vectors_are_never_chosen_between(names: tuple[str, str]) -> Non
     assert "--vector-column" in message
 
 
-@pytest.mark.parametrize("shape", ["text", "integer", "object", "other", "bytes"])
+@pytest.mark.parametrize("shape", ["text", "integer", "object", "other"])
 def test_a_column_of_another_name_that_is_no_list_is_no_vector(shape: Shape) -> None:
     message = refusal([column("id", "text"), column("payload", shape)])
     assert (

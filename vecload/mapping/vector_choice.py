@@ -28,6 +28,8 @@ FLAG_HINT = "pick one with --vector-column"
 SPARSE = Encoding("numbers", 0, False, (), "sparse")
 """Of what is sparse by its name, however it is written."""
 _FLOAT_DTYPES = frozenset({"float32", "float16", "bfloat16", "float64", "npy"})
+_TELLING_KINDS: dict[str, Says] = {"BSON vector": "vector", "dense struct": "perhaps"}
+"""What an encoding says of a list of numbers whose name says nothing."""
 _NUMBERED = re.compile(r"(.*?)([0-9]+)")
 _SHAPES_OF_LISTS = {"floats": False, "integers": True}
 
@@ -125,12 +127,15 @@ def _add(found: list[Candidate], steps: Steps, column: Column) -> None:
         if any(value is not None for value in column.values):
             found.append(Candidate(steps, column, SPARSE, "vector"))
         return
-    encoding = encoding_seen(column)
     says = said_of_numbers(names)
+    # The JSON text of objects is looked into, unless its name says that it is a vector itself.
+    is_object = column.shape == "text" and column.fields and says != "vector"
+    encoding = None if is_object else encoding_seen(column)
     if encoding is not None:
-        one = Candidate(steps, column, encoding, says)
-        if says != "nothing" or encoding.kind not in ("bytes", "base64 text") or one.plausible_kind:
-            found.append(one)
+        if says == "nothing":
+            says = _TELLING_KINDS.get(encoding.kind, says)
+        if says != "nothing" or encoding.kind not in ("bytes", "base64 text") or encoding.dtypes:
+            found.append(Candidate(steps, column, encoding, says))
         return
     empty = column.shape == "null" or (column.values and all(value is None for value in column.values))
     if empty and names_a_vector(column.name):
@@ -203,8 +208,11 @@ def choose_vector(
 
 def _rivals_by_length(each: Candidate, chosen: Candidate) -> bool:
     """Whether another candidate is longer than the one that is named like a vector, and could be meant."""
-    could_be = each.says in ("nothing", "perhaps") and each.plausible_kind
-    return each is not chosen and could_be and each.length > chosen.length
+    if each is chosen or each.says not in ("nothing", "perhaps") or each.whole:
+        return False
+    # Of bytes without a type the length is not known; next to what only may be one they may be as well.
+    unknown = chosen.says == "perhaps" and each.encoding is not None and not each.length
+    return unknown or (each.plausible_kind and each.length > chosen.length)
 
 
 def _rivals(chosen: Candidate, dense: Sequence[Candidate], own: Sequence[str]) -> list[Candidate]:
