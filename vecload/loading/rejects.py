@@ -391,5 +391,5 @@ def too_many(first: Reject | None, rejected: int) -> RowsRejected:
             "with --max-errors and --rejects FILE",
         )
     return RowsRejected(
-        f"{first}{others}", hint="mend the row, or let rows be left out with --max-errors and --rejects FILE"
+        f"{first}{others}", hint="fix the row, or skip bad rows with --max-errors and --rejects FILE"
     )

@@ -21,6 +21,7 @@ from vecload.mapping.vector_choice import (
     described,
     encoding_seen,
     left_out,
+    written,
 )
 
 CONTENTS_SHAPES: tuple[tuple[Shape, ...], ...] = (("text", "bytes"), ("null",))
@@ -106,7 +107,9 @@ def guess_mapping(
         more_ids=choice.more_ids,
         more_contents=choice.more_contents,
         unsure_id=chosen_id.unsure,
-        vector_written="" if vector is None or vector.encoding is None else described(vector.encoding),
+        vector_written=""
+        if vector is None or vector.encoding is None
+        else written(vector.column, vector.encoding),
         unused=tuple((each.path, described(each.encoding)) for each in unused if each.encoding),
         inner_objects=shape.inner if shape and metadata.object in shape.metadata else (),
         rules=rules,

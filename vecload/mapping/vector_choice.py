@@ -30,6 +30,9 @@ SPARSE = Encoding("numbers", 0, False, (), "sparse")
 _FLOAT_DTYPES = frozenset({"float32", "float16", "bfloat16", "float64", "npy"})
 _TELLING_KINDS: dict[str, Says] = {"BSON vector": "vector", "dense struct": "perhaps"}
 """What an encoding says of a list of numbers whose name says nothing."""
+_NUMBERS_OF_LISTS = re.compile(r": (halffloat|float|double|u?int[0-9]+)(?: not null)?>")
+_NUMBER_TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
+"""Arrow's names of types of numbers, and everybody's."""
 _NUMBERED = re.compile(r"(.*?)([0-9]+)")
 _SHAPES_OF_LISTS = {"floats": False, "integers": True}
 
@@ -101,6 +104,12 @@ def described(encoding: Encoding) -> str:
     if encoding.kind == "numbers":
         return f"{many}{'integers' if encoding.integers else 'numbers'}"
     return f"{many}numbers as {encoding.kind}" if many else encoding.kind
+
+
+def written(column: Column, encoding: Encoding) -> str:
+    """How the vectors of a column are written; lists of a typed file by the type of their numbers."""
+    found = _NUMBERS_OF_LISTS.search(column.type_name) if encoding.kind == "numbers" else None
+    return _NUMBER_TYPES.get(found[1], found[1]) if found else described(encoding)
 
 
 def _first(column: Column) -> str:
