@@ -113,7 +113,7 @@ def test_an_index_must_be_named_where_there_are_several(tmp_path: Path) -> None:
     several = vecload("get", "doc-0")
 
     assert (none.code, several.code) == (2, 2)
-    assert "has 0 indexes" in none.error
+    assert "there is no store at" in none.error
     assert "has 2 indexes (one, two); name one with --index" in several.error
     assert vecload("get", "doc-0", "--index", "two").code == 0
 

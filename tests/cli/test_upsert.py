@@ -441,7 +441,7 @@ def test_a_source_of_no_rows_is_a_complete_load_of_nothing(tmp_path: Path, conte
         (("--rejects", "nowhere/rejects"), "no reject file can be written"),
         (("--state-dir", "rows.jsonl/x"), "no journal can be kept"),
         (("--max-errors", "many"), "neither a number of rows nor a percentage"),
-        (("--embed",), "there is no index 'rows'"),
+        (("--embed",), "there is no store at"),
         (("--to", "127.0.0.1:8000"), "write http://127.0.0.1:8000"),
         (("--to", "localhost:8000"), "write http://localhost:8000"),
     ],
