@@ -107,9 +107,7 @@ def guess_mapping(
         more_ids=choice.more_ids,
         more_contents=choice.more_contents,
         unsure_id=chosen_id.unsure,
-        vector_written=""
-        if vector is None or vector.encoding is None
-        else written(vector.column, vector.encoding),
+        vector_written=written(vector) if vector else "",
         unused=tuple((each.path, described(each.encoding)) for each in unused if each.encoding),
         inner_objects=shape.inner if shape and metadata.object in shape.metadata else (),
         rules=rules,

@@ -106,9 +106,12 @@ def described(encoding: Encoding) -> str:
     return f"{many}numbers as {encoding.kind}" if many else encoding.kind
 
 
-def written(column: Column, encoding: Encoding) -> str:
-    """How the vectors of a column are written; lists of a typed file by the type of their numbers."""
-    found = _NUMBERS_OF_LISTS.search(column.type_name) if encoding.kind == "numbers" else None
+def written(chosen: Candidate) -> str:
+    """How vectors are written; lists of a typed file by the type of their numbers; "" if nothing shows it."""
+    encoding = chosen.encoding
+    if encoding is None:
+        return ""
+    found = _NUMBERS_OF_LISTS.search(chosen.column.type_name) if encoding.kind == "numbers" else None
     return _NUMBER_TYPES.get(found[1], found[1]) if found else described(encoding)
 
 
