@@ -195,6 +195,9 @@ def python_values(array: pa.Array) -> list[Any]:
         return _python_lists(array)
     if pa.types.is_map(kind):
         return to_json(array)[0]
+    if not array.null_count and kind in _DTYPES:
+        numbers: list[Any] = numbers_of(array).tolist()  # some ten times as fast as Arrow's own
+        return numbers
     if is_binary(kind) or any(is_it(kind) for is_it in _NUMBERS):
         values: list[Any] = array.to_pylist()
         return values

@@ -8,6 +8,7 @@ else (scores, boxes, tokens) is never taken, nor is a list of integers without a
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ OBJECTS_OF_VECTORS = ("vector", "vectors", "embedding", "embeddings", "values", 
 """Columns of these names may be objects whose fields are named vectors."""
 NAMELESS_LEAST = 8
 """Numbers of a list that is taken for a vector without being named like one: points and boxes have fewer."""
+FIRST_LOOK = 5
+"""Values of a column that are looked at before all of the first rows' are."""
 LONG_LIST = 32
 """Numbers of a list that becomes metadata only if it is named: no filter uses it, and it slows a load."""
 FLAG_HINT = "pick one with --vector-column"
@@ -160,11 +163,15 @@ def _add(found: list[Candidate], steps: Steps, column: Column) -> None:
 
 def encoding_seen(column: Column) -> Encoding | None:
     """How the vectors of a column are written, by its first values; by its type where there are none."""
-    if any(value is not None for value in column.values):
-        return encoding_of(column.values)
-    if column.shape in _SHAPES_OF_LISTS:
-        return Encoding("numbers", 0, _SHAPES_OF_LISTS[column.shape])
-    return None
+    found = [value for value in column.values if value is not None]
+    whole = _SHAPES_OF_LISTS.get(column.shape)
+    if whole is not None:
+        lengths = Counter(len(value) for value in found if isinstance(value, list) and value)
+        return Encoding("numbers", lengths.most_common(1)[0][0] if lengths else 0, whole)
+    if not found or not isinstance(found[0], list | dict | str | bytes):
+        return None
+    # Most columns are texts: that they are no vectors is seen without all of them.
+    return encoding_of(found) if encoding_of(found[:FIRST_LOOK]) is not None else None
 
 
 def choose_vector(
