@@ -106,7 +106,7 @@ TABLE: list[tuple[str, Loads | Stops]] = [
     ("json/typesense.jsonl", Loads(3, "ts0", None, {"title": "t0", "description": BOILER, "points": 3}, FIRST, clear=("description",))),
     ("json/two_texts.jsonl", Stops("seal both: --contents-column content --contents-column text")),
     ("json/two_texts.jsonl", Loads(3, "a0", '{"content":"short summary","text":"FULL SECRET BODY the boiler in unit 7 leaks"}', {}, FIRST, ("--contents-column", "content", "--contents-column", "text"))),
-    ("json/two_text_late.jsonl", Stops("may be 'text', which the first rows don't have as text", 4)),
+    ("json/two_text_late.jsonl", Stops("would have text in 'text' that goes unsealed", 4)),
     ("json/contents_list.jsonl", Stops("'text' (lists)")),
     ("json/doc_obj.jsonl", Loads(3, "m0", BOILER, {"document": {"title": "x"}}, FIRST)),
     ("json/bedrock_batch.jsonl", Stops("'recordId' ('REC00000000', …) would do")),

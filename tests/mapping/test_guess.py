@@ -357,8 +357,8 @@ def test_what_an_id_may_be() -> None:
     ):
         assert guess([Column("ID", "other", values=values), *rest]).id == "ID"
     for values, says in (
-        ((1.5, 2.0), "numbers with fractions"),
-        ((Decimal("1.5"),), "numbers with fractions"),
+        ((1.5, 2.0), "floating-point numbers"),
+        ((Decimal("1.5"),), "decimals with fractions"),
         ((b"\xff\xfe",), "bytes"),
     ):
         assert f"has {says} in the column 'ID'" in refusal([Column("ID", "other", values=values), *rest])
@@ -505,7 +505,7 @@ def test_text_under_a_name_of_contents_is_sealed_at_any_depth(
         {"text": "t", "metadata": {"content": "u"}},
         {"messages": [{"role": "user", "content": "t"}]},
         {"text": ["t", "u"]},
-        {"blob": {"data": [37, 80, 68]}},
+        {"blob": {"data": [*b"%PDF 1.7"]}},
     ],
 )
 def test_text_under_a_name_of_contents_never_becomes_metadata_unsaid(row: dict[str, Any]) -> None:

@@ -83,7 +83,7 @@ def test_text_named_like_contents_that_comes_late_is_no_metadata(path: Path, nam
     _, batch = mapped(path, {name: value})
     (reject,) = batch.rejects
     assert (reject.field, reject.code, reject.row) == ("contents", "late-column", 100)
-    assert f"{name!r}, which the first rows don't have" in reject.message
+    assert f"text in {name!r} that goes unsealed" in reject.message
     assert "--contents-column" in reject.message
     _, batch = mapped(path, {name: value, "year": 1}, contents=name)
     assert batch.contents == [value if isinstance(value, str) else b"\0\0\0"]
@@ -107,7 +107,7 @@ def test_late_fields_that_are_no_contents_are_metadata(path: Path) -> None:
         ({"meta": {"n": 1, "text": "t"}}, "text"),
         ({"of": {"deep": {"page_content": "t"}}}, "of.deep.page_content"),
         ({"of": [{"body": "t"}]}, "of[].body"),
-        ({"text": ["t"]}, "text"),
+        ({"text": ["t"]}, "text[]"),
         ({"chunk_text": "t"}, "chunk_text"),
     ],
 )
@@ -117,7 +117,7 @@ def test_late_text_is_no_metadata_next_to_contents_nor_inside_an_object(
     first = {**FIRST, "body": "b", "meta": {"n": 1}}
     _, batch = mapped(path, {"body": "b", **last}, first=first)
     assert [(r.row, r.field, r.code) for r in batch.rejects] == [(100, "contents", "late-column")]
-    assert f"{name!r}, which the first rows don't have" in batch.rejects[0].message
+    assert f"text in {name!r} (or meta.{name}) that goes unsealed" in batch.rejects[0].message
     assert mapped(path, {"body": "b", "page": "t"}, first=first)[1].rejects == ()
 
 

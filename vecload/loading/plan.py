@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Prints
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from vecload.mapping import ColumnChoice, Mapper, Mapping, Rows, Rules, guess_ma
 from vecload.mapping.clear_text import ClearText, clear_texts
 from vecload.mapping.first_rows import with_first_rows
 from vecload.mapping.mapper import common_dimension
+from vecload.mapping.names import qualifiers_of
 from vecload.mapping.text_in_bytes import as_text
 from vecload.mapping.vector_dtype import with_vector_dtype
 from vecload.readers import Source
@@ -324,16 +326,14 @@ def _mapping(
         columns = [as_text(column, head, choice) for column in columns]
     columns = with_first_rows(columns, head)
     later = _has_later(source, head)
-    if told is None:
+    more = head.own_columns and later
+    if told is None or not told.shape:
         if choice.shape in EXPORTS_THAT_TELL:
             raise MappingError(
                 f"{source.name} has not the shape of {choice.shape}",
                 hint="leave --shape away to have it seen",
             )
-        more = head.own_columns and later
-        mapping = guess_mapping(
-            columns, choice, source=source.name, embed=embed, rules=rules, more=more, later=later
-        )
+        mapping = guess_mapping(columns, choice, source=source.name, embed=embed, rules=rules, more=more)
     else:
         known = replace(
             choice,
@@ -341,7 +341,7 @@ def _mapping(
             vector=choice.vector or (None if embed else told.vector),
             shape=None,
         )
-        mapping = guess_mapping(columns, known, source=source.name, embed=embed, rules=rules, later=later)
+        mapping = guess_mapping(columns, known, source=source.name, embed=embed, rules=rules, more=more)
         why = mapping.reasons
         if told.id and not choice.id:
             why = replace(why, id="the export tells")
@@ -402,11 +402,19 @@ class _FirstIds:
 
 
 def _check_agreement(sources: Sequence[Source], mappings: Sequence[Mapping]) -> None:
-    """Refuse sources of which one seals what another sends as clear metadata.
+    """Refuse sources with two embeddings, or of which one seals what another sends as clear metadata.
 
     Raises:
         MappingError: They differ so.
     """
+    vectors = {m.vector: source.name for source, m in zip(sources, mappings, strict=True) if m.vector}
+    for one, other in itertools.combinations(vectors, 2):
+        if len({frozenset(qualifiers_of(path)) for path in (one, other)} - {frozenset()}) > 1:
+            raise MappingError(
+                f"the vectors are in {one!r} of {vectors[one]} and in {other!r} of {vectors[other]}, "
+                "which may be two embeddings",
+                hint="load them into different indexes, or one by one with --vector-column",
+            )
     sealed = {
         path: source.name for source, m in zip(sources, mappings, strict=True) for path in m.all_contents
     }

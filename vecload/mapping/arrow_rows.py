@@ -25,6 +25,7 @@ from vecload.mapping.arrow_values import (
     Ways,
     is_binary,
     is_list,
+    is_matrix,
     is_text,
     json_of,
     lengths_of,
@@ -320,6 +321,8 @@ def _index_of(schema: pa.Schema) -> list[Any]:
 
 
 def _shape(kind: pa.DataType) -> Shape:
+    if is_matrix(kind):
+        return "other"
     if isinstance(kind, pa.BaseExtensionType):
         kind = kind.storage_type
     if pa.types.is_dictionary(kind):

@@ -57,6 +57,11 @@ def is_list(kind: pa.DataType) -> bool:
     )
 
 
+def is_matrix(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is a tensor of more than one dimension that has several values."""
+    return isinstance(kind, pa.FixedShapeTensorType) and sum(size > 1 for size in kind.shape) > 1
+
+
 def is_list_view(kind: pa.DataType) -> bool:
     """Whether an Arrow type is a list whose values lie in any order."""
     return bool(pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind))
@@ -178,6 +183,8 @@ def python_values(array: pa.Array) -> list[Any]:
 
     None for nulls, and for all of a type that no id, vector or text has (dates, times).
     """
+    if is_matrix(array.type):
+        return [*array.to_numpy_ndarray().tolist()]
     array = plain(array)
     kind = array.type
     if pa.types.is_struct(kind):

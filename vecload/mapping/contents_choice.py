@@ -5,15 +5,20 @@ Text under a usual name is sealed or refused; it never becomes metadata unless i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from vecload.errors import MappingError
-from vecload.mapping.columns import Column, Steps, path_of, walk
+from vecload.mapping.columns import LISTED_MAX, Column, Steps, path_of, walk
 from vecload.mapping.json_columns import BYTES_MARK
-from vecload.mapping.names import CONTENTS_NAMES, is_contents_path, names_contents
+from vecload.mapping.names import CONTENTS_NAMES, is_contents_path
 from vecload.mapping.rows import Fault
+
+BYTES_LEAST = 8
+"""Numbers of a list that may be the bytes of a text; offsets and sentences' numbers are fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,11 @@ class Text:
         """As people write it."""
         return path_of(self.steps)
 
+    @property
+    def column_path(self) -> str:
+        """The path for a flag: of what is inside a list, the list's."""
+        return self.path.partition("[")[0]
+
     def __str__(self) -> str:
         """For a message: its path and its type, never its values."""
         values = [value for value in self.column.values if isinstance(value, str | bytes)]
@@ -44,12 +54,19 @@ class Text:
         return f"{self.path!r} ({kind}, {sum(map(len, values)) / len(values):,.0f} {unit} on average)"
 
 
-def texts(columns: Iterable[Column]) -> list[Text]:
-    """All texts under a name of contents, at any depth; of one inside another the outer."""
+def texts(columns: Iterable[Column], without: Collection[Steps] = ()) -> list[Text]:
+    """All texts under a name of contents, at any depth; of one inside another the outer.
+
+    Args:
+        columns: The source's.
+        without: What is known to be something else.
+    """
     found: list[Text] = []
     for steps, column in walk(column for column in columns if not column.partition):
-        names = [step for step in steps if step != "[]"]
-        if not is_contents_path(names) or any(steps[: len(outer.steps)] == outer.steps for outer in found):
+        names = tuple(step for step in steps if step != "[]")
+        # What is inside a column follows it.
+        inside = found and steps[: len(found[-1].steps)] == found[-1].steps
+        if inside or steps in without or not is_contents_path(names):
             continue
         whole = _is_text(column)
         if whole or _holds_texts(column):
@@ -68,7 +85,9 @@ def _holds_texts(column: Column) -> bool:
     """Whether its values are lists of texts, or of the numbers of bytes."""
     lists = [value for value in column.values if isinstance(value, list) and value]
     return any(isinstance(item, str) and item.strip() for value in lists for item in value[:20]) or (
-        bool(lists) and all(type(item) is int and 0 <= item < 256 for value in lists for item in value)
+        bool(lists)
+        and all(len(value) >= BYTES_LEAST for value in lists)
+        and all(type(item) is int and 0 <= item < 256 for value in lists for item in value)
     )
 
 
@@ -88,7 +107,7 @@ def choose_contents(
     """
     if len(found) > 1:
         raise MappingError(
-            f"{source} has several columns that could be the contents: {', '.join(map(str, found))}",
+            f"{source} has several columns that could be the contents: {_shown(found)}",
             hint=_settle(found[0], found[1], metadata_named=metadata_named),
         )
     if found and found[0].whole:
@@ -96,8 +115,9 @@ def choose_contents(
     if found:
         raise MappingError(
             f"{source} has contents that are no single text: {found[0]}",
-            hint=f"name another column with --contents-column, or say that it may be clear with "
-            f"--metadata-column {found[0].path}, or leave it out with --metadata-exclude {found[0].path}",
+            hint=f"name another column with --contents-column, leave it out with --metadata-exclude "
+            f"{found[0].column_path}, or name all metadata, it among them: --metadata-column "
+            f"{found[0].column_path}",
         )
     for name in CONTENTS_NAMES:
         # Of nulls alone, so far: text that comes later is sealed.
@@ -119,15 +139,22 @@ def check_chosen(found: Sequence[Text], chosen: Sequence[str], source: str) -> N
         MappingError: There are some.
     """
     if found:
-        one = found[0].path
+        one = found[0]
+        both = f"seal both with {_flags(*chosen, one.path)}, " if one.whole else ""
         raise MappingError(
-            f"{source} would send {found[0]} unsealed as metadata, next to the contents {chosen[0]!r}",
-            hint=f"seal both with {_flags(*chosen, one)}, leave it out with --metadata-exclude {one}, "
-            f"or say that it may be clear with --metadata-column {one}",
+            f"{source} would send {one} unsealed as metadata, next to the contents {chosen[0]!r}",
+            hint=f"{both}leave it out with --metadata-exclude {one.column_path}, or name all metadata, "
+            f"it among them: --metadata-column {one.column_path}",
         )
 
 
 def _settle(one: Text, other: Text, *, metadata_named: bool) -> str:
+    if not (one.whole and other.whole):
+        out = next(each for each in (one, other) if not each.whole)
+        return (
+            f"pick one with --contents-column, and leave {out.column_path!r} out with --metadata-exclude "
+            f"{out.column_path}, or name all metadata, it among them, with --metadata-column"
+        )
     both = _flags(one.path, other.path)
     if metadata_named:
         return f"pick one with --contents-column, or seal both: {both}"
@@ -135,6 +162,11 @@ def _settle(one: Text, other: Text, *, metadata_named: bool) -> str:
         "pick one with --contents-column and leave the other out with --metadata-exclude, "
         f"or seal both: {both}"
     )
+
+
+def _shown(found: Sequence[Text]) -> str:
+    more = len(found) - LISTED_MAX
+    return ", ".join(map(str, found[:LISTED_MAX])) + (f" and {more} more" if more > 0 else "")
 
 
 def _flags(*paths: str) -> str:
@@ -147,42 +179,75 @@ def _is_empty(column: Column) -> bool:
     return column.shape in ("text", "bytes") and not column.partition
 
 
-def fault_of_clear_text(entries: dict[str, Any], clear: frozenset[str]) -> Fault | None:
-    """What is wrong with metadata that has text or bytes under a name of contents; None if it has none.
+def fault_of_clear_text(path: str, spread: str | None) -> Fault:
+    """What is wrong with a row whose metadata has text under a name of contents.
 
     Args:
-        entries: One item's metadata.
-        clear: Paths at which such text was asked for.
+        path: Where the text stands in the metadata.
+        spread: The object whose entries join the metadata, from which it may come.
     """
-    path = _clear_text(entries, clear, "")
-    if path is None:
-        return None
+    # A list is named as a whole.
+    column = path.partition("[")[0]
+    perhaps = f" (or {spread}.{path})" if spread is not None else ""
     told = (
-        f"may be {path!r}, which the first rows don't have as text: take it with --contents-column, "
-        "leave it out with --metadata-exclude, or name it with --metadata-column"
+        f"would have text in {path!r}{perhaps} that goes unsealed as metadata: take it with "
+        f"--contents-column, leave it out with --metadata-exclude {column}, or name all metadata, it "
+        "included, with --metadata-column"
     )
     return Fault("contents", "late-column", told)
 
 
-def _clear_text(entries: dict[str, Any], clear: frozenset[str], outer: str) -> str | None:
+def clear_text_in(entries: dict[str, Any], clear: frozenset[str], also: frozenset[str]) -> str | None:
+    """The first path in one item's metadata at which text stands under a name of contents.
+
+    Args:
+        entries: The metadata.
+        clear: Paths at which such text was asked for.
+        also: Further names of contents.
+    """
+    return _in_object(entries, (), "", clear, also)
+
+
+def _in_object(
+    entries: dict[str, Any], outer: tuple[str, ...], path: str, clear: frozenset[str], also: frozenset[str]
+) -> str | None:
     for name, value in entries.items():
         kind = type(value)
-        if kind is str:
-            if value and names_contents(name) and outer + name not in clear:
-                return outer + name
-        elif kind is dict:
-            if value.keys() == {BYTES_MARK}:
-                if names_contents(name) and outer + name not in clear:
-                    return outer + name
-            elif (found := _clear_text(value, clear, f"{outer}{name}.")) is not None:
-                return found
-        elif kind is list and value:
-            if type(value[0]) is str and names_contents(name) and outer + name not in clear:
-                return outer + name
-            for item in value if type(value[0]) is dict else ():
-                if (
-                    type(item) is dict
-                    and (found := _clear_text(item, clear, f"{outer}{name}[].")) is not None
-                ):
-                    return found
+        if kind is not str and kind is not dict and kind is not list:
+            continue
+        found = _in_value(value, (*outer, name), f"{path}.{name}" if path else name, clear, also)
+        if found is not None:
+            return found
     return None
+
+
+def _in_value(
+    value: Any, names: tuple[str, ...], path: str, clear: frozenset[str], also: frozenset[str]
+) -> str | None:
+    if path in clear and type(value) is not dict:
+        return None
+    if type(value) is list:
+        for item in value:
+            found = _in_value(item, names, f"{path}[]", clear, also)
+            if found is not None:
+                return found
+        return None
+    if type(value) is dict:
+        if value.keys() != {BYTES_MARK}:
+            return _in_object(value, names, path, clear, also)
+        return path if _is_named(names, also) and path.replace("[]", "") not in clear else None
+    if type(value) is not str or not value or value.isspace():
+        return None
+    if _is_named(names, also):
+        return path
+    if value[0] in "{[" or (value[0].isspace() and value.lstrip()[:1] in ("{", "[")):
+        try:
+            inner = orjson.loads(value)
+        except ValueError:
+            return None
+        return _in_value(inner, names, path, clear, also) if isinstance(inner, dict | list) else None
+    return None
+
+
+def _is_named(names: tuple[str, ...], also: frozenset[str]) -> bool:
+    return names[-1] in also or is_contents_path(names)

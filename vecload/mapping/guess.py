@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from vecload.errors import MappingError
 from vecload.mapping.chosen import ColumnChoice, Mapping, Reasons
-from vecload.mapping.columns import Column, Shape, Steps, find, listed, walk, with_named
+from vecload.mapping.columns import Column, Shape, Steps, find, listed, with_named
 from vecload.mapping.contents_choice import Text, check_chosen, choose_contents, texts
 from vecload.mapping.id_choice import UNNAMED_INDEX, ChosenId, choose_id, verdict_on
 from vecload.mapping.metadata_choice import choose_metadata
@@ -36,7 +36,6 @@ def guess_mapping(
     embed: bool = False,
     rules: Rules = Rules(),  # noqa: B008 a frozen value
     more: bool = False,
-    later: bool = False,
 ) -> Mapping:
     """Decide which column is which.
 
@@ -47,7 +46,6 @@ def guess_mapping(
         embed: The index makes the vectors of the contents; no vector column is looked for.
         rules: What else is asked of items.
         more: Rows may have columns that these are not: what the user names is taken to be there.
-        later: There are more rows than the first.
 
     Raises:
         MappingError: A named column is missing, or more than one reading is plausible, or none.
@@ -70,7 +68,8 @@ def guess_mapping(
     chosen_id = _choose_id(seen, choice, shape, rules)
     found = candidates(seen.free())
     vector, why_vector = _choose_vector(seen, choice, shape, found, embed=embed)
-    contents, why_contents = _choose_contents(seen, choice, shape)
+    vectors = {each.steps for each in found if each.is_text_of_numbers}
+    contents, why_contents = _choose_contents(seen, choice, shape, vectors)
     if embed and contents is None:
         raise MappingError(
             f"{source} has no contents column, which --embed needs; it has {listed(names)}",
@@ -102,7 +101,7 @@ def guess_mapping(
             (path, steps) for path, steps in {**seen.steps, **metadata.steps}.items() if len(steps) > 1
         ),
         refused=metadata.refused,
-        clear=_clear(choice) if more or (later and _is_open(seen.own)) else None,
+        clear=_clear(choice, metadata.object),
         shape=shape.name if shape else "",
         more_ids=choice.more_ids,
         more_contents=choice.more_contents,
@@ -206,7 +205,9 @@ def _choose_vector(
     return chosen, why
 
 
-def _choose_contents(seen: _Seen, choice: ColumnChoice, shape: KnownShape | None) -> tuple[str | None, str]:
+def _choose_contents(
+    seen: _Seen, choice: ColumnChoice, shape: KnownShape | None, vectors: Collection[Steps]
+) -> tuple[str | None, str]:
     why = ""
     contents = choice.all_contents
     if contents:
@@ -215,7 +216,7 @@ def _choose_contents(seen: _Seen, choice: ColumnChoice, shape: KnownShape | None
         seen.take(known, "--contents-column")
         contents, why = (known,), f"the shape of {shape.name}"
     out = (shape.left_out if shape else ()) if not choice.metadata else ()
-    found = [each for each in texts(seen.own) if _would_leave(seen, choice, each, out)]
+    found = [each for each in texts(seen.own, vectors) if _would_leave(seen, choice, each, out)]
     if contents:
         if choice.metadata:
             named = [seen.steps[path] for path in choice.metadata]
@@ -245,7 +246,10 @@ def _would_leave(seen: _Seen, choice: ColumnChoice, text: Text, out: Sequence[st
 def _only_spread(seen: _Seen, choice: ColumnChoice, steps: Steps) -> bool:
     """Whether a field is inside an object that was named as metadata, and was not named itself."""
     around = [path for path, way in seen.steps.items() if steps[: len(way)] == way]
-    return all(path in choice.metadata and len(seen.steps[path]) < len(steps) for path in around)
+    return all(
+        path in choice.metadata and len(way := seen.steps[path]) < len(steps) and steps[len(way)] != "[]"
+        for path in around
+    )
 
 
 def _check_typo(seen: _Seen, choice: ColumnChoice, path: str, flag: str) -> None:
@@ -272,17 +276,11 @@ def _check_typo(seen: _Seen, choice: ColumnChoice, path: str, flag: str) -> None
         )
 
 
-def _clear(choice: ColumnChoice) -> frozenset[str]:
+def _clear(choice: ColumnChoice, spread: str | None) -> frozenset[str]:
     """Metadata that may be text under a name of contents: what was named as metadata, or renamed to that."""
-    return frozenset((*choice.metadata, *(new for _, new in choice.renamed)))
-
-
-def _is_open(columns: Sequence[Column]) -> bool:
-    """Whether later rows may have other fields than the first: in maps, and in the JSON text of objects."""
-    return any(
-        (column.shape == "text" and column.fields) or column.type_name.startswith("map<")
-        for _, column in walk(columns)
-    )
+    within = f"{spread}."
+    inner = (path.removeprefix(within) for path in choice.metadata if spread and path.startswith(within))
+    return frozenset((*choice.metadata, *inner, *(new for _, new in choice.renamed)))
 
 
 def _metadata_names(mapping: Mapping, columns: Sequence[Column]) -> tuple[str, ...]:

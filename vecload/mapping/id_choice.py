@@ -22,14 +22,22 @@ UNSURE_ID_NAMES = ("ids", "doc_id", "uuid", "key")
 """Columns of such names may be, in this order, where their values do not repeat."""
 UNNAMED_INDEX = re.compile(r"__index_level_[0-9]+__")
 """An index without a name, as pandas writes it."""
-OBJECT_ID = "$oid"
+ID_MARKS = frozenset({"$oid", "$numberLong", "$numberInt"})
 """What MongoDB's exports write an id as: `{"$oid": "65f0…"}`."""
 BIG_INTEGER = 2.0**63
 ID_CHARACTERS = 200
 """A longer text is not offered as an id."""
 
 Verdict: TypeAlias = Literal[
-    "ids", "nothing", "objects", "numbers with fractions", "booleans", "lists", "bytes"
+    "ids",
+    "nothing",
+    "objects",
+    "floating-point numbers",
+    "decimals with fractions",
+    "booleans",
+    "lists",
+    "bytes",
+    "dates or times",
 ]
 
 
@@ -48,14 +56,14 @@ def verdict_on(column: Column) -> Verdict:
     if not found:
         if column.shape in ("text", "integer", "bytes"):
             return "ids"
-        return "objects" if column.shape == "object" else "lists" if column.shape in _LISTS else "nothing"
+        return _WITHOUT_VALUES.get(column.shape, "nothing" if column.shape == "null" else "dates or times")
     kinds = {_kind(value) for value in found}
     if "ids" in kinds:
         return "ids"
     return next((kind for kind in kinds if kind != "nothing"), "nothing")
 
 
-_LISTS = ("floats", "integers")
+_WITHOUT_VALUES: dict[str, Verdict] = {"object": "objects", "floats": "lists", "integers": "lists"}
 
 
 def _kind(value: Any) -> Verdict:
@@ -64,10 +72,12 @@ def _kind(value: Any) -> Verdict:
     if isinstance(value, str | int):
         return "ids"
     if isinstance(value, Decimal):
-        return "ids" if value.is_finite() and value == value.to_integral_value() else "numbers with fractions"
+        return (
+            "ids" if value.is_finite() and value == value.to_integral_value() else "decimals with fractions"
+        )
     if isinstance(value, float):
         # The fast parser of JSON makes floats of integers beyond 64 bits; no smaller one can be such.
-        return "ids" if abs(value) >= BIG_INTEGER else "numbers with fractions"
+        return "ids" if abs(value) >= BIG_INTEGER else "floating-point numbers"
     if isinstance(value, bytes):
         return "ids" if len(value) == 16 or _is_text(value) else "bytes"
     if isinstance(value, dict):
@@ -101,13 +111,17 @@ def choose_id(
     named = _named(free, source)
     if named is not None:
         says = verdict_on(named)
-        if says == "objects" and all(field.name == OBJECT_ID for field in named.fields) and named.fields:
-            return ChosenId(f"{named.name}.{OBJECT_ID}", "its name")
+        if says == "objects" and len(named.fields) == 1 and named.fields[0].name in ID_MARKS:
+            return ChosenId(f"{named.name}.{named.fields[0].name}", "its name")
         if says in ("ids", "nothing") or generate:
             return ChosenId(named.name, "its name")
+        floats = says == "floating-point numbers"
+        pandas = (
+            "pandas makes them of integers next to nulls: write them as integers; else " if floats else ""
+        )
         raise MappingError(
             f"{source} has {says} in the column {named.name!r}, which can't be ids",
-            hint=f"name another column with --id-column{_offer(own, [named.name])}, "
+            hint=f"{pandas}name another column with --id-column{_offer(own, [named.name])}, "
             "or have ids made with --generate-ids",
         )
     found, reason = _unsure(free, source)

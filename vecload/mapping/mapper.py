@@ -10,7 +10,7 @@ import numpy as np
 from vecload.batch import Batch, Contents, Metadata, Origin
 from vecload.errors import MappingError
 from vecload.mapping.chosen import Mapping
-from vecload.mapping.contents_choice import fault_of_clear_text
+from vecload.mapping.contents_choice import clear_text_in, fault_of_clear_text
 from vecload.mapping.generated_ids import with_ids
 from vecload.mapping.json_rows import fault_of_contents
 from vecload.mapping.limits import faults_of_limits
@@ -68,7 +68,7 @@ class Mapper:
         metadata = rows.metadata(mapping)
         found.append(metadata.faults)
         if mapping.clear is not None:
-            found.append(_clear_texts(metadata, mapping.clear))
+            found.append(_clear_texts(metadata, mapping))
         contents = _contents(rows, mapping)
         if contents is not None:
             found.append(contents.faults)
@@ -155,13 +155,18 @@ def _contents(rows: Rows, mapping: Mapping) -> Mapped[list[Contents | None] | No
     return Mapped(values if any(values) else None, faults)
 
 
-def _clear_texts(metadata: Mapped[list[Metadata | None] | None], clear: frozenset[str]) -> dict[int, Fault]:
+def _clear_texts(metadata: Mapped[list[Metadata | None] | None], mapping: Mapping) -> dict[int, Fault]:
     """Rows whose metadata has text under a name of contents, which nobody asked for."""
-    return {
-        position: fault
-        for position, entries in enumerate(metadata.values or ())
-        if entries and (fault := fault_of_clear_text(entries, clear)) is not None
-    }
+    clear = mapping.clear or frozenset()
+    # What was named as contents is contents wherever it stands.
+    ways = dict(mapping.nested)
+    also = frozenset(ways.get(path, (path,))[-1] for path in mapping.all_contents)
+    faults: dict[int, Fault] = {}
+    for position, entries in enumerate(metadata.values or ()):
+        path = clear_text_in(entries, clear, also) if entries else None
+        if path is not None:
+            faults[position] = fault_of_clear_text(path, mapping.metadata_object)
+    return faults
 
 
 def _no_ids(count: int) -> Mapped[list[str]]:

@@ -86,7 +86,7 @@ def choose_metadata(
             out_fields.append(at[0])
         if entry and spread is not None:
             below = find(inside, path)
-            out_fields.append((*steps[spread], *(below[0] if below else (path,))))
+            out_fields.append((*steps[spread], *(below[0] if below else path.split("."))))
     if fields is not None:
         fields = tuple(name for name in fields if name not in choice.excluded)
     plain = [name for name in names if name not in taken and name not in out and name != spread]

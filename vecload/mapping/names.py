@@ -24,12 +24,19 @@ VECTOR_WORDS = _words(
 )
 _WHOLE_NAMES = frozenset({"v", "values", "feature", "tensor", "tensors", "embed", "embeds", "dense"})
 """They count only as whole names, and less than the others."""
-_OF_VECTORS = _words(
-    "data value values list array arr raw float floats float16 float32 float64 f16 f32 f64 fp16 fp32 bf16 "
-    "bfloat16 int8 uint8 i8 u8 b64 base64 bytes blob binary bin buffer buf json str text norm normalized "
-    "normalised unit default large small base ada openai cohere dense column col x y z v"
+_ABOUT_VECTORS = _words(
+    "error errors model models status state id ids dim dims dimension dimensions size sizes count counts "
+    "version provider name names type types dtype hash key keys url path file time timestamp at date cost "
+    "token tokens usage length len created updated config params method source sources score scores index "
+    "ready done failed missing generated metadata meta input prompt text batch job task retries reason flag"
 )
-"""Words that may follow a vector's: `emb_f32`, `embedding_v2`. Digits may as well."""
+"""Words of what is known of a vector and is none: `embedding_model`."""
+_HOW_WRITTEN = _words(
+    "data value list array arr raw float floats float16 float32 float64 f16 f32 f64 fp16 fp32 bf16 "
+    "bfloat16 int int8 uint8 i u b base64 bytes blob binary bin buffer json str text norm normalized "
+    "normalised column col x result"
+)
+"""Words of how a vector is written, or none of which vector it is."""
 _NO_VECTORS = _words(
     "score scores rating ratings bbox bboxes box boxes rect rects region regions range ranges span spans "
     "token tokens ids id mask masks neighbor neighbors neighbour neighbours knn sort loc location "
@@ -71,7 +78,7 @@ CONTENTS_NAMES = (
 _CONTENTS_WORDS = _words(
     "contents content text texts document documents body chunk chunks passage passages sentence sentences "
     "snippet snippets paragraph paragraphs abstract abstracts transcript transcripts markdown html "
-    "message messages blob fulltext plaintext"
+    "message messages blob fulltext plaintext rawtext maintext bodytext textcontent pagecontent chunktext"
 )
 _NO_CONTENTS = _words(
     "id ids type types lang language languages url urls uri uris link links path paths hash md5 sha sha1 "
@@ -81,9 +88,17 @@ _NO_CONTENTS = _words(
     "scores rank category categories class classes label labels tag tags encoding charset file filename "
     "filenames author authors level kind group parent root role priority count words chars characters "
     "embedding embeddings vector vectors emb vec template updated created modified metadata meta is has "
-    "flag ratio topic topics entropy"
+    "flag ratio topic topics entropy uuid guid ref refs reference from to cc bcc subject sender recipient "
+    "method strategy rating disposition splitter splitters color colour style styles part parts available "
+    "department license licence mode attribution provider owner region country city currency unit extension "
+    "bucket"
 )
 """Words after which a name is not that of the text itself: `content_type`, `document_id`, `html_url`."""
+_FORMS = _words(
+    "data value raw rendered plain full string original cleaned clean view storage payload parts s html md"
+)
+"""Names of the forms in which an object holds a text: `content.rendered`, `body.storage.value`."""
+_DIGEST = re.compile(r"(?:md5|sha[0-9]+|crc[0-9]*|blake[0-9a-z]*|xxh[0-9]*|hash)$")
 _LANGUAGES = re.compile(r"[a-z]{2}")
 
 _PARTS = frozenset({"chunk", "chunks", "part", "parts", "page", "section", "segment"})
@@ -124,7 +139,13 @@ def names_a_vector(name: str) -> bool:
     at = next((i for i, word in enumerate(words) if word in VECTOR_WORDS - _WHOLE_NAMES), None)
     if at is None:
         return name.lower() in VECTOR_WORDS - {"feature", "features"}
-    return VECTOR_WORDS.union(_OF_VECTORS).issuperset(words[at + 1 :])
+    return _ABOUT_VECTORS.isdisjoint(words[at + 1 :])
+
+
+def qualifiers_of(path: str) -> set[str]:
+    """What the last name of a path says of a vector besides being one: `title` of `title_embedding_v2`."""
+    words = {word for word in words_of(path.rpartition(".")[2]) if not word.isdigit()}
+    return words - VECTOR_WORDS - _HOW_WRITTEN
 
 
 @lru_cache(maxsize=4096)
@@ -132,18 +153,27 @@ def names_contents(name: str) -> bool:
     """Whether a name is that of a text: a usual one, or one with such a word (`body_html`, `text_en`)."""
     if name.lower() in CONTENTS_NAMES or name == "_node_content":
         return True
+    if _DIGEST.search(name.lower()):
+        return False
     words = [word for word in words_of(name) if not word.isdigit()]
     while len(words) > 1 and (_LANGUAGES.fullmatch(words[-1]) and words[-1] not in _NO_CONTENTS):
         words.pop()
     return bool(words) and words[-1] not in _NO_CONTENTS and not _CONTENTS_WORDS.isdisjoint(words)
 
 
-def is_contents_path(path: Sequence[str]) -> bool:
-    """Whether the names on the way to a text say that it is contents: `blob.data`, not `photo.data`."""
-    names = [name for name in path if not name.startswith("[")]
-    if names_contents(names[-1]):
-        return True
-    return len(names) > 1 and names[-1].lower() in ("data", "value", "raw") and names_contents(names[-2])
+@lru_cache(maxsize=4096)
+def is_contents_path(names: tuple[str, ...]) -> bool:
+    """Whether the names on the way to a text say that it is contents: `blob.data`, not `photo.data`.
+
+    The forms of a text in an object named so are, too (`body.plain`, `text.en`).
+    """
+    for name in reversed(names):
+        if names_contents(name):
+            return True
+        low = name.lower()
+        if low not in _FORMS and (low in _NO_CONTENTS or not _LANGUAGES.fullmatch(low)):
+            return False
+    return False
 
 
 @lru_cache(maxsize=4096)

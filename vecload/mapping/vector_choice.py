@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vecload.errors import MappingError
 from vecload.mapping.columns import LISTED_MAX, Column, Steps, path_of
@@ -30,6 +31,7 @@ FLAG_HINT = "pick one with --vector-column"
 
 SPARSE = Encoding("numbers", 0, False, (), "sparse")
 """Of what is sparse by its name, however it is written."""
+_EMPTY: tuple[Any, ...] = (None, "", [], {})
 _FLOAT_DTYPES = frozenset({"float32", "float16", "bfloat16", "float64", "npy"})
 _TELLING_KINDS: dict[str, Says] = {"BSON vector": "vector", "dense struct": "perhaps"}
 """What an encoding says of a list of numbers whose name says nothing."""
@@ -48,12 +50,14 @@ class Candidate:
     column: as the first rows show it.
     encoding: how its vectors are written; None where the first rows have none.
     says: what its name says.
+    readable: its values are vectors, or there are none yet.
     """
 
     steps: Steps
     column: Column
     encoding: Encoding | None
     says: Says
+    readable: bool = True
 
     @property
     def path(self) -> str:
@@ -68,7 +72,12 @@ class Candidate:
     @property
     def dense(self) -> bool:
         """Whether it may hold one vector a row, and none that is sparse."""
-        return self.encoding is None or not self.encoding.problem
+        return self.readable and (self.encoding is None or not self.encoding.problem)
+
+    @property
+    def is_text_of_numbers(self) -> bool:
+        """Whether it is text, or texts, of numbers: no text to be sealed."""
+        return self.encoding is not None and self.encoding.kind in ("array text", "number texts")
 
     @property
     def whole(self) -> bool:
@@ -95,7 +104,9 @@ class Candidate:
     def __str__(self) -> str:
         """For a message: its path, how it is written, and its first values."""
         if self.encoding is None:
-            return f"{self.path!r} (null in the first rows)"
+            return (
+                f"{self.path!r} ({'null in the first rows' if self.readable else 'not readable as a vector'})"
+            )
         return f"{self.path!r} ({described(self.encoding)}{_first(self.column)})"
 
 
@@ -152,9 +163,12 @@ def _add(found: list[Candidate], steps: Steps, column: Column) -> None:
         if says != "nothing" or encoding.kind not in ("bytes", "base64 text") or encoding.dtypes:
             found.append(Candidate(steps, column, encoding, says))
         return
-    empty = column.shape == "null" or (column.values and all(value is None for value in column.values))
-    if empty and names_a_vector(column.name):
-        found.append(Candidate(steps, column, None, "vector"))
+    if names_a_vector(column.name) and says == "vector":
+        told = [value for value in column.values if value not in _EMPTY]
+        if not told and (column.shape == "null" or column.values):
+            found.append(Candidate(steps, column, None, "vector"))
+        elif told and isinstance(told[0], str | bytes | list) and not (column.fields or column.elements):
+            found.append(Candidate(steps, column, None, "vector", readable=False))
     for inside in column.fields:
         _add(found, (*steps, inside.name), inside)
     for inside in column.elements:
@@ -216,6 +230,9 @@ def choose_vector(
     if usual:
         raise several(usual, source)
     plausible = [each for each in dense if each.plausible]
+    refused = [each for each in found if not each.dense and names_a_vector(each.column.name)]
+    if plausible and refused:
+        raise several([*refused, *plausible], source)
     if len(plausible) == 1:
         lists = len([each for each in dense if each.encoding is not None])
         why = "the only column that could be one" if lists > 1 else "the only column of lists of numbers"
@@ -255,6 +272,9 @@ def check_named(column: Column, steps: Steps, columns: Sequence[Column], source:
     encoding = encoding_seen(column)
     if encoding is not None and encoding.problem:
         raise _refused(Candidate(steps, column, encoding, "vector"), source)
+    given = [value for value in column.values if value not in _EMPTY]
+    if encoding is None and given and isinstance(given[0], str | list):
+        raise unreadable(Candidate(steps, column, None, "vector", readable=False), source)
     outer: Sequence[Column] = columns
     parent: Column | None = None
     for step in steps[:-1]:
@@ -309,6 +329,9 @@ def _refused(one: Candidate, source: str) -> MappingError:
 
 def _none(found: Sequence[Candidate], columns: Sequence[Column], source: str) -> MappingError:
     """The error of a source without vectors: the cause, as far as it shows."""
+    unread = next((each for each in found if not each.readable), None)
+    if unread is not None:
+        return unreadable(unread, source)
     refused = next((each for each in found if not each.dense), None)
     if refused is not None and (refused.says == "vector" or len(found) == 1):
         return _refused(refused, source)
@@ -331,6 +354,23 @@ def _none(found: Sequence[Candidate], columns: Sequence[Column], source: str) ->
         f"{source} has no vector column; its other columns are {listed}{more}",
         hint="name it with --vector-column",
     )
+
+
+def unreadable(one: Candidate, source: str) -> MappingError:
+    """The error of a column whose values are in no encoding that is read: the cause, as far as it shows."""
+    value = next(value for value in one.column.values if value not in _EMPTY)
+    cause, hint = "it is in no encoding that is read", "write it as a list of numbers"
+    if isinstance(value, str):
+        text = value.strip()
+        if re.fullmatch(r"(?:[0-9a-fA-F]{2}){4,}", text):
+            cause, hint = "it looks like hexadecimal bytes", "write bytes, base64 or a list of numbers"
+        elif text.startswith("data:"):
+            cause, hint = "it is a data: URL", "write the base64 after its comma alone"
+        elif re.fullmatch(r"[-+0-9.eE]+(?:[ ,;|\t]+[-+0-9.eE]+)+", text):
+            cause, hint = "it is numbers without brackets", "put [ and ] around them, with commas between"
+    elif isinstance(value, list) and value and isinstance(value[0], bool):
+        cause = "it is a list of booleans"
+    return MappingError(f"{source} has no vector that can be read in {one.path!r}: {cause}", hint=hint)
 
 
 def _one_a_dimension(columns: Sequence[Column]) -> tuple[str, str] | None:

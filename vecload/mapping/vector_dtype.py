@@ -26,7 +26,9 @@ def with_vector_dtype(
         MappingError: The first rows look like embeddings under several types, or under none.
     """
     found = None if mapping.vector is None else find(columns, mapping.vector)
-    encoding = None if found is None else encoding_of(found[1].values, dimension=dimension)
+    column = None if found is None else found[1]
+    listed = column is None or column.shape in ("floats", "integers")
+    encoding = None if column is None or listed else encoding_of(column.values, dimension=dimension)
     if encoding is None or encoding.kind not in ("bytes", "base64 text", "buffer"):
         return mapping
     dtype = mapping.rules.vector_dtype
