@@ -223,7 +223,7 @@ def test_named_columns_are_taken_and_only_those(tmp_path: Path) -> None:
         (b"\x1f\x8b\x08\x00aaaa", "packed.jsonl", "gzip data is"),
         (b"PAR1 and then nothing of use", "broken.parquet", "no readable Parquet file"),
         (b"hello, world\n", "text.txt", "neither Parquet, JSON Lines, Arrow IPC nor NumPy"),
-        (b'[{"id": "a"}]', "array.json", "no vector column; beside the id it has no columns"),
+        (b'[{"id": "a"}]', "array.json", "no vector column; its other columns are nothing"),
         (b'{"id": "a", "title": "no vector"}\n', "novector.jsonl", "no vector column"),
         (b'{"vector": [1.5, 2]}\n', "noid.jsonl", "no id column"),
     ],
@@ -437,13 +437,13 @@ def test_a_source_of_no_rows_is_a_complete_load_of_nothing(tmp_path: Path, conte
         (("--train",), "multiples of 32"),
         (("--dimension", "9"), "--dimension is 9"),
         (("--rejects", "rows.jsonl"), "is a source"),
-        (("--rejects", "."), "no reject file can be written"),
+        (("--rejects", "."), "the reject file . is a folder"),
         (("--rejects", "nowhere/rejects"), "no reject file can be written"),
         (("--state-dir", "rows.jsonl/x"), "no journal can be kept"),
         (("--max-errors", "many"), "neither a number of rows nor a percentage"),
         (("--embed",), "there is no store at"),
-        (("--to", "127.0.0.1:8000"), "write http://127.0.0.1:8000"),
-        (("--to", "localhost:8000"), "write http://localhost:8000"),
+        (("--to", "127.0.0.1:8000"), "write http://HOST:PORT for a service"),
+        (("--to", "localhost:8000"), "write http://HOST:PORT for a service"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_made(
@@ -614,7 +614,7 @@ def test_an_embedded_index_is_served_from_its_folder_under_the_same_key(
 def test_a_load_says_where_its_time_went_and_what_would_help_if_asked(tmp_path: Path) -> None:
     table = rows(1000, dimension=32)
     for n, row in enumerate(table):
-        row |= {f"text{f}": f"{f}-{n}-{n * 7919 % 1000}" for f in range(8)}
+        row |= {f"code{f}": f"{f}-{n}-{n * 7919 % 1000}" for f in range(8)}
     path = write_parquet(tmp_path / "rows.parquet", table)
     ended = vecload("upsert", path, "--explain", "--json")
     told = summary(ended)

@@ -51,6 +51,8 @@ class FirstLoad(Load):
         given = [
             *("upsert", str(self.source.path), "--to", self.to, "--index", self.index, "--json"),
             *("--state-dir", str(self.state), "--resume-wait", "0", "--give-up-after", "5"),
+            # The last row of an id wins where the id column is named.
+            *("--id-column", "id"),
         ]
         return Running(
             [*(program or self.program), *given, *self.options, *options],

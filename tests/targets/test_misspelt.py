@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vecload.errors import UsageError
 from vecload.targets import connect_target
-from vecload.targets.misspelt import check_folder_name, shown
+from vecload.targets.misspelt import check_folder_name, shown, shown_address
 
 HOSTS = [
     "vectors.example.com",
@@ -34,6 +34,7 @@ HOSTS = [
     ":8000",
     "user:secret@vectors.example.com",
     "user:secret@localhost:8000",
+    "localhost:8000/secret",
 ]
 BROKEN = [
     "http:/host",
@@ -47,6 +48,9 @@ BROKEN = [
     "http:",
     "https:/user:secret@host",
     "http//user:secret@host?token=secret",
+    "http:/host/secret",
+    "http:host/secret",
+    "http//host/secret",
 ]
 URLS = [
     "http://",
@@ -56,6 +60,10 @@ URLS = [
     "http:///host",
     "://host",
     "http://user:secret@host?x=secret",
+    "http://host/secret",
+    "http://host:8000/v1/secret",
+    "ftp://host/secret",
+    "http://host:99999/secret",
 ]
 FOLDERS = [
     "store",
@@ -133,6 +141,24 @@ def test_a_path_object_names_a_folder_unless_a_url_was_made_one(
 )
 def test_a_url_is_shown_without_user_password_and_query(url: str, expected: str) -> None:
     assert shown(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://host:8000", "http://host:8000"),
+        ("http://host:8000/v1", "http://host:8000/v1"),
+        ("http://host:8000/v1/secret", "http://host:8000/…"),
+        ("http://host/secret?token=secret", "http://host/…"),
+        ("http://user:secret@host/secret", "http://…"),
+        ("http:/host/secret", "http:/host/…"),
+        ("http//host/secret", "http//host/…"),
+        ("host:8000/secret", "host:8000/…"),
+        ("http://", "http://"),
+    ],
+)
+def test_a_services_address_is_shown_without_its_path(url: str, expected: str) -> None:
+    assert shown_address(url) == expected
 
 
 @given(st.text(), st.text(), st.text())

@@ -7,7 +7,7 @@ import urllib.parse
 import httpx
 
 from vecload.errors import UsageError
-from vecload.targets.misspelt import shown
+from vecload.targets.misspelt import shown_address
 
 
 def service_location(url: str) -> str:
@@ -19,7 +19,7 @@ def service_location(url: str) -> str:
     if "@" in url:
         raise UsageError("the service's address holds a password", hint="set VECLOAD_API_KEY instead")
     no_address = UsageError(
-        f"{shown(url)!r} is not the address of a service", hint="it looks like http://host:8000"
+        f"{shown_address(url)!r} is not the address of a service", hint="it looks like http://host:8000"
     )
     try:
         parts = urllib.parse.urlsplit(url)
@@ -32,7 +32,7 @@ def service_location(url: str) -> str:
         raise no_address
     if parts.path not in ("", "/", "/v1", "/v1/") or parts.query or parts.fragment:
         raise UsageError(
-            f"{shown(url)!r} has a path or a query", hint="give the address alone: http://host:8000"
+            f"{shown_address(url)!r} has a path or a query", hint="give the address alone: http://host:8000"
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")

@@ -34,14 +34,14 @@ def check_folder_name(name: str, *, bare: bool = True) -> None:
     """
     hint = "write http://HOST:PORT for a service, ./NAME for a folder"
     if _BROKEN_URL.match(name):
-        raise UsageError(f"{shown(name)!r} is not a URL", hint=hint)
+        raise UsageError(f"{shown_address(name)!r} is not a URL", hint=hint)
     if not bare or os.path.isdir(os.path.expanduser(name)):  # noqa: PTH111, PTH112 a text, as it was given
         return
     first, _, rest = name.rpartition("@")[2].partition("/")
     if rest not in ("", "v1", "v1/") and not re.search(f"{_PORT}$", first):
         return
     if _HOST.fullmatch(first):
-        raise UsageError(f"{shown(name)!r} looks like a service's address", hint=hint)
+        raise UsageError(f"{shown_address(name)!r} looks like a service's address", hint=hint)
 
 
 def shown(url: str) -> str:
@@ -51,3 +51,14 @@ def shown(url: str) -> str:
         scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:?/{1,2}", url)
         return f"{scheme[0] if scheme else ''}…"
     return url.partition("?")[0].partition("#")[0]
+
+
+def shown_address(url: str) -> str:
+    """A service's address as errors may repeat it: as `shown`, and without a path, which may hold a token.
+
+    The path `/v1`, which every service has, stays.
+    """
+    told = shown(url)
+    host = re.match(r"(?:https?(?=//)|[A-Za-z][A-Za-z0-9+.-]*:)?/*[^/]*", told, re.IGNORECASE)
+    kept = host[0] if host else ""
+    return told if told[len(kept) :] in ("", "/", "/v1", "/v1/") else f"{kept}/…"
