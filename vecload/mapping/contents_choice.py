@@ -14,7 +14,7 @@ import orjson
 from vecload.errors import MappingError
 from vecload.mapping.columns import LISTED_MAX, Column, Steps, path_of, walk
 from vecload.mapping.json_columns import BYTES_MARK
-from vecload.mapping.names import CONTENTS_NAMES, is_contents_path
+from vecload.mapping.names import CONTENTS_NAMES, is_contents_path, names_contents
 from vecload.mapping.rows import Fault
 
 BYTES_LEAST = 8
@@ -205,7 +205,27 @@ def clear_text_in(entries: dict[str, Any], clear: frozenset[str], also: frozense
         clear: Paths at which such text was asked for.
         also: Further names of contents.
     """
-    return _in_object(entries, (), "", clear, also)
+    for name, value in entries.items():
+        kind = type(value)
+        # Most values are plain: what is said of them takes no call but one that is remembered.
+        if kind is str:
+            plain = value[:1] not in _LOOKED_INTO
+        elif kind is list:
+            plain = all(type(item) is str and item[:1] not in _LOOKED_INTO for item in value)
+        elif kind is dict:
+            plain = False
+        else:
+            continue
+        if plain and name not in also and not names_contents(name):
+            continue
+        found = _in_value(value, (name,), name, clear, also)
+        if found is not None:
+            return found
+    return None
+
+
+_LOOKED_INTO = frozenset(("{", "[", " ", "\t", "\n", "\r", "\ufeff"))
+"""How text begins that may be JSON."""
 
 
 def _in_object(
@@ -240,9 +260,9 @@ def _in_value(
         return None
     if _is_named(names, also):
         return path
-    if value[0] in "{[" or (value[0].isspace() and value.lstrip()[:1] in ("{", "[")):
+    if value[0] in _LOOKED_INTO and (text := value.lstrip("\ufeff \t\r\n"))[:1] in ("{", "["):
         try:
-            inner = orjson.loads(value)
+            inner = orjson.loads(text)
         except ValueError:
             return None
         return _in_value(inner, names, path, clear, also) if isinstance(inner, dict | list) else None
