@@ -18,7 +18,7 @@ from vecload.contents import Key
 ARTICLES = str(SAMPLES / "articles.parquet")
 REPORT_KEYS = {
     "version", "full", "whole", "rows", "sources", "ids", "unfilterable", "index", "target", "checks",
-    "seconds", "exit_code", "error",
+    "seconds", "exit_code", "error", "clear_text",
 }  # fmt: skip
 
 Vecload = Callable[..., tuple[int, str, str]]
@@ -65,7 +65,7 @@ def test_the_sample_is_told_on_one_screen_and_nothing_is_made(vecload: Vecload) 
     for told in (
         "Parquet, zstd, 1 row group; 726,828 bytes",
         "300, all looked at",
-        "vector (the only column of lists of numbers)",
+        "vector (its name)",
         "words     integer  57 different values",
         "id        jargon-0001",
         "1 of 300 rows",
@@ -364,7 +364,7 @@ def test_columns_that_are_parts_are_told_before_any_number_of_others(
     source = [{**{f"c{i}": i for i in range(300)}, **row} for row in rows(3)]
     out = vecload("inspect", write_jsonl(tmp_path / "wide.jsonl", source))[1]
     assert len(out.splitlines()) <= 60
-    for told in ("id (its name)", "vector (the only column", "contents (its name)", "and 292 more"):
+    for told in ("id (its name)", "vector (its name)", "contents (its name)", "and 292 more"):
         assert told in out
 
 

@@ -197,22 +197,24 @@ def test_an_index_is_made_with_the_metric_and_the_policies_asked_for(service: st
 
 
 def test_named_columns_are_taken_and_only_those(tmp_path: Path) -> None:
-    source = [{**row, "values": row["vector"][::-1], "kept": i, "left": i} for i, row in enumerate(rows(5))]
+    source = [{**row, "emb": row["vector"][::-1], "kept": i, "left": i} for i, row in enumerate(rows(5))]
     path = write_jsonl(tmp_path / "rows.jsonl", source)
 
     ambiguous = vecload("upsert", path)
     ended = vecload(
-        "upsert", path, "--vector-column", "values", "--id-column", "title", "--contents-column", "id",
+        "upsert", path, "--vector-column", "emb", "--id-column", "title", "--contents-column", "id",
         "--metadata-column", "kept", "--metadata-column", "text",
     )  # fmt: skip
 
     assert ambiguous.code == 2
-    assert "several vector columns: 'vector', 'values'; pick one with --vector-column" in ambiguous.error
+    assert "several columns that could be the vector: 'vector' (8 numbers" in ambiguous.error
+    assert "'emb' (8 numbers" in ambiguous.error
+    assert ambiguous.error.endswith("; pick one with --vector-column")
     assert ended.code == 0, ended.err
     item = items_of(default_store(), "rows", key_files()[0])["Title 2"]
     assert item["contents"] == "doc-2"
     assert item["metadata"] == {"kept": 2, "text": source[2]["text"]}
-    assert np.array(item["vector"], np.float32).tolist() == np.array(source[2]["values"], np.float32).tolist()
+    assert np.array(item["vector"], np.float32).tolist() == np.array(source[2]["emb"], np.float32).tolist()
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,9 @@ def resumed_by_high_water_mark() -> None:
     """All rows before the last acknowledged one are taken to be in."""
     done = Journal.done
 
-    def below(self: Journal, source: str) -> Sequence[Span]:
-        spans = done(self, source)
-        return [replace(spans[-1], start=0)] if spans else []
+    def below(self: Journal, source: str, *, rejecting: bool | None = None) -> Sequence[Span]:
+        spans = done(self, source, rejecting=rejecting)
+        return [replace(spans[-1], start=0)] if spans and rejecting is None else spans
 
     Journal.done = below  # type: ignore[method-assign,assignment]
 

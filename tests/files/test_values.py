@@ -152,7 +152,7 @@ def test_text_in_bytes_without_a_type_is_text_where_that_is_asked_for(tmp_path: 
     refused = load(
         path, *dtype, "--binary-as-text", "--max-errors", "1", "--rejects", str(tmp_path / "rejects")
     )
-    assert (refused.code, [*refused.items]) == (3, ["a", "c"])
+    assert (refused.code, [*refused.items]) == (3, ["a", "c"]), refused.said
     reject = orjson.loads((tmp_path / "rejects").read_bytes().splitlines()[0])
     assert (reject["field"], reject["code"]) == ("metadata", "not-utf8")
 
