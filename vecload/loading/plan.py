@@ -15,11 +15,11 @@ from vecload.loading.journal import Journal
 from vecload.loading.loader import Job
 from vecload.mapping import ColumnChoice, Mapper, Mapping, Rows, Rules, guess_mapping
 from vecload.mapping.clear_text import ClearText, clear_texts
+from vecload.mapping.dtype_choice import with_vector_dtype
 from vecload.mapping.first_rows import with_first_rows
 from vecload.mapping.mapper import common_dimension
 from vecload.mapping.names import qualifiers_of
 from vecload.mapping.text_in_bytes import as_text
-from vecload.mapping.vector_dtype import with_vector_dtype
 from vecload.readers import Source
 from vecload.readers.compressed import Unpacked
 from vecload.readers.jsonl import lines_in
