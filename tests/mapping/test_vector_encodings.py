@@ -25,7 +25,7 @@ from vecload.mapping.rows import Fault, Rows, check_values
 from vecload.mapping.vector_encodings import Encoding, decode, encoding_of, sparse_parent
 from vecload.mapping.vector_texts import numbers_of_texts
 
-CASES = Path(__file__).parents[1] / "cases" / "vectors"
+CASES = {path.name: path for path in (Path(__file__).parents[1] / "cases").rglob("*.*")}
 VECTORS = [[0.11, -0.22, 0.33, 0.44], [0.5, 0.25, -0.125, 0.75], [-0.9, 0.1, 0.2, 0.35]]
 F32 = np.array(VECTORS, "<f4")
 
@@ -518,7 +518,7 @@ def test_a_whole_number_next_to_fractions_of_other_rows_is_rounded_once(kind: An
 
 
 def read_case(name: str) -> list[dict[str, Any]]:
-    return [orjson.loads(line) for line in (CASES / name).read_bytes().splitlines()]
+    return [orjson.loads(line) for line in (CASES[name]).read_bytes().splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -564,7 +564,7 @@ PARQUET: list[tuple[str, str, Encoding]] = [
 
 @pytest.mark.parametrize(("name", "column", "expected"), PARQUET, ids=lambda value: str(value)[:40])
 def test_parquet_of_people(name: str, column: str, expected: Encoding) -> None:
-    table = pq.read_table(CASES / f"{name}.parquet").combine_chunks()
+    table = pq.read_table(CASES[f"{name}.parquet"]).combine_chunks()
     assert encoding_of(table[column].to_pylist()) == expected
     rows = ArrowRows(Span("a", 0, len(table)), table.to_batches()[0])
     mapped = rows.vectors(column, expected.length or 4, expected.dtypes[0] if expected.dtypes else None)
