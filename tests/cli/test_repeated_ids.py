@@ -16,7 +16,7 @@ from tests.cli.command import Ended, vecload
 from tests.cli.sources import rows, write_jsonl, write_parquet
 from vecload.loading.identity import REJECTED
 
-STOPPED, ALLOWED = 4, 3
+USAGE, STOPPED, ALLOWED = 2, 4, 3
 ALL = ("--max-errors", "100%")
 
 
@@ -30,8 +30,11 @@ def titles(index: str, *ids: str) -> list[str]:
     return [json.loads(line)["metadata"]["title"] for line in lines]
 
 
-def filtered_frames(folder: Path, *, files: int = 3, count: int = 500) -> list[Path]:
-    """Files as pandas writes filtered frames: each has an index of its own, which counts from 1."""
+def filtered_frames(folder: Path, *, files: int = 3, count: int = 500, index: str = "id") -> list[Path]:
+    """Files as pandas writes filtered frames: each has an index of its own, which counts from 1.
+
+    One named `id` is the id; one without a name is only guessed to be.
+    """
     folder.mkdir()
     paths = []
     for number in range(files):
@@ -40,10 +43,10 @@ def filtered_frames(folder: Path, *, files: int = 3, count: int = 500) -> list[P
             {
                 "title": [f"t{number}-{n}" for n in range(count)],
                 "embedding": pa.array([*vectors], pa.list_(pa.float32())),
-                "__index_level_0__": pa.array(range(1, count + 1), pa.int64()),
+                index: pa.array(range(1, count + 1), pa.int64()),
             }
         )
-        pandas = {"index_columns": ["__index_level_0__"], "columns": []}
+        pandas = {"index_columns": [index], "columns": []}
         paths.append(folder / f"part-{number}.parquet")
         pq.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), paths[-1])
     return paths
@@ -52,6 +55,18 @@ def filtered_frames(folder: Path, *, files: int = 3, count: int = 500) -> list[P
 def chunks(count: int) -> list[dict[str, Any]]:
     """Rows of which each third has the id of its document alone: 0, 0, 0, 1, 1, 1, …"""
     return [{**row, "id": f"doc-{n // 3}"} for n, row in enumerate(rows(count))]
+
+
+def test_frames_that_share_an_unnamed_index_stop_before_anything_is_made_and_the_files_and_the_flags_are_named(
+    tmp_path: Path,
+) -> None:
+    first, second, _ = filtered_frames(tmp_path / "parts", index="__index_level_0__")
+    ended = vecload("upsert", tmp_path / "parts", "--index", "parts", "--json")
+    assert ended.code == USAGE
+    assert f"'1' is in the first rows of {first} and of {second}" in ended.error
+    for flag in ("--id-column A --id-column B", "--generate-ids"):
+        assert flag in ended.error
+    assert vecload("index", "list").out == ""
 
 
 def test_frames_that_share_an_index_stop_before_anything_is_made_and_the_row_and_the_flags_are_named(

@@ -128,20 +128,20 @@ def test_text_in_bytes_without_a_type_is_text_where_that_is_asked_for(tmp_path: 
             "title": [b"T1", b"T2", b"T3"],
             "metadata": [b'{"n": 1}', b"", None],
             "inner": [{"k": b"x"}, {"k": None}, None],
-            "blob": [b"\0\1", b"\xff", b"ok"],
+            "extra": [b"\0\1", b"\xff", b"ok"],
         }
     )
     path = tmp_path / "impala.parquet"
     pq.write_table(table, path)
     dtype = ("--vector-dtype", "float32")  # a few numbers could be of several types
-    plain = load(path, *dtype, "--metadata-exclude", "blob")
+    plain = load(path, *dtype, "--metadata-exclude", "extra")
     assert [*plain.items] == ["a", "c", "é"]
     assert plain.items["a"]["contents"] == b"one"
     assert plain.items["a"]["metadata"]["title"] == "VDE="
     hints = [line for line in plain.said.splitlines() if "--binary-as-text" in line]
     assert len(hints) == 1
     assert "'text', 'title', 'metadata' are binary" in hints[0]
-    text = load(path, *dtype, "--metadata-exclude", "blob", "--binary-as-text")
+    text = load(path, *dtype, "--metadata-exclude", "extra", "--binary-as-text")
     assert [(i["contents"], i["metadata"]) for i in text.items.values()] == [
         ("one", {"title": "T1", "inner": {"k": "x"}, "n": 1}),
         (None, {"title": "T3"}),
