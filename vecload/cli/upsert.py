@@ -35,6 +35,7 @@ from vecload.cli.still_there import check_still_there
 from vecload.config import short, state_folder
 from vecload.contents import Sealer
 from vecload.errors import Interrupted, JournalError, VecloadError
+from vecload.foreign import escaped
 from vecload.loading.again import choose_rows
 from vecload.loading.batch_rows import BatchRows
 from vecload.loading.binary_hint import binary_hints
@@ -237,17 +238,17 @@ def _say_mapping(plan: Plan, settings: UpsertSettings, summary: Summary, tell: C
     """Which column became what, before a row is written."""
     (_, first), *others = plan.distinct()
     summary.mapping = first.as_json(plan.dimension, seal=settings.seal)
-    tell(f"columns   {printable(summary.mapping['line'])}")
+    tell(f"columns   {escaped(summary.mapping['line'])}")
     for source, mapping in others:
         other = mapping.as_json(plan.dimension, seal=settings.seal)
         summary.other_mappings.append({"source": source.name, **other})
     for other in summary.other_mappings[:MAPPINGS_SAID]:
-        tell(f"columns   {printable(other['line'])} (in {printable(other['source'])})")
+        tell(f"columns   {escaped(other['line'])} (in {escaped(other['source'])})")
     if len(others) > MAPPINGS_SAID:
         tell(f"columns   {len(others) - MAPPINGS_SAID} more; --json has them all")
     if clear := plan.clear_texts():
         summary.clear_text = [asdict(text) for text in clear]
-        tell(printable(clear_text_line(clear)))
+        tell(escaped(clear_text_line(clear)))
 
 
 def _run(
