@@ -475,6 +475,31 @@ def test_another_contents_key_is_noticed_before_a_row_is_written(tmp_path: Path)
     assert len(items_of(default_store(), "rows", right)) == 5
 
 
+def forge(key: api.Key, ids: list[str]) -> None:
+    """Put items next to those, whose contents look sealed and are not; let go of the store."""
+    with api.connect(default_store()) as connection:
+        index = connection.open_index("rows", key, seal=False)
+        forged = "VkxFMQI=" + "A" * 120  # the magic, and a suite that is none
+        index.upsert(
+            [
+                {"id": f"forged-{item['id']}", "vector": item["vector"], "contents": forged}
+                for item in index.get(ids)
+            ]
+        )
+
+
+def test_an_item_that_is_damaged_stops_no_load_of_others(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    vecload("keygen", key)
+    assert vecload("upsert", write_jsonl(tmp_path / "rows.jsonl", rows(2)), "--key-file", key).code == 0
+    forge(api.Key.load(key), [row["id"] for row in rows(2)])
+    more = write_jsonl(tmp_path / "more.jsonl", [{**row, "id": f"new-{row['id']}"} for row in rows(2)])
+
+    ended = vecload("upsert", more, "--index", "rows", "--key-file", key)
+
+    assert ended.code == 0, ended.err
+
+
 def test_files_whose_names_differ_only_after_a_dot_end_in_indexes_of_their_own(tmp_path: Path) -> None:
     for year in ("2024", "2025"):
         assert vecload("upsert", write_jsonl(tmp_path / f"news.{year}.jsonl", rows(2))).code == 0

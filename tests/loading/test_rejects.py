@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.loading.batches import reject_of
+from vecload.batch import Reject
 from vecload.errors import JournalError, RowsRejected, UsageError
 from vecload.loading.rejects import (
     PERCENT_FROM_ROWS,
@@ -315,3 +316,11 @@ def test_what_took_the_place_of_the_file_is_neither_opened_nor_changed(tmp_path:
     with pytest.raises(JournalError, match="can't be written: it is a FIFO"):
         RejectFile(str(path))
     assert stat.S_IMODE(path.lstat().st_mode) == 0o644
+
+
+def test_what_to_do_is_what_can_be_done_where_rejects_are_recorded() -> None:
+    reject = Reject("a.jsonl", 1, "vector", "nan", "holds NaN")
+    assert "; fix the row, or skip bad rows with --max-errors" in str(too_many(reject, 1))
+    assert "; fix the rows and load from the start with --fresh, or skip" in str(
+        too_many(reject, 2, recorded=True)
+    )

@@ -81,3 +81,14 @@ def test_an_answer_without_a_key_is_not_suspected(api_key: str | None) -> None:
 
 def test_nothing_that_was_sent_is_in_its_repr() -> None:
     assert repr(ECHOES) == "Echoes()"
+
+
+@pytest.mark.parametrize("key", ["hunter2pass", "root", "Pa-ss"])
+@pytest.mark.parametrize("form", ["{}", " {} ", "({})!"])
+def test_a_short_key_is_found_whole(key: str, form: str) -> None:
+    echoes = Echoes([BODY], key)
+    for written in (key, key.upper(), " ".join(key), base64.b64encode(key.encode()).decode()):
+        told = echoes.told("Invalid API Key " + form.format(written))
+        assert written not in told
+        assert told.startswith("Invalid API Key ")
+    assert echoes.told("no such index") == "no such index"

@@ -13,7 +13,7 @@ from vecload.cli.access import OpenedIndex
 from vecload.cli.settings import UpsertSettings
 from vecload.config import state_folder
 from vecload.contents import Opener
-from vecload.contents.envelope import is_sealed
+from vecload.contents.envelope import UNKNOWN_KEY, is_sealed
 from vecload.errors import IndexMismatch, JournalError, SealError, UsageError, WrongKey
 from vecload.loading.again import RejectedRow, read_rejects
 from vecload.loading.journal import Journal
@@ -292,8 +292,10 @@ def check_contents_key(plan: Plan, access: OpenedIndex) -> int:
     Returns:
         How many were sealed, and did open.
 
+    An item that is damaged or forged says nothing of the key: it costs itself, when it is read.
+
     Raises:
-        WrongKey: One does not open.
+        WrongKey: None opens, and one was sealed with another key.
     """
     job = plan.jobs(index_dimension=0, allow_zero_vectors=True)[0]
     head = job.source.head()
@@ -304,7 +306,7 @@ def check_contents_key(plan: Plan, access: OpenedIndex) -> int:
         return 0
     hits = access.index.query(batch.vectors[0], SEALED_LOOKED_AT)
     opener = Opener(access.key.opening_keys, access.index.name)
-    opened = 0
+    opened, others = 0, 0
     for item in access.index.get([hit.id for hit in hits], ["contents"]):
         if item.contents is None or not is_sealed(item.contents):
             continue
@@ -312,11 +314,13 @@ def check_contents_key(plan: Plan, access: OpenedIndex) -> int:
             opener.open(item.id, item.contents)
             opened += 1
         except SealError as error:
-            raise WrongKey(
-                f"the contents of index {access.index.name!r} are sealed with another contents key "
-                f"({error.outcome})",
-                hint="name its key file with --key-file, or keep the old key under old_contents_keys",
-            ) from None
+            others += error.outcome == UNKNOWN_KEY
+    if others and not opened:
+        raise WrongKey(
+            f"the contents of index {access.index.name!r} are sealed with another contents key "
+            f"({UNKNOWN_KEY})",
+            hint="name its key file with --key-file, or keep the old key under old_contents_keys",
+        )
     return opened
 
 

@@ -28,6 +28,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from vecload.contents import canonical
 from vecload.errors import SealError
 
+UNKNOWN_KEY = "unknown key"
+"""The outcome for contents that were sealed with a key that is not at hand."""
 MAGIC = b"VLE1"
 SUITE = 0x01
 TYPE_BYTES = 0
@@ -238,7 +240,7 @@ class Opener:
     def _segment(self, item_id: str, key_id: bytes, salt: bytes) -> tuple[AESGCM, bytes]:
         contents_key = self._keys.get(key_id)
         if contents_key is None:
-            raise SealError("unknown key", item_id=item_id, key_id=key_id.hex())
+            raise SealError(UNKNOWN_KEY, item_id=item_id, key_id=key_id.hex())
         with self._lock.own():
             segment = self._segments.get(key_id + salt)
             if segment is None:

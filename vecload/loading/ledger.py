@@ -155,7 +155,9 @@ class Ledger:
 
     def _judge(self, *, ended: bool) -> None:
         if self._limit.exceeded(self.totals.rejected, self.totals.read, ended=ended):
-            raise too_many(self.first_reject, self.totals.rejected)
+            raise too_many(
+                self.first_reject, self.totals.rejected, recorded=self._durable[1] + self._waiting[1] > 0
+            )
 
     def _commit(self, *, finished: bool = False) -> None:
         if self._journal is not None:

@@ -375,8 +375,14 @@ def rejects_of(path: str) -> Iterator[dict[str, Any]]:
         yield reject
 
 
-def too_many(first: Reject | None, rejected: int) -> RowsRejected:
-    """The error that stops a load; without a first reject, earlier runs of it had too many."""
+def too_many(first: Reject | None, rejected: int, *, recorded: bool = False) -> RowsRejected:
+    """The error that stops a load; without a first reject, earlier runs of it had too many.
+
+    Args:
+        first: The first reject of this run.
+        rejected: How many there are, in earlier runs too.
+        recorded: Some are recorded as rejected, so that a run that goes on does not read them again.
+    """
     if first is None:
         return RowsRejected(
             f"{rejected} rows were rejected by earlier runs of this load",
@@ -390,6 +396,7 @@ def too_many(first: Reject | None, rejected: int) -> RowsRejected:
             "--id-column, combine columns (--id-column doc_id --id-column chunk_no), or skip the later rows "
             "with --max-errors and --rejects FILE",
         )
+    again = "fix the rows and load from the start with --fresh" if recorded else "fix the row"
     return RowsRejected(
-        f"{first}{others}", hint="fix the row, or skip bad rows with --max-errors and --rejects FILE"
+        f"{first}{others}", hint=f"{again}, or skip bad rows with --max-errors and --rejects FILE"
     )

@@ -45,7 +45,10 @@ class Echoes:
         found = _KEY.search(sent[0][:HEAD_BYTES]) if sent else None
         secrets = [bytes.fromhex(found[1].decode())] if found else []
         secrets += [api_key.encode()] if api_key else []
-        self._forms = [form for secret in secrets for form in _forms(secret) if len(form) >= WINDOW]
+        forms = [form for secret in secrets for form in _forms(secret)]
+        self._forms = [form for form in forms if len(form) >= WINDOW]
+        # A key that somebody chose may be a word: it is looked for whole.
+        self._short = {short for form in forms if len(form) < WINDOW and (short := _squeezed(form))}
 
     def __repr__(self) -> str:
         return "Echoes()"
@@ -64,6 +67,11 @@ class Echoes:
         for start in range(len(squeezed) - WINDOW + 1):
             if squeezed[start : start + WINDOW] in sent:
                 echoed.update(range(places[start], places[start + WINDOW - 1] + 1))
+        for short in self._short:
+            start = squeezed.find(short)
+            while start >= 0:
+                echoed.update(range(places[start], places[start + len(short) - 1] + 1))
+                start = squeezed.find(short, start + 1)
         return one_line(_blotted(text, echoed))
 
     def holds_key(self, answer: bytes) -> bool:
