@@ -20,8 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vecload import Key, connect, generate_key
-from vecload.cli.app import run
+from tests.cases.load import loads
 from vecload.errors import VecloadError
 from vecload.loading.plan import make_plan
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
@@ -200,20 +199,20 @@ def test_whatever_would_load_is_right(part: int, tmp_path: Path) -> None:
     assert loads >= 25
 
 
-@settings(max_examples=25)
-@given(seed=st.integers(2000, 10**9))
-def test_whatever_the_command_loads_is_right(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+@settings(max_examples=1)
+@given(seeds=st.lists(st.integers(2000, 10**9), min_size=30, max_size=30, unique=True))
+def test_whatever_the_command_loads_is_right(
+    seeds: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    files = [made(seed) for seed in seeds]
     folder = tmp_path_factory.mktemp("roles")
-    file = made(seed)
-    key = generate_key()
-    key.save(folder / "a.key")
-    to = str(folder / "store")
-    path = str(write(file, folder))
-    code = run(["upsert", path, "--to", to, "--index", "roles", "--key-file", str(folder / "a.key"), "-q"])
-    assert code in (0, 2, 4)
-    with connect(to) as connection:
-        names = connection.list_indexes()
-        assert bool(names) is (code == 0)
-        if names:
-            index = connection.open_index("roles", Key.load(folder / "a.key"))
-            check(file, index.get(index.list_ids()))
+    paths = []
+    for seed, file in zip(seeds, files, strict=True):
+        (folder / str(seed)).mkdir()
+        paths.append(write(file, folder / str(seed)))
+    for seed, file, ended in zip(seeds, files, loads(folder, [[str(p), "-q"] for p in paths]), strict=True):
+        assert ended.code in (0, 2, 4), (seed, ended.said)
+        if ended.code == 0:
+            check(file, ended.items)
+        else:
+            assert ended.items == [], seed
