@@ -57,7 +57,7 @@ def chunks(count: int) -> list[dict[str, Any]]:
     return [{**row, "id": f"doc-{n // 3}"} for n, row in enumerate(rows(count))]
 
 
-def test_frames_that_share_an_unnamed_index_stop_before_anything_is_made_and_the_files_and_the_flags_are_named(
+def test_frames_that_share_an_unnamed_index_stop_before_anything_is_made_and_files_and_flags_are_named(
     tmp_path: Path,
 ) -> None:
     first, second, _ = filtered_frames(tmp_path / "parts", index="__index_level_0__")
