@@ -25,6 +25,10 @@ IDS = [f"item-{i}" for i in range(300)]
 CALLS = 100
 CHILD_SECONDS = 300
 """A child that hangs ends then; a slow machine is no hang."""
+BUSY = "item-busy"
+"""Is replaced all the time. Meanwhile the engine may count one item less, or give it without its contents."""
+PROCESSES = 4
+"""That one test uses at most; each has an item of its own."""
 LOST = 3
 """Connections that a slow machine may lose: the service drops idle ones without a word."""
 
@@ -61,7 +65,7 @@ def used_meanwhile(index: vecload.Index) -> Iterator[list[int]]:
             with suppress(Unreachable):
                 if len(index.get(IDS, ["contents"])) != 300:
                     wrong.append(1)
-            index.upsert([{"id": IDS[0], "vector": [1, 1, 1, 1], "contents": f"of {IDS[0]}"}])
+            index.upsert([{"id": BUSY, "vector": [1, 1, 1, 1], "contents": f"of {BUSY}"}])
 
     threads = [threading.Thread(target=use) for _ in range(2)]
     for thread in threads:
@@ -75,7 +79,7 @@ def used_meanwhile(index: vecload.Index) -> Iterator[list[int]]:
 
 
 def use_often(index: vecload.Index, calls: int = CALLS) -> None:
-    lost = 0
+    lost, own = 0, f"item-of-{os.getpid()}"
     for number in range(calls):
         try:
             items = index.get(IDS, ["contents"])
@@ -85,8 +89,8 @@ def use_often(index: vecload.Index, calls: int = CALLS) -> None:
             continue
         assert [item["contents"] for item in items] == [f"of {item_id}" for item_id in IDS]
         if number % 10 == 0:
-            index.upsert([{"id": IDS[1], "vector": [1, 1, 1, 1], "contents": f"of {IDS[1]}"}])
-            assert index.count() == 300
+            index.upsert([{"id": own, "vector": [1, 1, 1, 1], "contents": f"of {own}"}])
+            assert 300 < index.count() <= 301 + PROCESSES
 
 
 def test_an_index_of_a_service_is_used_by_parent_and_child(service: str, index_name: str) -> None:
@@ -97,6 +101,7 @@ def test_an_index_of_a_service_is_used_by_parent_and_child(service: str, index_n
                 assert in_child(lambda: use_often(index, CALLS // 3)) == 0
         assert wrong == []
         use_often(index, 3)
+        assert index.count() == 300 + 5  # the busy one, of three children, of this process
 
 
 def test_an_index_of_a_service_is_used_by_processes_of_a_pool(service: str, index_name: str) -> None:
@@ -112,6 +117,7 @@ def test_an_index_of_a_service_is_used_by_processes_of_a_pool(service: str, inde
         for child in children:
             child.join(CHILD_SECONDS)
         assert [child.exitcode for child in children] == [0, 0]
+        assert index.count() == 300 + 3
 
 
 def test_a_child_that_closes_or_frees_what_it_inherits_leaves_the_parents_connections(
