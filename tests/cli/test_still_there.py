@@ -51,10 +51,13 @@ def test_an_index_dropped_and_made_anew_during_a_load_is_an_error(
     assert (again.code, fresh.code) == (2, 0)
 
 
+def batch_of(*ids: str) -> Batch:
+    return Batch([*ids], np.ones((len(ids), 2), dtype=np.float32), None, None, Span("rows", 0, len(ids)))
+
+
 def index_of(*ids: str) -> TargetIndex:
     index = MemoryTarget().create_index("docs", KEY.index_key, IndexSettings(dimension=2))
-    vectors = np.ones((len(ids), 2), dtype=np.float32)
-    index.upsert(Batch([*ids], vectors, None, None, Span("rows", 0, len(ids))))
+    index.upsert(batch_of(*ids))
     return index
 
 
@@ -95,3 +98,12 @@ def test_items_that_the_engine_may_hide_are_counted_alone() -> None:
     check_still_there(index_of("b"), ["a"], loaded=1, repeated=0, hidden=True)
     with pytest.raises(IndexReplaced):
         check_still_there(index_of("b"), ["a"], loaded=2, repeated=0, hidden=True)
+
+
+def test_an_item_that_another_process_replaces_just_now_is_looked_for_again() -> None:
+    index = index_of("a")
+
+    def put_back(seconds: float) -> None:
+        index.upsert(batch_of("b"))
+
+    check_still_there(index, ["b"], loaded=2, repeated=0, sleep=put_back)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from vecload.errors import IndexReplaced
 from vecload.targets import TargetIndex
+
+LOOKS = 4
+LOOK_SECONDS = 0.25
+"""Looks until items count as gone: for a moment the engine lacks one that another process replaces."""
 
 
 def check_still_there(
@@ -15,6 +20,7 @@ def check_still_there(
     loaded: int,
     repeated: int | None = None,
     hidden: bool = False,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Refuse to call a load complete whose index was dropped, and made anew, meanwhile.
 
@@ -27,16 +33,21 @@ def check_still_there(
         loaded: Items that the load was acknowledged, in earlier runs too.
         repeated: How many of them a later row replaced; None where that is not known exactly.
         hidden: The engine may hide items, whose vectors may be of zeros: none is looked up.
+        sleep: Waits some seconds.
 
     Raises:
         IndexReplaced: The index holds fewer items than were put there, or lacks some of those ids.
     """
-    count = index.count()
     least = min(loaded, 1) if repeated is None else loaded - repeated
-    found = {item.id for item in index.get(samples, [])} if samples and not hidden else {*samples}
-    lacking = len({*samples} - found)
-    if count >= least and not lacking:
-        return
+    count = lacking = 0
+    for look in range(LOOKS):
+        if look:
+            sleep(LOOK_SECONDS)
+        count = index.count()
+        found = {item.id for item in index.get(samples, [])} if samples and not hidden else {*samples}
+        lacking = len({*samples} - found)
+        if count >= least and not lacking:
+            return
     told = (
         f"{lacking} of {len({*samples})} that were looked up are gone"
         if lacking

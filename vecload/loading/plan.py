@@ -15,6 +15,7 @@ from vecload.loading.journal import Journal
 from vecload.loading.loader import Job
 from vecload.mapping import ColumnChoice, Mapper, Mapping, Rows, Rules, guess_mapping
 from vecload.mapping.clear_text import ClearText, clear_texts
+from vecload.mapping.columns import listed
 from vecload.mapping.dtype_choice import with_vector_dtype
 from vecload.mapping.first_rows import with_first_rows
 from vecload.mapping.mapper import common_dimension
@@ -335,6 +336,11 @@ def _mapping(
             )
         mapping = guess_mapping(columns, choice, source=source.name, embed=embed, rules=rules, more=more)
     else:
+        if told.vectors and choice.vector is None and not embed:
+            raise MappingError(
+                f"{source.name} has several vector columns: {listed(told.vectors)}",
+                hint="pick one with --vector-column",
+            )
         known = replace(
             choice,
             id=choice.id or told.id,

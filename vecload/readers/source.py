@@ -22,6 +22,7 @@ class Told:
 
     shape: the known shape it has; its columns have the usual names.
     id, vector: the columns of ids and vectors.
+    vectors: several columns of vectors, of which one is to be named.
     metric: of the index it was exported from, as CyborgDB names it where it has it; "" if it tells none.
     dimension: of its vectors.
     """
@@ -31,6 +32,7 @@ class Told:
     vector: str | None = None
     metric: str = ""
     dimension: int | None = None
+    vectors: tuple[str, ...] = ()
 
 
 def told_by(source: Source) -> Told | None:

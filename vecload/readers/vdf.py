@@ -83,6 +83,7 @@ def _told(meta: Any, entry: Any) -> Told:
         shape="vdf",
         id=meta.get("id_column") or "id",
         vector=vectors[0] if len(vectors) == 1 else None,
+        vectors=tuple(vectors) if len(vectors) > 1 else (),
         metric=_METRICS.get(metric.lower(), metric),
         dimension=entry.get("dimensions") or None,
     )
