@@ -78,7 +78,7 @@ def test_the_file_of_defaults_holds_them_all(
         'generate-ids = true\nvector-dtype = "int8"\nmax-id-bytes = 10\nmax-depth = 2\n'
         'max-contents-bytes = 9\nmax-metadata-bytes = 20\nmax-json-bytes = 5000\nshape = "qdrant"\n'
     )
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VECLOAD_CONFIG", str(tmp_path / "vecload.toml"))
     loading.load(write_jsonl(tmp_path / "rows.jsonl", ROWS))
     assert [item["metadata"] for item in loading.items().values()] == [{"number": n} for n in (1, 2, 3)]
 

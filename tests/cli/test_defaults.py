@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from tests.cli.command import vecload
 from tests.cli.sources import rows, write_jsonl
+from vecload.cli.app import app
+from vecload.cli.defaults import FOUND_MAY_SET, default_map
+from vecload.errors import UsageError
 
 CANARY = "canary-of-an-api-key"
 
@@ -105,7 +110,7 @@ def test_a_file_that_is_found_sends_nothing_to_whom_its_author_likes(
     settings = f'{table}to = "{spy.url}"\nkey-file = "{key_file}"\napi-key-file = "{api_key_file}"\n'
     (project / "vecload.toml").write_text(settings)
 
-    ended = vecload(*command, cwd=project, variables={"VECLOAD_API_KEY": CANARY, "VECLOAD_PROFILE": ""})
+    ended = vecload(*command, cwd=project, variables={"VECLOAD_API_KEY": CANARY})
 
     assert spy.heard == []
     assert ended.code == 2
@@ -139,6 +144,99 @@ def test_no_setting_of_targets_keys_or_consent_counts_in_a_file_that_is_found(
     assert ended.code == 2
     assert setting.rpartition("\n")[2].partition(" ")[0] in ended.error
     assert sorted(file.name for file in project.iterdir()) == ["rows.jsonl", "vecload.toml"]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "quiet = true",
+        "[upsert]\nquiet = true",
+        "q = true",
+        'metadata-column = ["title", "text"]',
+        '[inspect]\nmetadata-column = ["title", "text"]',
+        'contents-column = ["title"]',
+        'vector-column = "x"',
+        'rename = ["text=title"]',
+        'metadata-exclude = ["text"]',
+        'shape = "qdrant"',
+        'vector-dtype = "uint8"',
+        "binary-as-text = true",
+        "generate-ids = true",
+        'nan = "omit"',
+        'max-errors = "100%"',
+        'repeated-ids = "last"',
+        "allow-zero-vectors = true",
+        "dry-run = true",
+        "require-sealed = false",
+        'embedding-model = "x"',
+        "resume-wait = 0",
+        'state-dir = "x"',
+        'rejects = "x"',
+        "reject-rows = true",
+        'retry-rejects = "x"',
+        'ids-file = "x"',
+        'sources = ["/etc/passwd"]',
+        '[upsert]\nsources = ["/etc/passwd"]',
+        'file = "x"',
+    ],
+)
+def test_a_file_that_is_found_sets_nothing_that_leaks_loses_redirects_or_silences(
+    project: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.chdir(project)
+    (project / "vecload.toml").write_text(f"{setting}\n")
+    with pytest.raises(UsageError) as refused:
+        default_map(get_command(app), None, None)
+    assert setting.rpartition("\n")[2].partition(" ")[0] in str(refused.value)
+
+
+def test_every_option_that_a_file_that_is_found_may_set_is_one() -> None:
+    flags = {
+        flag
+        for command in get_command(app).commands.values()  # type: ignore[attr-defined] # a group
+        for each in command.params
+        for flag in each.opts
+    }
+    assert {f"--{name}" for name in FOUND_MAY_SET} <= flags
+
+
+def test_private_text_stays_sealed_whatever_a_file_that_is_found_says(project: Path) -> None:
+    (project / "vecload.toml").write_text('quiet = true\n[upsert]\nmetadata-column = ["text", "title"]\n')
+    refused = vecload("upsert", "rows.jsonl", cwd=project)
+    assert refused.code == 2
+    assert "sets metadata-column, quiet: " in refused.error
+    (project / "vecload.toml").write_text('index = "x"\n[upsert]\nid-column = ["id"]\nbatch-rows = 2\n')
+    ended = vecload("upsert", "rows.jsonl", cwd=project)
+    assert ended.code == 0, ended.err
+    assert "using vecload.toml of this folder\n" in ended.err
+    assert re.search("^columns .*text", ended.err, re.MULTILINE)
+
+
+def test_rows_that_share_an_id_are_rejected_where_a_file_that_is_found_names_the_column(
+    project: Path, config: Path
+) -> None:
+    write_jsonl(project / "rows.jsonl", [row | {"group": "a"} for row in rows(3)])
+    (project / "vecload.toml").write_text('[upsert]\nid-column = ["group"]\n')
+    stopped = vecload("upsert", "rows.jsonl", cwd=project)
+    assert stopped.code == 4
+    assert "--repeated-ids last" in stopped.err
+    assert vecload("upsert", "rows.jsonl", "--repeated-ids", "last", cwd=project).code == 0
+    assert vecload("upsert", "rows.jsonl", "--id-column", "group", "--fresh", cwd=project).code == 0
+    (project / "vecload.toml").unlink()
+    config.write_text('[upsert]\nid-column = ["group"]\n')
+    assert vecload("upsert", "rows.jsonl", "--fresh", cwd=project).code == 0
+
+
+def test_no_file_sets_what_is_no_long_option(config: Path) -> None:
+    for setting, says in (
+        ('sources = ["x"]', "sets 'sources', which is no option"),
+        ("q = true", "sets 'q', which is no option"),
+        ("[index]\nbatch = 1", "sets 'batch', which is no option"),
+        ('[upsert.to]\na = "x"', "makes 'to' in [upsert] a table"),
+    ):
+        config.write_text(f"{setting}\n")
+        with pytest.raises(UsageError, match=re.escape(says)):
+            default_map(get_command(app), None, None)
 
 
 def test_the_same_file_counts_if_it_is_named(project: Path) -> None:

@@ -144,6 +144,7 @@ def upsert(
     quiet: load_opt.Quiet = False,
 ) -> None:
     """Load sources into an index."""
+    from vecload.cli.defaults import policy_of_defaults
     from vecload.cli.settings import UpsertSettings
     from vecload.cli.upsert import run_load
     from vecload.loading.rejects import ErrorLimit
@@ -199,7 +200,7 @@ def upsert(
             embedding_model=embedding_model,
         ),
         allow_zero_vectors=allow_zero_vectors,
-        repeated_ids=repeated_ids.value if repeated_ids else None,
+        repeated_ids=repeated_ids.value if repeated_ids else policy_of_defaults(context),
         max_errors=ErrorLimit.parse(max_errors),
         rejects=rejects,
         reject_rows=reject_rows,

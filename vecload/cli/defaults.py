@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from vecload.cli.owners import OWNERS, Owner
-from vecload.config import CONFIG_NAME, Section, config_folder, read_sections, short
+from vecload.config import CONFIG_NAME, USER_CONFIG_NAME, Section, config_folder, read_sections, short
 from vecload.errors import UsageError
 
 CREDENTIALS = ("api-key-file", "key-file", "key-command")
-PRIVATE = ("to", "endpoint-url", *CREDENTIALS, "seal", "embed", "yes", "profiles")
-"""What no file that was found may set: where something goes, with which secret, unsealed, or unconfirmed."""
+FOUND_MAY_SET = frozenset(
+    (
+        *("index", "format", "id-column", "id-prefix", "id-separator"),
+        *("max-line-bytes", "max-row-group-bytes", "max-json-bytes"),
+        *("max-id-bytes", "max-depth", "max-contents-bytes", "max-metadata-bytes"),
+        *("create", "dimension", "metric", "storage-precision", "train"),
+        *("unfilterable", "pattern", "full-text"),
+        *("wire", "binary-threshold", "batch-rows", "batch-bytes", "concurrency", "parse-workers"),
+        *("give-up-after", "fresh", "skip-loaded"),
+        *("full", "items", "json", "explain", "row", "top-k", "contents"),
+    )
+)
+"""All that a file that was found may set. Nothing else: not where data goes or what is read, with which
+secret, what goes unsealed, what is left out or lost, and what is said of it. A new option belongs here only
+if it can do none of that.
+"""
+FOUND_ID_COLUMN = "id column of a file that was found"
+"""The entry of a command's defaults that says that its id column is not the user's own choice."""
 
 
 def default_map(command: Any, path: str | None, profile: str | None) -> tuple[dict[str, Any], list[Section]]:
@@ -88,6 +104,7 @@ def _resolved(layers: Sequence[tuple[Section, dict[str, Any]]], by_flag: dict[st
     defaults: dict[str, Any] = {}
     owners: dict[str, Owner] = {}
     to: str | None = None
+    found_ids = False
     for section, layer in layers:
         to = str(layer["to"]) if "to" in layer else to
         for key, value in layer.items():
@@ -101,12 +118,31 @@ def _resolved(layers: Sequence[tuple[Section, dict[str, Any]]], by_flag: dict[st
                         hint="set 'to' with it",
                     )
             is_path = key in ("api-key-file", "key-file") and isinstance(value, str)
+            if key == "id-column":
+                found_ids = section.found
             defaults[by_flag[key]] = os.path.expanduser(value) if is_path else value  # noqa: PTH111 of a text
-    return defaults | {OWNERS: owners} if defaults else {}
+    return defaults | {OWNERS: owners, FOUND_ID_COLUMN: found_ids} if defaults else {}
+
+
+def policy_of_defaults(context: Any) -> Literal["reject"] | None:
+    """What becomes of repeated ids where nobody says: an id column that a found file names costs no row.
+
+    Args:
+        context: Of a command with the option `--id-column`.
+    """
+    source = context.get_parameter_source("id_column")
+    by_file = source is not None and source.name == "DEFAULT_MAP"
+    return "reject" if by_file and (context.default_map or {}).get(FOUND_ID_COLUMN) else None
 
 
 def _by_flag(command: Any) -> dict[str, str]:
-    return {flag.lstrip("-"): each.name for each in command.params for flag in each.opts if each.name}
+    """Parameters by their long options without dashes: a file sets no argument."""
+    return {
+        flag.removeprefix("--"): each.name
+        for each in command.params
+        for flag in each.opts
+        if flag.startswith("--") and each.name
+    }
 
 
 def _table(table: dict[str, Any], name: str) -> dict[str, Any]:
@@ -117,36 +153,56 @@ def _table(table: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _check(group: Any, section: Section) -> None:
     """Refuse a section that sets what is no option, or what it may not."""
-    if section.found and (private := sorted(_private(section.values))):
-        own = short(str(config_folder() / "config.toml"))
+    options = _options(group)
+    if section.found and (
+        refused := sorted(_settings(section.values) & {*options, "profiles"} - FOUND_MAY_SET)
+    ):
+        own = short(str(config_folder() / USER_CONFIG_NAME))
         raise UsageError(
-            f"{section.name} sets {', '.join(private)}: a file that is found in a folder may not say where "
-            "data goes, or with which key",
+            f"{section.name} sets {', '.join(refused)}: a file that is found in a folder may not say where "
+            "data goes, with which key, what goes unsealed, or what is left out",
             hint=f"move that to {own}; or, if you trust the file, name it: --config {CONFIG_NAME}",
         )
-    known: set[str] = set()
-    _check_table(group, section.values, section, known, "")
-    for key, value in section.values.items():
-        if not isinstance(value, dict) and key not in known:
+    _check_table(group, section.values, section, "")
+
+
+def _options(group: Any) -> set[str]:
+    """The options of all commands of a group."""
+    return set().union(
+        *(
+            _options(command) if getattr(command, "commands", None) else _by_flag(command)
+            for command in group.commands.values()
+        )
+    )
+
+
+def _settings(table: dict[str, Any]) -> set[str]:
+    """The names in a table and in all tables within it, however deep."""
+    names: set[str] = set()
+    tables = [table]
+    while tables:
+        table = tables.pop()
+        names.update(table)
+        tables += [value for value in table.values() if isinstance(value, dict)]
+    return names
+
+
+def _check_table(group: Any, table: dict[str, Any], section: Section, prefix: str) -> None:
+    options = _options(group)
+    for key, value in table.items():
+        if isinstance(value, dict):
+            if key not in group.commands:
+                raise UsageError(f"{section.name} has a table [{prefix}{key}], which is no command")
+        elif key not in options:
             raise UsageError(f"{section.name} sets {key!r}, which is no option")
-
-
-def _private(table: dict[str, Any]) -> set[str]:
-    inner = [_private(value) for value in table.values() if isinstance(value, dict)]
-    return {key for key in table if key in PRIVATE}.union(*inner)
-
-
-def _check_table(group: Any, table: dict[str, Any], section: Section, known: set[str], prefix: str) -> None:
-    for name, value in table.items():
-        if isinstance(value, dict) and name not in group.commands:
-            raise UsageError(f"{section.name} has a table [{prefix}{name}], which is no command")
     for name, command in group.commands.items():
         own = _table(table, name)
         if getattr(command, "commands", None):
-            _check_table(command, own, section, known, f"{prefix}{name}.")
+            _check_table(command, own, section, f"{prefix}{name}.")
             continue
         by_flag = _by_flag(command)
-        known.update(by_flag)
-        for key in own:
+        for key, value in own.items():
             if key not in by_flag:
                 raise UsageError(f"{section.name} sets {key!r} in [{prefix}{name}], which is no option of it")
+            if isinstance(value, dict):
+                raise UsageError(f"{section.name} makes {key!r} in [{prefix}{name}] a table: it is an option")
