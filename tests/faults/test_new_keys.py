@@ -9,7 +9,7 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tests.faults.forked import Forks
 from tests.faults.loads import Ended, Load, Running
 from tests.faults.oracle import Source, check_index, write_source
 from tests.faults.proxy import Exchange, Proxy, answer_of
+from tests.servers import Service
 from vecload.contents import Key
 from vecload.contents.key_store import pending_path
 from vecload.contents.keys import stored_key_path
@@ -86,6 +87,13 @@ class FirstLoad(Load):
 @pytest.fixture
 def source(tmp_path: Path) -> Source:
     return write_source(tmp_path / "source.jsonl", SEED, 20)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service of these tests alone: it keeps threads of each of their many indexes."""
+    with Service(tmp_path_factory.mktemp("service")) as running:
+        yield running.url
 
 
 @pytest.mark.parametrize("number", range(TRIALS))
