@@ -396,3 +396,46 @@ def test_the_secrets_of_an_endpoint_are_never_repeated() -> None:
     assert ended.code == 2
     assert "holds a user, a password or a query" in ended.error
     assert "secret" not in ended.out + ended.err
+
+
+DEEP = f"a = {'[' * 5000}\n"
+LONG = f"a = {'9' * 5000}\n"
+
+
+@pytest.mark.parametrize("text", [DEEP, LONG, "a.b" + ".c" * 5000 + " = 1\n", "#" * (1 << 20) + "\n"])
+@pytest.mark.parametrize("named", [False, True])
+def test_a_file_that_no_parser_takes_is_one_line(project: Path, text: str, named: bool) -> None:
+    (project / "vecload.toml").write_text(text)
+    ended = vecload(*(("--config", "vecload.toml") if named else ()), "index", "list", cwd=project)
+    assert ended.code == 2
+    assert ended.error.startswith("vecload: vecload.toml "), ended.err
+
+
+def test_a_pipe_where_a_file_is_looked_for_is_refused_and_not_waited_for(project: Path, config: Path) -> None:
+    for file in (project / "vecload.toml", config):
+        os.mkfifo(file, 0o600)
+        ended = vecload("index", "list", cwd=project)
+        assert ended.code == 2
+        assert f"{file.name} is not a regular file" in ended.error
+        file.unlink()
+
+
+def test_a_pipe_that_is_named_is_read(project: Path) -> None:
+    read, write = os.pipe()
+    os.write(write, b'index = "of-the-pipe"\n')
+    os.close(write)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(project)
+        sections = default_map(get_command(app), f"/dev/fd/{read}", None)[1]
+    os.close(read)
+    assert sections[0].values == {"index": "of-the-pipe"}
+
+
+@pytest.mark.parametrize("command", ["upsert", "inspect", "index"])
+def test_the_home_of_nobody_is_one_line(project: Path, command: str) -> None:
+    arguments = ("index", "list") if command == "index" else (command, "rows.jsonl")
+    ended = vecload(*arguments, "--to", "~nouser/x", cwd=project)
+    assert ended.code == 2
+    assert "'~nouser/x' stands below the home folder of nobody" in ended.err + ended.out
+    assert "defect" not in ended.err
+    assert not (project / "~nouser").exists()

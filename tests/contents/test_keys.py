@@ -375,3 +375,12 @@ def test_the_default_key_of_an_index_is_found_again(tmp_path: Path) -> None:
 def test_every_key_error_is_one_of_ours() -> None:
     assert issubclass(KeyFileError, VecloadError)
     assert KeyFileError("x").exit_code == 2
+
+
+@pytest.mark.parametrize("value", ["[" * 5000, "9" * 5000, "[" * 16000])
+def test_a_key_file_that_no_parser_takes_is_not_toml(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "key.toml"
+    path.write_text(f"index_key={value}")
+    path.chmod(0o600)
+    with pytest.raises(KeyFileError, match="is not TOML"):
+        Key.load(path)

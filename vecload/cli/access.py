@@ -228,9 +228,10 @@ def create_new(target: Target, name: str, keys: KeySource, settings: IndexSettin
     """
     check_settings(name, settings)
     named = keys.named()
-    path = stored_key_path(config_folder(), target.location, name)
-    if named is None and path.exists():
-        named = Key.load(path), str(path)
+    if named is None:
+        path = stored_key_path(config_folder(), target.location, name)
+        if path.exists():
+            named = Key.load(path), str(path)
     if named is not None:
         return OpenedIndex(target.create_index(name, named[0].index_key, settings), *named, created=True)
     with pending_key(path, lambda: _say_waiting(name)) as pending:

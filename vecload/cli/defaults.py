@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from vecload.cli.owners import OWNERS, Owner
-from vecload.config import CONFIG_NAME, USER_CONFIG_NAME, Section, config_folder, read_sections, short
+from vecload.config import CONFIG_NAME, Section, own_name, read_sections
 from vecload.errors import UsageError
 
 CREDENTIALS = ("api-key-file", "key-file", "key-command")
@@ -157,7 +157,7 @@ def _check(group: Any, section: Section) -> None:
     if section.found and (
         refused := sorted(_settings(section.values) & {*options, "profiles"} - FOUND_MAY_SET)
     ):
-        own = short(str(config_folder() / USER_CONFIG_NAME))
+        own = own_name()
         raise UsageError(
             f"{section.name} sets {', '.join(refused)}: a file that is found in a folder may not say where "
             "data goes, with which key, what goes unsealed, or what is left out",

@@ -33,6 +33,7 @@ from vecload.loading.plan import Plan
 from vecload.targets import Target, is_service
 from vecload.targets.embedded import has_store
 from vecload.targets.misspelt import check_folder_name
+from vecload.targets.store_folder import without_tilde
 from vecload.targets.target import check_settings
 
 IDS_LOOKED_UP = 500
@@ -92,7 +93,7 @@ class TargetChecks:
     def _no_store(self) -> Iterator[Check]:
         """There is nothing to be opened, and opening would make something of it."""
         check_folder_name(self._place)
-        self.location = place = str(Path(self._place).expanduser().resolve())
+        self.location = place = str(without_tilde(Path(self._place)).resolve())
         there = next(each for each in (Path(place), *Path(place).parents) if each.exists())
         if find_spec("cyborgdb_core") is None:
             raise EngineMissing(
@@ -133,13 +134,13 @@ class TargetChecks:
         size = f"{creation.dimension:,} dimensions, " if creation.dimension else ""
         yield Check("index", "ok", f"a load makes {name!r} ({size}{creation.metric or 'euclidean'})")
         named = settings.keys.named()
-        path = stored_key_path(config_folder(), location, name)
-        stored = find_stored(path) if named is None else None
-        if named is None and stored is None:
-            yield Check("key", "ok", f"a load makes a new one: {short(str(path))}")
+        if named is not None:
+            yield Check("key", "ok", f"a load takes {short(named[1])}")
         else:
-            where = named[1] if named else str(stored.path if stored else path)
-            yield Check("key", "ok", f"a load takes {short(where)}")
+            path = stored_key_path(config_folder(), location, name)
+            stored = find_stored(path)
+            told = f"takes {short(str(stored.path))}" if stored else f"makes a new one: {short(str(path))}"
+            yield Check("key", "ok", f"a load {told}")
         yield from self._room(0)
 
     def _index(self, opened: OpenedIndex) -> Iterator[Check]:

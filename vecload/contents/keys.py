@@ -124,8 +124,8 @@ class Key:
             raise KeyFileError(f"{where} is larger than {KEY_FILE_MAX_BYTES // 1024} KiB, so no key file")
         try:
             fields = tomllib.loads(text.decode())
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError):
-            # The parser's own message could quote the key.
+        except (ValueError, RecursionError):
+            # ValueError: also a number of thousands of digits. The own message could quote the key.
             raise KeyFileError(f"{where} is not TOML", hint="make a key file with 'vecload keygen'") from None
         return cls._parse_fields(fields, where)
 

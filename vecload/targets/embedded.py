@@ -30,7 +30,7 @@ from vecload.errors import (
 )
 from vecload.foreign import one_line
 from vecload.targets.forked import check_process, holds, opening
-from vecload.targets.store_folder import alone, is_half_made, unlist_half_made
+from vecload.targets.store_folder import alone, is_half_made, unlist_half_made, without_tilde
 from vecload.targets.target import (
     Ack,
     Hit,
@@ -162,7 +162,7 @@ class EmbeddedIndex:
 
 def has_store(folder: Path) -> bool:
     """Whether a folder holds an embedded store: the engine makes one of any other folder that it opens."""
-    return (folder.expanduser() / "_catalog").exists()
+    return (without_tilde(folder) / "_catalog").exists()
 
 
 class EmbeddedTarget(Closing):
@@ -193,7 +193,7 @@ class EmbeddedTarget(Closing):
         self._clock = clock
         self._only_look = only_look
         self.sizing = threading.Lock()
-        self.location = str(folder.expanduser().resolve())
+        self.location = str(without_tilde(folder).resolve())
         try:
             Path(self.location).mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:

@@ -14,6 +14,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from vecload.errors import UsageError
+
+
+def without_tilde(folder: Path) -> Path:
+    """A folder with `~` and `~name` at its start as the home that they stand for.
+
+    Raises:
+        UsageError: There is no such user, or this one has no home folder.
+    """
+    try:
+        return folder.expanduser()
+    except RuntimeError:
+        raise UsageError(
+            f"{str(folder)!r} stands below the home folder of nobody", hint="write ./NAME, or the whole path"
+        ) from None
+
 
 @contextmanager
 def alone(folder: str) -> Iterator[None]:
