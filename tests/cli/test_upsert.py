@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import os
 import pty
@@ -477,15 +478,14 @@ def test_another_contents_key_is_noticed_before_a_row_is_written(tmp_path: Path)
 
 def forge(key: api.Key, ids: list[str]) -> None:
     """Put items next to those, whose contents look sealed and are not; let go of the store."""
+    forged = "VkxFMQI=" + "A" * 120  # the magic, and a suite that is none
     with api.connect(default_store()) as connection:
         index = connection.open_index("rows", key, seal=False)
-        forged = "VkxFMQI=" + "A" * 120  # the magic, and a suite that is none
-        index.upsert(
-            [
-                {"id": f"forged-{item['id']}", "vector": item["vector"], "contents": forged}
-                for item in index.get(ids)
-            ]
-        )
+        found = index.get(ids)
+        index.upsert([{"id": f"forged-{i['id']}", "vector": i["vector"], "contents": forged} for i in found])
+    # The engine holds the store as long as anything refers to the index.
+    del index
+    gc.collect()
 
 
 def test_an_item_that_is_damaged_stops_no_load_of_others(tmp_path: Path) -> None:

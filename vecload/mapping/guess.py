@@ -101,7 +101,7 @@ def guess_mapping(
             (path, steps) for path, steps in {**seen.steps, **metadata.steps}.items() if len(steps) > 1
         ),
         refused=metadata.refused,
-        clear=_clear(choice, metadata.object),
+        clear=_clear(choice, metadata.object, seen.columns),
         shape=shape.name if shape else "",
         more_ids=choice.more_ids,
         more_contents=choice.more_contents,
@@ -276,11 +276,12 @@ def _check_typo(seen: _Seen, choice: ColumnChoice, path: str, flag: str) -> None
         )
 
 
-def _clear(choice: ColumnChoice, spread: str | None) -> frozenset[str]:
-    """Metadata that may be text under a name of contents: what was named as metadata, or renamed to that."""
+def _clear(choice: ColumnChoice, spread: str | None, columns: Sequence[Column]) -> frozenset[str]:
+    """Metadata that may be text under a name of contents: named or renamed so, or the name of a folder."""
     within = f"{spread}."
     inner = (path.removeprefix(within) for path in choice.metadata if spread and path.startswith(within))
-    return frozenset((*choice.metadata, *inner, *(new for _, new in choice.renamed)))
+    folders = (column.name for column in columns if column.partition)
+    return frozenset((*choice.metadata, *inner, *(new for _, new in choice.renamed), *folders))
 
 
 def _metadata_names(mapping: Mapping, columns: Sequence[Column]) -> tuple[str, ...]:

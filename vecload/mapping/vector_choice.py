@@ -213,8 +213,9 @@ def choose_vector(
     """
     dense = [each for each in found if each.dense]
     if shape is not None and shape.vector:
+        there = [each for each in dense if each.encoding is not None] or dense
         for path in shape.vector:
-            within = [each for each in dense if path_of(each.steps[: path.count(".") + 1]) == path]
+            within = [each for each in there if path_of(each.steps[: path.count(".") + 1]) == path]
             if len(within) == 1 and (named or not _rivals(within[0], dense, shape.vector)):
                 return _reached(within[0], source), f"the shape of {shape.name}"
             if within:
