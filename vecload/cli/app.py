@@ -18,6 +18,7 @@ from vecload.cli import load_options as load_opt
 from vecload.cli import look_options as look_opt
 from vecload.cli import options as opt
 from vecload.cli import source_options as source_opt
+from vecload.cli.empty_values import NoEmptyValues
 from vecload.cli.help import print_help
 from vecload.cli.indexes import index_app
 from vecload.cli.streams import out, say, tell
@@ -25,6 +26,7 @@ from vecload.errors import UsageError, VecloadError
 
 app = typer.Typer(
     name="vecload",
+    cls=NoEmptyValues,
     help="Load files of embeddings into an encrypted CyborgDB index, with no row lost.",
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from vecload.cli.empty_values import is_empty
 from vecload.cli.owners import OWNERS, Owner
 from vecload.config import CONFIG_NAME, Section, own_name, read_sections
 from vecload.errors import UsageError
@@ -195,6 +196,8 @@ def _check_table(group: Any, table: dict[str, Any], section: Section, prefix: st
                 raise UsageError(f"{section.name} has a table [{prefix}{key}], which is no command")
         elif key not in options:
             raise UsageError(f"{section.name} sets {key!r}, which is no option")
+        elif is_empty(key, value):
+            raise UsageError(f"{section.name} sets {key!r} to an empty text", hint="remove that line")
     for name, command in group.commands.items():
         own = _table(table, name)
         if getattr(command, "commands", None):
@@ -206,3 +209,8 @@ def _check_table(group: Any, table: dict[str, Any], section: Section, prefix: st
                 raise UsageError(f"{section.name} sets {key!r} in [{prefix}{name}], which is no option of it")
             if isinstance(value, dict):
                 raise UsageError(f"{section.name} makes {key!r} in [{prefix}{name}] a table: it is an option")
+            if is_empty(key, value):
+                raise UsageError(
+                    f"{section.name} sets {key!r} in [{prefix}{name}] to an empty text",
+                    hint="remove that line",
+                )

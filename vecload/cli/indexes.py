@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from vecload.cli import options as opt
+from vecload.cli.empty_values import NoEmptyValues
 from vecload.cli.streams import out, say, tell
 from vecload.config import short
 from vecload.errors import UsageError
@@ -16,7 +17,7 @@ from vecload.errors import UsageError
 NAME_CHARACTERS = 200
 """Of an index's name, which no target makes longer."""
 
-index_app = typer.Typer(help="List, describe, make and delete indexes.")
+index_app = typer.Typer(cls=NoEmptyValues, help="List, describe, make and delete indexes.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The index.", show_default=False)]
 
