@@ -205,7 +205,9 @@ def _answer(path: str, body: bytes) -> dict[str, object]:
         items = len(sent["items"]) if "items" in sent else len(sent["batch"]["ids"])
         return {"status": "success", "message": f"Upserted {items} vectors"}
     if path.endswith("num_vectors"):
-        return {"result": 2}
-    if path.endswith(("get", "query")):
+        return {"result": 1000}  # more than a load puts there
+    if path.endswith("get"):
+        return {"results": [{"id": item_id, "metadata": {}} for item_id in json.loads(body)["ids"]]}
+    if path.endswith("query"):
         return {"results": [{"id": "a", "distance": 0.5, "metadata": {}}]}
     return {"status": "success", "message": "done"}
