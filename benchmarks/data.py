@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vecload.batch import Batch
-from vecload.contents import Sealer
-from vecload.defaults import BATCH_BYTES, BATCH_ROWS
-from vecload.loading.loader import seal
+from vecload.loading.flow import seal
 from vecload.loading.plan import make_plan
 from vecload.mapping import ColumnChoice
+from vecload.options import BATCH_BYTES, BATCH_ROWS
 from vecload.readers import open_sources
+from vecload.sealing import Sealer
 
 Variant: TypeAlias = Literal["vectors", "full"]
 """`vectors` is ids and vectors alone; `full` has five metadata fields and 1 KiB of contents as well."""

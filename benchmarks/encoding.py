@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from benchmarks.data import batches, data_file
 from benchmarks.report import Report, parser, print_table, ratio
 from vecload.batch import Batch
-from vecload.contents import Sealer
+from vecload.sealing import Sealer
 from vecload.targets.wire import encode_binary, encode_json
 
 INDEX = "benchmark"

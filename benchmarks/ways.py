@@ -21,12 +21,12 @@ from urllib.parse import urlsplit
 
 from benchmarks.data import batches
 from vecload.batch import Batch, Span
-from vecload.contents import Sealer
-from vecload.defaults import BATCH_BYTES, BATCH_ROWS
-from vecload.loading.loader import seal
+from vecload.loading.flow import seal
 from vecload.loading.plan import Plan, make_plan
 from vecload.mapping import ColumnChoice, Rows
+from vecload.options import BATCH_BYTES, BATCH_ROWS
 from vecload.readers import open_sources
+from vecload.sealing import Sealer
 from vecload.targets import IndexSettings, connect_target
 
 if TYPE_CHECKING:
@@ -180,11 +180,11 @@ def null(path: Path, target: str, workers: int) -> tuple[int, Spent]:
 
 def _run_flow(plan: Plan, ledger: Ledger, prepare: Callable[[Batch], Callable[[], Ack]]) -> tuple[int, Spent]:
     """As the command wires it."""
-    from vecload.loading.concurrency import Concurrency
     from vecload.loading.dispatch import Dispatcher
-    from vecload.loading.loader import Flow
+    from vecload.loading.flow import Flow
     from vecload.loading.retry import Sender
-    from vecload.readers.batches import parsers_for
+    from vecload.loading.tuning import Concurrency
+    from vecload.readers.prefetch import parsers_for
 
     stop = threading.Event()
     with (

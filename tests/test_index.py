@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import vecload
-from vecload.contents.envelope import Sealer
 from vecload.errors import ItemError
 from vecload.index import FIELDS
+from vecload.sealing.envelope import Sealer
 from vecload.targets import IndexSettings
 from vecload.targets.memory import MemoryTarget
 

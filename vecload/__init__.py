@@ -16,7 +16,6 @@ from vecload._version import __version__
 
 if TYPE_CHECKING:
     from vecload.connection import Connection, connect
-    from vecload.contents import Key, generate_key
     from vecload.errors import (
         AccessRefused,
         ForkedStore,
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
         WrongKey,
     )
     from vecload.index import Index
+    from vecload.sealing import Key, generate_key
 
 __all__ = [
     "AccessRefused",

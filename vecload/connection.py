@@ -6,19 +6,12 @@ import os
 from collections.abc import Iterable
 
 from vecload.closing import Closing
-from vecload.contents import Key
-from vecload.contents.keys import as_key
-from vecload.defaults import BINARY_THRESHOLD
 from vecload.errors import ItemTypeError
 from vecload.index import Index
-from vecload.targets import (
-    IndexSettings,
-    Metric,
-    StoragePrecision,
-    Target,
-    WireFormat,
-    connect_target,
-)
+from vecload.options import BINARY_THRESHOLD
+from vecload.sealing import Key
+from vecload.sealing.keys import as_key
+from vecload.targets import IndexSettings, Metric, StoragePrecision, Target, WireFormat, connect_target
 
 
 class Connection(Closing):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.command import vecload
 from tests.cli.sources import rows, write_jsonl, write_parquet
-from vecload.contents import Key
+from vecload.sealing import Key
 
 
 def stored(*ids: str) -> dict[str, Any]:

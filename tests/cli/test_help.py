@@ -8,7 +8,7 @@ from typer.main import get_command
 from tests.cli.command import vecload
 from vecload.cli.app import app
 from vecload.cli.help import print_help
-from vecload.config import CONFIG_NAME
+from vecload.places import CONFIG_NAME
 
 
 @pytest.mark.parametrize("command", ["", "upsert", "index", "index create", "keygen"])

@@ -13,7 +13,7 @@ from tests.cli.sources import SAMPLES, rows, write_jsonl, write_parquet
 from vecload.cli import target_checks
 from vecload.cli.app import app, run
 from vecload.cli.look_options import OF_LOADS_ALONE
-from vecload.contents import Key
+from vecload.sealing import Key
 
 ARTICLES = str(SAMPLES / "articles.parquet")
 REPORT_KEYS = {

@@ -13,8 +13,8 @@ from tests.cli.sources import rows, write_jsonl
 from tests.faults.proxy import Exchange, Proxy
 from vecload.batch import Batch, Span
 from vecload.cli.still_there import check_still_there
-from vecload.contents import Key
 from vecload.errors import IndexReplaced
+from vecload.sealing import Key
 from vecload.targets import IndexSettings, TargetIndex, connect_target
 from vecload.targets.memory import MemoryTarget
 

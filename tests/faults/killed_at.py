@@ -13,6 +13,7 @@ from typing import Any
 
 import vecload.contents.key_store as key_store_module
 import vecload.contents.new_file as new_file_module
+
 from vecload.__main__ import main
 from vecload.targets.embedded import EmbeddedTarget
 from vecload.targets.service import ServiceTarget

@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 
 from tests.faults.forked import PROJECT, ForkedProcess, Forks
 from tests.faults.oracle import Source, check_index
-from vecload.contents import Key, generate_key
 from vecload.errors import VecloadError
+from vecload.sealing import Key, generate_key
 from vecload.targets import connect_target, is_service
 
 RUN_SECONDS = 90

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vecload.contents import Key, Opener
 from vecload.loading.repeated_ids import RepeatedIdPolicy
+from vecload.sealing import Key, Opener
 from vecload.targets import connect_target
 
 DIMENSION = 4

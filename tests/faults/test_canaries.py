@@ -19,7 +19,7 @@ import pytest
 
 from tests.faults.echoing import FORMS, PLACES, Echoing
 from tests.faults.forked import Forks
-from vecload.contents import Key
+from vecload.sealing import Key
 
 RUNS = 300
 RUN_SECONDS = 60

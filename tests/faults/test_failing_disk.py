@@ -20,9 +20,9 @@ import pytest
 from tests.faults.forked import Forks
 from tests.faults.loads import Ended, Load, Running
 from tests.faults.oracle import Source, write_source
-from vecload.contents import Key
-from vecload.contents.key_store import pending_path
-from vecload.contents.keys import stored_key_path
+from vecload.sealing import Key
+from vecload.sealing.keyring import pending_path
+from vecload.sealing.keys import stored_key_path
 from vecload.targets import connect_target
 
 HERE = Path(__file__).parent

@@ -18,7 +18,7 @@ from tests.cli.command import vecload
 from tests.faults.loads import wait_for
 from tests.servers import Service
 from vecload.batch import Batch, Span
-from vecload.contents import Key, generate_key
+from vecload.sealing import Key, generate_key
 from vecload.targets import IndexSettings, connect_target
 
 pytestmark = pytest.mark.skipif(os.environ.get("VECLOAD_LONG") != "1", reason="slow: VECLOAD_LONG=1 runs it")

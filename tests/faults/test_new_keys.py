@@ -20,9 +20,9 @@ from tests.faults.loads import Ended, Load, Running
 from tests.faults.oracle import Source, check_index, write_source
 from tests.faults.proxy import Exchange, Proxy, answer_of
 from tests.servers import Service
-from vecload.contents import Key
-from vecload.contents.key_store import pending_path
-from vecload.contents.keys import stored_key_path
+from vecload.sealing import Key
+from vecload.sealing.keyring import pending_path
+from vecload.sealing.keys import stored_key_path
 from vecload.targets import connect_target
 
 TRIALS = int(os.environ.get("VECLOAD_KEY_TRIALS", "16"))

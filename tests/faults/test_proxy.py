@@ -18,8 +18,8 @@ from tests.faults.loads import Load
 from tests.faults.oracle import Source, write_source
 from tests.faults.proxy import Behaviour, Exchange, Proxy, answer_of
 from tests.loading.batches import numbered
-from vecload.contents import generate_key
 from vecload.loading.retry import Sender
+from vecload.sealing import generate_key
 from vecload.targets import IndexSettings
 from vecload.targets.service import ServiceTarget
 

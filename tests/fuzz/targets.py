@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vecload.batch import Batch
-from vecload.contents import Opener, Sealer
 from vecload.errors import MappingError, SealError, SourceError, VecloadError
 from vecload.loading.plan import make_plan
 from vecload.mapping import ColumnChoice
 from vecload.mapping.json_rows import as_object, parse_exact
 from vecload.readers import open_sources
-from vecload.readers.pages import SHORTEST
+from vecload.readers.parquet.pages import SHORTEST
+from vecload.sealing import Opener, Sealer
 from vecload.targets import answers
 from vecload.targets.wire import dumps
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from vecload.inspecting import fields
-from vecload.inspecting.fields import Fields
+from vecload.inspecting import survey as fields
+from vecload.inspecting.survey import Fields
 
 
 def test_fields_are_named_by_their_dot_paths_as_the_engine_names_them() -> None:

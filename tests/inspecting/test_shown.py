@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from vecload.batch import Batch, Span
-from vecload.inspecting.shown import shown_contents, shown_items, shown_vector
+from vecload.inspecting.survey import shown_contents, shown_items, shown_vector
 
 
 def test_values_are_cut_and_say_how_much_there_is() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.loading.batches import Clock
-from vecload.loading.batch_rows import OTHERS_MOST, ROUNDS, TRIAL_BATCHES, BatchRows
+from vecload.loading.tuning import OTHERS_MOST, ROUNDS, TRIAL_BATCHES, BatchRows
 
 
 def settle(rows: BatchRows, clock: Clock, rate: Callable[[int], float], batches: int = 1000) -> list[int]:

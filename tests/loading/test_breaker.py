@@ -12,8 +12,7 @@ import pytest
 from tests.loading.batches import Clock, ack_of, numbered
 from vecload.batch import Batch
 from vecload.errors import Busy, TargetError, Unreachable
-from vecload.loading.breaker import START_SECONDS, when_up
-from vecload.loading.retry import Outcome, RetryPolicy, Sender
+from vecload.loading.retry import START_SECONDS, Outcome, RetryPolicy, Sender, when_up
 from vecload.targets import Ack
 
 BATCHES = 8

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.loading.batches import Clock
-from vecload.loading.concurrency import SETTLED_WINDOWS, WINDOW_BATCHES, Concurrency
+from vecload.loading.tuning import SETTLED_WINDOWS, WINDOW_BATCHES, Concurrency
 
 
 def run(concurrency: Concurrency, clock: Clock, rate: Callable[[int], float], windows: int) -> list[int]:

@@ -11,9 +11,9 @@ import pytest
 from tests.loading.batches import ack_of, batch_of, numbered
 from vecload.batch import Batch
 from vecload.errors import TargetError
-from vecload.loading.concurrency import Concurrency
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.retry import Outcome, Stopping
+from vecload.loading.tuning import Concurrency
 
 SECONDS = 10.0
 

@@ -8,13 +8,12 @@ import pytest
 
 from tests.cli.sources import rows, write_jsonl, write_parquet
 from vecload.batch import Span
-from vecload.loading.earlier_rows import earlier_rows
-from vecload.loading.loader import Job
+from vecload.loading.flow import Job
 from vecload.loading.plan import make_plan
-from vecload.loading.seen_ids import digests_of
+from vecload.loading.repeated_ids import digests_of, earlier_rows
 from vecload.mapping import ColumnChoice, Rules
 from vecload.readers import open_sources
-from vecload.readers.batches import batches
+from vecload.readers.prefetch import batches
 
 ROWS = 400
 BAD = (30, 270)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vecload.loading.identity import Identity, Recorded
-from vecload.readers.storage import located, spelled
+from vecload.readers.storage.files import located, spelled
 
 IDENTITY = Identity("http://host", "docs", ("/a",), {"/a": "1:whole:x", "/b": "2:whole:y"}, ("mapping m",))
 NOTHING = Recorded(frozenset(), {}, frozenset())

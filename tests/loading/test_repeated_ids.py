@@ -13,9 +13,9 @@ from vecload.loading.repeated_ids import (
     RepeatedIdPolicy,
     RepeatedIds,
     RepeatedRow,
+    digests_of,
     policy_of,
 )
-from vecload.loading.seen_ids import digests_of
 from vecload.mapping import Mapping, Reasons
 
 ROWS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["batch", "batch", "earlier"])))

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vecload.loading import seen_ids
-from vecload.loading.seen_ids import SeenIds
+from vecload.loading import repeated_ids as seen_ids
+from vecload.loading.repeated_ids import SeenIds
 
 CALLS = st.lists(st.lists(st.integers(0, 60).map(str), max_size=30), max_size=30)
 

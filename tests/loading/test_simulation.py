@@ -29,15 +29,14 @@ from tests.loading.batches import Clock, ack_of
 from vecload.batch import Batch, Reject, Span
 from vecload.errors import BatchRefused, Busy, Interrupted, TargetError, Unreachable
 from vecload.loading import dispatch
-from vecload.loading.batch_rows import BatchRows
-from vecload.loading.concurrency import Concurrency
 from vecload.loading.dispatch import Dispatcher
+from vecload.loading.flow import Flow, Job
 from vecload.loading.journal import Identity, Journal
 from vecload.loading.ledger import Ledger
-from vecload.loading.loader import Flow, Job
 from vecload.loading.rejects import ErrorLimit, RejectFile
 from vecload.loading.repeated_ids import EarlierRows, RepeatedIdPolicy, RepeatedIds
 from vecload.loading.retry import Outcome, RetryPolicy, Sender
+from vecload.loading.tuning import BatchRows, Concurrency
 from vecload.mapping import Rules
 from vecload.readers import missing
 from vecload.targets import Ack

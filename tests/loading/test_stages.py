@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.loading.batches import Clock
-from vecload.loading.stages import Stages, shares
+from vecload.loading.ledger import Stages, shares
 
 
 def test_all_that_passes_between_two_laps_is_one_stages() -> None:

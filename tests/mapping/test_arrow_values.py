@@ -16,7 +16,7 @@ from vecload.batch import Span
 from vecload.errors import SourceError
 from vecload.mapping.arrow_rows import ArrowRows
 from vecload.mapping.arrow_values import lengths_of, numbers_of, to_json
-from vecload.mapping.chosen import Mapping
+from vecload.mapping.mapping import Mapping
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from vecload.errors import MappingError
 from vecload.mapping import Column, ColumnChoice, Mapping, Rules, guess_mapping
 from vecload.mapping.arrow_rows import columns_of as arrow_columns
 from vecload.mapping.columns import Shape
+from vecload.mapping.columns import columns_of as json_columns
 from vecload.mapping.first_rows import with_first_rows
 from vecload.mapping.id_choice import ID_NAMES, UNSURE_ID_NAMES
-from vecload.mapping.json_columns import columns_of as json_columns
 from vecload.mapping.json_rows import JsonRows
 from vecload.mapping.metadata_choice import METADATA_NAMES
 from vecload.mapping.names import CONTENTS_NAMES

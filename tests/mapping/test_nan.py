@@ -12,7 +12,7 @@ import pytest
 from vecload.batch import Batch, Span
 from vecload.mapping import Mapper, Mapping, Rules
 from vecload.mapping.arrow_rows import ArrowRows
-from vecload.mapping.chosen import Steps
+from vecload.mapping.mapping import Steps
 
 NAN, INF = math.nan, math.inf
 OMIT, REJECT = Rules(), Rules(nan="reject")

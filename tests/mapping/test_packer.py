@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vecload.mapping import Mapping
-from vecload.mapping.packer import Packer, inexact, packer_for
+from vecload.mapping.json_rows import Packer, inexact, packer_for
 
 
 def pack(text: str | bytes, dimension: int = 2, column: str = "vector") -> tuple[Any, list[float]]:

@@ -13,9 +13,9 @@ import pytest
 from vecload.batch import Batch
 from vecload.loading.plan import make_plan
 from vecload.mapping import ColumnChoice, Mapper
-from vecload.mapping.nested import joined, same
+from vecload.mapping.nested_rows import joined, same
 from vecload.readers import open_sources
-from vecload.readers.batches import batches
+from vecload.readers.prefetch import batches
 
 
 def jsonl(folder: Path, *rows: dict[str, Any]) -> Path:

@@ -22,11 +22,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from vecload.batch import Batch, Span
-from vecload.defaults import CONTENTS_MAX_BYTES
 from vecload.mapping import JsonRows, Mapper, Mapping, Rows, Rules
 from vecload.mapping.arrow_rows import ArrowRows
+from vecload.options import CONTENTS_MAX_BYTES
 from vecload.readers import open_sources
-from vecload.readers.batches import batches
+from vecload.readers.prefetch import batches
 
 MAPPING = Mapping("id", "vector", "contents")
 NAMESPACE = uuid.UUID("12345678-1234-5678-1234-567812345678")

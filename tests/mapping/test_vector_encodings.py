@@ -23,7 +23,7 @@ from vecload.mapping.arrow_rows import ArrowRows
 from vecload.mapping.json_rows import JsonRows
 from vecload.mapping.rows import Fault, Rows, check_values
 from vecload.mapping.vector_encodings import Encoding, decode, encoding_of, sparse_parent
-from vecload.mapping.vector_texts import numbers_of_texts
+from vecload.mapping.vector_values import numbers_of_texts
 
 CASES = {path.name: path for path in (Path(__file__).parents[1] / "cases").rglob("*.*")}
 VECTORS = [[0.11, -0.22, 0.33, 0.44], [0.5, 0.25, -0.125, 0.75], [-0.9, 0.1, 0.2, 0.35]]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from vecload.errors import Interrupted, SourceError
-from vecload.readers.ahead import ahead
+from vecload.readers.prefetch import ahead
 
 
 def test_the_pieces_come_in_order_and_whole() -> None:

@@ -15,11 +15,11 @@ import pytest
 from vecload.batch import Span
 from vecload.errors import SourceError
 from vecload.mapping import Mapper, guess_mapping
-from vecload.mapping.chosen import ColumnChoice
+from vecload.mapping.mapping import ColumnChoice
 from vecload.readers import Reading, Source, open_sources
 from vecload.readers.arrays import archive
 from vecload.readers.numpy_arrays import Array
-from vecload.readers.storage import LocalFile
+from vecload.readers.storage.files import LocalFile
 
 N, DIM = 23, 4
 VECTORS = np.random.default_rng(1).standard_normal((N, DIM)).astype(np.float32)

@@ -10,7 +10,7 @@ import pytest
 from vecload.batch import Span
 from vecload.errors import SourceError
 from vecload.readers import open_sources
-from vecload.readers.arrow_ipc import END_MARK, ArrowSource
+from vecload.readers.arrow import END_MARK, ArrowSource
 
 
 def table(rows: int) -> pa.Table:

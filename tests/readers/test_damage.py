@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz.targets import TARGETS, arrow_seeds, jsonl_seeds, npz_seeds, parquet_seeds
 from tests.fuzz.worker import outcome
-from vecload.readers.thrift import Compact
+from vecload.readers.parquet.footer import Compact
 
 SECONDS = 60.0
 """After which a damaged file counts as having hung the reader."""

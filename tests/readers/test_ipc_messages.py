@@ -11,8 +11,7 @@ import pyarrow as pa
 import pytest
 
 from vecload.errors import SourceError
-from vecload.readers.arrow_ipc import ArrowSource
-from vecload.readers.ipc_messages import packed_in
+from vecload.readers.arrow import ArrowSource, packed_in
 
 ZEROS = 2_000_000
 

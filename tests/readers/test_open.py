@@ -19,8 +19,8 @@ from pyarrow import feather
 
 from vecload.errors import SourceError
 from vecload.readers import Reading, open_sources
-from vecload.readers.jsonl import JsonlSource
-from vecload.readers.parquet import ParquetSource
+from vecload.readers.json.jsonl import JsonlSource
+from vecload.readers.parquet.reader import ParquetSource
 
 ROW = b'{"id": "a", "vector": [1, 2]}\n'
 

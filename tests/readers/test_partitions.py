@@ -12,7 +12,7 @@ import pytest
 from vecload.loading.plan import make_plan
 from vecload.mapping import ColumnChoice
 from vecload.readers import open_sources
-from vecload.readers.partitions import partition_values
+from vecload.readers.added_columns import partition_values
 
 
 def metadata(folder: Path, **choice: Any) -> dict[str, dict[str, Any] | None]:

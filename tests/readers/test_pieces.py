@@ -5,7 +5,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pytest
 
-from vecload.readers.pieces import pieces, spread_bytes
+from vecload.readers.arrow import pieces, spread_bytes
 
 TEXT = "x" * 1000
 SHARED = pa.dictionary(pa.int32(), pa.string())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vecload.errors import UsageError
 from vecload.targets import connect_target
-from vecload.targets.misspelt import check_folder_name, shown, shown_address
+from vecload.targets.location import check_folder_name, shown, shown_address
 
 HOSTS = [
     "vectors.example.com",

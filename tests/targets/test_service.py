@@ -20,7 +20,7 @@ from tests.servers import Service, free_port
 from vecload.batch import Batch, Contents, Span
 from vecload.errors import Unauthorised, Unreachable, UsageError, VecloadError, WrongKey
 from vecload.targets import IndexSettings, TargetIndex, connect_target
-from vecload.targets.address import service_location
+from vecload.targets.location import service_location
 from vecload.targets.service import BODY_MAX_BYTES, ServiceTarget
 from vecload.targets.wire import Body
 

@@ -10,24 +10,17 @@ from urllib.parse import urlsplit
 
 from vecload.cli.owners import variables_are_for
 from vecload.cli.streams import tell
-from vecload.config import config_folder, read_api_key, short, store_folder
-from vecload.contents import Key
-from vecload.contents.key_store import PendingKey, confirm, find_stored, pending_key, tidy
-from vecload.contents.keys import stored_key_path
-from vecload.defaults import BINARY_THRESHOLD
 from vecload.errors import IndexExists, IndexNotFound, KeyFileError, UsageError, VecloadError, WrongKey
-from vecload.foreign import one_line
-from vecload.targets import (
-    IndexSettings,
-    Target,
-    TargetIndex,
-    WireFormat,
-    connect_target,
-    is_service,
-)
+from vecload.options import BINARY_THRESHOLD
+from vecload.places import config_folder, read_api_key, short, store_folder
+from vecload.safe_text import one_line
+from vecload.sealing import Key
+from vecload.sealing.keyring import PendingKey, confirm, find_stored, pending_key, tidy
+from vecload.sealing.keys import stored_key_path
+from vecload.targets import IndexSettings, Target, TargetIndex, WireFormat, connect_target, is_service
+from vecload.targets.base import check_settings
 from vecload.targets.embedded import has_store
-from vecload.targets.misspelt import check_folder_name
-from vecload.targets.target import check_settings
+from vecload.targets.location import check_folder_name
 
 NAME_CHARACTERS = 60
 """Of an index's name that a message lists."""

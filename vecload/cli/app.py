@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from vecload import defaults
+from vecload import options as defaults
 from vecload._version import __version__
 from vecload.cli import column_options as column_opt
 from vecload.cli import load_options as load_opt
@@ -313,7 +313,7 @@ def keygen(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The key file to write.", show_default=False)],
 ) -> None:
     """Write a new key file, readable by you alone. An existing one is never overwritten."""
-    from vecload.contents import generate_key
+    from vecload.sealing import generate_key
 
     key = generate_key()
     key.save(file)

@@ -11,22 +11,22 @@ from typing import get_args
 
 from vecload.cli.access import OpenedIndex
 from vecload.cli.settings import UpsertSettings
-from vecload.config import state_folder
-from vecload.contents import Opener
-from vecload.contents.envelope import UNKNOWN_KEY, is_sealed
 from vecload.errors import IndexMismatch, JournalError, SealError, UsageError, WrongKey
-from vecload.loading.again import RejectedRow, read_rejects
 from vecload.loading.journal import Journal
 from vecload.loading.plan import Plan
 from vecload.loading.policy_names import check_policy_names
 from vecload.loading.rejects import check_place, may_start_anew, too_many
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
+from vecload.loading.retry_rejects import RejectedRow, read_rejects
+from vecload.places import state_folder
 from vecload.readers import Source
-from vecload.readers.compressed import plain_name
-from vecload.readers.expand import leads_to
 from vecload.readers.open import SUFFIXES
-from vecload.readers.storage import STDIN, located
-from vecload.targets.target import Metric
+from vecload.readers.storage.compressed import plain_name
+from vecload.readers.storage.expand import leads_to
+from vecload.readers.storage.files import STDIN, located
+from vecload.sealing import Opener
+from vecload.sealing.envelope import UNKNOWN_KEY, is_sealed
+from vecload.targets.base import Metric
 
 CONCURRENCY_MAX = 64
 PARSE_WORKERS_MAX = 64

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vecload.defaults import CONTENTS_MAX_BYTES, ID_MAX_BYTES, METADATA_DEPTH
 from vecload.errors import UsageError
+from vecload.options import CONTENTS_MAX_BYTES, ID_MAX_BYTES, METADATA_DEPTH
 
 if TYPE_CHECKING:
     from vecload.mapping import ColumnChoice, Rules

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from vecload.cli.empty_values import is_empty
 from vecload.cli.owners import OWNERS, Owner
-from vecload.config import CONFIG_NAME, Section, own_name, read_sections
 from vecload.errors import UsageError
+from vecload.places import CONFIG_NAME, Section, own_name, read_sections
 
 CREDENTIALS = ("api-key-file", "key-file", "key-command")
 FOUND_MAY_SET = frozenset(

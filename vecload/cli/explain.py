@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from vecload.batch import Batch
 from vecload.cli.settings import UpsertSettings
-from vecload.loading.explain import WORTH_TELLING, Circumstances, advice, gain_of, nearly_unique
+from vecload.loading.advice import WORTH_TELLING, Circumstances, advice, gain_of, nearly_unique
 from vecload.readers import Source
 from vecload.targets import IndexInfo, IndexSettings
 

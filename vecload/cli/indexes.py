@@ -11,8 +11,8 @@ import typer
 from vecload.cli import options as opt
 from vecload.cli.empty_values import NoEmptyValues
 from vecload.cli.streams import out, say, tell
-from vecload.config import short
 from vecload.errors import UsageError
+from vecload.places import short
 
 NAME_CHARACTERS = 200
 """Of an index's name, which no target makes longer."""

@@ -21,15 +21,14 @@ from vecload.cli.settings import UpsertSettings
 from vecload.cli.target_checks import TargetChecks, Wanted, checked, wrong
 from vecload.cli.upsert import batch_rows_of, plan_of
 from vecload.errors import UsageError, VecloadError
-from vecload.inspecting.estimate import estimate, first_sending
 from vecload.inspecting.lines import report_lines
-from vecload.inspecting.report import Check, Report, SourceReport
+from vecload.inspecting.report import Check, Report, SourceReport, estimate, first_sending
 from vecload.inspecting.survey import Surveyor
-from vecload.loading.again import choose_rows
 from vecload.loading.binary_hint import binary_hints
-from vecload.loading.loader import Job
+from vecload.loading.flow import Job
 from vecload.loading.plan import Plan, check_whole
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
+from vecload.loading.retry_rejects import choose_rows
 from vecload.readers import Source, open_sources
 from vecload.targets import is_service
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from vecload.cli.access import KeySource, connect_to, only_index, open_existing
-from vecload.defaults import BATCH_BYTES
 from vecload.errors import SealError, SourceError, UsageError, VecloadError
+from vecload.options import BATCH_BYTES
 
 if TYPE_CHECKING:
     from vecload.index import Index
@@ -158,8 +158,8 @@ def print_rejects(
     printing: Printing,
 ) -> None:
     """Write the rejects of a file, one JSON object a line, the rows that they hold opened."""
-    from vecload.contents import Opener
     from vecload.loading.rejects import rejects_of, row_name
+    from vecload.sealing import Opener
 
     with connect_to(to, api_key_file, only_look=True, must_exist=True) as target:
         opened = open_existing(target, index_name or only_index(target), keys)
@@ -244,7 +244,7 @@ def _line(item: dict[str, Any]) -> bytes:
 def _printable(item: dict[str, Any]) -> dict[str, Any]:
     import pybase64
 
-    from vecload.mapping.json_columns import BYTES_MARK
+    from vecload.mapping.columns import BYTES_MARK
 
     if isinstance(item.get("contents"), bytes):
         return {**item, "contents": {BYTES_MARK: pybase64.b64encode_as_string(item["contents"])}}

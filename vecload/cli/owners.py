@@ -53,7 +53,7 @@ def for_its_target(context: typer.Context, param: typer.CallbackParam, value: An
 def is_for(owner: str | None, to: str | None) -> bool:
     """Whether a credential of one target may be used with another: nothing travels to a folder."""
     from vecload.targets import is_service
-    from vecload.targets.address import service_location
+    from vecload.targets.location import service_location
 
     if to is None or not is_service(to):
         return True

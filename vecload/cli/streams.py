@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from vecload.errors import VecloadError
-from vecload.foreign import escaped, escaped_json
+from vecload.safe_text import escaped, escaped_json
 
 
 def tell(line: str) -> None:

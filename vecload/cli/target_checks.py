@@ -13,10 +13,6 @@ from vecload.cli.access import OpenedIndex, connect_to, open_existing
 from vecload.cli.checks import check_contents_key, check_index_settings, check_policies
 from vecload.cli.settings import UpsertSettings
 from vecload.cli.upsert import creation_of
-from vecload.config import config_folder, short, store_folder
-from vecload.contents.key_store import find_stored
-from vecload.contents.keys import stored_key_path
-from vecload.defaults import ITEM_LIMIT
 from vecload.errors import (
     AccessRefused,
     EngineMissing,
@@ -30,11 +26,15 @@ from vecload.errors import (
 )
 from vecload.inspecting.report import Check
 from vecload.loading.plan import Plan
+from vecload.options import ITEM_LIMIT
+from vecload.places import config_folder, short, store_folder
+from vecload.sealing.keyring import find_stored
+from vecload.sealing.keys import stored_key_path
 from vecload.targets import Target, is_service
+from vecload.targets.base import check_settings
 from vecload.targets.embedded import has_store
-from vecload.targets.misspelt import check_folder_name
+from vecload.targets.location import check_folder_name
 from vecload.targets.store_folder import without_tilde
-from vecload.targets.target import check_settings
 
 IDS_LOOKED_UP = 500
 """Of the first batch: how many of them are in the index tells whether a load adds or replaces."""

@@ -29,36 +29,32 @@ from vecload.cli.checks import (
     why_not_skipped,
 )
 from vecload.cli.explain import explain
+from vecload.cli.progress import Extent, LineProgress, Progress, QuietProgress, TerminalProgress
 from vecload.cli.settings import UpsertSettings
 from vecload.cli.signals import StopAsked, beside, stopping_on_signals
 from vecload.cli.still_there import check_still_there
-from vecload.config import short, state_folder
-from vecload.contents import Sealer
 from vecload.errors import Interrupted, JournalError, VecloadError
-from vecload.foreign import escaped
-from vecload.loading.again import choose_rows
-from vecload.loading.batch_rows import BatchRows
+from vecload.loading.advice import Sample
 from vecload.loading.binary_hint import binary_hints
-from vecload.loading.breaker import START_SECONDS, when_up
-from vecload.loading.concurrency import Concurrency
 from vecload.loading.dispatch import Dispatcher
-from vecload.loading.explain import Sample
+from vecload.loading.flow import Flow, Job
 from vecload.loading.identity import REJECTED
 from vecload.loading.journal import Journal
-from vecload.loading.ledger import Ledger
-from vecload.loading.loader import Flow, Job
+from vecload.loading.ledger import Ledger, Stages, shares
 from vecload.loading.plan import Plan, check_unchanged, check_whole, make_plan, note_stop
 from vecload.loading.rejects import RejectFile, rejects_held
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
-from vecload.loading.retry import RetryPolicy, Sender
-from vecload.loading.stages import Stages, shares
-from vecload.mapping.clear_text import clear_text_line
-from vecload.progress import Extent, LineProgress, Progress, QuietProgress, TerminalProgress
+from vecload.loading.result import Summary
+from vecload.loading.retry import START_SECONDS, RetryPolicy, Sender, when_up
+from vecload.loading.retry_rejects import choose_rows
+from vecload.loading.tuning import BatchRows, Concurrency
+from vecload.mapping.contents_choice import clear_text_line
+from vecload.places import short, state_folder
 from vecload.readers import Source, open_sources
-from vecload.readers.batches import parsers_for
-from vecload.readers.fingerprints import by_samples
-from vecload.readers.storage import printable, repeatable
-from vecload.summary import Summary
+from vecload.readers.prefetch import parsers_for
+from vecload.readers.storage.files import by_samples, printable, repeatable
+from vecload.safe_text import escaped
+from vecload.sealing import Sealer
 from vecload.targets import IndexSettings, Target, is_service
 
 CONCURRENCY_MOST = 8

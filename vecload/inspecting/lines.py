@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from vecload.config import short
-from vecload.inspecting.fields import Field
 from vecload.inspecting.report import Report, SourceReport
-from vecload.inspecting.shown import shortened
-from vecload.inspecting.survey import RejectKind, Survey
+from vecload.inspecting.survey import Field, RejectKind, Survey, shortened
 from vecload.mapping import Mapping
+from vecload.places import short
 
 HINTS_MOST = 4
 NAMES_MOST = 12

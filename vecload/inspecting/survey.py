@@ -1,21 +1,141 @@
-"""Surveyor: a source's rows as a load would read and map them, whole or a sample; nothing is sent."""
+"""Survey: what the rows of a source are, whole or in a sample, with their fields and first items."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vecload.batch import Batch, Contents, Reject, Span
-from vecload.contents.envelope import sealed_size
+import orjson
+
+from vecload.batch import Batch, Contents, Metadata, Reject, Span
 from vecload.errors import SourceError
-from vecload.inspecting.fields import Fields
-from vecload.inspecting.shown import shown_items
-from vecload.loading.loader import Job
+from vecload.loading.advice import UNIQUE_PART, UNIQUE_ROWS
+from vecload.loading.flow import Job
 from vecload.loading.repeated_ids import RepeatedIds
 from vecload.readers import Source
+from vecload.sealing.envelope import sealed_size
 from vecload.targets.wire import dumps
+
+DISTINCT_ROWS = 20_000
+"""Values of a field that are compared, so that memory stays bounded."""
+FIELDS_MAX = 200
+"""Fields that are told apart; metadata with keys of data in them could have any number."""
+_KINDS = {str: "text", bool: "boolean", int: "integer", float: "number", list: "list", dict: "object"}
+
+
+@dataclass(slots=True)
+class Field:
+    """One metadata field, by its dot path.
+
+    present: Items that have it, nulls not counted.
+    kinds: What its values are: text, integer, number, boolean, list.
+    compared, distinct: Of its first values, and how many different ones they are.
+    """
+
+    name: str
+    present: int = 0
+    kinds: set[str] = field(default_factory=set)
+    compared: int = 0
+    values: set[int] = field(default_factory=set, repr=False)
+
+    @property
+    def distinct(self) -> int:
+        """How many different values were met among those compared."""
+        return len(self.values)
+
+    @property
+    def nearly_all_different(self) -> bool:
+        """Whether a filter on it would find next to nothing."""
+        return self.compared >= UNIQUE_ROWS and self.distinct >= UNIQUE_PART * self.compared
+
+
+class Fields:
+    """The metadata fields of the items looked at."""
+
+    def __init__(self) -> None:
+        self.items = 0
+        self._fields: dict[str, Field] = {}
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self._fields.values())
+
+    def add(self, metadata: Sequence[Metadata | None] | None, items: int) -> None:
+        """Look at the metadata of that many items."""
+        self.items += items
+        for entries in metadata or ():
+            if entries:
+                for path, value in _leaves(entries, ""):
+                    self._add(path, value)
+
+    def _add(self, path: str, value: Any) -> None:
+        known = self._fields.get(path)
+        if known is None:
+            if len(self._fields) >= FIELDS_MAX:
+                return
+            known = self._fields[path] = Field(path)
+        if value is None:
+            return
+        known.present += 1
+        known.kinds.add(_KINDS.get(type(value), type(value).__name__))
+        if known.compared < DISTINCT_ROWS:
+            known.compared += 1
+            known.values.add(hash(repr(value)))
+
+
+def _leaves(entries: Metadata, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Dot paths and values; the engine's policies name fields inside objects so."""
+    for name, value in entries.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+VECTOR_VALUES = 3
+TEXT_CHARACTERS = 60
+METADATA_CHARACTERS = 160
+
+
+def shown_items(batch: Batch, count: int) -> list[dict[str, Any]]:
+    """The first items of a batch as JSON objects, their values shortened.
+
+    `vector` and `contents` are texts for people; `metadata` is JSON text, cut where it is long.
+    """
+    rows = batch.item_rows()
+    items: list[dict[str, Any]] = []
+    for i in range(min(count, len(batch))):
+        item: dict[str, Any] = {"row": int(rows[i]), "id": shortened(batch.ids[i])}
+        if batch.vectors is not None:
+            item["vector"] = shown_vector(batch.vectors[i].tolist())
+        if batch.metadata is not None and batch.metadata[i]:
+            item["metadata"] = shortened(dumps(batch.metadata[i]).decode(), METADATA_CHARACTERS)
+        if batch.contents is not None and batch.contents[i] is not None:
+            item["contents"] = shown_contents(batch.contents[i])
+        items.append(item)
+    return items
+
+
+def shown_vector(values: list[float]) -> str:
+    """The first values of a vector, and how many there are."""
+    first = ", ".join(f"{value:.4g}" for value in values[:VECTOR_VALUES])
+    return f"[{first}{', …' if len(values) > VECTOR_VALUES else ''}] {len(values):,} values"
+
+
+def shown_contents(contents: str | bytes | None) -> str:
+    """The beginning of contents, and how long they are."""
+    if isinstance(contents, bytes):
+        return f"{contents[:16].hex(' ')}{' …' if len(contents) > 16 else ''} ({len(contents):,} bytes)"
+    text = contents or ""
+    return f"{orjson.dumps(shortened(text)).decode()} ({len(text):,} characters)"
+
+
+def shortened(text: str, characters: int = TEXT_CHARACTERS) -> str:
+    """A text cut to that many characters, on one line."""
+    cut = text if len(text) <= characters else text[: characters - 1] + "…"
+    return "".join(c if c.isprintable() else " " for c in cut)
+
 
 FIRST_ROWS = 2000
 """Rows of a sample that are the source's first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vecload.loading.plan import Plan
 from vecload.mapping.columns import listed
-from vecload.mapping.text_in_bytes import holds_text
+from vecload.mapping.first_rows import holds_text
 
 
 def binary_hints(plan: Plan) -> list[str]:

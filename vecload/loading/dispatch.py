@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 from vecload.batch import Batch
-from vecload.loading.concurrency import Concurrency
+from vecload.loading.ledger import Stages
 from vecload.loading.retry import Outcome, Stopping
-from vecload.loading.stages import Stages
+from vecload.loading.tuning import Concurrency
 
 POLL_SECONDS = 0.1
 """How often a wait for the target looks whether the load is to stop."""

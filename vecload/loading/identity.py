@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vecload.errors import SourceError, UsageError
-from vecload.readers.fingerprints import tells_too_little
+from vecload.readers.storage.files import tells_too_little
 
 REJECTED = "repeated ids rejected"
 """The setting of loads that reject them. Others name none, as those of versions that rejected none did."""

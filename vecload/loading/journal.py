@@ -20,7 +20,7 @@ from typing import Any
 from vecload.batch import Span
 from vecload.errors import JournalError, LoadLocked, UsageError
 from vecload.loading.identity import Identity, Recorded
-from vecload.readers.storage import located
+from vecload.readers.storage.files import located
 
 COMMIT_SECONDS = 0.1
 """Spans are committed together that often; a commit for each costs 5% of an embedded load."""

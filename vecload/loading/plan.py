@@ -10,23 +10,31 @@ from dataclasses import dataclass, replace
 from orjson import loads
 
 from vecload.errors import IndexMismatch, MappingError, SourceError, SourceUnfinished
+from vecload.loading.flow import Job
 from vecload.loading.identity import Identity
 from vecload.loading.journal import Journal
-from vecload.loading.loader import Job
 from vecload.mapping import ColumnChoice, Mapper, Mapping, Rows, Rules, guess_mapping
-from vecload.mapping.clear_text import ClearText, clear_texts
 from vecload.mapping.columns import listed
-from vecload.mapping.dtype_choice import with_vector_dtype
-from vecload.mapping.first_rows import with_first_rows
+from vecload.mapping.contents_choice import ClearText, clear_texts
+from vecload.mapping.first_rows import as_text, with_first_rows
 from vecload.mapping.mapper import common_dimension
 from vecload.mapping.names import qualifiers_of
-from vecload.mapping.text_in_bytes import as_text
+from vecload.mapping.vector_choice import with_vector_dtype
 from vecload.readers import Source
-from vecload.readers.compressed import Unpacked
-from vecload.readers.jsonl import lines_in
-from vecload.readers.rows_inside import hint_of_rows
+from vecload.readers.json.causes import hint_of_rows
+from vecload.readers.json.jsonl import lines_in
 from vecload.readers.source import HEAD_ROWS, Told, told_by
-from vecload.readers.storage import STDIN, ChangedError, File, LocalFile, located, reason, spelled, unreadable
+from vecload.readers.storage.compressed import Unpacked
+from vecload.readers.storage.files import (
+    STDIN,
+    ChangedError,
+    File,
+    LocalFile,
+    located,
+    reason,
+    spelled,
+    unreadable,
+)
 
 EXPORTS_THAT_TELL = ("chroma", "vdf")
 """Shapes that are no matter of columns: what is opened has them, or not."""

@@ -14,9 +14,9 @@ from typing import Any, Self
 import orjson
 
 from vecload.batch import Reject
-from vecload.contents import Sealer
 from vecload.errors import JournalError, RowsRejected, SourceError, UsageError
-from vecload.readers.storage import located
+from vecload.readers.storage.files import located
+from vecload.sealing import Sealer
 
 PERCENT_FROM_ROWS = 1000
 """Rows that must be read before a percentage of them is judged; at the end it is judged in any case."""

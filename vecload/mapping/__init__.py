@@ -1,12 +1,11 @@
 """Mapping: columns of any shape into Batch. What can't be mapped is a reject."""
 
-from vecload.mapping.chosen import ColumnChoice, Mapping, Reasons
 from vecload.mapping.columns import Column
 from vecload.mapping.guess import guess_mapping
 from vecload.mapping.json_rows import JsonRows
 from vecload.mapping.mapper import Mapper
+from vecload.mapping.mapping import ColumnChoice, Mapping, Reasons, Rules
 from vecload.mapping.rows import Rows
-from vecload.mapping.rules import Rules
 
 __all__ = [
     "Column",

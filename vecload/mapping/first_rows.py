@@ -1,4 +1,4 @@
-"""What the first rows of a source say of its columns: their values, and the fields inside them."""
+"""What the first rows of a source say of its columns: values, fields, and text in bytes without a type."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import orjson
 
-from vecload.mapping.columns import Column
-from vecload.mapping.json_columns import FIELDS_DEPTH, columns_of
+from vecload.mapping.columns import FIELDS_DEPTH, Column, columns_of
+from vecload.mapping.mapping import ColumnChoice, Rules
+from vecload.mapping.names import names_a_vector
 from vecload.mapping.rows import Rows
 
 
@@ -79,3 +80,25 @@ def _parsed(text: str) -> Any:
     except ValueError:
         return _NOT_JSON
     return value if value is None or isinstance(value, dict) else _NOT_JSON
+
+
+_AS_TEXT = Rules(binary_as_text=True)
+
+
+def holds_text(head: Rows, column: str) -> bool:
+    """Whether a column of bytes holds UTF-8 without control characters in every row that has a value."""
+    found = head.under(_AS_TEXT).contents(column)
+    values = [value for value in found.values or () if isinstance(value, str) and value]
+    return not found.faults and bool(values) and all(_looks_like_text(value) for value in values)
+
+
+def as_text(column: Column, head: Rows, choice: ColumnChoice) -> Column:
+    """A column as the guess should see it where bytes are text: what is a vector stays bytes."""
+    is_vector = column.name == choice.vector or names_a_vector(column.name)
+    if column.shape != "bytes" or column.partition or is_vector or not holds_text(head, column.name):
+        return column
+    return replace(column, shape="text")
+
+
+def _looks_like_text(value: str) -> bool:
+    return value.isprintable() or not any(not one.isprintable() and not one.isspace() for one in value)

@@ -6,12 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from vecload.errors import MappingError
-from vecload.mapping.chosen import ColumnChoice, Mapping, Reasons
 from vecload.mapping.columns import Column, Shape, Steps, find, listed, with_named
 from vecload.mapping.contents_choice import Text, check_chosen, choose_contents, texts
 from vecload.mapping.id_choice import UNNAMED_INDEX, ChosenId, choose_id, verdict_on
+from vecload.mapping.mapping import ColumnChoice, Mapping, Reasons, Rules
 from vecload.mapping.metadata_choice import choose_metadata
-from vecload.mapping.rules import Rules
 from vecload.mapping.shapes import KnownShape, shape_of
 from vecload.mapping.vector_choice import (
     Candidate,

@@ -1,23 +1,161 @@
-"""Mapper: rows of a source into a validated Batch and its rejects."""
+"""Mapper: rows of a source into a validated Batch and its rejects, with generated ids and within limits."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import orjson
 
-from vecload.batch import Batch, Contents, Metadata, Origin
+from vecload.batch import Batch, Contents, Metadata, Origin, Vectors
 from vecload.errors import MappingError
-from vecload.mapping.chosen import Mapping
 from vecload.mapping.contents_choice import clear_text_in, fault_of_clear_text
-from vecload.mapping.generated_ids import with_ids
 from vecload.mapping.json_rows import fault_of_contents
-from vecload.mapping.limits import faults_of_limits
-from vecload.mapping.reshaped import ReshapedRows
+from vecload.mapping.mapping import Mapping, Rules
+from vecload.mapping.nested_rows import ReshapedRows
 from vecload.mapping.rows import Fault, Mapped, Rows, check_values, fault_of_id
-from vecload.mapping.rules import Rules
 from vecload.targets.wire import dumps
+
+
+def faults_of_limits(
+    rules: Rules,
+    ids: Sequence[str],
+    metadata: Sequence[Metadata | None] | None,
+    contents: Sequence[Contents | None] | None,
+) -> list[dict[int, Fault]]:
+    """What of n items is beyond the load's own limits: faults by position, part by part."""
+    usual = Rules()
+    found: list[dict[int, Fault]] = []
+    if rules.max_id_bytes != usual.max_id_bytes or rules.id_prefix:
+        found.append(faults_of_ids(ids, rules.max_id_bytes))
+    if contents is not None and rules.max_contents_bytes != usual.max_contents_bytes:
+        found.append(faults_of_contents(contents, rules.max_contents_bytes))
+    depth = rules.max_depth if rules.max_depth != usual.max_depth else None
+    if metadata is not None and (rules.max_metadata_bytes is not None or depth is not None):
+        found.append(faults_of_metadata(metadata, most_bytes=rules.max_metadata_bytes, depth=depth))
+    return found
+
+
+def faults_of_ids(ids: Sequence[str], most: int) -> dict[int, Fault]:
+    """Ids of more bytes than that."""
+    return {
+        position: Fault("id", "long-id", f"is {size} bytes long; {most} are allowed")
+        for position, item_id in enumerate(ids)
+        if len(item_id) * 4 > most and (size := len(item_id.encode("utf-8", "replace"))) > most
+    }
+
+
+def faults_of_contents(contents: Sequence[Contents | None], most: int) -> dict[int, Fault]:
+    """Contents of more bytes than that."""
+    faults: dict[int, Fault] = {}
+    for position, value in enumerate(contents):
+        if value is None or len(value) * 4 <= most:
+            continue
+        size = len(value) if isinstance(value, bytes) else len(value.encode("utf-8", "replace"))
+        if size > most:
+            faults[position] = Fault("contents", "too-large", f"are {size:,} bytes; {most:,} are allowed")
+    return faults
+
+
+def faults_of_metadata(
+    metadata: Sequence[Metadata | None], *, most_bytes: int | None, depth: int | None
+) -> dict[int, Fault]:
+    """Metadata whose JSON text is longer, or which is nested deeper than that; None is no limit."""
+    faults: dict[int, Fault] = {}
+    for position, entries in enumerate(metadata):
+        if entries is None:
+            continue
+        if depth is not None and any(_deeper(value, depth) for value in entries.values()):
+            faults[position] = Fault("metadata", "too-deep", f"is nested deeper than {depth}")
+        elif most_bytes is not None and (size := _size(entries)) > most_bytes:
+            faults[position] = Fault(
+                "metadata", "too-large", f"is {size:,} bytes of JSON; {most_bytes:,} are allowed"
+            )
+    return faults
+
+
+def _deeper(value: Any, room: int) -> bool:
+    if type(value) is not dict and type(value) is not list:
+        return False
+    if not room:
+        return True
+    return any(_deeper(inner, room - 1) for inner in (value.values() if type(value) is dict else value))
+
+
+def _size(entries: Metadata) -> int:
+    try:
+        return len(orjson.dumps(entries))
+    except TypeError:
+        # An integer beyond 64 bits.
+        return len(json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+DIGEST_BYTES = 16
+"""The hexadecimal id has 32 characters; among 10^9 items two different ones share one with odds of 10^-21."""
+UNUSABLE = ("missing", "not-text")
+"""Faults of an id in whose place one is made; what is text but empty or too long is still a mistake."""
+
+
+def generated_id(vector: bytes, metadata: Metadata | None, contents: Contents | None) -> str:
+    """A digest of an item: equal items have equal ids, whatever file they come from.
+
+    Args:
+        vector: Its float32 values as bytes; none where the index embeds.
+        metadata: Its metadata; the order of keys doesn't count.
+        contents: Its contents; text and bytes are different.
+    """
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES, person=b"vecload item id")
+    kind = b"none" if contents is None else b"text" if isinstance(contents, str) else b"bytes"
+    body = contents.encode() if isinstance(contents, str) else contents or b""
+    for part in (vector, _canonical(metadata or {}), kind, body):
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def with_ids(
+    ids: Mapped[list[str]],
+    rules: Rules,
+    vectors: Vectors | None,
+    metadata: Sequence[Metadata | None] | None,
+    contents: Sequence[Contents | None] | None,
+) -> Mapped[list[str]]:
+    """Ids with those made that were asked for, and the prefix before all of them.
+
+    Args:
+        ids: n ids as they were found.
+        rules: The load's.
+        vectors: float32, shape (n, dim); None where the index embeds.
+        metadata: n objects or None each; None for all where no row has any.
+        contents: n texts, bytes or None each; None for all where no row has any.
+    """
+    values, faults = ids.values, dict(ids.faults)
+    if rules.generate_ids:
+        values = [*values]
+        for position in [p for p, fault in faults.items() if fault.code in UNUSABLE]:
+            values[position] = generated_id(
+                b"" if vectors is None else vectors[position].tobytes(),
+                None if metadata is None else metadata[position],
+                None if contents is None else contents[position],
+            )
+            del faults[position]
+    if rules.id_prefix:
+        values = [rules.id_prefix + value if value else value for value in values]
+    return Mapped(values, faults)
+
+
+def _canonical(metadata: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(metadata, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        # An integer beyond 64 bits.
+        return json.dumps(metadata, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
 
 _USUAL = Rules()
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vecload.errors import MappingError
-from vecload.mapping.chosen import ColumnChoice
 from vecload.mapping.columns import Column, Steps, find, first_named, listed, with_named
+from vecload.mapping.mapping import ColumnChoice
 from vecload.mapping.shapes import KnownShape
 from vecload.mapping.vector_choice import OBJECTS_OF_VECTORS
 

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
-from vecload.defaults import ID_MAX_BYTES
-from vecload.mapping.chosen import Mapping
 from vecload.mapping.columns import Steps
-from vecload.mapping.rules import Rules, VectorDtype
+from vecload.mapping.mapping import Mapping, Rules, VectorDtype
+from vecload.options import ID_MAX_BYTES
 
 T = TypeVar("T")
 

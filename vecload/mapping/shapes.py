@@ -1,7 +1,7 @@
 """The shapes that other tools' exports have, by their columns. A new one is one entry of `SHAPES`.
 
 A shape says where the parts of an item are; what it leaves open is guessed as for any source. Exports that
-are one JSON document become rows of the usual columns first (`vecload/readers/documents.py`).
+are one JSON document become rows of the usual columns first (`vecload/readers/json/documents.py`).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Whatever could hold a vector, at any depth and in any encoding, is a candidate. The only one is taken, or the
 only one whose name is that of a vector while no other one is longer. A list whose name is that of something
 else (scores, boxes, tokens) is never taken, nor is a list of integers without a vector's name.
+
+Which numbers the bytes of vectors are, where nobody said: the only type that makes embeddings of them.
 """
 
 from __future__ import annotations
@@ -10,11 +12,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vecload.errors import MappingError
-from vecload.mapping.columns import LISTED_MAX, Column, Steps, path_of
+from vecload.mapping.columns import LISTED_MAX, Column, Steps, find, path_of
+from vecload.mapping.mapping import Mapping
 from vecload.mapping.names import Says, names_a_vector, said_of_numbers, words_of
 from vecload.mapping.shapes import KnownShape
 from vecload.mapping.vector_encodings import Encoding, encoding_of, sparse_parent
@@ -400,3 +403,44 @@ def left_out(found: Sequence[Candidate], chosen: Candidate | None) -> list[Candi
         and (each.says in ("vector", "perhaps") or each.length >= LONG_LIST)
         and each.encoding is not None
     ]
+
+
+def with_vector_dtype(
+    mapping: Mapping, columns: Sequence[Column], source: str, dimension: int | None
+) -> Mapping:
+    """The mapping, with the type of numbers that its vectors of bytes are; as it is where they are no bytes.
+
+    Args:
+        mapping: As it was chosen.
+        columns: The source's, with their first values.
+        source: For messages.
+        dimension: Of the vectors, if that is known.
+
+    Raises:
+        MappingError: The first rows look like embeddings under several types, or under none.
+    """
+    found = None if mapping.vector is None else find(columns, mapping.vector)
+    column = None if found is None else found[1]
+    listed = column is None or column.shape in ("floats", "integers")
+    encoding = None if column is None or listed else encoding_of(column.values, dimension=dimension)
+    if encoding is None or encoding.kind not in ("bytes", "base64 text", "buffer"):
+        return mapping
+    dtype = mapping.rules.vector_dtype
+    if dtype is None:
+        if len(encoding.dtypes) != 1:
+            looks = " and as ".join(encoding.dtypes)
+            told = (
+                f"look like embeddings as {looks}"
+                if looks
+                else "look like embeddings under no type of numbers"
+            )
+            raise MappingError(
+                f"the vectors in {mapping.vector!r} of {source} are {encoding.kind}, and {told}",
+                hint="say what their numbers are with --vector-dtype, and how many with --dimension",
+            )
+        dtype = encoding.dtypes[0]
+    return replace(
+        mapping,
+        rules=replace(mapping.rules, vector_dtype=dtype),
+        vector_written=f"{dtype} as {encoding.kind}",
+    )

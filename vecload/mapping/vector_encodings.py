@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from vecload.mapping.mapping import VectorDtype
 from vecload.mapping.rows import Fault
-from vecload.mapping.rules import VectorDtype
-from vecload.mapping.vector_bytes import numbers_in
-from vecload.mapping.vector_dtypes import likely_dtypes
+from vecload.mapping.vector_bytes import likely_dtypes, numbers_in
 from vecload.mapping.vector_values import PACKED_BITS, EncodingKind, Numbers, decode, fault_of_elements, read
 
 __all__ = ["Encoding", "EncodingKind", "decode", "encoding_of", "sparse_parent"]

@@ -12,15 +12,15 @@ import pyarrow as pa
 
 from vecload.batch import Span
 from vecload.closing import Closing
-from vecload.defaults import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.errors import SourceError
 from vecload.mapping import Column, Rows
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
-from vecload.readers.beside import Beside, all_columns, own_columns
+from vecload.options import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
+from vecload.readers.added_columns import Beside, all_columns, own_columns
+from vecload.readers.arrow import pieces
 from vecload.readers.numpy_arrays import Array, Stored
-from vecload.readers.pieces import pieces
 from vecload.readers.source import HEAD_ROWS, Source, missing
-from vecload.readers.storage import File, reason, unreadable
+from vecload.readers.storage.files import File, reason, unreadable
 
 HEAD_BYTES = 16 * 2**20
 VECTOR = "vector"

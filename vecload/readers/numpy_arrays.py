@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from vecload.closing import Closing
-from vecload.defaults import ROW_GROUP_MAX_BYTES
 from vecload.errors import SourceError
-from vecload.readers.storage import DamagedError, File, reason
+from vecload.options import ROW_GROUP_MAX_BYTES
+from vecload.readers.storage.files import DamagedError, File, reason
 
 MAGIC = b"\x93NUMPY"
 FORTRAN_MAX_BYTES = 2**30

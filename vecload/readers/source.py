@@ -8,7 +8,7 @@ from typing import Protocol
 
 from vecload.batch import Span
 from vecload.mapping import Column, Rows
-from vecload.readers.storage import File
+from vecload.readers.storage.files import File
 
 HEAD_ROWS = 100
 """Rows of a source's beginning that tell its columns."""

@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vecload.defaults import BINARY_THRESHOLD
-from vecload.targets.misspelt import check_folder_name
-from vecload.targets.target import (
+from vecload.options import BINARY_THRESHOLD
+from vecload.targets.base import (
     Ack,
     Hit,
     IndexInfo,
@@ -20,6 +19,7 @@ from vecload.targets.target import (
     TargetIndex,
     WireFormat,
 )
+from vecload.targets.location import check_folder_name
 
 __all__ = [
     "Ack",

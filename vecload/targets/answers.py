@@ -6,17 +6,26 @@ echo the request, the index key in it, so of those only the places and kinds of 
 stands between may echo it with any status: a text is repeated only if it begins as the service's own do, up
 to the first quotation mark or brace, with which all that JSON holds begins, and without what the request
 holds (echoes.py).
+
+What the service says of an index, checked: it is shown to people, and decides what is sent.
+
+Echoes: what an answer repeats of the request, which may hold keys, contents and metadata.
+
+A server, or what stands in front of one, may put anything of a request into its answer, and in another form:
+spaced, in other letters, as base64. So texts are compared by their letters and digits alone.
 """
 
 from __future__ import annotations
 
+import base64
 import email.utils
 import json
 import math
 import re
+import string
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, get_args
 
 import numpy as np
 
@@ -35,8 +44,8 @@ from vecload.errors import (
     VecloadError,
     WrongKey,
 )
-from vecload.foreign import one_line
-from vecload.targets.target import Hit, StoredItem, metadata_of
+from vecload.safe_text import one_line
+from vecload.targets.base import DIMENSION_MAX, Hit, IndexInfo, Metric, StoredItem, metadata_of
 
 RETRY_AFTER_MAX_SECONDS = 300.0
 COUNT_MAX = 2**63 - 1
@@ -327,3 +336,134 @@ def _stored(result: dict[str, Any]) -> StoredItem:
     if (array is not None and array.ndim != 1) or not isinstance(contents, str | None):
         raise TypeError
     return StoredItem(result["id"], array, metadata_of(result.get("metadata")), contents or None)
+
+
+def described(name: str, answer: dict[str, Any]) -> IndexInfo:
+    """What an answer says of an index.
+
+    Raises:
+        NotAcknowledged: It says something else.
+    """
+    schema = answer.get("metadata_schema") or {}
+    metric = answer.get("metric")
+    try:
+        if not isinstance(metric, str) or metric not in get_args(Metric) or not isinstance(schema, dict):
+            raise TypeError
+        for field, policy in schema.items():
+            field.encode()
+            if not isinstance(policy, dict) or not all(type(value) is bool for value in policy.values()):
+                raise TypeError
+        return IndexInfo(
+            name=name,
+            dimension=_whole(answer["dimension"] or 0, DIMENSION_MAX),
+            metric=metric,
+            trained=bool(answer["is_trained"]),
+            n_lists=_whole(answer["n_lists"], COUNT_MAX),
+            metadata_schema=schema,
+        )
+    except (KeyError, TypeError, ValueError):
+        raise NotAcknowledged("the service described the index in a form not known") from None
+
+
+def _whole(number: Any, most: int) -> int:
+    if type(number) is not int or not 0 <= number <= most:
+        raise ValueError
+    return number
+
+
+WINDOW = 12
+"""So many letters and digits in a row that the request holds too are an echo."""
+HEAD_BYTES = 4096
+"""Of a body, that hold the index key."""
+SEARCHED_BYTES = 1_000_000
+"""Of larger answers, which hold items, only the plain forms of the keys are looked for."""
+
+_LOWER = bytes(range(256)).translate(
+    bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
+)
+_DROPPED = bytes(c for c in range(1, 128) if not chr(c).isalnum())
+_KEY = re.compile(rb'"index_key":"([0-9a-f]{64})"')
+_OWN_FIELDS = re.compile(
+    rb'"(?:index_name":"[^"]*"|(?:index_key|dimension|metric|storage_precision|metadata_schema|embedding_model'
+    rb'|items|batch|ids|vectors_b64|metadata|contents|vector|query_vectors|top_k|include|distance)")'
+)
+"""What the protocol itself puts into a request, and the service into its messages."""
+
+
+class Echoes:
+    """Finds what an answer repeats of one request.
+
+    Args:
+        sent: The request's body in parts, but for what is sent as base64.
+        api_key: What its header held.
+    """
+
+    def __init__(self, sent: Sequence[bytes] = (), api_key: str | None = None) -> None:
+        self._sent = sent
+        found = _KEY.search(sent[0][:HEAD_BYTES]) if sent else None
+        secrets = [bytes.fromhex(found[1].decode())] if found else []
+        secrets += [api_key.encode()] if api_key else []
+        forms = [form for secret in secrets for form in _forms(secret)]
+        self._forms = [form for form in forms if len(form) >= WINDOW]
+        # A key that somebody chose may be a word: it is looked for whole.
+        self._short = {short for form in forms if len(form) < WINDOW and (short := _squeezed(form))}
+
+    def __repr__(self) -> str:
+        return "Echoes()"
+
+    def told(self, text: str) -> str:
+        """A text of the answer as it may be shown: one line, without what the request holds."""
+        text = text[:2000]
+        squeezed, places = bytearray(), []
+        for place, character in enumerate(text):
+            part = _squeezed(character.encode("utf-8", "replace"))
+            squeezed += part
+            places += [place] * len(part)
+        own = _OWN_FIELDS.sub(b"\0", b"".join(self._sent))
+        sent = b"\0".join(map(_squeezed, (own, *self._forms)))
+        echoed: set[int] = set()
+        for start in range(len(squeezed) - WINDOW + 1):
+            if squeezed[start : start + WINDOW] in sent:
+                echoed.update(range(places[start], places[start + WINDOW - 1] + 1))
+        for short in self._short:
+            start = squeezed.find(short)
+            while start >= 0:
+                echoed.update(range(places[start], places[start + len(short) - 1] + 1))
+                start = squeezed.find(short, start + 1)
+        return one_line(_blotted(text, echoed))
+
+    def holds_key(self, answer: bytes) -> bool:
+        """Whether an answer repeats a key, or half of one, whatever it does it in."""
+        if any(form in answer for form in self._forms):
+            return True
+        if len(answer) > SEARCHED_BYTES:
+            return False
+        squeezed = _squeezed(answer)
+        return any(half in squeezed for form in self._forms for half in _halves(_squeezed(form)))
+
+
+def _forms(secret: bytes) -> Iterable[bytes]:
+    """A secret as it may be written."""
+    digits = secret.hex().encode()
+    return (
+        digits,
+        digits.upper(),
+        base64.b64encode(secret),
+        base64.urlsafe_b64encode(secret),
+        base64.b64encode(digits),
+        secret,
+    )
+
+
+def _halves(form: bytes) -> Iterable[bytes]:
+    half = len(form) // 2
+    return (form[:half], form[half:]) if half >= WINDOW else (form,)
+
+
+def _squeezed(text: bytes) -> bytes:
+    """Letters and digits, small, and what is not ASCII; a zero stays, which no text holds."""
+    return text.translate(_LOWER, _DROPPED)
+
+
+def _blotted(text: str, echoed: set[int]) -> str:
+    return re.sub("\0+", "…", "".join("\0" if place in echoed else c for place, c in enumerate(text)))

@@ -11,7 +11,7 @@ import numpy as np
 from vecload.batch import Batch, Vectors
 from vecload.closing import Closing
 from vecload.errors import BatchRefused, IndexExists, IndexMismatch, IndexNotFound, WrongKey
-from vecload.targets.target import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
+from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
 from vecload.targets.wire import contents_text
 
 

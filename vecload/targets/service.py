@@ -15,7 +15,6 @@ import numpy as np
 
 from vecload.batch import Batch, Vectors
 from vecload.closing import Closing
-from vecload.defaults import BINARY_THRESHOLD
 from vecload.errors import (
     BatchRefused,
     IndexExists,
@@ -25,10 +24,12 @@ from vecload.errors import (
     UsageError,
     VecloadError,
 )
-from vecload.targets.address import service_location
+from vecload.options import BINARY_THRESHOLD
 from vecload.targets.answers import (
+    Echoes,
     check_trained,
     check_upserted,
+    described,
     error_of,
     hits_of,
     number_of,
@@ -36,19 +37,9 @@ from vecload.targets.answers import (
     stored_items_of,
     texts_of,
 )
-from vecload.targets.connections import Connections
-from vecload.targets.described import described
-from vecload.targets.echoes import Echoes
-from vecload.targets.target import (
-    Ack,
-    Hit,
-    IndexInfo,
-    IndexSettings,
-    StoredItem,
-    WireFormat,
-    check_settings,
-)
-from vecload.targets.transport import DeadlineTransport, causes_of, reason_of
+from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, WireFormat, check_settings
+from vecload.targets.location import service_location
+from vecload.targets.transport import Connections, DeadlineTransport, causes_of, reason_of
 from vecload.targets.wire import Body, choose_format, dumps, encode_binary, encode_json, vectors_text_bytes
 
 REQUEST_SECONDS = 120.0

@@ -1,0 +1,386 @@
+from __future__ import annotations
+
+import copy
+import hashlib
+import hmac
+import os
+import pickle
+import shlex
+import stat
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vecload.errors import ItemTypeError, ItemValueError, KeyFileError, VecloadError
+from vecload.sealing import Key, Opener, Sealer, generate_key
+from vecload.sealing.keys import as_key, stored_key_path
+
+INDEX_KEY = bytes(range(1, 33))
+CONTENTS_KEY = bytes(range(101, 133))
+OLD_KEY = bytes(range(201, 233))
+HEX = INDEX_KEY.hex()
+
+
+def private(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    path.chmod(0o600)
+    return path
+
+
+def python(code: str) -> str:
+    return shlex.join([sys.executable, "-c", code])
+
+
+def said(action: Callable[[], object]) -> str:
+    """The message of the KeyFileError: one line, and no key in it."""
+    with pytest.raises(KeyFileError) as failed:
+        action()
+    message = str(failed.value)
+    assert "\n" not in message
+    for key in (INDEX_KEY, CONTENTS_KEY, OLD_KEY):
+        assert key.hex()[:16] not in message.lower()
+        assert key.hex()[-16:] not in message.lower()
+    return message
+
+
+# --- keys ---
+
+
+def test_a_generated_key_has_two_different_keys_and_is_new_each_time() -> None:
+    one, other = generate_key(), generate_key()
+    assert not one.derived
+    assert len({one.index_key, one.contents_key, other.index_key, other.contents_key}) == 4
+
+
+def test_without_a_contents_key_it_is_derived_by_hkdf_of_the_index_key() -> None:
+    prk = hmac.new(bytes(32), INDEX_KEY, hashlib.sha256).digest()
+    expected = hmac.new(prk, b"vecload/contents-key/v1\x01", hashlib.sha256).digest()
+    key = Key(INDEX_KEY)
+    assert key.derived
+    assert key.contents_key == expected
+
+
+def test_old_contents_keys_open_and_never_seal() -> None:
+    before = Sealer(OLD_KEY, "docs").seal(["a"], ["before"])[0] or ""
+    key = Key(INDEX_KEY, CONTENTS_KEY, (OLD_KEY,))
+    assert Opener(key.opening_keys, "docs").open("a", before) == "before"
+    assert key.opening_keys[0] == key.contents_key == CONTENTS_KEY
+
+
+def test_a_mutable_key_given_is_copied() -> None:
+    given = [bytearray(key) for key in (INDEX_KEY, CONTENTS_KEY, OLD_KEY)]
+    key = Key(given[0], given[1], (given[2],))  # type: ignore[arg-type]
+    for each in given:
+        each[:] = bytes(32)
+    assert key == Key(INDEX_KEY, CONTENTS_KEY, (OLD_KEY,))
+
+
+@pytest.mark.parametrize(
+    ("keys", "error"),
+    [
+        ((HEX,), ItemTypeError),
+        ((INDEX_KEY, HEX), ItemTypeError),
+        ((INDEX_KEY, CONTENTS_KEY, (HEX,)), ItemTypeError),
+        ((INDEX_KEY[:31],), ItemValueError),
+        ((INDEX_KEY + b"x",), ItemValueError),
+        ((INDEX_KEY, b""), ItemValueError),
+        ((INDEX_KEY, CONTENTS_KEY, (OLD_KEY[:16],)), ItemValueError),
+        ((bytes(32),), ItemValueError),
+        ((INDEX_KEY, bytes(32)), ItemValueError),
+        ((INDEX_KEY, INDEX_KEY), ItemValueError),
+        ((INDEX_KEY, bytearray(INDEX_KEY)), ItemValueError),
+    ],
+)
+def test_what_is_no_key_is_refused_without_being_shown(keys: tuple[object, ...], error: type) -> None:
+    with pytest.raises(error) as failed:
+        Key(*keys)  # type: ignore[arg-type]
+    assert HEX[:16] not in str(failed.value)
+    assert repr(INDEX_KEY)[2:20] not in str(failed.value)
+
+
+def test_the_python_api_takes_a_key_or_32_bytes_for_one() -> None:
+    key = Key(INDEX_KEY, CONTENTS_KEY)
+    assert as_key(key) is key
+    assert as_key(INDEX_KEY) == Key(INDEX_KEY)
+    with pytest.raises(ItemTypeError):
+        as_key(HEX)  # type: ignore[arg-type]
+
+
+def test_a_key_shows_its_key_id_alone() -> None:
+    key = Key(INDEX_KEY, CONTENTS_KEY, (OLD_KEY,))
+    assert repr(key) == str(key) == f"Key(key_id={key.key_id})"
+    assert len(key.key_id) == 8
+    assert key.key_id not in (INDEX_KEY.hex()[:8], CONTENTS_KEY.hex()[:8])
+
+
+def test_a_key_cannot_be_pickled_copied_or_hashed() -> None:
+    key = Key(INDEX_KEY)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError, match="can't be pickled"):
+            pickle.dumps(key, protocol)
+    with pytest.raises(TypeError, match="can't be pickled"):
+        copy.deepcopy(key)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(key)
+
+
+# --- key files ---
+
+
+@pytest.mark.parametrize(
+    "key",
+    [Key(INDEX_KEY, CONTENTS_KEY, (OLD_KEY, bytes(range(32)))), Key(INDEX_KEY, CONTENTS_KEY), Key(INDEX_KEY)],
+    ids=["with old keys", "two keys", "derived"],
+)
+def test_a_key_file_gives_back_the_key_that_was_saved(tmp_path: Path, key: Key) -> None:
+    key.save(tmp_path / "key.toml")
+    found = Key.load(tmp_path / "key.toml")
+    assert found == key
+    assert found.derived == key.derived
+
+
+def test_a_key_file_is_toml_with_lower_case_hex(tmp_path: Path) -> None:
+    Key(INDEX_KEY, CONTENTS_KEY, (OLD_KEY,)).save(tmp_path / "key.toml")
+    assert tomllib.loads((tmp_path / "key.toml").read_text()) == {
+        "index_key": INDEX_KEY.hex(),
+        "contents_key": CONTENTS_KEY.hex(),
+        "old_contents_keys": [{"contents_key": OLD_KEY.hex()}],
+    }
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_a_new_key_file_is_readable_by_its_owner_alone(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        generate_key().save(tmp_path / "key.toml")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "key.toml").stat().st_mode) == 0o600
+
+
+def test_a_key_file_is_never_overwritten(tmp_path: Path) -> None:
+    path = private(tmp_path / "key.toml", "precious")
+    assert "exists" in said(lambda: generate_key().save(path))
+    assert path.read_text() == "precious"
+
+
+def test_a_key_is_not_written_through_a_link(tmp_path: Path) -> None:
+    link = tmp_path / "key.toml"
+    link.symlink_to(tmp_path / "elsewhere")
+    assert "exists" in said(lambda: generate_key().save(link))
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_key_file_in_a_missing_folder_cannot_be_written(tmp_path: Path) -> None:
+    assert "No such file" in said(lambda: generate_key().save(tmp_path / "missing" / "key.toml"))
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666, 0o644, 0o610])
+def test_a_key_file_open_to_others_is_refused_with_the_command_that_mends_it(
+    tmp_path: Path, mode: int
+) -> None:
+    path = tmp_path / "my key.toml"
+    generate_key().save(path)
+    path.chmod(mode)
+    message = said(lambda: Key.load(path))
+    command = message[message.index("chmod") :]
+    assert shlex.split(command) == ["chmod", "600", str(path)]
+
+
+def test_a_key_file_behind_another_users_link_is_refused(tmp_path: Path) -> None:
+    generate_key().save(tmp_path / "key.toml")
+    link = tmp_path / "link.toml"
+    link.symlink_to(tmp_path / "key.toml")
+    assert Key.load(link) == Key.load(tmp_path / "key.toml")
+    os.lchown(link, 12345, 12345)
+    assert "symbolic link of another user" in said(lambda: Key.load(link))
+
+
+def test_a_missing_key_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.toml"
+    assert (
+        said(lambda: Key.load(missing)) == f"the key file {missing} can't be read: No such file or directory"
+    )
+    assert "Is a directory" in said(lambda: Key.load(tmp_path))
+
+
+def test_a_named_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    assert "is not a file" in said(lambda: Key.load(tmp_path / "pipe"))
+
+
+def test_a_key_file_over_16_kib_is_refused_and_one_of_16_kib_is_read(tmp_path: Path) -> None:
+    text = f'index_key = "{HEX}"\n#'
+    fits = private(tmp_path / "fits.toml", text.ljust(16 * 1024, "x"))
+    assert Key.load(fits) == Key(INDEX_KEY)
+    larger = private(tmp_path / "larger.toml", text.ljust(16 * 1024 + 1, "x"))
+    assert "larger than 16 KiB" in said(lambda: Key.load(larger))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEX,
+        f"index_key = {HEX}",
+        f'index_key = "{HEX}',
+        f'index_key = "{HEX}"\nindex_key = "{HEX}"',
+        f'index_key = "{HEX}" "{HEX}"',
+        b"\xff\xfe" + HEX.encode(),
+        f'[[index_key]]\nx = "{HEX}"',
+        f'index_key = ["{HEX}"]',
+        f'index_key = "{HEX}"\n{HEX} = "contents"',
+        f'index_key = "{HEX}"\n"key {HEX}" = "contents"',
+        f'contents_key = "{HEX}"',
+        f'index_key = "0x{HEX[2:]}"',
+        f'index_key = "{HEX[:-2]}"',
+        f'index_key = "{HEX[:-2]} \\n"',
+        f'index_key = "{HEX}0"',
+        f'index_key = "{"zz" + HEX[2:]}"',
+        f'index_key = "{HEX}"\ncontents_key = "{HEX[1:]}"',
+        f'index_key = "{HEX}"\ncontents_key = 7',
+        f'index_key = "{HEX}"\nold_contents_keys = "{HEX}"',
+        f'index_key = "{HEX}"\nold_contents_keys = ["{HEX}"]',
+        f'index_key = "{HEX}"\n[[old_contents_keys]]\nkey = "{HEX}"',
+        f'index_key = "{"00" * 32}"',
+        f'index_key = "{HEX}"\ncontents_key = "{"00" * 32}"',
+        f'index_key = "{HEX}"\ncontents_key = "{HEX.upper()}"',
+        "",
+    ],
+)
+def test_a_malformed_key_file_is_one_error_that_never_quotes_it(tmp_path: Path, text: str | bytes) -> None:
+    path = private(tmp_path / "key.toml", text)
+    assert str(path) in said(lambda: Key.load(path))
+
+
+def test_a_misspelt_entry_of_a_key_file_is_named(tmp_path: Path) -> None:
+    path = private(tmp_path / "key.toml", f'index_key = "{HEX}"\ncontent_key = "{HEX}"')
+    assert "'content_key'" in said(lambda: Key.load(path))
+
+
+def test_capital_hex_digits_are_the_same_key(tmp_path: Path) -> None:
+    upper = Key.from_hex(HEX.upper(), CONTENTS_KEY.hex().upper(), where="the environment")
+    assert upper == Key(INDEX_KEY, CONTENTS_KEY)
+
+
+@pytest.mark.parametrize("value", ["", "short", HEX + "\n", HEX[:-1] + "g", HEX[:-1] + "\u0663"])
+def test_a_variable_that_is_no_key_is_named_and_not_shown(value: str) -> None:
+    assert "VECLOAD_INDEX_KEY" in said(lambda: Key.from_hex(value, None, where="VECLOAD_INDEX_KEY"))
+
+
+def test_what_was_sealed_with_a_key_that_is_refused_now_opens_with_it_as_an_old_key() -> None:
+    for weak in (bytes(32), INDEX_KEY):
+        sealed = Sealer(weak, "docs").seal(["a"], ["before"])[0] or ""
+        assert (
+            Opener(Key(INDEX_KEY, CONTENTS_KEY, (weak,)).opening_keys, "docs").open("a", sealed) == "before"
+        )
+
+
+# --- key commands ---
+
+
+def test_a_key_commands_output_is_a_key_file() -> None:
+    text = f'index_key = "{HEX}"\ncontents_key = "{CONTENTS_KEY.hex()}"\n'
+    assert Key.from_command(python(f"print({text!r})")) == Key(INDEX_KEY, CONTENTS_KEY)
+
+
+def test_no_shell_runs_a_key_command(tmp_path: Path) -> None:
+    echo = f"""echo 'index_key = "{HEX}"' '#' "$HOME" ; touch {shlex.quote(str(tmp_path / "made"))}"""
+    assert Key.from_command(echo) == Key(INDEX_KEY)
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_key_command_that_fails_is_an_error_even_if_it_printed_a_key() -> None:
+    message = said(lambda: Key.from_command(python(f"print('index_key = \"{HEX}\"'); raise SystemExit(3)")))
+    assert "exit code 3" in message
+
+
+def test_a_key_command_that_prints_no_key_file_is_an_error_that_does_not_quote_it() -> None:
+    assert "not TOML" in said(lambda: Key.from_command(python(f"print('{HEX}')")))
+    assert "not TOML" in said(lambda: Key.from_command(python(f"import os; os.write(1, b'\\xff{HEX}')")))
+
+
+def test_a_slow_key_command_is_ended_at_its_time_limit() -> None:
+    begun = time.monotonic()
+    assert "took over 0.2 s" in said(lambda: Key.from_command("sleep 20", seconds=0.2))
+    assert time.monotonic() - begun < 5
+
+
+def test_a_key_command_whose_child_keeps_the_pipe_open_is_ended_at_its_time_limit() -> None:
+    begun = time.monotonic()
+    assert "took over 0.3 s" in said(lambda: Key.from_command("sh -c 'sleep 8; :'", seconds=0.3))
+    assert time.monotonic() - begun < 5
+
+
+def test_a_key_command_that_closes_its_output_and_lingers_is_ended_at_its_time_limit() -> None:
+    code = "import os, time; os.close(1); time.sleep(20)"
+    begun = time.monotonic()
+    assert "took over 1 s" in said(lambda: Key.from_command(python(code), seconds=1))
+    assert time.monotonic() - begun < 10
+
+
+def test_a_key_command_that_prints_without_end_is_ended_at_16_kib() -> None:
+    begun = time.monotonic()
+    assert "larger than 16 KiB" in said(lambda: Key.from_command("yes", seconds=20))
+    assert time.monotonic() - begun < 5
+
+
+def test_a_key_command_that_is_not_found_is_named() -> None:
+    message = said(lambda: Key.from_command("vecload-no-such-program --key"))
+    assert message.startswith("the key command 'vecload-no-such-program' can't be run")
+
+
+@pytest.mark.parametrize("command", ["", "   ", "pass 'unbalanced", "pass \\", "a\0b"])
+def test_a_key_command_that_is_no_command_is_an_error(command: str) -> None:
+    assert "can't be run" in said(lambda: Key.from_command(command))
+
+
+# --- the key store ---
+
+
+def test_the_default_key_differs_by_target_and_by_index(tmp_path: Path) -> None:
+    places = {
+        stored_key_path(tmp_path, location, index)
+        for location in ("http://localhost:8000", "http://localhost:8001", "/data")
+        for index in ("docs", "Docs", "do cs", "do_cs", "")
+    }
+    assert len(places) == 15
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "..", ".", "/etc/passwd", "a/b", "n" * 200, "文" * 200, "a\0b", "", "~", "-rf", " ", "CON"],
+)
+def test_the_default_key_stays_in_its_folder_whatever_the_index_is_called(tmp_path: Path, name: str) -> None:
+    path = stored_key_path(tmp_path, "http://localhost:8000", name)
+    assert path.parent == tmp_path / "keys"
+    assert path.name.isascii()
+    assert path.name.isprintable()
+    assert len(path.name) <= 100
+    assert not path.name.startswith((".", "~"))
+    path.parent.mkdir()
+    generate_key().save(path)
+
+
+def test_the_default_key_of_an_index_is_found_again(tmp_path: Path) -> None:
+    # Whoever changes this loses their users' keys.
+    path = stored_key_path(tmp_path, "http://localhost:8000", "docs")
+    digest = hashlib.sha256(b"http://localhost:8000\0docs").hexdigest()
+    assert path == tmp_path / "keys" / f"docs-{digest[:12]}.toml"
+
+
+def test_every_key_error_is_one_of_ours() -> None:
+    assert issubclass(KeyFileError, VecloadError)
+    assert KeyFileError("x").exit_code == 2
+
+
+@pytest.mark.parametrize("value", ["[" * 5000, "9" * 5000, "[" * 16000])
+def test_a_key_file_that_no_parser_takes_is_not_toml(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "key.toml"
+    path.write_text(f"index_key={value}")
+    path.chmod(0o600)
+    with pytest.raises(KeyFileError, match="is not TOML"):
+        Key.load(path)

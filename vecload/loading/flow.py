@@ -1,0 +1,151 @@
+"""The flow: reader -> mapping -> Batch -> seal -> dispatch -> target -> ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from vecload.batch import Batch, Span
+from vecload.errors import Interrupted, JournalError, RowsRejected
+from vecload.loading.dispatch import Dispatcher
+from vecload.loading.ledger import Ledger, Stages
+from vecload.loading.repeated_ids import RepeatedIds, earlier_rows
+from vecload.loading.retry import Outcome, Stopping
+from vecload.loading.tuning import BatchRows
+from vecload.mapping import Mapper
+from vecload.options import BATCH_BYTES, BATCH_ROWS
+from vecload.readers import Source
+from vecload.readers.json.workers import Parsers
+from vecload.readers.prefetch import batches
+from vecload.sealing import Sealer
+from vecload.targets import Ack
+
+ABANDON_SECONDS = 4.0
+"""How long a load that stops waits for what is in flight."""
+
+
+def seal(batch: Batch, sealer: Sealer | None) -> Batch:
+    """The batch with its contents sealed; as it is without a sealer or contents."""
+    if sealer is None or batch.contents is None:
+        return batch
+    return replace(batch, contents=[*sealer.seal(batch.ids, batch.contents)])
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One source, how its rows become items, and the rows that are not part of this load."""
+
+    source: Source
+    mapper: Mapper
+    done: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A load, ready to run.
+
+    Attributes:
+        jobs: The sources in order.
+        sealer: Seals contents; None leaves them to the engine.
+        dispatcher: Sends batches.
+        ledger: Keeps the books.
+        batch_rows: Rows of a batch at the most, and how many are read at once.
+        batch_bytes: Bytes of a batch at about the most.
+        interrupted: The number of the signal that asked the load to stop, 0 if none did.
+        stages: Where the flow's time is written down; the dispatcher's too.
+        parsers: Processes that may parse.
+        ids: Sees the ids of all rows in order, and what becomes of those that repeat one.
+        check: Called when every row is acknowledged, before the load counts as finished.
+    """
+
+    jobs: Sequence[Job]
+    sealer: Sealer | None
+    dispatcher: Dispatcher
+    ledger: Ledger
+    batch_rows: BatchRows = field(default_factory=lambda: BatchRows([BATCH_ROWS]))
+    batch_bytes: int = BATCH_BYTES
+    interrupted: Callable[[], int] = lambda: 0
+    stages: Stages = field(default_factory=Stages)
+    parsers: Parsers | None = None
+    ids: RepeatedIds = field(default_factory=RepeatedIds)
+    check: Callable[[], None] = lambda: None
+
+    def run(self) -> None:
+        """Load every row.
+
+        Raises:
+            Interrupted: A signal came; what was acknowledged is recorded.
+            VecloadError: It can't go on; what was acknowledged is recorded.
+        """
+        ledger, dispatcher, stages = self.ledger, self.dispatcher, self.stages
+        stages.start()
+        try:
+            for job in self.jobs:
+                for batch in self._batches(job):
+                    ledger.mapped(batch)
+                    sealed = seal(batch, self.sealer)
+                    stages.lap("seal")
+                    for outcome in self._send(sealed):
+                        ledger.acknowledged(outcome)
+                        stages.lap("record")
+            for outcome in dispatcher.finish():
+                ledger.acknowledged(outcome)
+                stages.lap("record")
+            self.check()
+            ledger.finish()
+        except BaseException as error:
+            for outcome in dispatcher.abandon(ABANDON_SECONDS):
+                # A reject file that fails keeps only the spans with rejects from being recorded.
+                with suppress(RowsRejected, JournalError):
+                    ledger.acknowledged(outcome)
+            try:
+                ledger.save()
+            except JournalError:
+                if isinstance(error, JournalError):
+                    raise error from None  # of two disks that fail, the first is said
+                raise
+            if isinstance(error, Stopping):
+                raise Interrupted(self.interrupted()) from None
+            raise
+
+    def _batches(self, job: Job) -> Iterator[Batch]:
+        """What is left of a source, mapped; the next rows are read meanwhile."""
+        earlier = self.ledger.done(job.source.name)
+        if earlier:
+            self._expect(job)
+        mapped = batches(
+            job.source,
+            job.mapper,
+            batch_rows=self.batch_rows.piece,
+            batch_bytes=self.batch_bytes,
+            done=[*job.done, *earlier],
+            lap=self.stages.lap,
+            parsers=self.parsers,
+            interrupted=self.interrupted,
+        )
+        for batch in mapped:
+            checked = self.ids.checked(batch)
+            self.stages.lap("map")
+            yield from checked.split(self.batch_rows.now)
+        self.ids.end_of_source()
+
+    def _expect(self, job: Job) -> None:
+        """Let the ids of rows that earlier runs loaded count."""
+        name = job.source.name
+        if self.ids.policy == "last" and job.source.total_rows is None:
+            # Lines are read whole: that costs as much as it did to load them, for a number alone.
+            self.ids.leave_out_earlier()
+            return
+        rejecting = self.ledger.done(name, rejecting=True)
+        clean = self.ledger.done(name, rejecting=False)
+        self.ids.expect(earlier_rows(job.source, job.mapper, clean, rejecting, interrupted=self.interrupted))
+        self.stages.lap("read")
+
+    def _send(self, batch: Batch) -> Iterator[Outcome]:
+        if batch.ids:
+            yield from self.dispatcher.submit(batch)
+        else:
+            # Every row was rejected: there is nothing to send, and the span is done.
+            yield Outcome(batch, Ack(0, {}, 0))
+            yield from self.dispatcher.collect()

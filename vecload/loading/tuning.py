@@ -1,0 +1,192 @@
+"""Tuning: how many rows a batch holds and how many batches are in flight, learnt from how the target does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from vecload.options import BATCH_ROWS
+
+PIECE_BYTES = 3_200_000
+"""Rows are read in pieces of about that many bytes of vectors: 2000 rows of 384 dimensions, 1000 of 768."""
+TRIAL_BATCHES = 12
+"""Batches of one size that are timed before another one is tried."""
+ROUNDS = 2
+"""How often each size is tried: a target may be slow for a moment."""
+OTHERS_MOST = 60
+"""Batches of other sizes after which nothing is to be learnt, and the usual size stays."""
+ROWS_GAIN = 1.05
+"""A size must be that much faster than the usual one to take its place."""
+
+
+class BatchRows:
+    """The rows of a batch: settled in the first batches of a load, then left alone.
+
+    Args:
+        sizes: Rows of a batch to choose from; the first is the usual one. One alone is settled already.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, sizes: Sequence[int], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.now = sizes[0]
+        self.piece = max(sizes)
+        """Rows that are read at once, of which batches are made."""
+        self._clock = clock
+        self._trials = [*sizes] * ROUNDS if len(sizes) > 1 else []
+        self._rates: dict[int, float] = dict.fromkeys(sizes, 0.0)
+        self._batches = self._others = 0
+        self._since = 0.0
+
+    @classmethod
+    def auto(cls, dimension: int) -> BatchRows:
+        """To be learnt, for vectors of that many values; 0 where there are none."""
+        usual = BATCH_ROWS
+        sizes = [usual, usual // 2]
+        if 2 * usual * dimension * 4 <= PIECE_BYTES:
+            sizes.append(2 * usual)
+        return cls(sizes)
+
+    @property
+    def settled(self) -> bool:
+        """Whether it will stay as it is."""
+        return not self._trials
+
+    def completed(self, rows: int) -> None:
+        """A batch of that many rows was acknowledged."""
+        if not self._trials:
+            return
+        if rows != self.now:
+            # Made before the size was tried, or less by rejects, by its bytes, by the end of a source.
+            self._others += 1
+            if self._others > OTHERS_MOST:
+                self._trials, self.now = [], next(iter(self._rates))
+            return
+        if not self._batches:
+            self._since = self._clock()
+        self._batches += 1
+        if self._batches <= TRIAL_BATCHES:
+            return
+        rate = rows * TRIAL_BATCHES / max(self._clock() - self._since, 1e-9)
+        self._rates[rows] = max(self._rates[rows], rate)
+        self._batches = 0
+        self._trials.pop(0)
+        self.now = self._trials[0] if self._trials else self._best()
+
+    def _best(self) -> int:
+        usual, *others = self._rates
+        best = max(others, key=self._rates.__getitem__)
+        return best if self._rates[best] >= ROWS_GAIN * self._rates[usual] else usual
+
+
+WINDOW_BATCHES = 8
+"""Batches for each of those in flight that a limit must see before it is judged."""
+GAIN = 1.08
+"""One more in flight must bring that much more throughput to be kept: windows differ by some percent."""
+SETTLED_WINDOWS = 16
+"""Windows after which another limit is tried again."""
+SLOWER = 3.0
+"""A target that answers that many times slower than it did with as many in flight is given less to do."""
+
+
+class Concurrency:
+    """A limit between 1 and `most`, climbed by trying one more and keeping it if throughput grew.
+
+    A limit that was climbed to is given up again where one less does as well. Halved when the target says it
+    is busy (429, 503), and when its answers take much longer than they did.
+
+    Args:
+        start: The first limit.
+        most: The largest.
+        queued: Batches that wait encoded beside those in flight, for a target whose threads take the next one
+            by themselves.
+        rows: The rows of a batch are learnt first: until they are settled, the limit stays.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        start: int,
+        most: int,
+        *,
+        queued: int = 0,
+        rows: BatchRows | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.most = max(1, most)
+        self.limit = self._least = max(1, min(start, self.most))
+        self._queued = queued
+        self._rows = rows
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._before: tuple[int, float] | None = None
+        self._quiet = 0
+        self._fastest: dict[int, float] = {}
+        self._begin_window()
+
+    @property
+    def allowed(self) -> int:
+        """Batches that may be handed over at once: in flight, or encoded and next."""
+        return self.limit + self._queued
+
+    def completed(self, items: int, seconds: float) -> None:
+        """A batch was acknowledged.
+
+        Args:
+            items: How many it held.
+            seconds: How long it took from its first byte sent.
+        """
+        with self._lock:
+            if self._rows is not None and not self._rows.settled:
+                self._rows.completed(items)
+                self._begin_window()
+                return
+            self._items += items
+            self._seconds += seconds
+            self._batches += 1
+            if self._batches < WINDOW_BATCHES * self.limit:
+                return
+            rate = self._items / max(self._clock() - self._since, 1e-9)
+            self._judge(rate, self._seconds / self._batches)
+            self._begin_window()
+
+    def busy(self) -> None:
+        """The target asked for less."""
+        with self._lock:
+            self._halve()
+            self._begin_window()
+
+    def _judge(self, rate: float, latency: float) -> None:
+        fastest = self._fastest.setdefault(self.limit, latency)
+        self._fastest[self.limit] = min(fastest, latency)
+        if latency > SLOWER * fastest and self.limit > 1:
+            self._halve()
+            self._fastest.clear()
+        elif self._before is not None:
+            limit_before, rate_before = self._before
+            self._before = None
+            needed = GAIN if self.limit > limit_before else 1 / GAIN
+            if rate < rate_before * needed:
+                self.limit = limit_before
+                self._quiet = SETTLED_WINDOWS
+        elif self._quiet:
+            self._quiet -= 1
+            if self._quiet == SETTLED_WINDOWS // 2 and self.limit > self._least:
+                self._try(self.limit - 1, rate)
+        elif self.limit < self.most:
+            self._try(self.limit + 1, rate)
+
+    def _try(self, limit: int, rate: float) -> None:
+        self._before = (self.limit, rate)
+        self.limit = limit
+
+    def _halve(self) -> None:
+        self.limit = max(1, self.limit // 2)
+        self._least = min(self._least, self.limit)
+        self._before = None
+        self._quiet = SETTLED_WINDOWS
+
+    def _begin_window(self) -> None:
+        self._items = self._batches = 0
+        self._seconds = 0.0
+        self._since = self._clock()

@@ -1,0 +1,209 @@
+"""Fields inside values: rows whose parts are found by paths, and metadata without them or renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from numpy.typing import NDArray
+
+from vecload.batch import Contents, Metadata, Vectors
+from vecload.mapping.columns import Steps
+from vecload.mapping.mapping import Mapping, Rules, VectorDtype
+from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_taken
+
+
+def dig(value: Any, steps: Sequence[str]) -> Any:
+    """What a path leads to in a JSON value, through text that is JSON; None if it leads nowhere."""
+    for step in steps:
+        if isinstance(value, str | bytes):
+            try:
+                value = orjson.loads(value)
+            except ValueError:
+                return None
+        if isinstance(value, list) and step.startswith("[") and step[1:-1].isdecimal():
+            at = int(step[1:-1])
+            value = value[at] if at < len(value) else None
+            continue
+        if not isinstance(value, dict):
+            return None
+        value = value.get(step)
+    return value
+
+
+def without(entries: dict[str, Any], left_out: Sequence[Steps]) -> dict[str, Any]:
+    """An object less some fields, and less the objects that this leaves empty."""
+    for first, *rest in left_out:
+        if first not in entries:
+            continue
+        inner = entries[first]
+        others = {name: value for name, value in entries.items() if name != first}
+        if isinstance(inner, str) and rest:
+            try:
+                inner = orjson.loads(inner)
+            except ValueError:
+                continue
+        if not rest:
+            entries = others
+        elif isinstance(inner, dict):
+            less = without(inner, [tuple(rest)])
+            entries = {name: less if name == first else value for name, value in entries.items()}
+            if inner and not less:
+                entries = others
+    return entries
+
+
+def joined(fields: dict[str, Any], entries: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """Two objects as one, and a name that both have with different values; null is a value too."""
+    both = {**fields, **entries}
+    if len(both) == len(fields) + len(entries):
+        return both, None
+    differ = (name for name in fields if name in entries and not same(fields[name], entries[name]))
+    return both, next(differ, None)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are one: 1 and 1.0 are, 1 and true are not."""
+    if type(one) is dict and type(other) is dict:
+        return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())
+    if type(one) is list and type(other) is list:
+        return len(one) == len(other) and all(map(same, one, other))
+    return isinstance(one, bool) is isinstance(other, bool) and bool(one == other)
+
+
+def holds_anything(value: Any) -> bool:
+    """Whether there is a number, a text or a boolean anywhere inside."""
+    if isinstance(value, dict | list):
+        return any(map(holds_anything, value.values() if isinstance(value, dict) else value))
+    return value is not None and value != ""
+
+
+class ReshapedRows:
+    """Rows as a mapping with nested, left out or renamed fields sees them.
+
+    Args:
+        rows: The rows as they were read.
+        mapping: One that `reshapes`.
+    """
+
+    def __init__(self, rows: Rows, mapping: Mapping) -> None:
+        self.span = rows.span
+        self.broken = rows.broken
+        self.offsets = rows.offsets
+        self.own_columns = rows.own_columns
+        self.raw = rows.raw
+        self._rows = rows
+        self._fields = {name: rows.field(name, steps) for name, steps in mapping.nested}
+
+    def _of(self, column: str) -> Rows:
+        return self._fields.get(column, self._rows)
+
+    def under(self, rules: Rules) -> Rows:
+        """The rows that were read, under rules: of no use once they are reshaped."""
+        return self._rows.under(rules)
+
+    def field(self, name: str, steps: Steps) -> Rows:
+        """A field in a column, as a column of its own."""
+        return self._rows.field(name, steps)
+
+    def present(self, column: str) -> list[int]:
+        """The positions of rows in which there is anything in the column."""
+        return self._of(column).present(column)
+
+    def values(self, column: str) -> Sequence[Any]:
+        """The values of a column, to look at."""
+        return self._of(column).values(column)
+
+    def ids(self, column: str) -> Mapped[list[str]]:
+        """Ids as text."""
+        return self._of(column).ids(column)
+
+    def vector_lengths(self, column: str, dtype: VectorDtype | None = None) -> NDArray[Any]:
+        """How many values each row's vector has; -1 where there is none."""
+        return self._of(column).vector_lengths(column, dtype)
+
+    def vectors(self, column: str, dimension: int, dtype: VectorDtype | None = None) -> Mapped[Vectors]:
+        """Vectors: float32, C-contiguous, shape (n, dimension)."""
+        return self._of(column).vectors(column, dimension, dtype)
+
+    def contents(self, column: str) -> Mapped[list[Contents | None] | None]:
+        """Text, bytes or None."""
+        return self._of(column).contents(column)
+
+    def metadata(self, mapping: Mapping) -> Mapped[list[Metadata | None] | None]:
+        """The metadata, less what is left out, under its new names."""
+        n = len(self.span)
+        ways = dict(mapping.nested)
+        spread = mapping.metadata_object
+        fields = replace(mapping, metadata_object=None, excluded=_all_used(mapping))
+        parts: list[tuple[Mapped[list[Metadata | None] | None], list[Steps]]] = [
+            (self._rows.metadata(fields), [*mapping.excluded_fields])
+        ]
+        for name in mapping.metadata_fields or ():
+            if name in self._fields:
+                alone = Mapping(None, None, metadata_fields=(name,), rules=mapping.rules)
+                parts.append((self._fields[name].metadata(alone), _below(mapping, ways[name], (name,))))
+        if spread is not None:
+            alone = Mapping(None, None, metadata_object=spread, metadata_fields=(), rules=mapping.rules)
+            way = ways.get(spread, (spread,))
+            parts.append((self._of(spread).metadata(alone), _below(mapping, way, ())))
+        names = dict(mapping.renamed)
+        faults: dict[int, Fault] = {}
+        nan: list[int] = []
+        found: list[Metadata | None] = [None] * n
+        for part, left_out in parts:
+            nan += part.nan
+            faults |= {position: fault for position, fault in part.faults.items() if position not in faults}
+            for position, entries in enumerate(part.values or ()):
+                kept = without(entries, left_out) if entries and left_out else entries
+                if kept:
+                    found[position], taken = joined(found[position] or {}, kept)
+                    if taken is not None:
+                        faults.setdefault(position, fault_of_taken(taken, spread or ""))
+        for name in mapping.inner_objects:
+            for position, entries in enumerate(found):
+                inner = entries.get(name) if entries else None
+                if entries and isinstance(inner, dict):
+                    outer = {key: value for key, value in entries.items() if key != name}
+                    both, taken = joined(outer, inner)
+                    found[position] = both or None
+                    if taken is not None:
+                        faults.setdefault(position, fault_of_taken(taken, f"{spread}.{name}"))
+        if names:
+            for position, entries in enumerate(found):
+                if entries and not names.keys().isdisjoint(entries):
+                    found[position], taken = _renamed(entries, names)
+                    if taken is not None:
+                        told = f"has {taken!r} already; nothing can be renamed to it"
+                        faults.setdefault(position, Fault("metadata", "name-taken", told))
+        return Mapped(found if any(found) else None, faults, nan)
+
+
+def _below(mapping: Mapping, way: Steps, under: Steps) -> list[Steps]:
+    """What is left out below a place, by the names it has there."""
+    deep = len(way)
+    return [
+        (*under, *steps[deep:])
+        for steps in mapping.excluded_fields
+        if len(steps) > deep and steps[:deep] == way
+    ]
+
+
+def _all_used(mapping: Mapping) -> tuple[str, ...]:
+    """The columns that are no metadata of their own: what is excluded, and the object that is spread."""
+    spread = mapping.metadata_object
+    return mapping.excluded if spread is None else (*mapping.excluded, spread)
+
+
+def _renamed(entries: dict[str, Any], names: dict[str, str]) -> tuple[dict[str, Any], str | None]:
+    """Entries under their new names, and a new name that two of them would have with different values."""
+    renamed: dict[str, Any] = {}
+    taken: str | None = None
+    for name, value in entries.items():
+        new = names.get(name, name)
+        if taken is None and new in renamed and not same(renamed[new], value):
+            taken = new
+        renamed[new] = value
+    return renamed, taken

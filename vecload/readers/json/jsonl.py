@@ -1,0 +1,244 @@
+"""JSON Lines, read in blocks of whole lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import chain
+
+from vecload.batch import Batch, Span
+from vecload.mapping.columns import Column
+from vecload.mapping.json_rows import JsonRows, Packer, packer_for
+from vecload.mapping.mapper import Mapper
+from vecload.options import LINE_MAX_BYTES
+from vecload.readers.json.lines import (
+    BLOCK_BYTES_MIN,
+    Block,
+    BlockMapper,
+    Line,
+    Task,
+    cut_blocks,
+    half_line,
+    lines_of,
+    moved,
+    read_blocks,
+    rows_of,
+)
+from vecload.readers.json.workers import Parsers
+from vecload.readers.source import HEAD_ROWS, Source, missing
+from vecload.readers.storage.compressed import Unpacked
+from vecload.readers.storage.files import File, LocalFile, as_file, unreadable
+from vecload.readers.storage.remote import RemoteFile
+
+HEAD_BYTES = 16 * 2**20
+"""Enough rows to tell the columns of anything but huge rows, and these must not fill the memory."""
+READ_BYTES = 2**20
+
+END_ROWS = 50
+"""About how many rows before its end the last of its places is."""
+SKIP_BYTES = 2**20
+"""Of a line in whose midst a place falls; a longer one is no place to begin at."""
+
+
+class JsonlSource:
+    """A file of one JSON object a line. Blank lines are no rows; a last line needs no newline.
+
+    Of a file on a disk, what it held when it was found is read; a last line that was only half written is
+    left for a later run, unless there is nothing else.
+
+    Args:
+        file: The file, or the path of a local one.
+        line_max_bytes: A longer line is rejected.
+    """
+
+    total_rows = None
+
+    def __init__(self, file: File | str, *, line_max_bytes: int = LINE_MAX_BYTES) -> None:
+        self._file = as_file(file)
+        self.files = (self._file,)
+        self.name = self._file.name
+        self.nbytes = self._file.nbytes or 0
+        self._line_max = line_max_bytes
+
+    @property
+    def lines(self) -> JsonlSource:
+        """Itself: what is wrapped around it has this, too."""
+        return self
+
+    @cached_property
+    def half(self) -> int | None:
+        """Where a last line begins that was only half written when the file was found; None without one.
+
+        Raises:
+            SourceError: The file can't be read.
+        """
+        if not isinstance(self._file, LocalFile):
+            return None
+        try:
+            with self._file.open(0) as stream:
+                return half_line(stream, self.nbytes, self._line_max)
+        except OSError as error:
+            raise unreadable(self._file, error) from None
+
+    @property
+    def appendable(self) -> bool:
+        """Whether its offsets are those of a file on a disk, which may be appended to."""
+        return isinstance(self._file, LocalFile)
+
+    def _end(self, begin: int) -> int | None:
+        """Where reading ends that begins there; None at the end of the stream."""
+        if not isinstance(self._file, LocalFile):
+            return None
+        return max(begin, self.nbytes if self.half is None else self.half)
+
+    @property
+    def kind(self) -> str:
+        """Its compression, if it is compressed."""
+        return f"JSON Lines, {self._file.codec}" if isinstance(self._file, Unpacked) else "JSON Lines"
+
+    def places(self, count: int) -> list[Span]:
+        """Beginnings of lines, evenly spread by bytes; the last is near the end, where copies are cut off."""
+        head = self.head()
+        if head is None or not isinstance(self._file, LocalFile | RemoteFile):
+            return []
+        row_bytes = max(1, (head.span.end or 0) // len(head.span))
+        found: list[Span] = []
+        try:
+            with self._file.open() as file:
+                for place in range(1, count + 1):
+                    at = max(0, self.nbytes - END_ROWS * row_bytes) * place // count
+                    file.seek(at)
+                    skipped = len(file.readline(SKIP_BYTES))
+                    if at and skipped < SKIP_BYTES and at + skipped < self.nbytes:
+                        found.append(Span(self.name, 0, (at + skipped) // row_bytes + 1, 0, at + skipped))
+        except OSError as error:
+            raise unreadable(self._file, error) from None
+        return found
+
+    def part(self, span: Span) -> float:
+        """By its bytes, as many as they would be where it is stored."""
+        size = (span.end or 0) - (span.begin or 0)
+        return min(1.0, size * self._file.stored_part / self.nbytes) if self.nbytes else 0.0
+
+    def columns(self) -> list[Column]:
+        """The columns of its first rows."""
+        head = self.head()
+        return [] if head is None else head.columns()
+
+    def head(self) -> JsonRows | None:
+        """Its first rows; where it has none, the half of one."""
+        head = next(self.read(batch_rows=HEAD_ROWS, batch_bytes=HEAD_BYTES), None)
+        if head is None and self.half is not None:
+            return next(self._rows(Span(self.name, 0, -1, self.half), 1, 1, end=self.nbytes), None)
+        return head
+
+    def read(
+        self,
+        *,
+        batch_rows: int,
+        batch_bytes: int,
+        columns: Sequence[str] | None = None,
+        done: Sequence[Span] = (),
+    ) -> Iterator[JsonRows]:
+        """Its rows in order, from the byte where each gap begins."""
+        for gap in missing(done, None):
+            yield from self._rows(gap, batch_rows, batch_bytes)
+
+    def _rows(
+        self,
+        gap: Span,
+        batch_rows: int,
+        batch_bytes: int,
+        packer: Packer | None = None,
+        *,
+        end: int | None = None,
+    ) -> Iterator[JsonRows]:
+        held: list[Line] = []
+        size, row = 0, gap.start
+        for line in self._lines(gap, end):
+            length = 0 if line.data is None else line.after - line.at
+            if held and (len(held) >= batch_rows or size + length > batch_bytes):
+                yield rows_of(self.name, row, held, self._line_max, packer)
+                row, size, held = row + len(held), 0, []
+            held.append(line)
+            size += length
+        if held:
+            yield rows_of(self.name, row, held, self._line_max, packer)
+
+    def _lines(self, gap: Span, end: int | None) -> Iterator[Line]:
+        """The gap's lines that are not blank."""
+        row, offset = gap.start, gap.begin or 0
+        end = self._end(offset) if end is None else end
+        try:
+            with self._file.open() as stream:
+                stream.seek(offset)
+                for block in read_blocks(stream, offset, end, size=READ_BYTES, line_max=self._line_max):
+                    for line in lines_of(block, self._line_max):
+                        if row == gap.stop:
+                            return
+                        yield line
+                        row += 1
+        except OSError as error:
+            raise unreadable(self._file, error, f" after row {row - 1}" if row else "") from None
+
+    def batches(
+        self,
+        mapper: Mapper,
+        *,
+        batch_rows: int,
+        batch_bytes: int,
+        done: Sequence[Span] = (),
+        parsers: Parsers | None = None,
+    ) -> Iterator[Batch]:
+        """Its rows in order, mapped: by processes of their own where there is much to parse."""
+        for gap in missing(done, None):
+            if gap.stop >= 0:
+                # Between what is done: a few rows, whose end may be known by their number alone.
+                packer = packer_for(mapper.mapping, mapper.dimension)
+                yield from map(mapper.map, self._rows(gap, batch_rows, batch_bytes, packer))
+            else:
+                yield from self._rest(gap, mapper, batch_rows, batch_bytes, parsers)
+
+    def _rest(
+        self, gap: Span, mapper: Mapper, batch_rows: int, batch_bytes: int, parsers: Parsers | None
+    ) -> Iterator[Batch]:
+        """All from a row on, in blocks."""
+        row, begin = gap.start, gap.begin or 0
+        end = self._end(begin)
+        guess = batch_rows * (12 * mapper.dimension + 512)
+        size = min(batch_bytes, max(guess, BLOCK_BYTES_MIN))
+        # The rows of a file on a disk go nowhere but where they are parsed, unless rejects are to hold them.
+        apart = self._file if isinstance(self._file, LocalFile) and not mapper.keep_rows else None
+        task = Task(self.name, mapper, batch_rows, size, self._line_max, apart)
+        try:
+            with self._file.open() as stream:
+                if apart is None:
+                    stream.seek(begin)
+                    blocks = read_blocks(stream, begin, end, size=size, line_max=self._line_max)
+                else:
+                    blocks = cut_blocks(stream, begin, end, size=size)
+                for batches in _in_order(task, blocks, parsers):
+                    for batch in batches:
+                        yield moved(batch, row)
+                    row += sum(len(batch.span) for batch in batches)
+        except OSError as error:
+            raise unreadable(self._file, error, f" after row {row - 1}" if row else "") from None
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def lines_in(source: Source) -> JsonlSource | None:
+    """The JSON Lines that a source is, whatever is wrapped around them; None if it is something else."""
+    found = getattr(source, "lines", None)
+    return found if isinstance(found, JsonlSource) else None
+
+
+def _in_order(task: Task, blocks: Iterator[Block], parsers: Parsers | None) -> Iterator[list[Batch]]:
+    """The batches of each block: of this process until it pays to have others."""
+    with BlockMapper(task) as mapper:
+        for block in blocks:
+            if parsers is not None and parsers.pay(block.end - block.begin):
+                yield from parsers.map(task, chain([block], blocks))
+            else:
+                yield mapper.map(block)

@@ -1,0 +1,429 @@
+"""Lines of JSON: a file cut into blocks of whole lines, and blocks parsed and mapped."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import orjson
+
+from vecload.batch import Batch, Origin, Span
+from vecload.closing import Closing
+from vecload.mapping.json_rows import JsonRows, Packed, Packer, as_text, inexact, packer_for
+from vecload.mapping.mapper import Mapper
+from vecload.mapping.rows import Fault
+from vecload.readers.json.causes import cause_of
+from vecload.readers.storage.files import ChangedError, LocalFile, unreadable
+
+BLOCK_BYTES_MIN = 2**20
+RECORD_SEPARATOR = 0x1E
+"""What begins every record of a JSON text sequence, RFC 7464."""
+_SKIP_BYTES = 2**20
+_BLANK_BYTES = 2**6
+"""Looked at first where a line begins with a blank: most have one or two."""
+_BLANKS_BYTES = 2**16
+_LOOK_BYTES = 2**16
+"""Read at once where the end of a line is looked for: several lines of most files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some whole lines.
+
+    begin, end: their byte offsets in the file.
+    data: the lines; None if they are still to be read, or are one line that is too long to be held.
+    too_long: it is such a line.
+    """
+
+    begin: int
+    end: int
+    data: bytes | None = None
+    too_long: bool = False
+
+
+class Line(NamedTuple):
+    """A line that is not blank, less a byte order mark or separator before it. Names its bytes, copies none.
+
+    offset, end: where in the file it begins, and has ended.
+    data: text that holds it; None if it is too long to be held.
+    at, after: where in the text it begins, and has ended.
+    """
+
+    offset: int
+    end: int
+    data: bytes | None
+    at: int
+    after: int
+
+    @property
+    def text(self) -> bytes | None:
+        """The line alone."""
+        return None if self.data is None else self.data[self.at : self.after]
+
+
+def read_blocks(
+    stream: BinaryIO, begin: int, end: int | None, *, size: int, line_max: int
+) -> Iterator[Block]:
+    """Read a stream as blocks that hold their lines.
+
+    Args:
+        stream: Stands at `begin`.
+        begin: A byte offset at which a line begins.
+        end: Where the last line ends; None for the stream's end.
+        size: Bytes of a block at the most, or after its first line where that is longer; after a line that is
+            not held, a mebibyte.
+        line_max: A line of more bytes is not held.
+    """
+
+    def take(at: int, most: int) -> bytes:
+        return stream.read(most if end is None else min(most, end - at))
+
+    rest = b""
+    while True:
+        more = take(begin + len(rest), size - len(rest) if len(rest) < size else size)
+        cut = more.rfind(b"\n") + 1
+        if cut or not more:
+            data = rest + more[:cut]
+            if data:
+                yield Block(begin, begin + len(data), data)
+            if not more:
+                return
+            begin, rest = begin + len(data), more[cut:]
+            continue
+        rest += more
+        if len(rest) > min(_BLANKS_BYTES, line_max) and _blank(rest, begin):
+            # Blanks before a line belong to no row, however many they are.
+            yield Block(begin, begin + len(rest), rest)
+            begin, rest = begin + len(rest), b""
+            continue
+        if len(rest) <= line_max:
+            continue
+        after = begin + len(rest)
+        while (more := take(after, _SKIP_BYTES)) and b"\n" not in more:
+            after += len(more)
+        cut = more.find(b"\n") + 1
+        yield Block(begin, after + cut, too_long=True)
+        begin, rest = after + cut, b""
+        if len(more) > cut:
+            last = more.rfind(b"\n") + 1
+            if last > cut:
+                yield Block(begin, begin + last - cut, more[cut:last])
+            begin, rest = begin + last - cut, more[last:]
+
+
+def _blank(data: bytes, begin: int) -> bool:
+    """Whether there are only blanks in what begins there in a file; a byte order mark is none at all."""
+    return (data if begin else data.removeprefix(codecs.BOM_UTF8)).isspace()
+
+
+def cut_blocks(stream: BinaryIO, begin: int, end: int | None, *, size: int) -> Iterator[Block]:
+    """Cut a file on a disk into blocks that are still to be read: only ends of lines are looked for.
+
+    Args:
+        stream: The file, unbuffered.
+        begin: A byte offset at which a line begins.
+        end: Where the last line ends; None for the file's end.
+        size: Bytes of a block at the most; a longer line is a block by itself.
+    """
+    while True:
+        last = os.fstat(stream.fileno()).st_size if end is None else end
+        if begin >= last:
+            return
+        cut = last if last - begin <= size else _cut(stream, begin, begin + size, last)
+        yield Block(begin, cut)
+        begin = cut
+
+
+def _cut(stream: BinaryIO, begin: int, most: int, last: int) -> int:
+    """The offset after the last line that ends within `[begin, most)`, or after the first line at all."""
+    look = most
+    while look > begin:
+        until, look = look, max(begin, look - _LOOK_BYTES)
+        found = os.pread(stream.fileno(), until - look, look).rfind(b"\n") + 1
+        if found:
+            return look + found
+    while most < last:
+        more = os.pread(stream.fileno(), 2**20, most)
+        found = more.find(b"\n") + 1
+        if found or not more:
+            return min(last, most + found) if more else last
+        most += len(more)
+    return last
+
+
+def half_line(stream: BinaryIO, size: int, line_max: int) -> int | None:
+    """Where a last line begins that was only half written; None if the last line is whole, or no JSON at all.
+
+    Args:
+        stream: A file on a disk, unbuffered.
+        size: Bytes of it that are looked at.
+        line_max: A longer line is not looked at.
+    """
+    begin = size
+    while begin > 0 and size - begin <= line_max:
+        until, begin = begin, max(0, begin - _LOOK_BYTES)
+        if found := os.pread(stream.fileno(), until - begin, begin).rfind(b"\n") + 1:
+            begin += found
+            break
+    if not 0 < size - begin <= line_max:
+        return None
+    line = os.pread(stream.fileno(), size - begin, begin)
+    if not begin:
+        line = line.removeprefix(codecs.BOM_UTF8)
+    try:
+        # A character that is cut is no fault of what stands before it.
+        orjson.loads(line[: codecs.utf_8_decode(line, "strict", False)[1]])
+    except orjson.JSONDecodeError as error:
+        return begin if line.lstrip().startswith(b"{") and error.msg == CUT_OFF else None
+    except UnicodeDecodeError:
+        return None
+    return None
+
+
+CUT_OFF = "unexpected end of data"
+"""What orjson says of any beginning of a JSON object, and of nothing else."""
+
+
+def lines_of(block: Block, line_max: int) -> Iterator[Line]:
+    """The lines of a block that are not blank, less byte order marks and record separators before them."""
+    data, begin = block.data, block.begin
+    if data is None:
+        yield Line(begin, block.end, None, 0, block.end - begin)
+        return
+    at, size = 0, len(data)
+    while at < size:
+        first = at
+        if data[at : at + 1] != b"{":
+            # Blank lines are passed over all at once: each by itself takes as long as a row.
+            first = not_blank(data, at)
+            if first == size:
+                return
+            at = data.rfind(b"\n", at, first) + 1 or at
+        after = data.find(b"\n", first) + 1 or size
+        if after - at > line_max:
+            yield Line(begin + at, begin + after, None, at, after)
+        elif data[at : at + 1] == b"{" or (first := _first_of(data, at, after)) < after:
+            yield Line(begin + at, begin + after, data, first, after)
+        at = after
+
+
+def _first_of(data: bytes, at: int, after: int) -> int:
+    """Where a row begins in a line, behind what some writers put before it; the line's end if it is blank."""
+    first = at
+    while True:
+        if data.startswith(codecs.BOM_UTF8, first, after):
+            first += len(codecs.BOM_UTF8)
+        elif first < after and data[first] == RECORD_SEPARATOR:
+            first += 1
+        else:
+            break
+    rest = data[first:after].strip()
+    # A file that was made longer before it was written to ends in NUL bytes, and not in a newline.
+    blank = not rest or (not data.endswith(b"\n", first, after) and not rest.strip(b"\0"))
+    return after if blank else first
+
+
+def not_blank(data: bytes, at: int) -> int:
+    """Where the first byte stands that is not blank, from a place on; the length if there is none."""
+    step = _BLANK_BYTES
+    while at < len(data):
+        piece = data[at : at + step]
+        if rest := piece.lstrip():
+            return at + len(piece) - len(rest)
+        at, step = at + len(piece), _BLANKS_BYTES
+    return at
+
+
+def skip_blank(stream: BinaryIO) -> bytes:
+    """Pass over blank bytes of a stream; gives some that follow, the first of which is not blank."""
+    while piece := stream.read(_SKIP_BYTES):
+        if rest := piece.lstrip():
+            return rest
+    return b""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """How the blocks of one source become batches. Can be sent to another process, and holds no secret.
+
+    source: its name.
+    mapper: how rows become items.
+    batch_rows: rows of a batch at the most.
+    block_bytes: bytes that are read at once at the most.
+    line_max: a longer line is rejected.
+    file: where blocks are read from; None where they hold their lines.
+    """
+
+    source: str
+    mapper: Mapper
+    batch_rows: int
+    block_bytes: int
+    line_max: int
+    file: LocalFile | None = None
+
+
+class BlockMapper(Closing):
+    """Maps blocks to batches, one after the other."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._packer = packer_for(task.mapper.mapping, task.mapper.dimension)
+        self._stream: BinaryIO | None = None
+
+    def map(self, block: Block) -> list[Batch]:
+        """The batches of a block. Their rows are counted from the block's first, which is 0.
+
+        Raises:
+            SourceError: The file can't be read.
+        """
+        task, row = self._task, 0
+        batches: list[Batch] = []
+        held: list[Line] = []
+        for line in self._lines(block):
+            if len(held) >= task.batch_rows:
+                batches.append(task.mapper.map(rows_of(task.source, row, held, task.line_max, self._packer)))
+                row, held = row + len(held), []
+            held.append(line)
+        if held:
+            batches.append(task.mapper.map(rows_of(task.source, row, held, task.line_max, self._packer)))
+        return batches
+
+    def _lines(self, block: Block) -> Iterator[Line]:
+        task = self._task
+        if block.data is not None or block.too_long or task.file is None:
+            yield from lines_of(block, task.line_max)
+            return
+        try:
+            if self._stream is None:
+                self._stream = task.file.open(0)
+            self._stream.seek(block.begin)
+            end = block.begin
+            for part in read_blocks(
+                self._stream, block.begin, block.end, size=task.block_bytes, line_max=task.line_max
+            ):
+                yield from lines_of(part, task.line_max)
+                end = part.end
+            if end < block.end:
+                raise ChangedError("it became shorter")
+        except OSError as error:
+            raise unreadable(task.file, error) from None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._stream is not None:
+            self._stream.close()
+
+
+def portable(batch: Batch) -> Batch:
+    """The batch as it can be sent to another process: without what gives its rows whole."""
+    return replace(batch, origin=Origin(array("q", batch.origin.offsets or ())))
+
+
+def raw_lines(batch: Batch, block: Block, line_max: int) -> Batch:
+    """The batch with what gives its rows whole: the lines that the block holds."""
+    data, offsets = block.data, batch.origin.offsets or ()
+
+    def raw(position: int) -> str:
+        begin = offsets[position]
+        rest = None if data is None else data[begin - block.begin :]
+        (line,) = islice(lines_of(Block(begin, block.end, rest), line_max), 1)
+        return as_text(line.text or TOO_LONG)
+
+    return replace(batch, origin=Origin(offsets, raw))
+
+
+def moved(batch: Batch, by: int) -> Batch:
+    """The batch with its rows numbered from another beginning."""
+    span = batch.span
+    return replace(
+        batch,
+        span=replace(span, start=span.start + by, stop=span.stop + by),
+        rows=None if batch.rows is None else batch.rows + by,
+        rejects=tuple(replace(reject, row=reject.row + by) for reject in batch.rejects),
+    )
+
+
+def rows_of(
+    source: str, start: int, lines: Sequence[Line], line_max: int, packer: Packer | None = None
+) -> JsonRows:
+    """Some lines as rows.
+
+    Args:
+        source: The source's name.
+        start: The number of the first row.
+        lines: At least one.
+        line_max: What a line that isn't held was longer than.
+        packer: Takes the vectors out of their rows at once.
+    """
+    rows: list[dict[str, Any]] = []
+    broken: dict[int, Fault] = {}
+    left: list[int] = []
+
+    def parse(position: int) -> dict[str, Any]:
+        parsed = _parse(lines[position].text, line_max)
+        left.append(position)
+        if isinstance(parsed, dict):
+            return parsed
+        broken[position] = parsed
+        return {}
+
+    packed = None
+    if packer is None:
+        rows = [parse(position) for position in range(len(lines))]
+    else:
+        vectors = np.empty((len(lines), packer.dimension), dtype=np.float32)
+        with np.errstate(over="ignore"):
+            found = packer.pack((line[2:] for line in lines), vectors)
+        for position, row in enumerate(found):
+            if row is None:
+                vectors[position] = 1
+            rows.append(parse(position) if row is None else row)
+        for position in inexact(vectors):
+            rows[position] = parse(position)
+        packed = Packed(packer.column, vectors, tuple(left))
+    return JsonRows(
+        Span(source, start, start + len(lines), lines[0].offset, lines[-1].end),
+        rows,
+        exact=lambda position: _exactly(lines[position].text or b"{}"),
+        broken=broken,
+        offsets=[line.offset for line in lines],
+        line=lambda position: lines[position].text or TOO_LONG,
+        packed=packed,
+    )
+
+
+TOO_LONG = b"(a line too long)"
+
+
+def _parse(line: bytes | None, line_max: int) -> dict[str, Any] | Fault:
+    if line is None:
+        return Fault("line", "long-line", f"is longer than {line_max:,} bytes")
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        whole = _without_tail(line)
+        if len(whole) < len(line):
+            return _parse(whole, line_max)
+        # The parser's message names a kind and a place, never a value.
+        cause = cause_of(error, line) or f"{error.msg} at column {error.colno}"
+        return Fault("line", "not-json", f"is not JSON: {cause}")
+    if not isinstance(row, dict):
+        return Fault("line", "not-object", "is no JSON object")
+    return row
+
+
+def _without_tail(line: bytes) -> bytes:
+    """A line less the NUL bytes that a file was made longer by before it was written; these end no line."""
+    return line.rstrip(b"\0")
+
+
+def _exactly(line: bytes) -> dict[str, Any]:
+    row: dict[str, Any] = json.loads(_without_tail(line))
+    return row

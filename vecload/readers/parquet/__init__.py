@@ -1,0 +1,1 @@
+"""Parquet files, read in bounded memory; vectors are taken from their pages as they stand."""

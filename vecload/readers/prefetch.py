@@ -1,0 +1,148 @@
+"""Batches of a source, whose next rows are read and mapped meanwhile, elsewhere where that pays."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from typing import Literal, TypeAlias, TypeVar
+
+from vecload.batch import Batch, Span
+from vecload.errors import Interrupted
+from vecload.mapping.mapper import Mapper
+from vecload.readers.json.jsonl import JsonlSource
+from vecload.readers.json.workers import Parsers, automatic
+from vecload.readers.source import Source
+
+T = TypeVar("T")
+
+AHEAD = 2
+"""How many pieces wait at the most, so that memory stays bounded by the batches' bytes."""
+LEAVE_SECONDS = 0.5
+"""How long a load that stops waits for the thread that reads; it ends with the process."""
+_POLL_SECONDS = 0.1
+
+
+class _End:
+    """The end of the pieces, and the error that ended them, if one did."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+def ahead(
+    pieces: Iterator[T], *, most: int = AHEAD, interrupted: Callable[[], int] = lambda: 0
+) -> Generator[T, None, None]:
+    """The same pieces, read by a thread of its own.
+
+    Args:
+        pieces: Read by that thread alone.
+        most: How many may wait.
+        interrupted: The number of the signal that asked to stop, 0 while none did: a store that gives nothing
+            for half a minute must not hold that up.
+
+    Raises:
+        Interrupted: A signal came while the next piece was waited for.
+        Exception: What reading them raised, after the pieces before it.
+    """
+    waiting: queue.Queue[T | _End] = queue.Queue(most)
+    left = threading.Event()
+
+    def put(piece: T | _End) -> bool:
+        """Put a piece; False if nobody takes them any more."""
+        while not left.is_set():
+            try:
+                waiting.put(piece, timeout=_POLL_SECONDS)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def take() -> T | _End:
+        while True:
+            try:
+                return waiting.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                if number := interrupted():
+                    raise Interrupted(number) from None
+
+    def read() -> None:
+        error: BaseException | None = None
+        try:
+            for piece in pieces:
+                if not put(piece):
+                    return
+        except BaseException as raised:  # noqa: BLE001 raised again where the pieces are taken
+            error = raised
+        finally:
+            if isinstance(pieces, Generator):
+                pieces.close()
+        put(_End(error))
+
+    reader = threading.Thread(target=read, name="vecload-read", daemon=True)
+    reader.start()
+    try:
+        while not isinstance(piece := take(), _End):
+            yield piece
+        if piece.error is not None:
+            raise piece.error
+    finally:
+        left.set()
+        reader.join(LEAVE_SECONDS if interrupted() else None)
+
+
+Lap: TypeAlias = Callable[[Literal["read", "map"]], None]
+
+
+def parsers_for(workers: str, sources: Sequence[Source]) -> Parsers:
+    """The processes that may parse sources: `auto`, or so many."""
+    # Those that can't tell their rows are those that are parsed.
+    expected = sum(source.nbytes for source in sources if source.total_rows is None)
+    return Parsers(automatic() if workers == "auto" else int(workers), expected)
+
+
+def batches(
+    source: Source,
+    mapper: Mapper,
+    *,
+    batch_rows: int,
+    batch_bytes: int,
+    done: Sequence[Span] = (),
+    lap: Lap = lambda spent: None,
+    parsers: Parsers | None = None,
+    interrupted: Callable[[], int] = lambda: 0,
+) -> Iterator[Batch]:
+    """A source's rows in order, mapped.
+
+    Args:
+        source: The source.
+        mapper: How its rows become items.
+        batch_rows: Rows of a batch at the most.
+        batch_bytes: Bytes of a batch at about the most; a larger row is one by itself.
+        done: Spans that are not to be read again.
+        lap: Told what the caller's time since the last call was spent on.
+        parsers: Processes that may parse; None leaves it to this one.
+        interrupted: The number of the signal that asked to stop, 0 while none did.
+
+    Raises:
+        Interrupted: A signal came while rows were waited for.
+        VecloadError: The source can't be read on or is damaged, or a process that parsed it ended.
+    """
+    if isinstance(source, JsonlSource):
+        mapped = source.batches(
+            mapper, batch_rows=batch_rows, batch_bytes=batch_bytes, done=done, parsers=parsers
+        )
+        with closing(ahead(mapped, interrupted=interrupted)) as ready:
+            for batch in ready:
+                lap("read")
+                yield batch
+        return
+    needed = mapper.mapping.needed()
+    rows = source.read(batch_rows=batch_rows, batch_bytes=batch_bytes, columns=needed, done=done)
+    with closing(ahead(rows, interrupted=interrupted)) as pieces:
+        for piece in pieces:
+            lap("read")
+            batch = mapper.map(piece)
+            lap("map")
+            yield batch

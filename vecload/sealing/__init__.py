@@ -1,0 +1,8 @@
+"""Contents: sealed and opened on this machine, and the keys that do it."""
+
+from __future__ import annotations
+
+from vecload.sealing.envelope import Opener, Sealer, key_id_of
+from vecload.sealing.keys import Key, generate_key
+
+__all__ = ["Key", "Opener", "Sealer", "generate_key", "key_id_of"]

@@ -1,0 +1,95 @@
+"""Locations: which are a service's address, which a folder, and which are misspelt.
+
+A location may hold a user, a password or a token: no error repeats those parts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.parse
+
+import httpx
+
+from vecload.errors import UsageError
+
+_BROKEN_URL = re.compile(r"https?(:|//)|[A-Za-z][A-Za-z0-9+.-]+:/", re.IGNORECASE)
+_PORT = r":\d{1,5}"
+_NAME = r"[A-Za-z0-9-]+"
+_NUMBERS = r"\d{1,3}(?:\.\d{1,3}){3}"
+_HOST = re.compile(
+    # With a port anything is a host; without one: localhost, IP addresses, dotted names that end in letters.
+    rf"(?:[\w.\-]*{_PORT}|\[[0-9A-Fa-f:.]+\](?:{_PORT})?|[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*"
+    rf"|(?:localhost|{_NUMBERS}|{_NAME}(?:\.{_NAME})*\.[A-Za-z]{{2,}})\.?)",
+    re.IGNORECASE,
+)
+
+
+def check_folder_name(name: str, *, bare: bool = True) -> None:
+    """Refuse the name of a folder that looks like a service's address.
+
+    Args:
+        name: The location: no URL, since it has no `://`.
+        bare: It may be a bare host. Not if the caller says that it is a path.
+
+    Raises:
+        UsageError: It looks like a host, or like a URL that is misspelt, and is not a folder that is there.
+    """
+    hint = "write http://HOST:PORT for a service, ./NAME for a folder"
+    if _BROKEN_URL.match(name):
+        raise UsageError(f"{shown_address(name)!r} is not a URL", hint=hint)
+    if not bare or os.path.isdir(os.path.expanduser(name)):  # noqa: PTH111, PTH112 a text, as it was given
+        return
+    first, _, rest = name.rpartition("@")[2].partition("/")
+    if rest not in ("", "v1", "v1/") and not re.search(f"{_PORT}$", first):
+        return
+    if _HOST.fullmatch(first):
+        raise UsageError(f"{shown_address(name)!r} looks like a service's address", hint=hint)
+
+
+def shown(url: str) -> str:
+    """An address as errors may repeat it: without query and fragment; with a user in it, its scheme alone."""
+    if "@" in url:
+        # A password may hold every character that ends it elsewhere.
+        scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:?/{1,2}", url)
+        return f"{scheme[0] if scheme else ''}…"
+    return url.partition("?")[0].partition("#")[0]
+
+
+def shown_address(url: str) -> str:
+    """A service's address as errors may repeat it: as `shown`, and without a path, which may hold a token.
+
+    The path `/v1`, which every service has, stays.
+    """
+    told = shown(url)
+    host = re.match(r"(?:https?(?=//)|[A-Za-z][A-Za-z0-9+.-]*:)?/*[^/]*", told, re.IGNORECASE)
+    kept = host[0] if host else ""
+    return told if told[len(kept) :] in ("", "/", "/v1", "/v1/") else f"{kept}/…"
+
+
+def service_location(url: str) -> str:
+    """The one spelling of a service's address: scheme, host and port in lower case, nothing after.
+
+    Raises:
+        UsageError: It is no such address, or holds a user name or password.
+    """
+    if "@" in url:
+        raise UsageError("the service's address holds a password", hint="set VECLOAD_API_KEY instead")
+    no_address = UsageError(
+        f"{shown_address(url)!r} is not the address of a service", hint="it looks like http://host:8000"
+    )
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port
+        (parts.hostname or "").encode("idna")  # as the socket will
+        _ = httpx.URL(url).host  # which is decoded when it is asked for
+    except (ValueError, httpx.InvalidURL):
+        raise no_address from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or " " in parts.hostname:
+        raise no_address
+    if parts.path not in ("", "/", "/v1", "/v1/") or parts.query or parts.fragment:
+        raise UsageError(
+            f"{shown_address(url)!r} has a path or a query", hint="give the address alone: http://host:8000"
+        )
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")
