@@ -60,8 +60,8 @@ _HOMES = {
     "Connection": "connection",
     "Index": "index",
     "connect": "connection",
-    "Key": "contents",
-    "generate_key": "contents",
+    "Key": "sealing",
+    "generate_key": "sealing",
 }
 
 

@@ -16,7 +16,7 @@ from vecload.loading.repeated_ids import (
     digests_of,
     policy_of,
 )
-from vecload.mapping import Mapping, Reasons
+from vecload.mapping import ColumnMapping, Reasons
 
 ROWS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["batch", "batch", "earlier"])))
 
@@ -163,9 +163,9 @@ def test_rows_are_named_only_while_their_number_is_bounded(monkeypatch: pytest.M
 
 
 def test_repeated_ids_are_rejected_where_any_id_was_guessed_and_nobody_says_otherwise() -> None:
-    named = Mapping("id", "v", reasons=Reasons(id="--id-column"))
-    guessed = Mapping("id", "v", reasons=Reasons(id="its name"))
-    made = Mapping(None, "v", reasons=Reasons(id="--generate-ids"))
+    named = ColumnMapping("id", "v", reasons=Reasons(id="--id-column"))
+    guessed = ColumnMapping("id", "v", reasons=Reasons(id="its name"))
+    made = ColumnMapping(None, "v", reasons=Reasons(id="--generate-ids"))
     assert [mapping.id_guessed for mapping in (named, guessed, made)] == [False, True, False]
     assert policy_of(None, [named, made]) == "last"
     assert policy_of(None, [named, guessed]) == "reject"

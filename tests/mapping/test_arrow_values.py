@@ -16,7 +16,7 @@ from vecload.batch import Span
 from vecload.errors import SourceError
 from vecload.mapping.arrow_rows import ArrowRows
 from vecload.mapping.arrow_values import lengths_of, numbers_of, to_json
-from vecload.mapping.mapping import Mapping
+from vecload.mapping.mapping import ColumnMapping
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_type_that_arrow_cannot_decode_is_an_error_of_the_file_that_names_colu
     array = pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int8()), pa.array([["a"], ["b"]], kind))
     rows = ArrowRows(Span("rows.arrow", 0, 2), pa.record_batch({"id": ["a", "b"], "odd": array}))
     for read in (
-        lambda: rows.metadata(Mapping("id", None)),
+        lambda: rows.metadata(ColumnMapping("id", None)),
         lambda: rows.ids("odd"),
         lambda: rows.contents("odd"),
     ):

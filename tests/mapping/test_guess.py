@@ -9,7 +9,7 @@ import pytest
 
 from vecload.batch import Span
 from vecload.errors import MappingError
-from vecload.mapping import Column, ColumnChoice, Mapping, Rules, guess_mapping
+from vecload.mapping import Column, ColumnChoice, ColumnMapping, Rules, guess_mapping
 from vecload.mapping.arrow_rows import columns_of as arrow_columns
 from vecload.mapping.columns import Shape
 from vecload.mapping.columns import columns_of as json_columns
@@ -78,7 +78,7 @@ def guess(
     vector: str | None = None,
     contents: str | None = None,
     metadata: tuple[str, ...] = (),
-) -> Mapping:
+) -> ColumnMapping:
     return guess_mapping(
         columns, ColumnChoice(id, vector, contents, metadata), source="a.parquet", embed=embed
     )
@@ -584,10 +584,10 @@ def test_a_mapping_reads_as_a_sentence() -> None:
     assert str(guess(columns(id="text", v="floats"))) == (
         "id id, vector v, contents none, metadata the other columns"
     )
-    assert str(Mapping("id", None, "text", "meta", ("a", "b"))) == (
+    assert str(ColumnMapping("id", None, "text", "meta", ("a", "b"))) == (
         "id id, vector none, contents text, metadata meta and a, b"
     )
-    assert str(Mapping("id", "v", None, None, ())) == "id id, vector v, contents none, metadata none"
+    assert str(ColumnMapping("id", "v", None, None, ())) == "id id, vector v, contents none, metadata none"
 
 
 ARROW_SHAPES = [

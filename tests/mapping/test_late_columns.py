@@ -13,7 +13,7 @@ import pytest
 from vecload.batch import Batch
 from vecload.errors import MappingError
 from vecload.loading.plan import make_plan
-from vecload.mapping import ColumnChoice, Mapping
+from vecload.mapping import ColumnChoice, ColumnMapping
 from vecload.readers import open_sources
 
 FIRST: dict[str, Any] = {"vector": [1.5, 2.0], "n": 1}
@@ -21,7 +21,7 @@ FIRST: dict[str, Any] = {"vector": [1.5, 2.0], "n": 1}
 
 def mapped(
     path: Path, last: dict[str, Any], *, first: dict[str, Any] = FIRST, rows: int = 100, **choice: Any
-) -> tuple[Mapping, Batch]:
+) -> tuple[ColumnMapping, Batch]:
     """The mapping of so many rows alike and a last one, and what becomes of the last one."""
     lines = [*({**first, "id": f"r{n}"} for n in range(rows)), {"vector": [1.5, 2.0], "id": "last", **last}]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from vecload.batch import Batch, Span
-from vecload.mapping import Mapper, Mapping, Rules
+from vecload.mapping import ColumnMapping, Mapper, Rules
 from vecload.mapping.arrow_rows import ArrowRows
 from vecload.mapping.mapping import Steps
 
@@ -21,7 +21,7 @@ OMIT, REJECT = Rules(), Rules(nan="reject")
 def mapped(columns: dict[str, pa.Array], rules: Rules = OMIT, **mapping: Any) -> Batch:
     n = len(next(iter(columns.values())))
     table = pa.record_batch({"id": pa.array([str(i) for i in range(n)]), **columns})
-    return Mapper(Mapping("id", None, rules=rules, **mapping), 0).map(ArrowRows(Span("a", 0, n), table))
+    return Mapper(ColumnMapping("id", None, rules=rules, **mapping), 0).map(ArrowRows(Span("a", 0, n), table))
 
 
 def metadata_of(columns: dict[str, pa.Array], rules: Rules = OMIT, **mapping: Any) -> Batch:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vecload.mapping import Mapping
+from vecload.mapping import ColumnMapping
 from vecload.mapping.json_rows import Packer, inexact, packer_for
 
 
@@ -123,10 +123,13 @@ def test_values_that_may_be_integers_beyond_float64_are_told() -> None:
 
 
 def test_a_vector_that_is_another_part_too_is_not_taken_out() -> None:
-    assert packer_for(Mapping("id", "vector"), 2) is not None
-    assert packer_for(Mapping("id", "vector"), 0) is None
-    assert packer_for(Mapping("id", None), 2) is None
-    assert packer_for(Mapping("id", "vector", metadata_fields=("vector",)), 2) is None
-    assert packer_for(Mapping("id", "vector", contents="vector"), 2) is None
-    assert packer_for(Mapping("id", "data.vector", nested=(("data.vector", ("data", "vector")),)), 2) is None
-    assert packer_for(Mapping("id", "vector", nested=(("vector.a", ("vector", "a")),)), 2) is None
+    assert packer_for(ColumnMapping("id", "vector"), 2) is not None
+    assert packer_for(ColumnMapping("id", "vector"), 0) is None
+    assert packer_for(ColumnMapping("id", None), 2) is None
+    assert packer_for(ColumnMapping("id", "vector", metadata_fields=("vector",)), 2) is None
+    assert packer_for(ColumnMapping("id", "vector", contents="vector"), 2) is None
+    assert (
+        packer_for(ColumnMapping("id", "data.vector", nested=(("data.vector", ("data", "vector")),)), 2)
+        is None
+    )
+    assert packer_for(ColumnMapping("id", "vector", nested=(("vector.a", ("vector", "a")),)), 2) is None

@@ -14,7 +14,7 @@ import pytest
 from vecload.batch import Batch
 from vecload.errors import MappingError
 from vecload.loading.plan import make_plan
-from vecload.mapping import ColumnChoice, Mapper, Mapping, Rules
+from vecload.mapping import ColumnChoice, ColumnMapping, Mapper, Rules
 from vecload.readers import open_sources
 
 ROW: dict[str, Any] = {
@@ -36,7 +36,7 @@ def loaded(path: Path, choice: ColumnChoice, rules: Rules | None = None) -> Batc
     return mapper.map(rows)
 
 
-def chosen(path: Path, choice: ColumnChoice) -> Mapping:
+def chosen(path: Path, choice: ColumnChoice) -> ColumnMapping:
     return make_plan(open_sources([str(path)]), choice, embed=False).mappings[0]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.mapping.test_reshaped import chosen, jsonl, loaded
 from vecload.errors import MappingError
-from vecload.mapping import ColumnChoice, Mapping
+from vecload.mapping import ColumnChoice, ColumnMapping
 
 V = [0.5, 1.0]
 NODE = {"id_": "a", "embedding": V, "text": "t", "metadata": {"n": 1}, "relationships": {}}
@@ -38,7 +38,7 @@ RECOGNISED: list[tuple[str, dict[str, Any], tuple[str, str, str | None, str | No
 ]  # fmt: skip
 
 
-def parts(mapping: Mapping) -> tuple[str | None, str | None, str | None, str | None]:
+def parts(mapping: ColumnMapping) -> tuple[str | None, str | None, str | None, str | None]:
     return mapping.id, mapping.vector, mapping.contents, mapping.metadata_object
 
 

@@ -22,13 +22,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from vecload.batch import Batch, Span
-from vecload.mapping import JsonRows, Mapper, Mapping, Rows, Rules
+from vecload.mapping import ColumnMapping, JsonRows, Mapper, Rows, Rules
 from vecload.mapping.arrow_rows import ArrowRows
 from vecload.options import CONTENTS_MAX_BYTES
 from vecload.readers import open_sources
 from vecload.readers.prefetch import batches
 
-MAPPING = Mapping("id", "vector", "contents")
+MAPPING = ColumnMapping("id", "vector", "contents")
 NAMESPACE = uuid.UUID("12345678-1234-5678-1234-567812345678")
 
 
@@ -40,7 +40,7 @@ class Fault:
     code: str
 
 
-def mapped(path: Path, mapping: Mapping, dimension: int, *, allow_zero: bool = False) -> Batch:
+def mapped(path: Path, mapping: ColumnMapping, dimension: int, *, allow_zero: bool = False) -> Batch:
     (source,) = open_sources([str(path)])
     mapper = Mapper(mapping, dimension, allow_zero_vectors=allow_zero)
     (rows,) = source.read(batch_rows=1000, batch_bytes=2**30)
@@ -65,7 +65,7 @@ def check_same(one: Batch, other: Batch) -> None:
 
 
 def of_parquet(
-    folder: Path, columns: dict[str, pa.Array], *, mapping: Mapping | None = None, **options: Any
+    folder: Path, columns: dict[str, pa.Array], *, mapping: ColumnMapping | None = None, **options: Any
 ) -> Batch:
     n = len(next(iter(columns.values())))
     filled = {
@@ -75,11 +75,11 @@ def of_parquet(
     }
     pq.write_table(pa.table(filled), folder / "rows.parquet")
     if mapping is None:
-        mapping = Mapping("id", "vector", "contents" if "contents" in columns else None)
+        mapping = ColumnMapping("id", "vector", "contents" if "contents" in columns else None)
     return mapped(folder / "rows.parquet", mapping, options.pop("dimension", 2), **options)
 
 
-def of_jsonl(folder: Path, *lines: bytes | str, mapping: Mapping = MAPPING, **options: Any) -> Batch:
+def of_jsonl(folder: Path, *lines: bytes | str, mapping: ColumnMapping = MAPPING, **options: Any) -> Batch:
     path = folder / "rows.jsonl"
     path.write_bytes(b"".join((line if isinstance(line, bytes) else line.encode()) + b"\n" for line in lines))
     return mapped(path, mapping, options.pop("dimension", 2), **options)
@@ -91,12 +91,14 @@ def line(field: str, value: str) -> str:
     return "{" + ", ".join(f'"{name}": {text}' for name, text in fields.items()) + "}"
 
 
-def of_arrow(columns: dict[str, pa.Array], *, dimension: int = 2, mapping: Mapping | None = None) -> Batch:
+def of_arrow(
+    columns: dict[str, pa.Array], *, dimension: int = 2, mapping: ColumnMapping | None = None
+) -> Batch:
     """Straight from a record batch: for what no Parquet file can hold."""
     n = len(next(iter(columns.values())))
     filled = {"id": pa.array([str(i) for i in range(n)]), "vector": pa.array([[1.0, 2.0]] * n), **columns}
     rows = ArrowRows(Span("a", 0, n), pa.record_batch(filled))
-    return Mapper(mapping or Mapping("id", "vector"), dimension).map(rows)
+    return Mapper(mapping or ColumnMapping("id", "vector"), dimension).map(rows)
 
 
 def fault_of(batch: Batch) -> Fault:
@@ -246,21 +248,21 @@ def test_an_id_that_is_not_there_is_missing(tmp_path: Path) -> None:
 def test_with_binary_as_text_ids_are_the_text_of_their_bytes_and_uuids_stay_uuids(tmp_path: Path) -> None:
     rules = Rules(binary_as_text=True)
     ids = pa.array([b"a\n", b"0123456789abcdef", b"\xff" * 16])
-    batch = of_parquet(tmp_path, {"id": ids}, mapping=Mapping("id", "vector", rules=rules))
+    batch = of_parquet(tmp_path, {"id": ids}, mapping=ColumnMapping("id", "vector", rules=rules))
     assert batch.ids == ["a\n", "0123456789abcdef"]
     assert [(reject.row, reject.field, reject.code) for reject in batch.rejects] == [(2, "id", "not-utf8")]
     fixed = pa.array([b"0123456789abcdef"], pa.binary(16))
-    assert of_parquet(tmp_path, {"id": fixed}, mapping=Mapping("id", "vector", rules=rules)).ids == [
+    assert of_parquet(tmp_path, {"id": fixed}, mapping=ColumnMapping("id", "vector", rules=rules)).ids == [
         "0123456789abcdef"
     ]
     uuids = pa.array([NAMESPACE.bytes], pa.uuid())
-    batch = of_arrow({"id": uuids}, mapping=Mapping("id", "vector", rules=rules))
+    batch = of_arrow({"id": uuids}, mapping=ColumnMapping("id", "vector", rules=rules))
     assert batch.ids == [str(NAMESPACE)]
 
 
 def test_with_binary_as_text_vectors_of_bytes_stay_vectors(tmp_path: Path) -> None:
     rules = Rules(binary_as_text=True, vector_dtype="int8")
-    mapping = Mapping("id", "vector", rules=rules)
+    mapping = ColumnMapping("id", "vector", rules=rules)
     check_vector(of_parquet(tmp_path, {"vector": pa.array([b"AB"])}, mapping=mapping), [65, 66])
 
 
@@ -467,7 +469,9 @@ def test_run_end_encoded_values_are_read() -> None:
 
 
 def test_an_index_that_embeds_takes_rows_without_vectors(tmp_path: Path) -> None:
-    batch = of_jsonl(tmp_path, '{"id": "a", "contents": "text"}', mapping=Mapping("id", None, "contents"))
+    batch = of_jsonl(
+        tmp_path, '{"id": "a", "contents": "text"}', mapping=ColumnMapping("id", None, "contents")
+    )
     assert (batch.ids, batch.vectors, batch.contents) == (["a"], None, ["text"])
 
 
@@ -613,7 +617,7 @@ def test_broken_utf8_in_metadata_is_a_reject(tmp_path: Path) -> None:
     assert batch.metadata == [{"m": "ab"}]
 
 
-WITH_OBJECT = Mapping("id", "vector", None, "metadata")
+WITH_OBJECT = ColumnMapping("id", "vector", None, "metadata")
 TOO_DEEP = Fault("metadata", "too-deep")
 
 
@@ -678,7 +682,7 @@ def test_the_columns_left_over_join_the_object(tmp_path: Path) -> None:
 
 
 def test_only_named_fields_become_metadata_where_some_are_named(tmp_path: Path) -> None:
-    named = Mapping("id", "vector", None, None, ("b", "missing"))
+    named = ColumnMapping("id", "vector", None, None, ("b", "missing"))
     columns = {name: pa.array([name]) for name in "abc"}
     assert of_parquet(tmp_path, columns, mapping=named).metadata == [{"b": "b"}]
     row = '{"id": "a", "vector": [1, 2], "a": 1, "b": 2, "c": 3}'
@@ -735,7 +739,7 @@ def test_a_field_nested_200_deep_is_kept_beside_an_exact_integer(tmp_path: Path)
 
 def test_a_deep_field_that_is_not_metadata_does_no_harm(tmp_path: Path) -> None:
     row = f'{{"id": "a", "vector": [1, 2], "n": 1, "m": {deep_list(1000)}}}'
-    named = Mapping("id", "vector", None, None, ("n",))
+    named = ColumnMapping("id", "vector", None, None, ("n",))
     assert of_jsonl(tmp_path, row, mapping=named).metadata == [{"n": 1}]
 
 
@@ -810,7 +814,7 @@ def test_contents_end_at_their_limit_of_bytes(text: str) -> None:
     rows: Rows = JsonRows(
         Span("a", 0, 2), [{"id": "a", "contents": text}, {"id": "b", "contents": text + "x"}]
     )
-    batch = Mapper(Mapping("id", None, "contents"), 0).map(rows)
+    batch = Mapper(ColumnMapping("id", None, "contents"), 0).map(rows)
     assert batch.ids == ["a"]
     assert [(reject.row, reject.field, reject.code) for reject in batch.rejects] == [
         (1, "contents", "too-large")

@@ -16,7 +16,7 @@ from vecload.batch import Span
 from vecload.errors import SourceError
 from vecload.mapping import Mapper, guess_mapping
 from vecload.mapping.mapping import ColumnChoice
-from vecload.readers import Reading, Source, open_sources
+from vecload.readers import ReadOptions, Source, open_sources
 from vecload.readers.arrays import archive
 from vecload.readers.numpy_arrays import Array
 from vecload.readers.storage.files import LocalFile
@@ -68,7 +68,7 @@ def write_ids(path: Path, kind: str) -> str:
 def test_an_array_and_its_ids_are_rows(tmp_path: Path, kind: str, array: Any) -> None:
     np.save(tmp_path / "v.npy", array)
     ids_file = write_ids(tmp_path / "ids", kind)
-    (source,) = open_sources([str(tmp_path / "v.npy")], Reading(ids_file=ids_file))
+    (source,) = open_sources([str(tmp_path / "v.npy")], ReadOptions(ids_file=ids_file))
     assert source.total_rows == N
     more = [{"n": i} for i in range(N)] if kind in ("jsonl", "parquet") else [None] * N
     assert read(source) == (IDS, more, VECTORS.tobytes())
@@ -97,7 +97,7 @@ def test_an_array_that_is_cut_off_is_an_error_that_names_the_row(tmp_path: Path,
     write_ids(tmp_path / "ids", "lines")
     (tmp_path / "v.npy").write_bytes((tmp_path / "v.npy").read_bytes()[:kept])
     with pytest.raises(SourceError, match=r"v\.npy (can't be read at or after row|is no readable NumPy)"):
-        read(open_sources([str(tmp_path / "v.npy")], Reading(ids_file=str(tmp_path / "ids")))[0])
+        read(open_sources([str(tmp_path / "v.npy")], ReadOptions(ids_file=str(tmp_path / "ids")))[0])
 
 
 @pytest.mark.parametrize(("one", "other"), [("embeddings", "vectors"), ("id", "ids")])
@@ -162,7 +162,7 @@ def test_more_or_fewer_ids_than_vectors_are_refused_before_a_row_is_read(
 ) -> None:
     np.save(tmp_path / "v.npy", np.ones((rows, DIM), np.float32))
     with pytest.raises(SourceError) as refused:
-        open_sources([str(tmp_path / "v.npy")], Reading(ids_file=write_ids(tmp_path / "ids", kind)))
+        open_sources([str(tmp_path / "v.npy")], ReadOptions(ids_file=write_ids(tmp_path / "ids", kind)))
     assert str(N) in str(refused.value)
     assert str(rows) in str(refused.value)
 
@@ -180,13 +180,13 @@ def test_more_or_fewer_ids_than_vectors_are_refused_before_a_row_is_read(
 def test_what_can_be_no_rows_is_refused(tmp_path: Path, array: Any, says: str) -> None:
     np.save(tmp_path / "v.npy", array, allow_pickle=True)
     with pytest.raises(SourceError, match=says):
-        open_sources([str(tmp_path / "v.npy")], Reading(ids_file=str(tmp_path / "v.npy")))
+        open_sources([str(tmp_path / "v.npy")], ReadOptions(ids_file=str(tmp_path / "v.npy")))
 
 
 def test_an_empty_line_of_ids_is_an_empty_id_and_moves_no_other(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", VECTORS[:3])
     (tmp_path / "ids").write_text("a\n\nc\n")
-    (source,) = open_sources([str(tmp_path / "v.npy")], Reading(ids_file=str(tmp_path / "ids")))
+    (source,) = open_sources([str(tmp_path / "v.npy")], ReadOptions(ids_file=str(tmp_path / "ids")))
     mapper = Mapper(guess_mapping(source.columns(), ColumnChoice(), source="v"), DIM)
     (rows,) = source.read(batch_rows=10, batch_bytes=10**6)
     batch = mapper.map(rows)

@@ -18,7 +18,7 @@ import pytest
 from pyarrow import feather
 
 from vecload.errors import SourceError
-from vecload.readers import Reading, open_sources
+from vecload.readers import ReadOptions, open_sources
 from vecload.readers.json.jsonl import JsonlSource
 from vecload.readers.parquet.reader import ParquetSource
 
@@ -182,11 +182,11 @@ def test_lines_that_are_no_json_are_rejects_where_the_name_says_json_lines(tmp_p
 )
 def test_what_a_format_is_said_to_be_goes_before_what_it_looks_like(tmp_path: Path, packed: bytes) -> None:
     (tmp_path / "rows").write_bytes(packed)
-    (source,) = open_sources([str(tmp_path / "rows")], Reading(format="jsonl"))
+    (source,) = open_sources([str(tmp_path / "rows")], ReadOptions(format="jsonl"))
     assert isinstance(source, JsonlSource)
     if packed == ROW:
         with pytest.raises(SourceError, match="is no readable Parquet file"):
-            open_sources([str(tmp_path / "rows")], Reading(format="parquet"))
+            open_sources([str(tmp_path / "rows")], ReadOptions(format="parquet"))
 
 
 def test_a_source_knows_its_name_and_its_size(tmp_path: Path) -> None:

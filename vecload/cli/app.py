@@ -150,12 +150,12 @@ def upsert(
     from vecload.cli.settings import UpsertSettings
     from vecload.cli.upsert import run_load
     from vecload.loading.rejects import ErrorLimit
-    from vecload.readers import Reading
+    from vecload.readers import ReadOptions
     from vecload.targets import IndexSettings
 
     settings = UpsertSettings(
         sources=sources or [],
-        reading=Reading(
+        reading=ReadOptions(
             format=format.value if format else None,
             ids_file=ids_file,
             ids_needed=not generate_ids,
@@ -281,9 +281,11 @@ def query(
 ) -> None:
     """Print the items nearest to a vector as JSON Lines, nearest first."""
     from vecload.cli.items import Printing, run_query
-    from vecload.readers import Reading
+    from vecload.readers import ReadOptions
 
-    reading = Reading(format=format.value if format else None, endpoint_url=endpoint_url, ids_needed=False)
+    reading = ReadOptions(
+        format=format.value if format else None, endpoint_url=endpoint_url, ids_needed=False
+    )
     keys = opt.key_source(context, key_file, key_command)
     if require_sealed and not contents:
         raise UsageError("--require-sealed needs --contents, which it is about")

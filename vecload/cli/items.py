@@ -15,7 +15,7 @@ from vecload.options import BATCH_BYTES
 
 if TYPE_CHECKING:
     from vecload.index import Index
-    from vecload.readers import Reading
+    from vecload.readers import ReadOptions
 
 
 @dataclass(slots=True)
@@ -113,7 +113,7 @@ def get_items(
 def run_query(
     vector: str,
     row: int,
-    reading: Reading,
+    reading: ReadOptions,
     vector_column: str | None,
     top_k: int,
     contents: bool,
@@ -178,7 +178,7 @@ def print_rejects(
     printing.end(total)
 
 
-def read_vector(text: str, row: int, reading: Reading, column: str | None) -> list[float]:
+def read_vector(text: str, row: int, reading: ReadOptions, column: str | None) -> list[float]:
     """A vector: of a JSON array, of a file that holds one, or of a row of a source.
 
     Raises:

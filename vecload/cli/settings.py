@@ -10,7 +10,7 @@ from vecload.cli.access import KeySource
 from vecload.loading.rejects import ErrorLimit
 from vecload.loading.repeated_ids import RepeatedIdPolicy
 from vecload.mapping import ColumnChoice, Rules
-from vecload.readers import Reading
+from vecload.readers import ReadOptions
 from vecload.targets import IndexSettings, WireFormat
 
 
@@ -19,7 +19,7 @@ class UpsertSettings:
     """All that `vecload upsert` was told, by flags, environment and vecload.toml."""
 
     sources: Sequence[str]
-    reading: Reading
+    reading: ReadOptions
     to: str | None
     index: str | None
     keys: KeySource

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from vecload.inspecting.report import Report, SourceReport
 from vecload.inspecting.survey import Field, RejectKind, Survey, shortened
-from vecload.mapping import Mapping
+from vecload.mapping import ColumnMapping
 from vecload.places import short
 
 HINTS_MOST = 4
@@ -108,7 +108,7 @@ def _columns(report: SourceReport) -> list[tuple[str, ...]]:
     return sorted(told, key=lambda row: row[-1] == "metadata" or row[-1].startswith("left out"))
 
 
-def _becomes(name: str, mapping: Mapping) -> str:
+def _becomes(name: str, mapping: ColumnMapping) -> str:
     outer = {path: steps[0] for path, steps in mapping.nested}
     reasons = mapping.reasons
     parts = [

@@ -14,7 +14,7 @@ from vecload.batch import Batch, Reject
 from vecload.inspecting.survey import Field, Survey
 from vecload.loading.flow import seal
 from vecload.loading.repeated_ids import RepeatedIds
-from vecload.mapping import Mapping
+from vecload.mapping import ColumnMapping
 from vecload.mapping.contents_choice import ClearText
 from vecload.sealing import Sealer, generate_key
 from vecload.targets.base import WireFormat
@@ -48,7 +48,7 @@ class SourceReport:
     """One source: what was seen of it, and what a load would make of it."""
 
     survey: Survey
-    mapping: Mapping
+    mapping: ColumnMapping
     dimension: int
     sending: Sending | None
     seal: bool = True

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from collections.abc import Mapping as Prints
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orjson import loads
@@ -13,7 +12,7 @@ from vecload.errors import IndexMismatch, MappingError, SourceError, SourceUnfin
 from vecload.loading.flow import Job
 from vecload.loading.identity import Identity
 from vecload.loading.journal import Journal
-from vecload.mapping import ColumnChoice, Mapper, Mapping, Rows, Rules, guess_mapping
+from vecload.mapping import ColumnChoice, ColumnMapping, Mapper, Rows, Rules, guess_mapping
 from vecload.mapping.columns import listed
 from vecload.mapping.contents_choice import ClearText, clear_texts
 from vecload.mapping.first_rows import as_text, with_first_rows
@@ -53,7 +52,7 @@ class Plan:
     """
 
     sources: tuple[Source, ...]
-    mappings: tuple[Mapping, ...]
+    mappings: tuple[ColumnMapping, ...]
     dimension: int
     embed: bool
     metric: str = ""
@@ -89,7 +88,7 @@ class Plan:
             for source, mapping in zip(self.sources, self.mappings, strict=True)
         ]
 
-    def distinct(self) -> list[tuple[Source, Mapping]]:
+    def distinct(self) -> list[tuple[Source, ColumnMapping]]:
         """The mappings that differ, each with the first source that has it."""
         found = {str(m): (s, m) for s, m in reversed([*zip(self.sources, self.mappings, strict=True)])}
         return [*reversed(found.values())]
@@ -164,7 +163,7 @@ class Plan:
 
 
 def check_unchanged(
-    sources: Sequence[Source], fingerprints: Prints[str, str], tell: Callable[[str], None]
+    sources: Sequence[Source], fingerprints: Mapping[str, str], tell: Callable[[str], None]
 ) -> None:
     """See whether sources are what they were when the load began.
 
@@ -189,7 +188,7 @@ def check_unchanged(
             tell(f"{file.name} was appended to while it was loaded: run again for what came last")
 
 
-def _grew(source: Source, file: File, fingerprints: Prints[str, str]) -> bool:
+def _grew(source: Source, file: File, fingerprints: Mapping[str, str]) -> bool:
     """Whether lines were appended to a file, and nothing else happened to it."""
     return (
         lines_in(source) is not None
@@ -219,7 +218,7 @@ def check_whole(sources: Sequence[Source]) -> None:
             )
 
 
-def note_stop(journal: Journal, sources: Sequence[Source], fingerprints: Prints[str, str]) -> None:
+def note_stop(journal: Journal, sources: Sequence[Source], fingerprints: Mapping[str, str]) -> None:
     """Write down what the files of a load that stops are, for the run that goes on.
 
     Of JSON Lines on a disk, only what the recorded rows come from must be the same then.
@@ -277,7 +276,7 @@ def make_plan(
         SourceError: A source can't be read.
     """
     kept: list[Source] = []
-    mappings: list[Mapping] = []
+    mappings: list[ColumnMapping] = []
     dimensions: dict[int, str] = {}
     metric = ""
     first_ids = _FirstIds()
@@ -328,7 +327,7 @@ def _mapping(
     embed: bool,
     rules: Rules,
     dimension: int | None,
-) -> Mapping:
+) -> ColumnMapping:
     """Which column is which: as the user said, else as the export tells, else as it is guessed."""
     head, columns = head.under(rules), source.columns()
     if rules.binary_as_text:
@@ -395,7 +394,7 @@ class _FirstIds:
     def __init__(self) -> None:
         self._seen: dict[str, str] = {}
 
-    def add(self, source: str, mapping: Mapping, head: Rows) -> None:
+    def add(self, source: str, mapping: ColumnMapping, head: Rows) -> None:
         """Look at one source's.
 
         Raises:
@@ -415,7 +414,7 @@ class _FirstIds:
         self._seen |= dict.fromkeys(ids, source)
 
 
-def _check_agreement(sources: Sequence[Source], mappings: Sequence[Mapping]) -> None:
+def _check_agreement(sources: Sequence[Source], mappings: Sequence[ColumnMapping]) -> None:
     """Refuse sources with two embeddings, or of which one seals what another sends as clear metadata.
 
     Raises:

@@ -7,8 +7,7 @@ from typing import Any
 
 from vecload.errors import MappingError
 from vecload.loading.plan import Plan, has_more
-from vecload.mapping import Column, Rows
-from vecload.mapping import Mapping as Columns
+from vecload.mapping import Column, ColumnMapping, Rows
 from vecload.mapping.columns import listed
 from vecload.mapping.mapper import reshaped
 from vecload.readers import Source
@@ -53,7 +52,7 @@ class _Names:
         """Whether a field of that name is there, or can't be known not to come."""
         return name in self._known or any(map(name.startswith, self._open))
 
-    def add(self, source: Source, mapping: Columns, head: Rows) -> None:
+    def add(self, source: Source, mapping: ColumnMapping, head: Rows) -> None:
         """The names of one source."""
         for entries in reshaped(head, mapping).metadata(mapping).values or ():
             self._add_entries(entries or {}, "")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecload.batch import Batch, Reject, Span
-from vecload.mapping import Mapper, Mapping, Rows
+from vecload.mapping import ColumnMapping, Mapper, Rows
 from vecload.readers import Source
 from vecload.readers.json.jsonl import JsonlSource
 from vecload.readers.prefetch import ahead
@@ -353,7 +353,7 @@ class _Places:
         return source, start + position if rows is None else int(rows[position])
 
 
-def policy_of(asked: RepeatedIdPolicy | None, mappings: Iterable[Mapping]) -> RepeatedIdPolicy:
+def policy_of(asked: RepeatedIdPolicy | None, mappings: Iterable[ColumnMapping]) -> RepeatedIdPolicy:
     """What becomes of repeated ids where nobody says: a guess must not cost a row."""
     guessed = any(mapping.id_guessed for mapping in mappings)
     return asked or ("reject" if guessed else "last")

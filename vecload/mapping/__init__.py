@@ -4,15 +4,15 @@ from vecload.mapping.columns import Column
 from vecload.mapping.guess import guess_mapping
 from vecload.mapping.json_rows import JsonRows
 from vecload.mapping.mapper import Mapper
-from vecload.mapping.mapping import ColumnChoice, Mapping, Reasons, Rules
+from vecload.mapping.mapping import ColumnChoice, ColumnMapping, Reasons, Rules
 from vecload.mapping.rows import Rows
 
 __all__ = [
     "Column",
     "ColumnChoice",
+    "ColumnMapping",
     "JsonRows",
     "Mapper",
-    "Mapping",
     "Reasons",
     "Rows",
     "Rules",

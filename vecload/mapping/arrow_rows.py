@@ -38,7 +38,7 @@ from vecload.mapping.arrow_values import (
 from vecload.mapping.arrow_vectors import bare_vectors, encoded_within, from_lists
 from vecload.mapping.columns import Column, Shape, Steps
 from vecload.mapping.json_rows import JsonRows, as_object, fault_of_contents
-from vecload.mapping.mapping import Mapping, Rules, VectorDtype
+from vecload.mapping.mapping import ColumnMapping, Rules, VectorDtype
 from vecload.mapping.nested_rows import dig, holds_anything, joined
 from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_id, fault_of_taken
 from vecload.mapping.vector_bytes import from_bytes, item_size
@@ -158,7 +158,7 @@ class ArrowRows:
         mapped.values[list(faults)] = 1  # not mistaken for another fault
         return Mapped(mapped.values, {**mapped.faults, **faults})
 
-    def metadata(self, mapping: Mapping) -> Mapped[list[Metadata | None] | None]:
+    def metadata(self, mapping: ColumnMapping) -> Mapped[list[Metadata | None] | None]:
         """The metadata object's entries and the columns left over; nulls are left out."""
         names = mapping.leftover(self._table.schema.names)
         n = len(self._table)

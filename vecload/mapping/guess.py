@@ -9,7 +9,7 @@ from vecload.errors import MappingError
 from vecload.mapping.columns import Column, Shape, Steps, find, listed, with_named
 from vecload.mapping.contents_choice import Text, check_chosen, choose_contents, texts
 from vecload.mapping.id_choice import UNNAMED_INDEX, ChosenId, choose_id, verdict_on
-from vecload.mapping.mapping import ColumnChoice, Mapping, Reasons, Rules
+from vecload.mapping.mapping import ColumnChoice, ColumnMapping, Reasons, Rules
 from vecload.mapping.metadata_choice import choose_metadata
 from vecload.mapping.shapes import KnownShape, shape_of
 from vecload.mapping.vector_choice import (
@@ -35,7 +35,7 @@ def guess_mapping(
     embed: bool = False,
     rules: Rules = Rules(),  # noqa: B008 a frozen value
     more: bool = False,
-) -> Mapping:
+) -> ColumnMapping:
     """Decide which column is which.
 
     Args:
@@ -87,7 +87,7 @@ def guess_mapping(
         more=more,
         unused=[each.steps for each in unused],
     )
-    mapping = Mapping(
+    mapping = ColumnMapping(
         chosen_id.path,
         None if vector is None else vector.path,
         contents,
@@ -283,7 +283,7 @@ def _clear(choice: ColumnChoice, spread: str | None, columns: Sequence[Column]) 
     return frozenset((*choice.metadata, *inner, *(new for _, new in choice.renamed), *folders))
 
 
-def _metadata_names(mapping: Mapping, columns: Sequence[Column]) -> tuple[str, ...]:
+def _metadata_names(mapping: ColumnMapping, columns: Sequence[Column]) -> tuple[str, ...]:
     """The names that metadata has, as far as the first rows tell: of the columns, and in the object."""
     out = {*mapping.excluded_fields}
     fields = (*mapping.metadata_fields,) if mapping.metadata_fields is not None else None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.mapping.columns import BYTES_MARK, Column, Steps, columns_of, marked_bytes
-from vecload.mapping.mapping import Mapping, Rules, VectorDtype
+from vecload.mapping.mapping import ColumnMapping, Rules, VectorDtype
 from vecload.mapping.nested_rows import dig, holds_anything, joined
 from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length, fault_of_taken
 from vecload.mapping.vector_values import Numbers, fault_of_elements, float32_of, named, vector_in
@@ -42,7 +42,7 @@ class Packed:
     left: tuple[int, ...]
 
 
-def packer_for(mapping: Mapping, dimension: int) -> Packer | None:
+def packer_for(mapping: ColumnMapping, dimension: int) -> Packer | None:
     """The packer of a mapping's vectors; None where they are no column, or are some other part too."""
     column = mapping.vector
     other = {mapping.id, mapping.contents, mapping.metadata_object, *(mapping.metadata_fields or ())}
@@ -246,7 +246,7 @@ class JsonRows:
         vectors = np.zeros((len(values), dimension), dtype=np.float32)
         return _one_by_one(vectors, dict(enumerate(values)), dtype)
 
-    def metadata(self, mapping: Mapping) -> Mapped[list[Metadata | None] | None]:
+    def metadata(self, mapping: ColumnMapping) -> Mapped[list[Metadata | None] | None]:
         """The metadata object's entries and the columns left over; an explicit null stays."""
         faults = dict(self._unsayable)
         found: list[Metadata | None] = []

@@ -16,7 +16,7 @@ from vecload.batch import Batch, Contents, Metadata, Origin, Vectors
 from vecload.errors import MappingError
 from vecload.mapping.contents_choice import clear_text_in, fault_of_clear_text
 from vecload.mapping.json_rows import fault_of_contents
-from vecload.mapping.mapping import Mapping, Rules
+from vecload.mapping.mapping import ColumnMapping, Rules
 from vecload.mapping.nested_rows import ReshapedRows
 from vecload.mapping.rows import Fault, Mapped, Rows, check_values, fault_of_id
 from vecload.targets.wire import dumps
@@ -172,7 +172,7 @@ class Mapper:
 
     def __init__(
         self,
-        mapping: Mapping,
+        mapping: ColumnMapping,
         dimension: int,
         *,
         allow_zero_vectors: bool = False,
@@ -238,13 +238,13 @@ class Mapper:
         return _without(batch, faults) if faults else batch
 
 
-def reshaped(rows: Rows, mapping: Mapping) -> Rows:
+def reshaped(rows: Rows, mapping: ColumnMapping) -> Rows:
     """The rows as the mapping and its rules see them."""
     rows = rows.under(mapping.rules)
     return ReshapedRows(rows, mapping) if mapping.reshapes else rows
 
 
-def _joined(rows: Rows, mapping: Mapping) -> Mapped[list[str]]:
+def _joined(rows: Rows, mapping: ColumnMapping) -> Mapped[list[str]]:
     """The ids; those of several columns joined.
 
     Only the first may have the separator in it: else two rows of different values could have one id.
@@ -272,7 +272,7 @@ def _joined(rows: Rows, mapping: Mapping) -> Mapped[list[str]]:
     return Mapped(["" if position in faults else value for position, value in enumerate(joined)], faults)
 
 
-def _contents(rows: Rows, mapping: Mapping) -> Mapped[list[Contents | None] | None] | None:
+def _contents(rows: Rows, mapping: ColumnMapping) -> Mapped[list[Contents | None] | None] | None:
     """The contents: of one column as they are, of several the JSON text of one object; None without any."""
     if not mapping.more_contents:
         return None if mapping.contents is None else rows.contents(mapping.contents)
@@ -293,7 +293,7 @@ def _contents(rows: Rows, mapping: Mapping) -> Mapped[list[Contents | None] | No
     return Mapped(values if any(values) else None, faults)
 
 
-def _clear_texts(metadata: Mapped[list[Metadata | None] | None], mapping: Mapping) -> dict[int, Fault]:
+def _clear_texts(metadata: Mapped[list[Metadata | None] | None], mapping: ColumnMapping) -> dict[int, Fault]:
     """Rows whose metadata has text under a name of contents, which nobody asked for."""
     clear = mapping.clear or frozenset()
     # What was named as contents is contents wherever it stands.
@@ -312,7 +312,7 @@ def _no_ids(count: int) -> Mapped[list[str]]:
     return Mapped([""] * count, dict.fromkeys(range(count), missing))
 
 
-def common_dimension(rows: Rows, mapping: Mapping, source: str, known: int | None = None) -> int:
+def common_dimension(rows: Rows, mapping: ColumnMapping, source: str, known: int | None = None) -> int:
     """The length that most of the first rows' vectors have; 0 where rows have none.
 
     Args:

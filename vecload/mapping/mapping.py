@@ -99,7 +99,7 @@ class Reasons:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class ColumnMapping:
     """Which columns become which part of an item.
 
     id: None where every id is generated.

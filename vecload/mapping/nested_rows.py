@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Vectors
 from vecload.mapping.columns import Steps
-from vecload.mapping.mapping import Mapping, Rules, VectorDtype
+from vecload.mapping.mapping import ColumnMapping, Rules, VectorDtype
 from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_taken
 
 
@@ -88,7 +88,7 @@ class ReshapedRows:
         mapping: One that `reshapes`.
     """
 
-    def __init__(self, rows: Rows, mapping: Mapping) -> None:
+    def __init__(self, rows: Rows, mapping: ColumnMapping) -> None:
         self.span = rows.span
         self.broken = rows.broken
         self.offsets = rows.offsets
@@ -132,7 +132,7 @@ class ReshapedRows:
         """Text, bytes or None."""
         return self._of(column).contents(column)
 
-    def metadata(self, mapping: Mapping) -> Mapped[list[Metadata | None] | None]:
+    def metadata(self, mapping: ColumnMapping) -> Mapped[list[Metadata | None] | None]:
         """The metadata, less what is left out, under its new names."""
         n = len(self.span)
         ways = dict(mapping.nested)
@@ -143,10 +143,10 @@ class ReshapedRows:
         ]
         for name in mapping.metadata_fields or ():
             if name in self._fields:
-                alone = Mapping(None, None, metadata_fields=(name,), rules=mapping.rules)
+                alone = ColumnMapping(None, None, metadata_fields=(name,), rules=mapping.rules)
                 parts.append((self._fields[name].metadata(alone), _below(mapping, ways[name], (name,))))
         if spread is not None:
-            alone = Mapping(None, None, metadata_object=spread, metadata_fields=(), rules=mapping.rules)
+            alone = ColumnMapping(None, None, metadata_object=spread, metadata_fields=(), rules=mapping.rules)
             way = ways.get(spread, (spread,))
             parts.append((self._of(spread).metadata(alone), _below(mapping, way, ())))
         names = dict(mapping.renamed)
@@ -181,7 +181,7 @@ class ReshapedRows:
         return Mapped(found if any(found) else None, faults, nan)
 
 
-def _below(mapping: Mapping, way: Steps, under: Steps) -> list[Steps]:
+def _below(mapping: ColumnMapping, way: Steps, under: Steps) -> list[Steps]:
     """What is left out below a place, by the names it has there."""
     deep = len(way)
     return [
@@ -191,7 +191,7 @@ def _below(mapping: Mapping, way: Steps, under: Steps) -> list[Steps]:
     ]
 
 
-def _all_used(mapping: Mapping) -> tuple[str, ...]:
+def _all_used(mapping: ColumnMapping) -> tuple[str, ...]:
     """The columns that are no metadata of their own: what is excluded, and the object that is spread."""
     spread = mapping.metadata_object
     return mapping.excluded if spread is None else (*mapping.excluded, spread)

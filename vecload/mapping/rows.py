@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as Dict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.mapping.columns import Steps
-from vecload.mapping.mapping import Mapping, Rules, VectorDtype
+from vecload.mapping.mapping import ColumnMapping, Rules, VectorDtype
 from vecload.options import ID_MAX_BYTES
 
 T = TypeVar("T")
@@ -35,7 +34,7 @@ class Mapped(Generic[T]):
     """
 
     values: T
-    faults: Dict[int, Fault]
+    faults: Mapping[int, Fault]
     nan: Sequence[int] = ()
 
 
@@ -47,7 +46,7 @@ class Rows(Protocol):
         """Where the rows come from."""
 
     @property
-    def broken(self) -> Dict[int, Fault]:
+    def broken(self) -> Mapping[int, Fault]:
         """Rows that could not even be read as rows."""
 
     @property
@@ -85,7 +84,7 @@ class Rows(Protocol):
     def vectors(self, column: str, dimension: int, dtype: VectorDtype | None = None) -> Mapped[Vectors]:
         """Vectors: float32, C-contiguous, shape (n, dimension); `dtype` is that of vectors of bytes."""
 
-    def metadata(self, mapping: Mapping) -> Mapped[list[Metadata | None] | None]:
+    def metadata(self, mapping: ColumnMapping) -> Mapped[list[Metadata | None] | None]:
         """JSON objects; None where there is none, None for all where no row has any."""
 
     def contents(self, column: str) -> Mapped[list[Contents | None] | None]:

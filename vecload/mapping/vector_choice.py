@@ -17,7 +17,7 @@ from typing import Any
 
 from vecload.errors import MappingError
 from vecload.mapping.columns import LISTED_MAX, Column, Steps, find, path_of
-from vecload.mapping.mapping import Mapping
+from vecload.mapping.mapping import ColumnMapping
 from vecload.mapping.names import Says, names_a_vector, said_of_numbers, words_of
 from vecload.mapping.shapes import KnownShape
 from vecload.mapping.vector_encodings import Encoding, encoding_of, sparse_parent
@@ -406,8 +406,8 @@ def left_out(found: Sequence[Candidate], chosen: Candidate | None) -> list[Candi
 
 
 def with_vector_dtype(
-    mapping: Mapping, columns: Sequence[Column], source: str, dimension: int | None
-) -> Mapping:
+    mapping: ColumnMapping, columns: Sequence[Column], source: str, dimension: int | None
+) -> ColumnMapping:
     """The mapping, with the type of numbers that its vectors of bytes are; as it is where they are no bytes.
 
     Args:

@@ -14,8 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
-from vecload.mapping import Column, Rows
-from vecload.mapping import Mapping as Columns
+from vecload.mapping import Column, ColumnMapping, Rows
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.mapping.columns import Steps
 from vecload.mapping.mapping import Rules, VectorDtype
@@ -77,7 +76,7 @@ class Beside:
         """Vectors: float32, C-contiguous, shape (n, dimension)."""
         return self._with(column).vectors(column, dimension, dtype)
 
-    def metadata(self, mapping: Columns) -> Mapped[list[Metadata | None] | None]:
+    def metadata(self, mapping: ColumnMapping) -> Mapped[list[Metadata | None] | None]:
         """JSON objects of both."""
         spread = mapping.metadata_object
         other = mapping if spread is None else _without_object(mapping, spread)
@@ -99,7 +98,7 @@ class Beside:
         return self._more if column in self._names else self._rows
 
 
-def _without_object(mapping: Columns, name: str) -> Columns:
+def _without_object(mapping: ColumnMapping, name: str) -> ColumnMapping:
     return replace(mapping, metadata_object=None, excluded=(*mapping.excluded, name))
 
 

@@ -37,7 +37,7 @@ _DAMAGE = (zipfile.BadZipFile, EOFError, zlib.error)
 """What reading from a damaged archive raises, beside OSError."""
 
 
-class Reading(Protocol):
+class ReadOptions(Protocol):
     """A column that is being read. Rows are asked for in order."""
 
     def rows(self, start: int, stop: int) -> pa.Array:
@@ -65,7 +65,7 @@ class Stored(Protocol):
     def __len__(self) -> int:
         """How many rows it has."""
 
-    def reading(self) -> Reading:
+    def reading(self) -> ReadOptions:
         """Begin to read it."""
 
 
@@ -139,7 +139,7 @@ class Array:
     def __len__(self) -> int:
         return int(self.shape[0])
 
-    def reading(self) -> Reading:
+    def reading(self) -> ReadOptions:
         """Begin to read it."""
         return _ArrayReading(self)
 
@@ -233,7 +233,7 @@ class Lines:
     def __len__(self) -> int:
         return self._length
 
-    def reading(self) -> Reading:
+    def reading(self) -> ReadOptions:
         """Begin to read it."""
         return _LinesReading(self)
 

@@ -68,7 +68,7 @@ NOT_KNOWN = "is neither Parquet, JSON Lines, Arrow IPC nor NumPy"
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadOptions:
     """How sources are read, whatever they are.
 
     Attributes:
@@ -96,7 +96,7 @@ class Reading:
 
 def open_sources(
     names: Sequence[str],
-    reading: Reading = Reading(),
+    reading: ReadOptions = ReadOptions(),
     *,
     failed: Callable[[SourceError], None] | None = None,
 ) -> list[Source]:
@@ -146,7 +146,7 @@ def _whole(place: File | str) -> str:
     return name if remote_parts(name) else os.path.abspath(local_path(name))  # noqa: PTH100 likewise
 
 
-def open_source(file: File, reading: Reading, places: Places, *, told: Told | None = None) -> Source:
+def open_source(file: File, reading: ReadOptions, places: Places, *, told: Told | None = None) -> Source:
     """Open one source by what it holds.
 
     Args:
@@ -196,7 +196,7 @@ def open_source(file: File, reading: Reading, places: Places, *, told: Told | No
     return _arrays(file, head, reading, places)
 
 
-def _arrays(file: File, head: bytes, reading: Reading, places: Places) -> Source:
+def _arrays(file: File, head: bytes, reading: ReadOptions, places: Places) -> Source:
     from vecload.readers.arrays import VECTOR, ArraySource, Joined, archive
     from vecload.readers.numpy_arrays import MAGIC, Array, Lines
 

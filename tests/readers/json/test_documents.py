@@ -11,7 +11,7 @@ from vecload.batch import Batch
 from vecload.errors import SourceError
 from vecload.loading.plan import make_plan
 from vecload.mapping import ColumnChoice, Mapper
-from vecload.readers import Reading, Source, open_sources
+from vecload.readers import ReadOptions, Source, open_sources
 from vecload.readers.json.documents import DocumentSource
 from vecload.readers.json.jsonl import JsonlSource
 
@@ -20,7 +20,7 @@ ROWS = [{"id": f"row-{n}", "vector": [n, 0.5]} for n in range(1, 8)]
 
 def opened(path: Path, text: str | bytes, **reading: Any) -> Source:
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    (source,) = open_sources([str(path)], Reading(**reading))
+    (source,) = open_sources([str(path)], ReadOptions(**reading))
     return source
 
 
@@ -185,9 +185,9 @@ def test_a_document_beyond_the_limit_is_refused_before_it_is_held(tmp_path: Path
     text = ONE_LINE.encode()
     path = tmp_path / name
     path.write_bytes(gzip.compress(text) if name.endswith("gz") else text)
-    (exact,) = open_sources([str(path)], Reading(max_json_bytes=len(text)))
+    (exact,) = open_sources([str(path)], ReadOptions(max_json_bytes=len(text)))
     assert exact.total_rows == 7
-    (source,) = open_sources([str(path)], Reading(max_json_bytes=len(text) - 1))
+    (source,) = open_sources([str(path)], ReadOptions(max_json_bytes=len(text) - 1))
     with pytest.raises(SourceError, match=r"more than .* bytes, which is read whole; write it as JSON Lines"):
         source.head()
 

@@ -13,7 +13,7 @@ import pytest
 from vecload.batch import Batch
 from vecload.errors import SourceError
 from vecload.loading.plan import make_plan
-from vecload.mapping import ColumnChoice, Mapper, Mapping
+from vecload.mapping import ColumnChoice, ColumnMapping, Mapper
 from vecload.readers import open_sources
 from vecload.readers.json.causes import cause_of, wide_encoding
 from vecload.readers.prefetch import batches
@@ -99,7 +99,7 @@ def test_other_bytes_are_not_taken_for_such_text(head: bytes) -> None:
     assert not wide_encoding(head)
 
 
-def loaded(path: Path, mapping: Mapping = Mapping("id", "vector")) -> Batch:  # noqa: B008 a frozen value
+def loaded(path: Path, mapping: ColumnMapping = ColumnMapping("id", "vector")) -> Batch:  # noqa: B008 a frozen value
     (source,) = open_sources([str(path)])
     (batch,) = batches(source, Mapper(mapping, 2), batch_rows=100, batch_bytes=10**9)
     return batch
@@ -152,7 +152,7 @@ def test_what_some_writers_put_around_rows_is_read_over(
     path.write_bytes(b"\n".join(before + json.dumps(row).encode() for row in rows) + after + tail)
     (source,) = open_sources([str(path)])
     assert source.kind == "JSON Lines"
-    found = [*batches(source, Mapper(Mapping("id", "vector"), 2), batch_rows=100, batch_bytes=10**9)]
+    found = [*batches(source, Mapper(ColumnMapping("id", "vector"), 2), batch_rows=100, batch_bytes=10**9)]
     assert [item_id for batch in found for item_id in batch.ids] == [row["id"] for row in rows]
     assert [m for batch in found for m in batch.metadata or ()] == [{"n": row["n"]} for row in rows]
     assert [batch.rejects for batch in found] == [()] * len(found)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vecload.batch import Span
 from vecload.errors import SourceError
-from vecload.mapping import Mapper, Mapping, Rows
+from vecload.mapping import ColumnMapping, Mapper, Rows
 from vecload.readers.json.jsonl import JsonlSource
 
 BOM = b"\xef\xbb\xbf"
@@ -191,7 +191,7 @@ def test_a_line_at_the_limit_is_read_and_a_longer_one_is_a_reject(tmp_path: Path
     (tmp_path / "a").write_bytes(row(0).ljust(99) + b"\n" + row(1).ljust(100) + b"\n" + row(2))
     source = JsonlSource(str(tmp_path / "a"), line_max_bytes=100)
     (piece,) = source.read(batch_rows=10, batch_bytes=10**9)
-    batch = Mapper(Mapping("id", "vector", None, None, ()), 2).map(piece)
+    batch = Mapper(ColumnMapping("id", "vector", None, None, ()), 2).map(piece)
     assert batch.ids == ["0", "2"]
     (reject,) = batch.rejects
     assert (reject.row, reject.field, reject.code, reject.offset) == (1, "line", "long-line", 100)

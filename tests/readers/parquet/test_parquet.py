@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from vecload.batch import Span
 from vecload.errors import SourceError
-from vecload.mapping import Mapper, Mapping, Rows
+from vecload.mapping import ColumnMapping, Mapper, Rows
 from vecload.readers import open_sources
 from vecload.readers.parquet.reader import ParquetSource
 
@@ -210,9 +210,9 @@ def test_only_the_columns_asked_for_are_read(tmp_path: Path) -> None:
     )
     source = write(tmp_path / "a", wide)
     (piece,) = source.read(batch_rows=10, batch_bytes=10**9, columns=["id", "vector", "s"])
-    assert Mapper(Mapping("id", "vector"), 2).map(piece).metadata == [{"s": {"x": i}} for i in range(3)]
+    assert Mapper(ColumnMapping("id", "vector"), 2).map(piece).metadata == [{"s": {"x": i}} for i in range(3)]
     (piece,) = source.read(batch_rows=10, batch_bytes=10**9, columns=["id", "vector", "a.b"])
-    assert Mapper(Mapping("id", "vector"), 2).map(piece).metadata == [{"a.b": i} for i in (1, 2, 3)]
+    assert Mapper(ColumnMapping("id", "vector"), 2).map(piece).metadata == [{"a.b": i} for i in (1, 2, 3)]
     source.close()
 
 
@@ -332,7 +332,7 @@ def test_old_timestamps_and_odd_list_names_are_read(tmp_path: Path) -> None:
     )
     pq.write_table(odd, path, use_deprecated_int96_timestamps=True, use_compliant_nested_type=False)
     (piece,) = ParquetSource(str(path)).read(batch_rows=10, batch_bytes=10**6)
-    batch = Mapper(Mapping("id", "vector"), 2).map(piece)
+    batch = Mapper(ColumnMapping("id", "vector"), 2).map(piece)
     assert batch.metadata == [{"at": 1_700_000_000_123}]
     assert batch.vectors is not None
     assert batch.vectors.tolist() == [[1.0, 2.0]]

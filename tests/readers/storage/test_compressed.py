@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from vecload.batch import Span
 from vecload.errors import SourceError
-from vecload.readers import Reading, Source, open_sources
+from vecload.readers import ReadOptions, Source, open_sources
 
 SKIPPED = b"\x50\x2a\x4d\x18\x04\0\0\0abcd"
 """A frame that zstd passes by, as pzstd writes before each of its own."""
@@ -122,7 +122,7 @@ def test_what_unpacks_to_much_is_never_held_whole(tmp_path: Path, pack: object) 
     del bomb
     before = pa.total_allocated_bytes()
     tracemalloc.start()
-    (source,) = open_sources([str(tmp_path / "rows.jsonl")], Reading(max_line_bytes=10**6))
+    (source,) = open_sources([str(tmp_path / "rows.jsonl")], ReadOptions(max_line_bytes=10**6))
     (piece,) = source.read(batch_rows=10, batch_bytes=10**6)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
