@@ -12,7 +12,7 @@ from tests.cli.command import vecload
 from tests.cli.options_table import options_table
 from tests.cli.sources import SAMPLES
 from vecload import __version__
-from vecload import options as defaults
+from vecload import limits as defaults
 from vecload.cli.app import app
 
 ROOT = SAMPLES.parent

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from vecload.cli.owners import variables_are_for
 from vecload.cli.streams import tell
 from vecload.errors import IndexExists, IndexNotFound, KeyFileError, UsageError, VecloadError, WrongKey
-from vecload.options import BINARY_THRESHOLD
+from vecload.limits import BINARY_THRESHOLD
 from vecload.places import config_folder, read_api_key, short, store_folder
 from vecload.safe_text import one_line
 from vecload.sealing import Key

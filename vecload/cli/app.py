@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from vecload import options as defaults
+from vecload import limits as defaults
 from vecload._version import __version__
 from vecload.cli import column_options as column_opt
 from vecload.cli import load_options as load_opt

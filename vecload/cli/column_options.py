@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vecload.errors import UsageError
-from vecload.options import CONTENTS_MAX_BYTES, ID_MAX_BYTES, METADATA_DEPTH
+from vecload.limits import CONTENTS_MAX_BYTES, ID_MAX_BYTES, METADATA_DEPTH
 
 if TYPE_CHECKING:
     from vecload.mapping import ColumnChoice, Rules

@@ -11,7 +11,7 @@ import orjson
 
 from vecload.cli.access import KeySource, connect_to, only_index, open_existing
 from vecload.errors import SealError, SourceError, UsageError, VecloadError
-from vecload.options import BATCH_BYTES
+from vecload.limits import BATCH_BYTES
 
 if TYPE_CHECKING:
     from vecload.index import Index

@@ -25,8 +25,8 @@ from vecload.errors import (
     WrongKey,
 )
 from vecload.inspecting.report import Check
+from vecload.limits import ITEM_LIMIT
 from vecload.loading.plan import Plan
-from vecload.options import ITEM_LIMIT
 from vecload.places import config_folder, short, store_folder
 from vecload.sealing.keyring import find_stored
 from vecload.sealing.keys import stored_key_path

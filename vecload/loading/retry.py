@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from vecload.batch import Batch, Reject
 from vecload.errors import Busy, NotAcknowledged, TargetError, Unreachable
-from vecload.options import GIVE_UP_AFTER
+from vecload.limits import GIVE_UP_AFTER
 from vecload.targets import Ack
 
 SERVER_FAULTS = 3

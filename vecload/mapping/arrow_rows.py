@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.errors import SourceError
+from vecload.limits import CONTENTS_MAX_BYTES, ID_MAX_BYTES
 from vecload.mapping.arrow_values import (
     AS_IT_IS,
     NOT_UTF8,
@@ -42,7 +43,6 @@ from vecload.mapping.mapping import ColumnMapping, Rules, VectorDtype
 from vecload.mapping.nested_rows import dig, holds_anything, joined
 from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_id, fault_of_taken
 from vecload.mapping.vector_bytes import from_bytes, item_size
-from vecload.options import CONTENTS_MAX_BYTES, ID_MAX_BYTES
 
 
 class ArrowRows:

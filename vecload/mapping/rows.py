@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
+from vecload.limits import ID_MAX_BYTES
 from vecload.mapping.columns import Steps
 from vecload.mapping.mapping import ColumnMapping, Rules, VectorDtype
-from vecload.options import ID_MAX_BYTES
 
 T = TypeVar("T")
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 from vecload.batch import Span
 from vecload.closing import Closing
 from vecload.errors import SourceError
+from vecload.limits import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.mapping import Column, Rows
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
-from vecload.options import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.readers.added_columns import Beside, all_columns, own_columns
 from vecload.readers.arrow import pieces
 from vecload.readers.numpy_arrays import Array, Stored

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from vecload.batch import Span
 from vecload.errors import SourceError
+from vecload.limits import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.mapping import Column
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.mapping.arrow_values import is_binary, is_list, is_text, lengths_of
-from vecload.options import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.readers.parquet.wide_integers import refused_arrow
 from vecload.readers.source import HEAD_ROWS, missing
 from vecload.readers.storage.files import File, LocalFile, as_file, reason

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from vecload.errors import SourceError
-from vecload.options import JSON_MAX_BYTES, LINE_MAX_BYTES, ROW_GROUP_MAX_BYTES
+from vecload.limits import JSON_MAX_BYTES, LINE_MAX_BYTES, ROW_GROUP_MAX_BYTES
 from vecload.readers.json.causes import wide_encoding
 from vecload.readers.parquet.vdf import find_vdf
 from vecload.readers.source import Source, Told

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vecload.options import BINARY_THRESHOLD
+from vecload.limits import BINARY_THRESHOLD
 from vecload.targets.base import (
     Ack,
     Hit,

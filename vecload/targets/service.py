@@ -24,7 +24,7 @@ from vecload.errors import (
     UsageError,
     VecloadError,
 )
-from vecload.options import BINARY_THRESHOLD
+from vecload.limits import BINARY_THRESHOLD
 from vecload.targets.answers import (
     Echoes,
     check_trained,

@@ -19,9 +19,9 @@ import orjson
 
 from vecload.batch import Span
 from vecload.errors import SourceError
+from vecload.limits import JSON_MAX_BYTES
 from vecload.mapping import Column, JsonRows
 from vecload.mapping.rows import Fault
-from vecload.options import JSON_MAX_BYTES
 from vecload.readers.json.causes import cause_in_document, hint_of_rows
 from vecload.readers.json.lines import skip_blank
 from vecload.readers.source import HEAD_ROWS, Told, missing

@@ -7,10 +7,10 @@ from functools import cached_property
 from itertools import chain
 
 from vecload.batch import Batch, Span
+from vecload.limits import LINE_MAX_BYTES
 from vecload.mapping.columns import Column
 from vecload.mapping.json_rows import JsonRows, Packer, packer_for
 from vecload.mapping.mapper import Mapper
-from vecload.options import LINE_MAX_BYTES
 from vecload.readers.json.lines import (
     BLOCK_BYTES_MIN,
     Block,

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 
 from vecload.batch import Span
 from vecload.errors import SourceError
+from vecload.limits import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.mapping import Column
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.mapping.arrow_values import is_list, is_list_view
-from vecload.options import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.readers.arrow import pieces, value_bytes
 from vecload.readers.parquet.footer import Group, row_groups
 from vecload.readers.parquet.pages import Memory, PageVectors, UnlikeError, dimension_of
