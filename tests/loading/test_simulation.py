@@ -34,10 +34,11 @@ from vecload.loading.flow import Flow, Job
 from vecload.loading.journal import Identity, Journal
 from vecload.loading.ledger import Ledger
 from vecload.loading.rejects import ErrorLimit, RejectFile
-from vecload.loading.repeated_ids import EarlierRows, RepeatedIdPolicy, RepeatedIds
+from vecload.loading.repeated_ids import EarlierRows, RepeatedIds
 from vecload.loading.retry import Outcome, RetryPolicy, Sender
 from vecload.loading.tuning import BatchRows, Concurrency
 from vecload.mapping import Rules
+from vecload.options import RepeatedIdPolicy
 from vecload.readers import missing
 from vecload.targets import Ack
 

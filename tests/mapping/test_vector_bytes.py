@@ -12,7 +12,7 @@ import pytest
 
 from tests.mapping.test_reshaped import jsonl, loaded
 from vecload.mapping import ColumnChoice, Rules
-from vecload.mapping.mapping import VectorDtype
+from vecload.options import VectorDtype
 
 NUMPY_DTYPES = [dtype for dtype in get_args(VectorDtype) if dtype not in ("bfloat16", "npy")]
 VALUES = {

@@ -18,6 +18,7 @@ from vecload.loading.policy_names import check_policy_names
 from vecload.loading.rejects import check_place, may_start_anew, too_many
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.loading.retry_rejects import RejectedRow, read_rejects
+from vecload.options import Metric
 from vecload.places import state_folder
 from vecload.readers import Source
 from vecload.readers.open import SUFFIXES
@@ -26,7 +27,6 @@ from vecload.readers.storage.expand import leads_to
 from vecload.readers.storage.files import STDIN, located
 from vecload.sealing import Opener
 from vecload.sealing.envelope import UNKNOWN_KEY, is_sealed
-from vecload.targets.base import Metric
 
 CONCURRENCY_MAX = 64
 PARSE_WORKERS_MAX = 64

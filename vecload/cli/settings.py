@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vecload.cli.access import KeySource
 from vecload.loading.rejects import ErrorLimit
-from vecload.loading.repeated_ids import RepeatedIdPolicy
 from vecload.mapping import ColumnChoice, Rules
+from vecload.options import RepeatedIdPolicy
 from vecload.readers import ReadOptions
 from vecload.targets import IndexSettings, WireFormat
 

@@ -16,8 +16,8 @@ from vecload.loading.flow import seal
 from vecload.loading.repeated_ids import RepeatedIds
 from vecload.mapping import ColumnMapping
 from vecload.mapping.contents_choice import ClearText
+from vecload.options import WireFormat
 from vecload.sealing import Sealer, generate_key
-from vecload.targets.base import WireFormat
 from vecload.targets.wire import choose_format, encode_binary, encode_json
 
 SCHEMA_VERSION = 1

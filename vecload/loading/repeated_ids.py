@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vecload.batch import Batch, Reject, Span
 from vecload.mapping import ColumnMapping, Mapper, Rows
+from vecload.options import RepeatedIdPolicy
 from vecload.readers import Source
 from vecload.readers.json.jsonl import JsonlSource
 from vecload.readers.prefetch import ahead
@@ -146,8 +147,6 @@ class SeenIds:
             self._runs.append(np.sort(np.concatenate((one, last)), kind="stable"))
 
 
-RepeatedIdPolicy: TypeAlias = Literal["reject", "last"]
-"""The later row of an id is rejected, or the last row of an id wins."""
 PLACES = 2**17
 """First ids whose rows are known, so that a reject can name the row whose id it repeats."""
 

@@ -39,10 +39,11 @@ from vecload.mapping.arrow_values import (
 from vecload.mapping.arrow_vectors import bare_vectors, encoded_within, from_lists
 from vecload.mapping.columns import Column, Shape, Steps
 from vecload.mapping.json_rows import JsonRows, as_object, fault_of_contents
-from vecload.mapping.mapping import ColumnMapping, Rules, VectorDtype
+from vecload.mapping.mapping import ColumnMapping, Rules
 from vecload.mapping.nested_rows import dig, holds_anything, joined
 from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_id, fault_of_taken
 from vecload.mapping.vector_bytes import from_bytes, item_size
+from vecload.options import VectorDtype
 
 
 class ArrowRows:

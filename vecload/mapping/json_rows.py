@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.limits import CONTENTS_MAX_BYTES, METADATA_DEPTH
 from vecload.mapping.columns import BYTES_MARK, Column, Steps, columns_of, marked_bytes
-from vecload.mapping.mapping import ColumnMapping, Rules, VectorDtype
+from vecload.mapping.mapping import ColumnMapping, Rules
 from vecload.mapping.nested_rows import dig, holds_anything, joined
 from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length, fault_of_taken
 from vecload.mapping.vector_values import Numbers, fault_of_elements, float32_of, named, vector_in
+from vecload.options import VectorDtype
 
 _INEXACT = 2.0**53
 """Beyond it float64 is coarser than the integers of JSON: these are rounded once, from what they are."""

@@ -5,16 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from vecload.limits import CONTENTS_MAX_BYTES, ID_MAX_BYTES, ID_SEPARATOR, METADATA_DEPTH
 from vecload.mapping.columns import Steps
-
-VectorDtype: TypeAlias = Literal["float32", "float16", "bfloat16", "float64", "int8", "uint8", "npy"]
-"""How the numbers of a vector of bytes are written, little-endian; `npy` is a whole array of `numpy.save`."""
-
-Nan: TypeAlias = Literal["omit", "reject"]
-"""What becomes of NaN in metadata: it is left out as a null is, or its row is a reject."""
+from vecload.options import Nan, VectorDtype
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Vectors
 from vecload.mapping.columns import Steps
-from vecload.mapping.mapping import ColumnMapping, Rules, VectorDtype
+from vecload.mapping.mapping import ColumnMapping, Rules
 from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_taken
+from vecload.options import VectorDtype
 
 
 def dig(value: Any, steps: Sequence[str]) -> Any:

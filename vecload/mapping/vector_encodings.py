@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from vecload.mapping.mapping import VectorDtype
 from vecload.mapping.rows import Fault
 from vecload.mapping.vector_bytes import likely_dtypes, numbers_in
 from vecload.mapping.vector_values import PACKED_BITS, EncodingKind, Numbers, decode, fault_of_elements, read
+from vecload.options import VectorDtype
 
 __all__ = ["Encoding", "EncodingKind", "decode", "encoding_of", "sparse_parent"]
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from vecload.batch import Vectors
 from vecload.mapping.columns import BYTES_MARK
-from vecload.mapping.mapping import VectorDtype
 from vecload.mapping.rows import Fault
 from vecload.mapping.vector_bytes import numbers_in
+from vecload.options import VectorDtype
 
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
 _CALL = re.compile(r"(?:[A-Za-z_]\w*\.)*(?:array|Array|tensor|vector|Vector|DenseVector)\(\s*(?=[\[(])")

@@ -7,18 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vecload.limits import BINARY_THRESHOLD
-from vecload.targets.base import (
-    Ack,
-    Hit,
-    IndexInfo,
-    IndexSettings,
-    Metric,
-    StoragePrecision,
-    StoredItem,
-    Target,
-    TargetIndex,
-    WireFormat,
-)
+from vecload.options import Metric, StoragePrecision, WireFormat
+from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, Target, TargetIndex
 from vecload.targets.location import check_folder_name
 
 __all__ = [

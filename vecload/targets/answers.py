@@ -44,8 +44,9 @@ from vecload.errors import (
     VecloadError,
     WrongKey,
 )
+from vecload.options import Metric
 from vecload.safe_text import one_line
-from vecload.targets.base import DIMENSION_MAX, Hit, IndexInfo, Metric, StoredItem, metadata_of
+from vecload.targets.base import DIMENSION_MAX, Hit, IndexInfo, StoredItem, metadata_of
 
 RETRY_AFTER_MAX_SECONDS = 300.0
 COUNT_MAX = 2**63 - 1

@@ -25,6 +25,7 @@ from vecload.errors import (
     VecloadError,
 )
 from vecload.limits import BINARY_THRESHOLD
+from vecload.options import WireFormat
 from vecload.targets.answers import (
     Echoes,
     check_trained,
@@ -37,7 +38,7 @@ from vecload.targets.answers import (
     stored_items_of,
     texts_of,
 )
-from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, WireFormat, check_settings
+from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
 from vecload.targets.location import service_location
 from vecload.targets.transport import Connections, DeadlineTransport, causes_of, reason_of
 from vecload.targets.wire import Body, choose_format, dumps, encode_binary, encode_json, vectors_text_bytes
