@@ -143,8 +143,8 @@ class Report:
         """Whether every row of every source was looked at."""
         return all(report.survey.whole for report in self.sources)
 
-    def as_json(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
+    def as_dict(self) -> dict[str, Any]:
+        """The object that `--json` prints: docs/inspect.md."""
         return {
             "version": SCHEMA_VERSION,
             "full": self.full,

@@ -15,7 +15,7 @@ from vecload.loading.journal import Journal
 from vecload.mapping import ColumnChoice, ColumnMapping, Mapper, Rows, Rules, guess_mapping
 from vecload.mapping.columns import listed
 from vecload.mapping.contents_choice import ClearText, clear_texts
-from vecload.mapping.first_rows import as_text, with_first_rows
+from vecload.mapping.first_rows import as_text, holds_text, with_first_rows
 from vecload.mapping.mapper import common_dimension
 from vecload.mapping.names import qualifiers_of
 from vecload.mapping.vector_choice import with_vector_dtype
@@ -58,9 +58,26 @@ class Plan:
     metric: str = ""
 
     @property
-    def once(self) -> bool:
-        """Whether a source can be read only once, so that no other run can go on."""
-        return any(file.location == STDIN for source in self.sources for file in source.files)
+    def once(self) -> str:
+        """The source that can be read only once, so that no other run can go on; "" if there is none."""
+        read_once = (file.name for source in self.sources for file in source.files if file.location == STDIN)
+        return next(read_once, "")
+
+    def check_dimension(self, index_dimension: int) -> None:
+        """Refuse an index of another dimension.
+
+        Args:
+            index_dimension: The index's; 0 where no upsert has set it.
+
+        Raises:
+            IndexMismatch: It is another.
+        """
+        if self.dimension and index_dimension and index_dimension != self.dimension:
+            raise IndexMismatch(
+                f"the vectors of {self.sources[0].name} have {self.dimension} dimensions, the index has "
+                f"{index_dimension}",
+                hint="load into another index with --index, or pick another column with --vector-column",
+            )
 
     def jobs(self, *, index_dimension: int, allow_zero_vectors: bool, keep_rows: bool = False) -> list[Job]:
         """The plan for an index.
@@ -73,12 +90,7 @@ class Plan:
         Raises:
             IndexMismatch: The index has another dimension.
         """
-        if self.dimension and index_dimension and index_dimension != self.dimension:
-            raise IndexMismatch(
-                f"the vectors of {self.sources[0].name} have {self.dimension} dimensions, the index has "
-                f"{index_dimension}",
-                hint="load into another index with --index, or pick another column with --vector-column",
-            )
+        self.check_dimension(index_dimension)
         dimension = index_dimension or self.dimension
         return [
             Job(
@@ -441,3 +453,19 @@ def _check_agreement(sources: Sequence[Source], mappings: Sequence[ColumnMapping
                     hint=f"name the contents of all sources with --contents-column {path}, "
                     "or load them one by one",
                 )
+
+
+def binary_hints(plan: Plan) -> list[str]:
+    """What to say of columns that are loaded as bytes and look like text: a line a source at the most."""
+    said: list[str] = []
+    for source, mapping in zip(plan.sources, plan.mappings, strict=True):
+        names = [column.name for column in source.columns() if column.shape == "bytes"]
+        used = {mapping.contents, *mapping.leftover(names)} - {mapping.vector}
+        head = source.head() if used.intersection(names) and not mapping.rules.binary_as_text else None
+        if head is None:
+            continue
+        found = [name for name in names if name in used and holds_text(head, name)]
+        if found:
+            verb = "is binary; if it is" if len(found) == 1 else "are binary; if they are"
+            said.append(f"{source.name}: {listed(found)} {verb} text, load with --binary-as-text")
+    return said
