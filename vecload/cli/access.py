@@ -99,7 +99,7 @@ def connect_to(
     *,
     wire: WireFormat = "auto",
     binary_threshold: int = BINARY_THRESHOLD,
-    only_look: bool = False,
+    read_only: bool = False,
     must_exist: bool = False,
 ) -> Target:
     """The target that the user named, or the embedded store of this user.
@@ -109,7 +109,7 @@ def connect_to(
         api_key_file: Where its API key is.
         wire: The wire format, for a service.
         binary_threshold: Items of a batch from which `auto` takes binary.
-        only_look: Let opening an embedded store write nothing.
+        read_only: Let opening an embedded store write nothing.
         must_exist: Make no store where there is none.
 
     Raises:
@@ -128,7 +128,7 @@ def connect_to(
         api_key=read_api_key(api_key_file, os.environ if variables_are_for(to) else {}),
         wire=wire,
         binary_threshold=binary_threshold,
-        only_look=only_look,
+        read_only=read_only,
     )
     if _is_exposed(target.location):
         tell(f"warning: keys travel unencrypted to {target.location}; use https")
@@ -156,7 +156,7 @@ def only_index(target: Target) -> str:
     return names[0]
 
 
-def open_existing(target: Target, name: str, keys: KeySource, *, only_look: bool = False) -> OpenedIndex:
+def open_existing(target: Target, name: str, keys: KeySource, *, read_only: bool = False) -> OpenedIndex:
     """Open an index that must be there.
 
     A pending key of the key store that opens it becomes its key file.
@@ -165,7 +165,7 @@ def open_existing(target: Target, name: str, keys: KeySource, *, only_look: bool
         target: Where.
         name: The index.
         keys: Where its key is.
-        only_look: Write nothing: a pending key stays pending.
+        read_only: Write nothing: a pending key stays pending.
 
     Raises:
         IndexNotFound: It is not.
@@ -181,16 +181,16 @@ def open_existing(target: Target, name: str, keys: KeySource, *, only_look: bool
         stored = find_stored(path)
         if stored is not None and not stored.pending:
             opened = _open(target, name, stored.key, str(path))
-            if not only_look:
+            if not read_only:
                 tidy(path)
             return opened
         if stored is not None:
             try:
-                opened = _open(target, name, stored.key, str(stored.path if only_look else path))
+                opened = _open(target, name, stored.key, str(stored.path if read_only else path))
             except WrongKey:
                 pass  # somebody else made the index
             else:
-                if not only_look:
+                if not read_only:
                     confirm(path, stored.key)
                 return opened
         if name not in target.list_indexes():

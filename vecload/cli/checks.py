@@ -133,17 +133,17 @@ def _same_file(location: str, path: str) -> bool:
         return False  # one is not there, or not of this machine
 
 
-def check_records(settings: UpsertSettings, *, only_look: bool = False) -> None:
+def check_records(settings: UpsertSettings, *, read_only: bool = False) -> None:
     """Refuse a load that could keep no journal or no reject file.
 
     Args:
         settings: What to do.
-        only_look: Make nothing, not even to try.
+        read_only: Make nothing, not even to try.
 
     Raises:
         JournalError: There is no place for the journal or the reject file.
     """
-    if only_look:
+    if read_only:
         for path in (settings.rejects, settings.state_dir or state_folder()):
             if path is not None and not _could_write(Path(path).absolute()):
                 raise JournalError(f"neither journal nor reject file can be kept at {path}")

@@ -117,11 +117,11 @@ def _inspect(
     report.sources = [_look(settings, surveyor, job) for job in jobs]
     if report.sources:
         whole = _together(settings, plans)
-        report.clear_text = whole.clear_texts()
+        report.clear_text = whole.cleartexts()
         report.checks += [Check("values", "unsure", hint) for hint in binary_hints(whole)]
         report.checks += checked("options", lambda: check_plan(settings, whole))
         report.checks += checked("source", lambda: check_whole(whole.sources))
-        report.checks += checked("records", lambda: check_records(settings, only_look=True))
+        report.checks += checked("records", lambda: check_records(settings, read_only=True))
         if report.index:
             _look_at_target(settings, whole, report)
     _conclude(settings, report)

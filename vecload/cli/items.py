@@ -101,7 +101,7 @@ def get_items(
     """
     from vecload.index import FIELDS, SEALED, Index
 
-    with connect_to(to, api_key_file, only_look=True, must_exist=True) as target:
+    with connect_to(to, api_key_file, read_only=True, must_exist=True) as target:
         opened = open_existing(target, index_name or only_index(target), keys)
         items = printing.get(Index(opened.index, opened.key), ids, (*FIELDS, SEALED))
     for item in items:
@@ -131,7 +131,7 @@ def run_query(
     from vecload.index import SEALED, Index
 
     values = read_vector(vector, row, reading, vector_column)
-    with connect_to(to, api_key_file, only_look=True, must_exist=True) as target:
+    with connect_to(to, api_key_file, read_only=True, must_exist=True) as target:
         opened = open_existing(target, index_name or only_index(target), keys)
         index = Index(opened.index, opened.key)
         hits = index.query(values, top_k)
@@ -161,7 +161,7 @@ def print_rejects(
     from vecload.loading.rejects import rejects_of, row_name
     from vecload.sealing import Opener
 
-    with connect_to(to, api_key_file, only_look=True, must_exist=True) as target:
+    with connect_to(to, api_key_file, read_only=True, must_exist=True) as target:
         opened = open_existing(target, index_name or only_index(target), keys)
     opener = Opener(opened.key.opening_keys, opened.index.name)
     total = 0

@@ -34,7 +34,7 @@ from vecload.targets import Target, is_service
 from vecload.targets.base import check_settings
 from vecload.targets.embedded import has_store
 from vecload.targets.location import check_folder_name
-from vecload.targets.store_folder import without_tilde
+from vecload.targets.store_folder import expand_home
 
 IDS_LOOKED_UP = 500
 """Of the first batch: how many of them are in the index tells whether a load adds or replaces."""
@@ -82,7 +82,7 @@ class TargetChecks:
         """One after the other, as a load would meet them; ends with what would end a load."""
         try:
             if is_service(self._place) or has_store(Path(self._place)):
-                with connect_to(self._settings.to, self._settings.api_key_file, only_look=True) as target:
+                with connect_to(self._settings.to, self._settings.api_key_file, read_only=True) as target:
                     self.location = target.location
                     yield from self._target(target)
             else:
@@ -93,7 +93,7 @@ class TargetChecks:
     def _no_store(self) -> Iterator[Check]:
         """There is nothing to be opened, and opening would make something of it."""
         check_folder_name(self._place)
-        self.location = place = str(without_tilde(Path(self._place)).resolve())
+        self.location = place = str(expand_home(Path(self._place)).resolve())
         there = next(each for each in (Path(place), *Path(place).parents) if each.exists())
         if find_spec("cyborgdb_core") is None:
             raise EngineMissing(
@@ -108,7 +108,7 @@ class TargetChecks:
     def _target(self, target: Target) -> Iterator[Check]:
         settings = self._settings
         try:
-            opened = open_existing(target, self._wanted.index, settings.keys, only_look=True)
+            opened = open_existing(target, self._wanted.index, settings.keys, read_only=True)
         except IndexNotFound:
             yield from _reached(target)
             if is_service(target.location):

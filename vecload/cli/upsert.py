@@ -48,7 +48,7 @@ from vecload.loading.result import Summary
 from vecload.loading.retry import START_SECONDS, RetryPolicy, Sender, when_up
 from vecload.loading.retry_rejects import choose_rows
 from vecload.loading.tuning import BatchRows, Concurrency
-from vecload.mapping.contents_choice import clear_text_line
+from vecload.mapping.contents_choice import cleartext_line
 from vecload.places import short, state_folder
 from vecload.readers import Source, open_sources
 from vecload.readers.prefetch import parsers_for
@@ -242,9 +242,9 @@ def _say_mapping(plan: Plan, settings: UpsertSettings, summary: Summary, tell: C
         tell(f"columns   {escaped(other['line'])} (in {escaped(other['source'])})")
     if len(others) > MAPPINGS_SAID:
         tell(f"columns   {len(others) - MAPPINGS_SAID} more; --json has them all")
-    if clear := plan.clear_texts():
+    if clear := plan.cleartexts():
         summary.clear_text = [asdict(text) for text in clear]
-        tell(escaped(clear_text_line(clear)))
+        tell(escaped(cleartext_line(clear)))
 
 
 def _run(

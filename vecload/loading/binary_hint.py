@@ -11,7 +11,7 @@ def binary_hints(plan: Plan) -> list[str]:
     """What to say of columns that are loaded as bytes and look like text: a line a source at the most."""
     said: list[str] = []
     for source, mapping in zip(plan.sources, plan.mappings, strict=True):
-        names = [column.name for column in source.columns() if column.shape == "bytes"]
+        names = [column.name for column in source.columns() if column.kind == "bytes"]
         used = {mapping.contents, *mapping.leftover(names)} - {mapping.vector}
         head = source.head() if used.intersection(names) and not mapping.rules.binary_as_text else None
         if head is None:
