@@ -159,7 +159,7 @@ class Unreachable(TargetError):
     """No connection, or no answer in time. What was sent may have been stored or not."""
 
     retryable = True
-    misaddressed = False
+    bad_address = False
     """The address is to blame: there is no such host, or no TLS of that host's."""
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.mapping.test_reshaped import jsonl, loaded
+from tests.mapping.test_nested_rows import jsonl, loaded
 from vecload.mapping import ColumnChoice, Rules
 from vecload.options import VectorDtype
 

@@ -29,7 +29,7 @@ def list_indexes(to: opt.To = None, api_key_file: opt.ApiKeyFile = None) -> None
     """Print the names of the target's indexes, one a line."""
     from vecload.targets.opening import connect_to
 
-    with connect_to(to, api_key(to, api_key_file), only_look=True, must_exist=True, tell=tell) as target:
+    with connect_to(to, api_key(to, api_key_file), read_only=True, must_exist=True, tell=tell) as target:
         for name in target.list_indexes():
             say(name if len(name) <= NAME_CHARACTERS else f"{name[:NAME_CHARACTERS]}…")
 
@@ -48,7 +48,7 @@ def describe(
 
     from vecload.targets.opening import connect_to, open_existing
 
-    with connect_to(to, api_key(to, api_key_file), only_look=True, must_exist=True, tell=tell) as target:
+    with connect_to(to, api_key(to, api_key_file), read_only=True, must_exist=True, tell=tell) as target:
         opened = open_existing(target, name, opt.key_source(context, key_file, key_command))
         about = asdict(opened.index.describe()) | {
             "items": opened.index.count(),

@@ -32,7 +32,7 @@ class Place:
     @contextmanager
     def opened(self) -> Iterator[OpenedIndex]:
         """The index, for reading."""
-        with connect_to(self.to, self.api_key, only_look=True, must_exist=True, tell=tell) as target:
+        with connect_to(self.to, self.api_key, read_only=True, must_exist=True, tell=tell) as target:
             yield open_existing(target, self.index or only_index(target), self.keys)
 
 

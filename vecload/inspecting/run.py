@@ -140,9 +140,9 @@ def _inspect(
     report.sources = [_look(request, surveyor, job) for job in jobs]
     if report.sources:
         whole = _together(request, plans)
-        report.clear_text = whole.clear_texts()
+        report.clear_text = whole.cleartexts()
         report.checks += [Check("values", "unsure", hint) for hint in binary_hints(whole)]
-        report.checks += shown(checks.plan_checks(request, whole, only_look=True))
+        report.checks += shown(checks.plan_checks(request, whole, read_only=True))
         report.checks += shown([("source", lambda: check_whole(whole.sources))])
         if report.index:
             _look_at_target(request, whole, report, say)

@@ -34,7 +34,7 @@ from vecload.targets import Target, is_service
 from vecload.targets.embedded import has_store
 from vecload.targets.location import check_folder_name
 from vecload.targets.opening import OpenedIndex, connect_to, open_existing
-from vecload.targets.store_folder import without_tilde
+from vecload.targets.store_folder import expand_home
 
 IDS_LOOKED_UP = 500
 """Of the first batch: how many of them are in the index tells whether a load adds or replaces."""
@@ -85,7 +85,7 @@ class TargetChecks:
         try:
             if is_service(self._place) or has_store(Path(self._place)):
                 with connect_to(
-                    self._request.to, self._request.api_key, only_look=True, tell=self._tell
+                    self._request.to, self._request.api_key, read_only=True, tell=self._tell
                 ) as target:
                     self.location = target.location
                     yield from self._target(target)
@@ -97,7 +97,7 @@ class TargetChecks:
     def _no_store(self) -> Iterator[Check]:
         """There is nothing to be opened, and opening would make something of it."""
         check_folder_name(self._place)
-        self.location = place = str(without_tilde(Path(self._place)).resolve())
+        self.location = place = str(expand_home(Path(self._place)).resolve())
         there = next(each for each in (Path(place), *Path(place).parents) if each.exists())
         if find_spec("cyborgdb_core") is None:
             raise EngineMissing(
@@ -111,7 +111,7 @@ class TargetChecks:
 
     def _target(self, target: Target) -> Iterator[Check]:
         try:
-            opened = open_existing(target, self._wanted.index, self._request.keys, only_look=True)
+            opened = open_existing(target, self._wanted.index, self._request.keys, read_only=True)
         except IndexNotFound:
             yield from _reached(target)
             if is_service(target.location):

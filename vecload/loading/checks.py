@@ -51,12 +51,12 @@ def source_checks(request: Request, names: Sequence[str], sources: Sequence[Sour
     return [("reject file", lambda: check_reject_file(request, names, sources))]
 
 
-def plan_checks(request: Request, plan: Plan, *, only_look: bool = False) -> list[Check]:
+def plan_checks(request: Request, plan: Plan, *, read_only: bool = False) -> list[Check]:
     """When it is known what the columns are."""
     return [
         ("options", lambda: check_dimension(request, plan)),
         ("options", lambda: check_trainable(request, plan)),
-        ("records", lambda: check_records(request, only_look=only_look)),
+        ("records", lambda: check_records(request, read_only=read_only)),
     ]
 
 
@@ -164,17 +164,17 @@ def _same_file(location: str, path: str) -> bool:
         return False  # one is not there, or not of this machine
 
 
-def check_records(request: Request, *, only_look: bool = False) -> None:
+def check_records(request: Request, *, read_only: bool = False) -> None:
     """Refuse a load that could keep no journal or no reject file.
 
     Args:
         request: The load.
-        only_look: Make nothing, not even to try.
+        read_only: Make nothing, not even to try.
 
     Raises:
         JournalError: There is no place for the journal or the reject file.
     """
-    if only_look:
+    if read_only:
         for path in (request.options.rejects, request.state_folder):
             if path is not None and not _could_write(Path(path).absolute()):
                 raise JournalError(f"neither journal nor reject file can be kept at {path}")

@@ -14,7 +14,7 @@ from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.loading.request import Request
 from vecload.mapping import Column, ColumnMapping, Rows
 from vecload.mapping.columns import listed
-from vecload.mapping.mapper import reshaped
+from vecload.mapping.mapper import rows_for
 from vecload.readers import Source
 from vecload.sealing import Opener
 from vecload.sealing.envelope import UNKNOWN_KEY, is_sealed
@@ -164,7 +164,7 @@ class _Names:
 
     def add(self, source: Source, mapping: ColumnMapping, head: Rows) -> None:
         """The names of one source."""
-        for entries in reshaped(head, mapping).metadata(mapping).values or ():
+        for entries in rows_for(head, mapping).metadata(mapping).values or ():
             self._add_entries(entries or {}, "")
         if has_more(source, head):
             self._open.append("")
@@ -192,7 +192,7 @@ class _Names:
             name = prefix + (column.name if prefix else renamed.get(column.name, column.name))
             self._known[name] = None
             self._add_columns(column.fields, f"{name}.", renamed)
-            if column.shape in ("object", "other") and not column.fields:
+            if column.kind in ("object", "other") and not column.fields:
                 self._open.append(f"{name}.")
 
 

@@ -14,10 +14,10 @@ from vecload.loading.identity import Identity
 from vecload.loading.journal import Journal
 from vecload.mapping import ColumnChoice, ColumnMapping, Mapper, Rows, Rules, guess_mapping
 from vecload.mapping.columns import listed
-from vecload.mapping.contents_choice import ClearText, clear_texts
-from vecload.mapping.first_rows import as_text, holds_text, with_first_rows
+from vecload.mapping.contents_choice import Cleartext, cleartexts
+from vecload.mapping.first_rows import bytes_as_text, holds_text, with_first_rows
 from vecload.mapping.mapper import common_dimension
-from vecload.mapping.names import qualifiers_of
+from vecload.mapping.names import vector_qualifiers
 from vecload.mapping.vector_choice import with_vector_dtype
 from vecload.readers import Source
 from vecload.readers.json.causes import hint_of_rows
@@ -105,22 +105,20 @@ class Plan:
         found = {str(m): (s, m) for s, m in reversed([*zip(self.sources, self.mappings, strict=True)])}
         return [*reversed(found.values())]
 
-    def clear_texts(self) -> list[ClearText]:
+    def cleartexts(self) -> list[Cleartext]:
         """Long or nearly unique texts that go unsealed, in the first rows of sources without contents.
 
         Raises:
             SourceError: A source can't be read.
         """
-        found: dict[str, ClearText] = {}
+        found: dict[str, Cleartext] = {}
         for source, mapping in self.distinct():
             head = source.head() if mapping.contents is None else None
             if head is None:
                 continue
             batch = Mapper(mapping, self.dimension, allow_zero_vectors=True).map(head)
             named = mapping.metadata_fields or ()
-            found |= {
-                text.name: text for text in clear_texts(batch.metadata, named) if text.name not in found
-            }
+            found |= {text.name: text for text in cleartexts(batch.metadata, named) if text.name not in found}
         return [*found.values()]
 
     def identity(
@@ -341,12 +339,12 @@ def _mapping(
     dimension: int | None,
 ) -> ColumnMapping:
     """Which column is which: as the user said, else as the export tells, else as it is guessed."""
-    head, columns = head.under(rules), source.columns()
+    head, columns = head.with_rules(rules), source.columns()
     if rules.binary_as_text:
-        columns = [as_text(column, head, choice) for column in columns]
+        columns = [bytes_as_text(column, head, choice) for column in columns]
     columns = with_first_rows(columns, head)
     later = _has_later(source, head)
-    more = head.own_columns and later
+    more = head.columns_vary and later
     if told is None or not told.shape:
         if choice.shape in EXPORTS_THAT_TELL:
             raise MappingError(
@@ -378,7 +376,7 @@ def _mapping(
 
 def _of_rows_inside(source: Source, head: Rows) -> MappingError | None:
     """What to say of an only row that is a service's answer, with rows inside; None if it is none."""
-    if not head.own_columns or head.broken or len(head.span) > 1 or has_more(source, head):
+    if not head.columns_vary or head.broken or len(head.span) > 1 or has_more(source, head):
         return None
     hint = hint_of_rows(loads(head.raw(0).rstrip("\0")), source.name, sure=True)
     return (
@@ -388,7 +386,7 @@ def _of_rows_inside(source: Source, head: Rows) -> MappingError | None:
 
 def has_more(source: Source, head: Rows) -> bool:
     """Whether rows after the first may have columns that these don't."""
-    return head.own_columns and _has_later(source, head)
+    return head.columns_vary and _has_later(source, head)
 
 
 def _has_later(source: Source, head: Rows) -> bool:
@@ -434,7 +432,7 @@ def _check_agreement(sources: Sequence[Source], mappings: Sequence[ColumnMapping
     """
     vectors = {m.vector: source.name for source, m in zip(sources, mappings, strict=True) if m.vector}
     for one, other in itertools.combinations(vectors, 2):
-        if len({frozenset(qualifiers_of(path)) for path in (one, other)} - {frozenset()}) > 1:
+        if len({frozenset(vector_qualifiers(path)) for path in (one, other)} - {frozenset()}) > 1:
             raise MappingError(
                 f"the vectors are in {one!r} of {vectors[one]} and in {other!r} of {vectors[other]}, "
                 "which may be two embeddings",
@@ -459,7 +457,7 @@ def binary_hints(plan: Plan) -> list[str]:
     """What to say of columns that are loaded as bytes and look like text: a line a source at the most."""
     said: list[str] = []
     for source, mapping in zip(plan.sources, plan.mappings, strict=True):
-        names = [column.name for column in source.columns() if column.shape == "bytes"]
+        names = [column.name for column in source.columns() if column.kind == "bytes"]
         used = {mapping.contents, *mapping.leftover(names)} - {mapping.vector}
         head = source.head() if used.intersection(names) and not mapping.rules.binary_as_text else None
         if head is None:

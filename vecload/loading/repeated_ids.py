@@ -268,7 +268,7 @@ class RepeatedIds:
         if self.policy == "last":
             return batch
         rejects = self._rejects(batch, rows, digests, np.flatnonzero(again))
-        return batch.less(~again, rejects)
+        return batch.keep_only(~again, rejects)
 
     def end_of_source(self) -> None:
         """No more batches of this source come."""

@@ -390,7 +390,7 @@ def when_up(
         try:
             return ask()
         except Unreachable as error:
-            if error.misaddressed or clock() >= end:
+            if error.bad_address or clock() >= end:
                 raise
             if not told:
                 tell(f"{error.args[0]}: waiting up to {seconds:.0f} s for the service to start")

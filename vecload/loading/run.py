@@ -35,7 +35,7 @@ from vecload.loading.result import LoadResult, Meter, Progress
 from vecload.loading.retry import START_SECONDS, RetryPolicy, Sender, when_up
 from vecload.loading.retry_rejects import choose_rows
 from vecload.loading.tuning import BatchRows, Concurrency
-from vecload.mapping.contents_choice import clear_text_line
+from vecload.mapping.contents_choice import cleartext_line
 from vecload.options import LoadOptions
 from vecload.places import short
 from vecload.readers import Source, open_sources
@@ -274,9 +274,9 @@ class _Load:
             self._say(f"columns   {escaped(other['line'])} (in {escaped(other['source'])})")
         if len(others) > MAPPINGS_SAID:
             self._say(f"columns   {len(others) - MAPPINGS_SAID} more; --json has them all")
-        if clear := plan.clear_texts():
+        if clear := plan.cleartexts():
             result.clear_text = [asdict(text) for text in clear]
-            self._say(escaped(clear_text_line(clear)))
+            self._say(escaped(cleartext_line(clear)))
 
     def _send(
         self, plan: Plan, jobs: Sequence[Job], ids: RepeatedIds, target: Target, access: OpenedIndex

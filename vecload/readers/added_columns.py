@@ -37,16 +37,16 @@ class Beside:
         self.span = replace(rows.span, source=source)
         self.broken: Mapping[int, Fault] = rows.broken
         self.offsets = rows.offsets
-        self.own_columns = rows.own_columns
+        self.columns_vary = rows.columns_vary
         self._rows = rows
         self._table = more
         self._more = ArrowRows(rows.span, more)
         self._names = frozenset(more.schema.names)
 
-    def under(self, rules: Rules) -> Rows:
+    def with_rules(self, rules: Rules) -> Rows:
         """Both, read as rules say."""
-        read = Beside(self._rows.under(rules), self._table, self.span.source)
-        read._more = read._more.under(rules)
+        read = Beside(self._rows.with_rules(rules), self._table, self.span.source)
+        read._more = read._more.with_rules(rules)
         return read
 
     def raw(self, position: int) -> str:
@@ -61,9 +61,9 @@ class Beside:
         """A field inside a column as rows of one column."""
         return self._with(steps[0]).field(name, steps)
 
-    def present(self, column: str) -> list[int]:
+    def non_empty_rows(self, column: str) -> list[int]:
         """The positions of rows in which the column holds anything."""
-        return self._with(column).present(column)
+        return self._with(column).non_empty_rows(column)
 
     def values(self, column: str) -> Sequence[Any]:
         """The values of a column, to look at."""
@@ -103,7 +103,7 @@ def _without_object(mapping: ColumnMapping, name: str) -> ColumnMapping:
     return replace(mapping, metadata_object=None, excluded=(*mapping.excluded, name))
 
 
-def own_columns(asked: Sequence[str] | None, more: Collection[str]) -> list[str] | None:
+def columns_vary(asked: Sequence[str] | None, more: Collection[str]) -> list[str] | None:
     """Of the columns that are asked for, those to be asked of the source itself."""
     return None if asked is None else [name for name in asked if name not in more]
 
@@ -228,7 +228,7 @@ class Partitioned:
         for rows in self._source.read(
             batch_rows=batch_rows,
             batch_bytes=batch_bytes,
-            columns=own_columns(columns, self._values),
+            columns=columns_vary(columns, self._values),
             done=done,
         ):
             yield Beside(rows, self._of(len(rows.span)), self.name)

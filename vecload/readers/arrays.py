@@ -16,7 +16,7 @@ from vecload.errors import SourceError
 from vecload.limits import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.mapping import Column, Rows
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
-from vecload.readers.added_columns import Beside, all_columns, own_columns
+from vecload.readers.added_columns import Beside, all_columns, columns_vary
 from vecload.readers.arrow import pieces
 from vecload.readers.numpy_arrays import Array, Stored
 from vecload.readers.source import HEAD_ROWS, Source, missing
@@ -171,7 +171,7 @@ class Joined:
         reading = self._vectors.reading()
         try:
             for rows in self._source.read(
-                batch_rows=step, batch_bytes=batch_bytes, columns=own_columns(columns, (VECTOR,)), done=done
+                batch_rows=step, batch_bytes=batch_bytes, columns=columns_vary(columns, (VECTOR,)), done=done
             ):
                 try:
                     vectors = reading.rows(rows.span.start, rows.span.stop)

@@ -100,7 +100,7 @@ def connect_to(
     *,
     wire: WireFormat = "auto",
     binary_threshold: int = BINARY_THRESHOLD,
-    only_look: bool = False,
+    read_only: bool = False,
     must_exist: bool = False,
     tell: Callable[[str], None],
 ) -> Target:
@@ -111,7 +111,7 @@ def connect_to(
         api_key: The API key of a service.
         wire: The wire format, for a service.
         binary_threshold: Items of a batch from which `auto` takes binary.
-        only_look: Let opening an embedded store write nothing.
+        read_only: Let opening an embedded store write nothing.
         must_exist: Do not make a store where there is none.
         tell: Takes a line for people.
 
@@ -127,7 +127,7 @@ def connect_to(
                 hint="'vecload upsert' and 'vecload index create' make one",
             )
     target = connect_target(
-        place, api_key=api_key, wire=wire, binary_threshold=binary_threshold, only_look=only_look
+        place, api_key=api_key, wire=wire, binary_threshold=binary_threshold, read_only=read_only
     )
     if _is_exposed(target.location):
         tell(f"warning: keys travel unencrypted to {target.location}; use https")
@@ -155,7 +155,7 @@ def only_index(target: Target) -> str:
     return names[0]
 
 
-def open_existing(target: Target, name: str, keys: KeySource, *, only_look: bool = False) -> OpenedIndex:
+def open_existing(target: Target, name: str, keys: KeySource, *, read_only: bool = False) -> OpenedIndex:
     """Open an index that must be there.
 
     A pending key of the key store that opens it becomes its key file.
@@ -164,7 +164,7 @@ def open_existing(target: Target, name: str, keys: KeySource, *, only_look: bool
         target: Where.
         name: The index.
         keys: Where its key is.
-        only_look: Write nothing: a pending key stays pending.
+        read_only: Write nothing: a pending key stays pending.
 
     Raises:
         IndexNotFound: It is not.
@@ -180,16 +180,16 @@ def open_existing(target: Target, name: str, keys: KeySource, *, only_look: bool
         stored = find_stored(path)
         if stored is not None and not stored.pending:
             opened = _open(target, name, stored.key, str(path))
-            if not only_look:
+            if not read_only:
                 tidy(path)
             return opened
         if stored is not None:
             try:
-                opened = _open(target, name, stored.key, str(stored.path if only_look else path))
+                opened = _open(target, name, stored.key, str(stored.path if read_only else path))
             except WrongKey:
                 pass  # somebody else made the index
             else:
-                if not only_look:
+                if not read_only:
                     confirm(path, stored.key)
                 return opened
         if name not in target.list_indexes():

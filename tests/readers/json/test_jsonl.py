@@ -236,7 +236,7 @@ def test_looking_at_the_head_holds_few_rows_of_a_file_of_long_lines(tmp_path: Pa
 def test_the_columns_are_those_of_the_first_rows_whatever_is_broken_among_them(tmp_path: Path) -> None:
     lines = [b"not json", b"[1]", b'{"id": "a"}', b'{"vector": [0.5]}']
     source = write(tmp_path / "a", *lines, *(row(i) for i in range(200)), b'{"late": 1}')
-    assert [(column.name, column.shape) for column in source.columns()] == [
+    assert [(column.name, column.kind) for column in source.columns()] == [
         ("id", "text"),
         ("vector", "floats"),
         ("pad", "text"),

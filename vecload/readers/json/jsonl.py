@@ -9,7 +9,7 @@ from itertools import chain
 from vecload.batch import Batch, Span
 from vecload.limits import LINE_MAX_BYTES
 from vecload.mapping.columns import Column
-from vecload.mapping.json_rows import JsonRows, Packer, packer_for
+from vecload.mapping.json_rows import JsonRows, VectorParser, vector_parser_for
 from vecload.mapping.mapper import Mapper
 from vecload.readers.json.lines import (
     BLOCK_BYTES_MIN,
@@ -149,7 +149,7 @@ class JsonlSource:
         gap: Span,
         batch_rows: int,
         batch_bytes: int,
-        packer: Packer | None = None,
+        vector_parser: VectorParser | None = None,
         *,
         end: int | None = None,
     ) -> Iterator[JsonRows]:
@@ -158,12 +158,12 @@ class JsonlSource:
         for line in self._lines(gap, end):
             length = 0 if line.data is None else line.after - line.at
             if held and (len(held) >= batch_rows or size + length > batch_bytes):
-                yield rows_of(self.name, row, held, self._line_max, packer)
+                yield rows_of(self.name, row, held, self._line_max, vector_parser)
                 row, size, held = row + len(held), 0, []
             held.append(line)
             size += length
         if held:
-            yield rows_of(self.name, row, held, self._line_max, packer)
+            yield rows_of(self.name, row, held, self._line_max, vector_parser)
 
     def _lines(self, gap: Span, end: int | None) -> Iterator[Line]:
         """The gap's lines that are not blank."""
@@ -194,8 +194,8 @@ class JsonlSource:
         for gap in missing(done, None):
             if gap.stop >= 0:
                 # Between what is done: a few rows, whose end may be known by their number alone.
-                packer = packer_for(mapper.mapping, mapper.dimension)
-                yield from map(mapper.map, self._rows(gap, batch_rows, batch_bytes, packer))
+                vector_parser = vector_parser_for(mapper.mapping, mapper.dimension)
+                yield from map(mapper.map, self._rows(gap, batch_rows, batch_bytes, vector_parser))
             else:
                 yield from self._rest(gap, mapper, batch_rows, batch_bytes, parsers)
 
