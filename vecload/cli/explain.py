@@ -35,7 +35,7 @@ def explain(
         wire=settings.wire,
         concurrency=settings.concurrency,
         batch_rows=settings.batch_rows,
-        kinds=frozenset("jsonl" if source.total_rows is None else "parquet" for source in sources),
+        kinds=frozenset(source.format for source in sources),
         trained=info.trained,
         unfilterable=_unfilterable(info, sample),
     )
