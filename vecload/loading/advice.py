@@ -216,7 +216,7 @@ def advise(
         wire=options.wire,
         concurrency=str(options.concurrency),
         batch_rows=str(options.batch_rows),
-        kinds=frozenset("jsonl" if source.total_rows is None else "parquet" for source in sources),
+        kinds=frozenset(source.format for source in sources),
         trained=info.trained,
         unfilterable=_unfilterable(info, sample),
     )

@@ -21,11 +21,9 @@ from vecload.mapping.names import vector_qualifiers
 from vecload.mapping.vector_choice import with_vector_dtype
 from vecload.readers import Source
 from vecload.readers.json.causes import hint_of_rows
-from vecload.readers.json.jsonl import lines_in
-from vecload.readers.source import HEAD_ROWS, Told, told_by
+from vecload.readers.source import HEAD_ROWS, ExportFacts
 from vecload.readers.storage.compressed import Unpacked
 from vecload.readers.storage.files import (
-    STDIN,
     ChangedError,
     File,
     LocalFile,
@@ -60,8 +58,7 @@ class Plan:
     @property
     def once(self) -> str:
         """The source that can be read only once, so that no other run can go on; "" if there is none."""
-        read_once = (file.name for source in self.sources for file in source.files if file.location == STDIN)
-        return next(read_once, "")
+        return next((source.name for source in self.sources if source.once), "")
 
     def check_dimension(self, index_dimension: int) -> None:
         """Refuse an index of another dimension.
@@ -147,11 +144,7 @@ class Plan:
             files.append(LocalFile(rejects))
         names = [*(named or [source.name for source in self.sources]), *([rejects] if rejects else [])]
         mappings = [f"mapping {mapping}" for mapping in self.mappings]
-        appendable = {
-            lines.files[0].location
-            for source in self.sources
-            if (lines := lines_in(source)) is not None and lines.appendable
-        }
+        appendable = {source.files[0].location for source in self.sources if source.appendable}
         found = {file.location: file for file in files}
 
         def holds(path: str, known: str, begins: bool) -> bool:
@@ -200,11 +193,7 @@ def check_unchanged(
 
 def _grew(source: Source, file: File, fingerprints: Mapping[str, str]) -> bool:
     """Whether lines were appended to a file, and nothing else happened to it."""
-    return (
-        lines_in(source) is not None
-        and isinstance(file, LocalFile)
-        and file.grew_from(fingerprints[file.location])
-    )
+    return source.appendable and isinstance(file, LocalFile) and file.grew_from(fingerprints[file.location])
 
 
 def check_whole(sources: Sequence[Source]) -> None:
@@ -214,16 +203,15 @@ def check_whole(sources: Sequence[Source]) -> None:
         SourceUnfinished: One ends in half a line.
     """
     for source in sources:
-        lines = lines_in(source)
-        if lines is None or lines.half is None:
+        if source.unfinished_at is None:
             continue
         try:
-            grew = lines.files[0].changed()
+            grew = source.files[0].changed()
         except OSError as error:
-            raise unreadable(lines.files[0], ChangedError(reason(error))) from None
+            raise unreadable(source.files[0], ChangedError(reason(error))) from None
         if not grew:
             raise SourceUnfinished(
-                f"{source.name} ends in half a line, at byte {lines.half:,}, which is not loaded",
+                f"{source.name} ends in half a line, at byte {source.unfinished_at:,}, which is not loaded",
                 hint="run again when it is written to its end; with a newline behind it, it counts as a row",
             )
 
@@ -250,7 +238,7 @@ def note_stop(journal: Journal, sources: Sequence[Source], fingerprints: Mapping
             try:
                 if file.changed() and not _grew(source, file, fingerprints):
                     journal.was_touched(file.location)
-                elif end and stored is file and lines_in(source) is not None:
+                elif end and stored is file and source.appendable:
                     journal.begins_as(file.location, file.fingerprint(end))
             except OSError:
                 journal.was_touched(file.location)
@@ -301,21 +289,21 @@ def make_plan(
                 # A cause that is known says itself what to do.
                 hint="" if ";" in fault else "JSON Lines has one object a line",
             )
-        told = told_by(source)
+        export = source.export
         try:
-            mapping = _mapping(source, head, told, choice, embed=embed, rules=rules, dimension=dimension)
+            mapping = _mapping(source, head, choice, embed=embed, rules=rules, dimension=dimension)
         except MappingError as error:
             raise _of_rows_inside(source, head) or error from None
         if mapping.vector is not None:
             found = common_dimension(head, mapping, source.name, dimension)
             dimensions.setdefault(found, source.name)
-            if told is not None and told.dimension not in (None, found):
+            if export is not None and export.dimension not in (None, found):
                 raise SourceError(
-                    f"{source.name} has vectors of {found} values, its export tells of {told.dimension}",
+                    f"{source.name} has vectors of {found} values, its export says {export.dimension}",
                     hint="pick another column with --vector-column, or export it again",
                 )
         first_ids.add(source.name, mapping, head)
-        metric = metric or (told.metric if told else "")
+        metric = metric or (export.metric if export else "")
         kept.append(source)
         mappings.append(mapping)
     if len(dimensions) > 1:
@@ -331,7 +319,6 @@ def make_plan(
 def _mapping(
     source: Source,
     head: Rows,
-    told: Told | None,
     choice: ColumnChoice,
     *,
     embed: bool,
@@ -345,7 +332,8 @@ def _mapping(
     columns = with_first_rows(columns, head)
     later = _has_later(source, head)
     more = head.columns_vary and later
-    if told is None or not told.shape:
+    export = source.export or ExportFacts()
+    if not export.shape:
         if choice.shape in EXPORTS_THAT_TELL:
             raise MappingError(
                 f"{source.name} has not the shape of {choice.shape}",
@@ -353,24 +341,24 @@ def _mapping(
             )
         mapping = guess_mapping(columns, choice, source=source.name, embed=embed, rules=rules, more=more)
     else:
-        if told.vectors and choice.vector is None and not embed:
+        if export.vectors and choice.vector is None and not embed:
             raise MappingError(
-                f"{source.name} has several vector columns: {listed(told.vectors)}",
+                f"{source.name} has several vector columns: {listed(export.vectors)}",
                 hint="pick one with --vector-column",
             )
         known = replace(
             choice,
-            id=choice.id or told.id,
-            vector=choice.vector or (None if embed else told.vector),
+            id=choice.id or export.id,
+            vector=choice.vector or (None if embed else export.vector),
             shape=None,
         )
         mapping = guess_mapping(columns, known, source=source.name, embed=embed, rules=rules, more=more)
         why = mapping.reasons
-        if told.id and not choice.id:
+        if export.id and not choice.id:
             why = replace(why, id="the export tells")
-        if told.vector and not choice.vector and not embed:
+        if export.vector and not choice.vector and not embed:
             why = replace(why, vector="the export tells")
-        mapping = replace(mapping, shape=told.shape, reasons=why)
+        mapping = replace(mapping, shape=export.shape, reasons=why)
     return with_vector_dtype(mapping, columns, source.name, dimension)
 
 
@@ -393,7 +381,7 @@ def _has_later(source: Source, head: Rows) -> bool:
     """Whether there are rows after the first."""
     if source.total_rows is not None:
         return source.total_rows > len(head.span)
-    if any(file.location == STDIN for file in source.files):
+    if source.once:
         return len(head.span) >= HEAD_ROWS  # what comes after is not waited for
     return next(source.read(batch_rows=1, batch_bytes=1, done=[head.span]), None) is not None
 

@@ -19,8 +19,7 @@ from vecload.batch import Batch, Reject, Span
 from vecload.mapping import ColumnMapping, Mapper, Rows
 from vecload.options import RepeatedIdPolicy
 from vecload.readers import Source
-from vecload.readers.json.jsonl import JsonlSource
-from vecload.readers.prefetch import ahead
+from vecload.readers.prefetch import ahead, rows_ahead
 from vecload.readers.source import around
 
 LIMIT = 2**25
@@ -386,10 +385,10 @@ def earlier_rows(
     """
     mapping = mapper.mapping
     columns = mapping.id_columns()
-    if columns is None or isinstance(source, JsonlSource):
+    if columns is None or source.maps_while_reading:
         # Lines are parsed whole in any case, and faster as a load does it, than for their ids alone.
         clean, rejecting = (), sorted((*clean, *rejecting), key=lambda span: span.start)
-    if isinstance(source, JsonlSource):
+    if source.maps_while_reading:
         others = around(rejecting, source.name, None)
         mapped = source.batches(mapper, batch_rows=SCAN_ROWS, batch_bytes=SCAN_BYTES, done=others)
         with closing(ahead(mapped, interrupted=interrupted)) as batches:
@@ -401,7 +400,7 @@ def earlier_rows(
             continue
         others = around(spans, source.name, source.total_rows)
         rows = source.read(batch_rows=SCAN_ROWS, batch_bytes=SCAN_BYTES, columns=wanted, done=others)
-        with closing(ahead(rows, interrupted=interrupted)) as pieces:
+        with closing(rows_ahead(source, rows, interrupted=interrupted)) as pieces:
             for piece in pieces:
                 numbers, ids = items_in(mapper, piece, whole=whole)
                 yield EarlierRows(source.name, numbers, digests_of(ids))
