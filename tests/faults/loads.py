@@ -165,6 +165,11 @@ class Load:
         lines = self.rejects.read_text().splitlines()
         assert sorted(json.loads(line)["row"] for line in lines) == sorted(self.source.rejected)
 
+    def stored_ids(self) -> set[str]:
+        """The ids in the index, whatever the source says."""
+        with connect_target(self.store or self.to) as target:
+            return {*target.open_index(self.index, Key.load(self.key_file).index_key).list_ids()}
+
     def drop(self) -> None:
         """Drop the index of a service, which keeps eight threads busy for each index that it has open."""
         location = self.store or self.to
