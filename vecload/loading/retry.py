@@ -93,9 +93,11 @@ class Sender:
     _breaker: Breaker = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        # Not by way of this object: in a circle it would outlive its use, and an engine's threads with it.
+        policy, chance = self.policy, self.chance
         self._breaker = Breaker(
             self.probe,
-            lambda failures: self.policy.next_wait(failures, None, self.chance()),
+            lambda failures: policy.next_wait(failures, None, chance()),
             self.clock,
             self.tell,
         )
