@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vecload.connection import Connection, connect
     from vecload.errors import (
         AccessRefused,
+        ConnectionClosed,
         ForkedStore,
         IndexExists,
         IndexMismatch,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessRefused",
     "Connection",
+    "ConnectionClosed",
     "ForkedStore",
     "Index",
     "IndexExists",
