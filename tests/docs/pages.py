@@ -1,0 +1,193 @@
+"""The pages of documentation, and their examples run as a reader would run them.
+
+In a page, a block of `console` holds commands after `$ `, each followed by what it prints. A block after a line
+`<!-- file: NAME -->` is the file NAME. All other blocks of `python` are one program.
+`python -m tests.docs.pages PAGE` runs a page's commands and puts what they print into the page.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("samples/*.md")])
+SERVICE = "http://127.0.0.1:8000"
+"""The address of the service in all pages."""
+SECONDS = 120
+LONGEST = 160
+"""Longer lines of JSON are cut in a page."""
+
+FENCE = re.compile(
+    r"^(?:<!-- file: (?P<file>\S+) -->\n)?```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+UNSTABLE = re.compile(
+    r"\b[0-9a-f]{8}(?:[0-9a-f]{4})?\b"  # key ids, and digests in names of key files
+    r"|\d[\d,.]*(?:e-?\d+)?"
+)
+UNSTABLE_LINES = ("rate ", "time ")
+"""Lines of which only the beginning is compared: figures of a machine."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page; `file` is empty where it is not a file."""
+
+    kind: str
+    body: str
+    file: str
+
+
+@dataclass
+class Example:
+    """A command of a page, and what the page says it prints."""
+
+    command: str
+    printed: list[str]
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """The fenced blocks of a page, in order."""
+    for found in FENCE.finditer(page.read_text(encoding="utf-8")):
+        yield Block(found["kind"], found["body"], found["file"] or "")
+
+
+def examples(body: str) -> Iterator[Example]:
+    """The commands of a `console` block."""
+    current: Example | None = None
+    for line in body.splitlines():
+        if line.startswith("$ "):
+            if current is not None:
+                yield current
+            current = Example(line.removeprefix("$ "), [])
+        else:
+            assert current is not None, f"no command before {line!r}"
+            current.printed.append(line)
+    if current is not None:
+        yield current
+
+
+class Reader:
+    """Somebody who follows a page: an empty home, the samples at hand, `vecload` and `python` on the path."""
+
+    def __init__(self, folder: Path, service: str) -> None:
+        self.home, self.work, programs = (folder / name for name in ("home", "work", "bin"))
+        for made in (self.home, self.work, programs):
+            made.mkdir()
+        (self.work / "samples").symlink_to(ROOT / "samples")
+        for name, call in (("vecload", "-m vecload"), ("python", "")):
+            program = programs / name
+            program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {call} "$@"\n')
+            program.chmod(0o755)
+        self._service = service
+        self.environment = {
+            "HOME": str(self.home),
+            "PATH": f"{programs}:/usr/bin:/bin",
+            "PYTHONPATH": str(ROOT),
+            "LANG": "C.UTF-8",
+        }
+
+    def run(self, command: str) -> list[str]:
+        """Run a shell command; what it prints, as a terminal shows it.
+
+        Raises:
+            subprocess.TimeoutExpired: It took too long.
+        """
+        ended = subprocess.run(
+            ["bash", "-c", command.replace(SERVICE, self._service)],
+            cwd=self.work,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert "Traceback" not in ended.stdout, ended.stdout
+        shown = ended.stdout.replace(self._service, SERVICE).replace(str(self.work), "/home/you/vecload")
+        return shown.replace(str(self.home), "/home/you").splitlines()
+
+    def write(self, block: Block) -> None:
+        """Save a block of a page as the file it is."""
+        path = self.work / block.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.body, encoding="utf-8")
+
+
+def same(said: list[str], printed: list[str]) -> bool:
+    """Whether a page shows what was printed, but for figures that differ from run to run.
+
+    A line that ends with `…` stands for all lines that begin so; a line `…` for any number of lines.
+    """
+    if not said:
+        return not printed
+    if said[0] == "…":
+        return any(same(said[1:], printed[skipped:]) for skipped in range(len(printed) + 1))
+    return bool(printed) and _same_line(said[0], printed[0]) and same(said[1:], printed[1:])
+
+
+def _same_line(said: str, printed: str) -> bool:
+    for beginning in UNSTABLE_LINES:
+        if said.startswith(beginning):
+            return printed.startswith(beginning)
+    if said.endswith("…"):
+        said = said.removesuffix("…").rstrip()
+        printed = printed[: len(said)]
+    return _rounded(said) == _rounded(printed)
+
+
+def _rounded(line: str) -> str:
+    """A line with its key ids left out, and fractions as exact as every machine computes them."""
+
+    def one(found: re.Match[str]) -> str:
+        text = found[0]
+        if re.fullmatch(r"\d+\.\d{5,}(?:e-?\d+)?", text):
+            return f"{float(text):.4f}"
+        return "#" if re.fullmatch(r"[0-9a-f]{8}(?:[0-9a-f]{4})?", text) else text
+
+    return UNSTABLE.sub(one, line)
+
+
+def shortened(line: str) -> str:
+    """A line as a page shows it."""
+    if len(line) <= LONGEST or not line.lstrip().startswith(("{", '"')):
+        return line
+    return line[: LONGEST - 2].rstrip() + " …"
+
+
+def refresh(page: Path, service: str) -> None:
+    """Run a page's commands, and put what they print into it."""
+    text = page.read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        reader = Reader(Path(folder), service)
+
+        def again(found: re.Match[str]) -> str:
+            block = Block(found["kind"], found["body"], found["file"] or "")
+            if block.file:
+                reader.write(block)
+            if block.kind != "console":
+                return found[0]
+            lines = []
+            for example in examples(block.body):
+                printed = [shortened(line) for line in reader.run(example.command)]
+                kept = same(example.printed, printed) or "…" in example.printed
+                lines += [f"$ {example.command}", *(example.printed if kept else printed)]
+            return "```console\n" + "".join(f"{line}\n" for line in lines) + "```"
+
+        page.write_text(FENCE.sub(again, text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    from tests.servers import Service
+
+    os.environ.pop("PYTHONPATH", None)
+    with tempfile.TemporaryDirectory() as place, Service(Path(place)) as running:
+        for name in sys.argv[1:]:
+            refresh(ROOT / name, running.url)
