@@ -1,4 +1,4 @@
-"""The tables of docs/options.md: `python -m tests.cli.options_table` prints them, `--write` puts them there."""
+"""The tables of docs/options.md: `python -m tests.cli.options_table` prints them, `--write` writes the page."""
 
 from __future__ import annotations
 
@@ -95,7 +95,9 @@ def flag_and_value(option: Any) -> str:
     if option.is_flag:
         return names
     annotation = option.type_descriptor.annotation
-    value = option.metavar or "|".join(choices(annotation)) or ("N" if annotation in (int, float) else "VALUE")
+    value = (
+        option.metavar or "|".join(choices(annotation)) or ("N" if annotation in (int, float) else "VALUE")
+    )
     return f"{names} {value}"
 
 

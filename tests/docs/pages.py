@@ -1,14 +1,15 @@
 """The pages of documentation, and their examples run as a reader would run them.
 
-In a page, a block of `console` holds commands after `$ `, each followed by what it prints. A block after a line
-`<!-- file: NAME -->` is the file NAME. All other blocks of `python` are one program.
-`python -m tests.docs.pages PAGE` runs a page's commands and puts what they print into the page.
+In a page, a block of `console` holds commands after `$ `, each followed by what it prints. A block after a
+line `<!-- file: NAME -->` is the file NAME. All other blocks of `python` are one program. A page's folder
+`/srv` and its service are those of the reader. `python -m tests.docs.pages PAGE` runs a page's commands and
+puts what they print into the page.
 """
 
 from __future__ import annotations
 
-import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,10 +28,10 @@ LONGEST = 160
 FENCE = re.compile(
     r"^(?:<!-- file: (?P<file>\S+) -->\n)?```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-UNSTABLE = re.compile(
-    r"\b[0-9a-f]{8}(?:[0-9a-f]{4})?\b"  # key ids, and digests in names of key files
-    r"|\d[\d,.]*(?:e-?\d+)?"
-)
+KEY_ID = r"\b[0-9a-f]{8}(?:[0-9a-f]{4})?\b"
+"""Key ids, and the digests in names of key files."""
+FRACTION = r"\d+\.\d{5,}(?:e-?\d+)?"
+UNSTABLE = re.compile(f"{KEY_ID}|{FRACTION}")
 UNSTABLE_LINES = ("rate ", "time ")
 """Lines of which only the beginning is compared: figures of a machine."""
 
@@ -74,33 +75,52 @@ def examples(body: str) -> Iterator[Example]:
 
 
 class Reader:
-    """Somebody who follows a page: an empty home, the samples at hand, `vecload` and `python` on the path."""
+    """Somebody who follows a page: an empty home, the samples at hand, `vecload` and `python` on the path.
 
-    def __init__(self, folder: Path, service: str) -> None:
-        self.home, self.work, programs = (folder / name for name in ("home", "work", "bin"))
-        for made in (self.home, self.work, programs):
-            made.mkdir()
+    Args:
+        folder: An empty folder, for all that the reader has.
+
+    Attributes:
+        service: The address of the reader's service; empty for one who has none.
+        environment: The variables of the commands.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.work, self._srv, programs = (folder / name for name in ("home", "work", "srv", "bin"))
+        own_programs = self.home / ".local" / "bin"
+        for made in (self.work, self._srv / "export", programs, own_programs):
+            made.mkdir(parents=True)
         (self.work / "samples").symlink_to(ROOT / "samples")
-        for name, call in (("vecload", "-m vecload"), ("python", "")):
+        shutil.copy(ROOT / "samples" / "articles.parquet", self._srv / "export")
+        for name, call in (
+            ("vecload", "-m vecload"),
+            ("cyborgdb-service", "-m cyborgdb_service"),
+            ("python", ""),
+        ):
             program = programs / name
-            program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {call} "$@"\n')
+            # Set here, since some pages run vecload in an empty environment.
+            program.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" {call} "$@"\n')
             program.chmod(0o755)
-        self._service = service
+        (own_programs / "vecload").symlink_to(programs / "vecload")
+        self.service = ""
         self.environment = {
             "HOME": str(self.home),
             "PATH": f"{programs}:/usr/bin:/bin",
-            "PYTHONPATH": str(ROOT),
             "LANG": "C.UTF-8",
+            "API_KEY": "a-key-of-the-reader",
         }
 
-    def run(self, command: str) -> list[str]:
-        """Run a shell command; what it prints, as a terminal shows it.
+    def ended(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a shell command as a page has it.
+
+        Returns:
+            Its exit code, and what it printed on both streams.
 
         Raises:
             subprocess.TimeoutExpired: It took too long.
         """
-        ended = subprocess.run(
-            ["bash", "-c", command.replace(SERVICE, self._service)],
+        return subprocess.run(
+            ["bash", "-c", self.here(command)],
             cwd=self.work,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -110,15 +130,31 @@ class Reader:
             timeout=SECONDS,
             check=False,
         )
-        assert "Traceback" not in ended.stdout, ended.stdout
-        shown = ended.stdout.replace(self._service, SERVICE).replace(str(self.work), "/home/you/vecload")
-        return shown.replace(str(self.home), "/home/you").splitlines()
+
+    def run(self, command: str) -> list[str]:
+        """Run a shell command as a page has it: what it prints, as the page would show it."""
+        printed = self.ended(command).stdout
+        assert "Traceback" not in printed, printed
+        for own, of_page in (
+            (self.service or SERVICE, SERVICE),
+            (str(self._srv), "/srv"),
+            (str(self.work), "/home/you/vecload"),
+            (str(self.home), "/home/you"),
+        ):
+            printed = printed.replace(own, of_page)
+        return printed.splitlines()
+
+    def here(self, text: str) -> str:
+        """A text of a page with the reader's own service and folders."""
+        return re.sub(r"(?<![\w.])/srv(?=/)", str(self._srv), text.replace(SERVICE, self.service or SERVICE))
 
     def write(self, block: Block) -> None:
         """Save a block of a page as the file it is."""
         path = self.work / block.file
+        if block.file.startswith("~/"):
+            path = self.home / block.file.removeprefix("~/")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(block.body, encoding="utf-8")
+        path.write_text(self.here(block.body), encoding="utf-8")
 
 
 def same(said: list[str], printed: list[str]) -> bool:
@@ -138,8 +174,7 @@ def _same_line(said: str, printed: str) -> bool:
         if said.startswith(beginning):
             return printed.startswith(beginning)
     if said.endswith("…"):
-        said = said.removesuffix("…").rstrip()
-        printed = printed[: len(said)]
+        return _rounded(printed).startswith(_rounded(said.removesuffix("…").rstrip()))
     return _rounded(said) == _rounded(printed)
 
 
@@ -147,10 +182,7 @@ def _rounded(line: str) -> str:
     """A line with its key ids left out, and fractions as exact as every machine computes them."""
 
     def one(found: re.Match[str]) -> str:
-        text = found[0]
-        if re.fullmatch(r"\d+\.\d{5,}(?:e-?\d+)?", text):
-            return f"{float(text):.4f}"
-        return "#" if re.fullmatch(r"[0-9a-f]{8}(?:[0-9a-f]{4})?", text) else text
+        return f"{float(found[0]):.4f}" if "." in found[0] else "#"
 
     return UNSTABLE.sub(one, line)
 
@@ -166,7 +198,8 @@ def refresh(page: Path, service: str) -> None:
     """Run a page's commands, and put what they print into it."""
     text = page.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
-        reader = Reader(Path(folder), service)
+        reader = Reader(Path(folder) / "reader")
+        reader.service = service
 
         def again(found: re.Match[str]) -> str:
             block = Block(found["kind"], found["body"], found["file"] or "")
@@ -187,7 +220,6 @@ def refresh(page: Path, service: str) -> None:
 if __name__ == "__main__":
     from tests.servers import Service
 
-    os.environ.pop("PYTHONPATH", None)
-    with tempfile.TemporaryDirectory() as place, Service(Path(place)) as running:
-        for name in sys.argv[1:]:
+    for name in sys.argv[1:]:
+        with tempfile.TemporaryDirectory() as place, Service(Path(place)) as running:
             refresh(ROOT / name, running.url)
