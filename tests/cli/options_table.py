@@ -1,4 +1,4 @@
-"""The tables of docs/options.md: `python -m tests.cli.options_table` prints them, `--write` writes the page."""
+"""The tables of docs/options.md: `python -m tests.cli.options_table` prints, `--write` writes them there."""
 
 from __future__ import annotations
 
