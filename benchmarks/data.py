@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vecload.batch import Batch
+from vecload.limits import BATCH_BYTES, BATCH_ROWS
 from vecload.loading.flow import seal
 from vecload.loading.plan import make_plan
 from vecload.mapping import ColumnChoice
-from vecload.options import BATCH_BYTES, BATCH_ROWS
 from vecload.readers import open_sources
 from vecload.sealing import Sealer
 

@@ -25,9 +25,9 @@ import simdjson
 from benchmarks.data import Variant, data_file
 from benchmarks.encoding import settle_allocator
 from benchmarks.report import Report, parser, print_table
+from vecload.limits import BATCH_BYTES, BATCH_ROWS
 from vecload.loading.plan import make_plan
 from vecload.mapping import ColumnChoice
-from vecload.options import BATCH_BYTES, BATCH_ROWS
 from vecload.readers import open_sources
 from vecload.readers.json.workers import Parsers
 from vecload.readers.prefetch import batches

@@ -15,10 +15,10 @@ from typing import get_args
 from benchmarks.data import Variant, data_file
 from benchmarks.encoding import settle_allocator
 from benchmarks.report import Report, parser, print_table
+from vecload.limits import BATCH_BYTES, BATCH_ROWS
 from vecload.loading.flow import seal
 from vecload.loading.plan import make_plan
 from vecload.mapping import ColumnChoice
-from vecload.options import BATCH_BYTES, BATCH_ROWS
 from vecload.readers import open_sources
 from vecload.sealing import Sealer
 from vecload.targets.wire import encode_binary

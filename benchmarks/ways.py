@@ -21,10 +21,10 @@ from urllib.parse import urlsplit
 
 from benchmarks.data import batches
 from vecload.batch import Batch, Span
+from vecload.limits import BATCH_BYTES, BATCH_ROWS
 from vecload.loading.flow import seal
 from vecload.loading.plan import Plan, make_plan
 from vecload.mapping import ColumnChoice, Rows
-from vecload.options import BATCH_BYTES, BATCH_ROWS
 from vecload.readers import open_sources
 from vecload.sealing import Sealer
 from vecload.targets import IndexSettings, connect_target

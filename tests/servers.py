@@ -16,6 +16,8 @@ import httpx
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 PORTS_TRIED = 5
+OPEN_INDEXES = 2
+"""Of each thread of a service, which keeps as many as 256: each has eight threads that never rest."""
 
 
 class Service:
@@ -97,6 +99,7 @@ class Service:
             "PORT": str(self._port),
             "CYBORGDB_DB_TYPE": "disk",
             "CYBORGDB_DISK_PATH": str(self.data),
+            "INDEX_CACHE_MAX_PER_THREAD": str(OPEN_INDEXES),
             **({"CYBORGDB_SERVICE_ROOT_KEY": self.root_key} if self.root_key else {}),
             **self._environment,
         }

@@ -18,6 +18,7 @@ ROOMS = (
     "safe_text",
     "places",
     "sealing",
+    "limits",
     "options",
     "targets",
     "mapping",

@@ -11,7 +11,7 @@ import pytest
 from vecload.batch import Batch, Span
 from vecload.errors import ItemTypeError, ItemValueError
 from vecload.items import batch_of_columns, batch_of_dicts
-from vecload.options import CONTENTS_MAX_BYTES
+from vecload.limits import CONTENTS_MAX_BYTES
 
 
 def of_dicts(items: Any, *, dimension: int = 2, embed: bool = False, allow_zero: bool = False) -> Batch:

@@ -2,6 +2,9 @@
 
 import vecload
 
+result = vecload.load("data.parquet", to="http://127.0.0.1:8000", index="docs", key="docs.key")
+report = vecload.inspect("data.parquet")
+
 key = vecload.generate_key()
 index = vecload.connect("some/folder").create_index("docs", key)
 index.upsert([{"id": "doc1", "vector": [0.1, 0.2, 0.3, 0.4], "contents": "text or bytes"}])
@@ -22,16 +25,25 @@ if TYPE_CHECKING:
         IndexExists,
         IndexMismatch,
         IndexNotFound,
+        Interrupted,
         ItemTypeError,
         ItemValueError,
+        MappingError,
         NotSealed,
+        RowsRejected,
         SealError,
+        SourceError,
         TargetError,
         UsageError,
         VecloadError,
         WrongKey,
     )
     from vecload.index import Index
+    from vecload.inspecting.report import Report
+    from vecload.inspecting.run import inspect
+    from vecload.loading.result import LoadResult, Progress
+    from vecload.loading.run import load
+    from vecload.options import LoadOptions
     from vecload.sealing import Key, generate_key
 
 __all__ = [
@@ -42,11 +54,19 @@ __all__ = [
     "IndexExists",
     "IndexMismatch",
     "IndexNotFound",
+    "Interrupted",
     "ItemTypeError",
     "ItemValueError",
     "Key",
+    "LoadOptions",
+    "LoadResult",
+    "MappingError",
     "NotSealed",
+    "Progress",
+    "Report",
+    "RowsRejected",
     "SealError",
+    "SourceError",
     "TargetError",
     "UsageError",
     "VecloadError",
@@ -54,14 +74,22 @@ __all__ = [
     "__version__",
     "connect",
     "generate_key",
+    "inspect",
+    "load",
 ]
 
 _HOMES = {
     "Connection": "connection",
     "Index": "index",
-    "connect": "connection",
     "Key": "sealing",
+    "LoadOptions": "options",
+    "LoadResult": "loading.result",
+    "Progress": "loading.result",
+    "Report": "inspecting.report",
+    "connect": "connection",
     "generate_key": "sealing",
+    "inspect": "inspecting.run",
+    "load": "loading.run",
 }
 
 
@@ -72,3 +100,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

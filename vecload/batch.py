@@ -145,7 +145,7 @@ class Batch:
             nan_left_out=0,
         )
 
-    def less(self, keep: NDArray[np.bool_], rejects: Sequence[Reject]) -> Batch:
+    def keep_only(self, keep: NDArray[np.bool_], rejects: Sequence[Reject]) -> Batch:
         """This batch without some of its items, whose rows are rejects.
 
         Args:

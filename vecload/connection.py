@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from vecload.closing import Closing
 from vecload.errors import ItemTypeError
 from vecload.index import Index
-from vecload.options import BINARY_THRESHOLD
+from vecload.limits import BINARY_THRESHOLD
 from vecload.sealing import Key
 from vecload.sealing.keys import as_key
 from vecload.targets import IndexSettings, Metric, StoragePrecision, Target, WireFormat, connect_target

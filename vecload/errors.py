@@ -40,6 +40,8 @@ request bodies.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class VecloadError(Exception):
     """Anything that vecload reports: a message of one line, and a hint of what to do next.
@@ -47,9 +49,13 @@ class VecloadError(Exception):
     Args:
         message: What happened, and where: the file and row, or the target and index.
         hint: What to do about it. Shown after the message.
+
+    Attributes:
+        result: Of a load that stopped: what it came to, a `LoadResult`.
     """
 
     exit_code = 1
+    result: Any = None
     refused = False
     """The target answered that it did not do what was asked, and will not: nothing of it can come later."""
 
@@ -57,9 +63,19 @@ class VecloadError(Exception):
         super().__init__(message)
         self.hint = hint
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors travel between processes, whatever their constructors take.
+        return _rebuilt, (type(self), self.args), self.__dict__
+
     def __str__(self) -> str:
         message = str(self.args[0]) if self.args else type(self).__name__
         return f"{message}; {self.hint}" if self.hint else message
+
+
+def _rebuilt(kind: type[VecloadError], arguments: tuple[Any, ...]) -> VecloadError:
+    error = kind.__new__(kind)
+    error.args = arguments
+    return error
 
 
 class UsageError(VecloadError):
@@ -143,7 +159,7 @@ class Unreachable(TargetError):
     """No connection, or no answer in time. What was sent may have been stored or not."""
 
     retryable = True
-    misaddressed = False
+    bad_address = False
     """The address is to blame: there is no such host, or no TLS of that host's."""
 
 

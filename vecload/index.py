@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from vecload.batch import Batch, Contents, Metadata
 from vecload.errors import ItemTypeError, ItemValueError, NotSealed, SealError
 from vecload.items import batch_of_columns, batch_of_dicts
+from vecload.limits import BATCH_BYTES, BATCH_ROWS, QUERY_TOP_K
 from vecload.loading.flow import seal
 from vecload.loading.retry import RetryPolicy, Sender
-from vecload.options import BATCH_BYTES, BATCH_ROWS, QUERY_TOP_K
 from vecload.sealing import Key, Opener, Sealer
 from vecload.sealing.envelope import is_sealed
 from vecload.targets import IndexInfo, StoredItem, TargetIndex

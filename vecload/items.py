@@ -11,9 +11,9 @@ import numpy as np
 
 from vecload.batch import Batch, Contents, Metadata, Span, Vectors
 from vecload.errors import ItemTypeError, ItemValueError
+from vecload.limits import METADATA_DEPTH
 from vecload.mapping.json_rows import fault_of_contents
 from vecload.mapping.rows import check_values, fault_of_id
-from vecload.options import METADATA_DEPTH
 
 SOURCE = "items"
 """What stands for a source in messages about items that came from Python."""

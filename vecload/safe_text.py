@@ -43,11 +43,11 @@ def escaped_json(text: bytes) -> bytes:
 
 
 def _without_keys(text: str) -> str:
-    text = _TOKEN.sub(lambda found: "…" if _is_mixed(found[0]) else found[0], _HEX.sub(_blotted, text))
+    text = _TOKEN.sub(lambda found: "…" if _is_mixed(found[0]) else found[0], _HEX.sub(_redacted, text))
     return _SPACED.sub("…", text)
 
 
-def _blotted(found: re.Match[str]) -> str:
+def _redacted(found: re.Match[str]) -> str:
     return found[0] if _UUID.fullmatch(found[0]) else "…"
 
 

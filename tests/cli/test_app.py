@@ -11,7 +11,7 @@ from typer.main import get_command
 from tests.cli.command import vecload
 from tests.cli.sources import SAMPLES
 from vecload import __version__
-from vecload import options as defaults
+from vecload import limits as defaults
 from vecload.cli.app import app
 
 ROOT = SAMPLES.parent

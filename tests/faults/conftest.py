@@ -6,15 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.forked import Forks
+from tests.faults.forked import Forks, shared_forks
 from tests.faults.loads import Load
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
+def forks() -> Forks:
     """Forks runs of vecload, where a test needs many and none has to start Python."""
-    with Forks() as running:
-        yield running
+    return shared_forks()
 
 
 @pytest.fixture(autouse=True)

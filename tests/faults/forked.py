@@ -8,16 +8,21 @@ that a child's process id stays its own until then.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
+import functools
+import importlib
 import io
 import json
 import os
+import pkgutil
 import runpy
 import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -68,6 +73,7 @@ class Forks:
     """
 
     def __init__(self, preload: Path | None = None) -> None:
+        self._one = threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.forked"],
             cwd=PROJECT,
@@ -81,17 +87,29 @@ class Forks:
     def ask(self, **request: Any) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        answer = self._process.stdout.readline()
+        with self._one:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            answer = self._process.stdout.readline()
         assert answer, "the process that forks is gone"
         return json.loads(answer)
 
     def start(
-        self, arguments: Sequence[str], out: Path, err: Path, environment: Mapping[str, str]
+        self,
+        arguments: Sequence[str],
+        out: Path,
+        err: Path,
+        environment: Mapping[str, str],
+        folder: Path = PROJECT,
     ) -> ForkedProcess:
-        """Run `python` with arguments that begin with `-m MODULE`."""
+        """Run `python` with arguments that begin with `-m MODULE`, in some working folder."""
         assert arguments[0] == "-m"
-        started = self.ask(run=[*arguments[1:]], out=str(out), err=str(err), environment=dict(environment))
+        started = self.ask(
+            run=[*arguments[1:]],
+            out=str(out),
+            err=str(err),
+            environment=dict(environment),
+            folder=str(folder),
+        )
         return ForkedProcess(self, started)
 
     def __enter__(self) -> Self:
@@ -110,12 +128,21 @@ class Forks:
         self._process.stdout.close()
 
 
+@functools.cache
+def shared_forks() -> Forks:
+    """The process that forks runs for whatever test of this process asks; it ends with this one."""
+    forks = Forks()
+    atexit.register(forks.__exit__, None, None, None)
+    return forks
+
+
 def _fork(request: Mapping[str, Any]) -> int:
     pid = os.fork()
     if pid:
         return pid
     for number, path in enumerate((os.devnull, request["out"], request["err"])):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), number)
+    os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv = [*request["run"]]
@@ -126,8 +153,13 @@ def _fork(request: Mapping[str, Any]) -> int:
 
 
 def _import_what_a_run_does() -> None:
-    import vecload.targets.embedded
-    import vecload.targets.service  # noqa: F401
+    """All of vecload but what runs when it is imported; and what it imports when a run comes to it."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as vecload does before it imports NumPy
+    import vecload
+
+    for module in pkgutil.walk_packages(vecload.__path__, "vecload."):
+        if module.name.rpartition(".")[2] not in ("__main__", "worker"):
+            importlib.import_module(module.name)
     from vecload.cli.app import run
 
     with contextlib.redirect_stderr(io.StringIO()):

@@ -15,13 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.faults.forked import PROJECT, ForkedProcess, Forks
+from tests.faults.forked import PROJECT, ForkedProcess, Forks, shared_forks
 from tests.faults.oracle import Source, check_index
 from vecload.errors import VecloadError
 from vecload.sealing import Key, generate_key
 from vecload.targets import connect_target, is_service
 
-RUN_SECONDS = 90
+RUN_SECONDS = 300
+"""A run that hangs ends then; a slow machine is no hang."""
+POINT_SECONDS = 120
+"""Within which a run comes to the point that a test waits for."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,11 @@ class Running:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def wait_for(self, condition: Callable[[], object], seconds: float = 30) -> None:
+    def wait_for(self, condition: Callable[[], object], seconds: float = POINT_SECONDS) -> None:
         """Wait until something is so, or it has ended."""
         wait_for(lambda: condition() or self.process.poll() is not None, "the point", seconds)
 
-    def reach(self, event: threading.Event, seconds: float = 30) -> None:
+    def reach(self, event: threading.Event, seconds: float = POINT_SECONDS) -> None:
         """Wait until it comes to some point.
 
         Raises:
@@ -117,7 +120,7 @@ class Load:
     program: Sequence[str] = ("-m", "vecload")
     index: str = "loaded"
     store: str | None = None
-    forks: Forks | None = None
+    forks: Forks | None = field(default_factory=shared_forks)
     runs: list[Ended] = field(default_factory=list)
     made: ClassVar[list[Load]] = []
 
@@ -165,6 +168,11 @@ class Load:
         lines = self.rejects.read_text().splitlines()
         assert sorted(json.loads(line)["row"] for line in lines) == sorted(self.source.rejected)
 
+    def stored_ids(self) -> set[str]:
+        """The ids in the index, whatever the source says."""
+        with connect_target(self.store or self.to) as target:
+            return {*target.open_index(self.index, Key.load(self.key_file).index_key).list_ids()}
+
     def drop(self) -> None:
         """Drop the index of a service, which keeps eight threads busy for each index that it has open."""
         location = self.store or self.to
@@ -183,7 +191,7 @@ class Load:
         return running.end()
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = POINT_SECONDS) -> None:
     """Wait for what another process does, of which no event tells."""
     end = time.monotonic() + seconds
     while not condition():

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vecload.loading.repeated_ids import RepeatedIdPolicy
+from vecload.options import RepeatedIdPolicy
 from vecload.sealing import Key, Opener
 from vecload.targets import connect_target
 

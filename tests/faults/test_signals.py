@@ -115,7 +115,7 @@ def test_a_service_that_hangs_holds_up_no_stop(
         exchange.pass_on()
 
     with Proxy(service, hang) as proxy:
-        load = Load(tmp_path / "load", source, proxy.url, index=new_name(), store=service)
+        load = Load(tmp_path / "load", source, proxy.url, index=new_name(), store=service, forks=None)
         running = load.start()
         running.reach(hung)
         begun = time.monotonic()
@@ -141,7 +141,7 @@ def test_a_second_signal_stops_at_once(tmp_path: Path, service: str, new_name: C
         exchange.pass_on()
 
     with Proxy(service, hang) as proxy:
-        load = Load(tmp_path / "load", source, proxy.url, index=new_name(), store=service)
+        load = Load(tmp_path / "load", source, proxy.url, index=new_name(), store=service, forks=None)
         running = load.start()
         running.reach(hung)
         running.signal(signal.SIGTERM)
@@ -158,7 +158,7 @@ def test_a_load_of_nothing_but_rejects_heeds_a_signal_too(tmp_path: Path) -> Non
     rows = 60_000
     source = write_source(tmp_path / "source.jsonl", SEED, rows, bad=range(100, rows))
     options = ("--batch-rows", "10", "--max-errors", "100%")
-    load = Load(tmp_path / "load", source, str(tmp_path / "store"), options)
+    load = Load(tmp_path / "load", source, str(tmp_path / "store"), options, forks=None)
     running = load.start()
     wait_for(lambda: load.rejects.exists() and load.rejects.stat().st_size > 20_000, "rejects")
     running.signal(signal.SIGINT)

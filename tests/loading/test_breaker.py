@@ -149,7 +149,7 @@ def test_an_address_that_can_not_be_right_is_not_waited_for() -> None:
     def ask() -> str:
         asked.append(None)
         error = Unreachable("no such host")
-        error.misaddressed = True
+        error.bad_address = True
         raise error
 
     with pytest.raises(Unreachable):

@@ -8,15 +8,9 @@ from hypothesis import strategies as st
 from tests.loading.batches import batch_of
 from vecload.batch import Batch, Origin, Reject, Span
 from vecload.loading import repeated_ids
-from vecload.loading.repeated_ids import (
-    EarlierRows,
-    RepeatedIdPolicy,
-    RepeatedIds,
-    RepeatedRow,
-    digests_of,
-    policy_of,
-)
+from vecload.loading.repeated_ids import EarlierRows, RepeatedIds, RepeatedRow, digests_of, policy_of
 from vecload.mapping import ColumnMapping, Reasons
+from vecload.options import RepeatedIdPolicy
 
 ROWS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["batch", "batch", "earlier"])))
 

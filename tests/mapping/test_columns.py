@@ -14,7 +14,7 @@ COLUMNS = [
 
 
 @pytest.mark.parametrize(
-    ("path", "steps", "shape"),
+    ("path", "steps", "kind"),
     [
         ("id", ("id",), "text"),
         ("a.b", ("a.b",), "integer"),
@@ -23,10 +23,10 @@ COLUMNS = [
         ("told.x", ("told", "x"), "other"),
     ],
 )
-def test_a_path_leads_to_a_column_or_a_field(path: str, steps: tuple[str, ...], shape: str) -> None:
+def test_a_path_leads_to_a_column_or_a_field(path: str, steps: tuple[str, ...], kind: str) -> None:
     found = find(COLUMNS, path)
     assert found is not None
-    assert (found[0], found[1].shape) == (steps, shape)
+    assert (found[0], found[1].kind) == (steps, kind)
 
 
 @pytest.mark.parametrize("path", ["b", "a.x", "a.", ".a", "n.x", "", "id."])

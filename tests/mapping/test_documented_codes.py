@@ -11,7 +11,7 @@ ROOMS = ("mapping", "readers")
 
 def codes_in_code() -> set[tuple[str, str]]:
     source = "".join(
-        path.read_text("utf-8") for room in ROOMS for path in (REPOSITORY / "vecload" / room).glob("*.py")
+        path.read_text("utf-8") for room in ROOMS for path in (REPOSITORY / "vecload" / room).rglob("*.py")
     )
     return set(re.findall(r'Fault\(\s*"([a-z]+)", "([a-z0-9-]+)"', source))
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.mapping.test_reshaped import jsonl, loaded, parquet
+from tests.mapping.test_nested_rows import jsonl, loaded, parquet
 from vecload.mapping import ColumnChoice, Rules
 
 MADE = Rules(generate_ids=True)

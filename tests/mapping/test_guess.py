@@ -11,7 +11,7 @@ from vecload.batch import Span
 from vecload.errors import MappingError
 from vecload.mapping import Column, ColumnChoice, ColumnMapping, Rules, guess_mapping
 from vecload.mapping.arrow_rows import columns_of as arrow_columns
-from vecload.mapping.columns import Shape
+from vecload.mapping.columns import ValueKind
 from vecload.mapping.columns import columns_of as json_columns
 from vecload.mapping.first_rows import with_first_rows
 from vecload.mapping.id_choice import ID_NAMES, UNSURE_ID_NAMES
@@ -43,7 +43,7 @@ OTHER_NAMES = (
     "rerank_scores",
 )
 PART_NAMES = ("chunk", "chunk_no", "part", "partNumber", "page", "seq_no", "chunk_id", "user_id")
-SAMPLES: dict[Shape, tuple[Any, ...]] = {
+SAMPLES: dict[ValueKind, tuple[Any, ...]] = {
     "text": ("a1", "b2"),
     "integer": (1, 2),
     "bytes": (b"\xff" * 5, b"\xfe" * 5),
@@ -53,11 +53,11 @@ SAMPLES: dict[Shape, tuple[Any, ...]] = {
     "null": (None, None),
     "other": (True, False),
 }
-"""Values that a column of each shape may have."""
+"""Values that a column of each kind may have."""
 
 
-def column(name: str, shape: Shape, **more: Any) -> Column:
-    return Column(name, shape, values=SAMPLES[shape], **more)
+def column(name: str, kind: ValueKind, **more: Any) -> Column:
+    return Column(name, kind, values=SAMPLES[kind], **more)
 
 
 def json(*rows: dict[str, Any]) -> list[Column]:
@@ -66,8 +66,8 @@ def json(*rows: dict[str, Any]) -> list[Column]:
     return with_first_rows(head.columns(), head)
 
 
-def columns(**shapes: Shape) -> list[Column]:
-    return [column(name, shape) for name, shape in shapes.items()]
+def columns(**kinds: ValueKind) -> list[Column]:
+    return [column(name, kind) for name, kind in kinds.items()]
 
 
 def guess(
@@ -149,9 +149,9 @@ def test_an_index_without_a_name_is_metadata_only_if_it_is_named() -> None:
     assert guess(source, metadata=("__index_level_0__",)).leftover(names) == ["__index_level_0__"]
 
 
-@pytest.mark.parametrize("shape", ["floats", "integers"])
-def test_to_embed_leaves_vectors_out_of_the_metadata(shape: Shape) -> None:
-    source = [column("id", "text"), column("text", "text"), column("embedding", shape)]
+@pytest.mark.parametrize("kind", ["floats", "integers"])
+def test_to_embed_leaves_vectors_out_of_the_metadata(kind: ValueKind) -> None:
+    source = [column("id", "text"), column("text", "text"), column("embedding", kind)]
     found = guess(source, embed=True)
     assert (found.vector, found.excluded, found.leftover(["embedding"])) == (None, ("embedding",), [])
     assert guess(source, embed=True, metadata=("embedding",)).leftover(["embedding"]) == ["embedding"]
@@ -320,9 +320,9 @@ def test_several_vectors_are_never_chosen_between(names: tuple[str, str]) -> Non
     assert "--vector-column" in message
 
 
-@pytest.mark.parametrize("shape", ["text", "integer", "object", "other"])
-def test_a_column_of_another_name_that_is_no_list_is_no_vector(shape: Shape) -> None:
-    message = refusal([column("id", "text"), column("payload", shape)])
+@pytest.mark.parametrize("kind", ["text", "integer", "object", "other"])
+def test_a_column_of_another_name_that_is_no_list_is_no_vector(kind: ValueKind) -> None:
+    message = refusal([column("id", "text"), column("payload", kind)])
     assert (
         message
         == "a.parquet has no vector column; its other columns are 'payload'; name it with --vector-column"
@@ -336,11 +336,11 @@ def test_several_lists_of_integers_are_never_chosen_between() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "says"),
+    ("kind", "says"),
     [("floats", "lists"), ("integers", "lists"), ("object", "objects"), ("other", "booleans")],
 )
-def test_a_column_named_id_is_the_id_or_the_load_stops(shape: Shape, says: str) -> None:
-    source = [column("id", shape), column("key", "text"), column("v", "floats")]
+def test_a_column_named_id_is_the_id_or_the_load_stops(kind: ValueKind, says: str) -> None:
+    source = [column("id", kind), column("key", "text"), column("v", "floats")]
     message = refusal(source, vector="v")
     assert f"a.parquet has {says} in the column 'id', which can't be ids; name another column" in message
     assert "--id-column ('key' ('a1', …) would do)" in message
@@ -444,14 +444,14 @@ def test_two_columns_of_one_name_are_an_error() -> None:
 
 
 @pytest.mark.parametrize("name", [*CONTENTS_NAMES, "Text"])
-@pytest.mark.parametrize("shape", ["text", "bytes", "null"])
-def test_the_usual_names_of_contents_are_known(name: str, shape: Shape) -> None:
-    assert guess([column("id", "text"), column("v", "floats"), column(name, shape)]).contents == name
+@pytest.mark.parametrize("kind", ["text", "bytes", "null"])
+def test_the_usual_names_of_contents_are_known(name: str, kind: ValueKind) -> None:
+    assert guess([column("id", "text"), column("v", "floats"), column(name, kind)]).contents == name
 
 
-@pytest.mark.parametrize("shape", ["integer", "object", "floats", "other"])
-def test_what_cannot_be_contents_stays_metadata_whatever_its_name(shape: Shape) -> None:
-    found = guess([column("id", "text"), column("vector", "floats"), column("text", shape)], vector="vector")
+@pytest.mark.parametrize("kind", ["integer", "object", "floats", "other"])
+def test_what_cannot_be_contents_stays_metadata_whatever_its_name(kind: ValueKind) -> None:
+    found = guess([column("id", "text"), column("vector", "floats"), column("text", kind)], vector="vector")
     assert found.contents is None
     assert found.leftover(["id", "vector", "text"]) == ["text"]
 
@@ -534,10 +534,10 @@ def test_text_next_to_the_contents_that_were_named_is_settled_by_a_flag() -> Non
 
 
 @pytest.mark.parametrize("name", [*METADATA_NAMES, "Metadata"])
-@pytest.mark.parametrize("shape", ["object", "text"])
-def test_a_metadata_object_is_spread_beside_the_columns_left_over(name: str, shape: Shape) -> None:
+@pytest.mark.parametrize("kind", ["object", "text"])
+def test_a_metadata_object_is_spread_beside_the_columns_left_over(name: str, kind: ValueKind) -> None:
     found = guess(
-        [column("id", "text"), column("v", "floats"), column(name, shape), column("year", "integer")]
+        [column("id", "text"), column("v", "floats"), column(name, kind), column("year", "integer")]
     )
     assert found.metadata_object == name
     assert found.leftover(["id", "v", name, "year"]) == ["year"]
@@ -590,7 +590,7 @@ def test_a_mapping_reads_as_a_sentence() -> None:
     assert str(ColumnMapping("id", "v", None, None, ())) == "id id, vector v, contents none, metadata none"
 
 
-ARROW_SHAPES = [
+ARROW_KINDS = [
     (pa.string(), "text"),
     (pa.large_string(), "text"),
     (pa.string_view(), "text"),
@@ -617,13 +617,13 @@ ARROW_SHAPES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "shape"), ARROW_SHAPES, ids=lambda value: str(value))
-def test_an_arrow_type_has_its_shape(kind: pa.DataType, shape: Shape) -> None:
-    (column,) = arrow_columns(pa.schema([("c", kind)]))
-    assert (column.name, column.shape, column.type_name) == ("c", shape, str(kind))
+@pytest.mark.parametrize(("arrow_type", "kind"), ARROW_KINDS, ids=lambda value: str(value))
+def test_an_arrow_type_has_its_kind_of_values(arrow_type: pa.DataType, kind: ValueKind) -> None:
+    (column,) = arrow_columns(pa.schema([("c", arrow_type)]))
+    assert (column.name, column.kind, column.type_name) == ("c", kind, str(arrow_type))
 
 
-JSON_SHAPES = [
+JSON_KINDS = [
     (["a"], "text"),
     ([1], "integer"),
     ([True], "other"),
@@ -647,10 +647,12 @@ JSON_SHAPES = [
 ]
 
 
-@pytest.mark.parametrize(("values", "shape"), JSON_SHAPES, ids=str)
-def test_a_json_column_has_the_shape_of_its_first_telling_values(values: list[object], shape: Shape) -> None:
+@pytest.mark.parametrize(("values", "kind"), JSON_KINDS, ids=str)
+def test_a_json_column_has_the_kind_of_its_first_telling_values(
+    values: list[object], kind: ValueKind
+) -> None:
     (column,) = json_columns([{"c": value} for value in values])
-    assert column.shape == shape
+    assert column.kind == kind
 
 
 def test_json_columns_are_those_of_any_row_in_the_order_they_appear() -> None:

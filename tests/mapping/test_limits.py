@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.mapping.test_reshaped import jsonl, loaded, parquet
+from tests.mapping.test_nested_rows import jsonl, loaded, parquet
 from vecload.mapping import ColumnChoice, Rules
 
 WRITERS = pytest.mark.parametrize("write", [jsonl, parquet])

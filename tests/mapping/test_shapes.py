@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.mapping.test_reshaped import chosen, jsonl, loaded
+from tests.mapping.test_nested_rows import chosen, jsonl, loaded
 from vecload.errors import MappingError
 from vecload.mapping import ColumnChoice, ColumnMapping
 

@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from vecload.batch import Batch, Span
+from vecload.limits import CONTENTS_MAX_BYTES
 from vecload.mapping import ColumnMapping, JsonRows, Mapper, Rows, Rules
 from vecload.mapping.arrow_rows import ArrowRows
-from vecload.options import CONTENTS_MAX_BYTES
 from vecload.readers import open_sources
 from vecload.readers.prefetch import batches
 

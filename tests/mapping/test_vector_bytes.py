@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.mapping.test_reshaped import jsonl, loaded
+from tests.mapping.test_nested_rows import jsonl, loaded
 from vecload.mapping import ColumnChoice, Rules
-from vecload.mapping.mapping import VectorDtype
+from vecload.options import VectorDtype
 
 NUMPY_DTYPES = [dtype for dtype in get_args(VectorDtype) if dtype not in ("bfloat16", "npy")]
 VALUES = {

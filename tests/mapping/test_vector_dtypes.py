@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vecload.mapping.mapping import VectorDtype
 from vecload.mapping.vector_bytes import likely_dtypes
+from vecload.options import VectorDtype
 
 Numbers: TypeAlias = NDArray[Any]
 Make: TypeAlias = Callable[[np.random.Generator, int, int], Numbers]

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from vecload.targets.answers import Echoes
+from vecload.targets.answers import EchoFilter
 
 KEY = bytes.fromhex("8d1f7c03a95be264f0127d9c6b3ea8551c40f7d92e86b3a05dc91f7a2be46083")
 API_KEY = "cdbk_Qz7Lw2Rk9Tn4"
@@ -22,7 +22,7 @@ BODY = json.dumps(
     ensure_ascii=False,
     separators=(",", ":"),
 ).encode()
-ECHOES = Echoes([BODY[:200], BODY[200:]], API_KEY)
+ECHOES = EchoFilter([BODY[:200], BODY[200:]], API_KEY)
 FORMS = [
     KEY.hex(),
     KEY.hex().upper(),
@@ -44,7 +44,7 @@ FORMS = [
     "echo", [*FORMS, "a Quartz Melancholia", "a-Quartz-Melan", "QUARTZ MELANCHOLIA", "Тайна «маяка» и зебры"]
 )
 def test_what_was_sent_is_not_told(echo: str) -> None:
-    told = ECHOES.told(f"Failed to upsert: {echo} !")
+    told = ECHOES.redacted(f"Failed to upsert: {echo} !")
     assert told.startswith("Failed to upsert: …")
     assert len(told) < len("Failed to upsert: ") + 8
 
@@ -59,7 +59,7 @@ def test_what_was_sent_is_not_told(echo: str) -> None:
     ],
 )
 def test_what_was_not_sent_is_told(text: str) -> None:
-    assert ECHOES.told(text) == text
+    assert ECHOES.redacted(text) == text
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -75,20 +75,20 @@ def test_a_plain_key_is_noticed_in_a_large_answer() -> None:
 @pytest.mark.parametrize("api_key", [None, "", "a", "success"])
 def test_an_answer_without_a_key_is_not_suspected(api_key: str | None) -> None:
     answer = b'{"status":"success","message":"Upserted 2 vectors","name":"a-long-name-of-an-index"}'
-    assert not Echoes([BODY], api_key).holds_key(answer)
-    assert not Echoes((), api_key).holds_key(answer)
+    assert not EchoFilter([BODY], api_key).holds_key(answer)
+    assert not EchoFilter((), api_key).holds_key(answer)
 
 
 def test_nothing_that_was_sent_is_in_its_repr() -> None:
-    assert repr(ECHOES) == "Echoes()"
+    assert repr(ECHOES) == "EchoFilter()"
 
 
 @pytest.mark.parametrize("key", ["hunter2pass", "root", "Pa-ss"])
 @pytest.mark.parametrize("form", ["{}", " {} ", "({})!"])
 def test_a_short_key_is_found_whole(key: str, form: str) -> None:
-    echoes = Echoes([BODY], key)
+    echoes = EchoFilter([BODY], key)
     for written in (key, key.upper(), " ".join(key), base64.b64encode(key.encode()).decode()):
-        told = echoes.told("Invalid API Key " + form.format(written))
+        told = echoes.redacted("Invalid API Key " + form.format(written))
         assert written not in told
         assert told.startswith("Invalid API Key ")
-    assert echoes.told("no such index") == "no such index"
+    assert echoes.redacted("no such index") == "no such index"

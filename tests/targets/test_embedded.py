@@ -6,6 +6,7 @@ import gc
 import stat
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import cyborgdb_core
 import numpy as np
 import pytest
 
+import vecload
 from tests.servers import Service, free_port
 from vecload.batch import Batch, Contents, Metadata, Span
 from vecload.errors import (
@@ -26,7 +28,7 @@ from vecload.errors import (
     WrongKey,
 )
 from vecload.targets import IndexSettings, connect_target
-from vecload.targets.embedded import EmbeddedTarget
+from vecload.targets.embedded import EmbeddedIndex, EmbeddedTarget
 from vecload.targets.service import ServiceTarget
 
 KEY = bytes(range(32))
@@ -283,6 +285,31 @@ def test_without_the_engine_both_ways_on_are_named(
     assert "pip install 'vecload[embedded]'" in str(caught.value)
     assert "URL of a service" in str(caught.value)
     assert not embedded_folder.exists()
+
+
+def test_an_index_that_nobody_has_any_more_is_freed_at_once(
+    embedded_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Eight threads of the engine end with it; a search for circles may be long in coming.
+    made: list[weakref.ref[EmbeddedIndex]] = []
+    create = EmbeddedTarget.create_index
+
+    def noted(self: EmbeddedTarget, name: str, index_key: bytes, settings: IndexSettings) -> EmbeddedIndex:
+        index = create(self, name, index_key, settings)
+        made.append(weakref.ref(index))
+        return index
+
+    monkeypatch.setattr(EmbeddedTarget, "create_index", noted)
+    gc.disable()
+    try:
+        with vecload.connect(embedded_folder) as connection:
+            index = connection.create_index("docs", KEY, dimension=4)
+            index.upsert_binary(["a"], np.ones((1, 4)))
+            assert made[0]() is not None
+        del index, connection
+        assert made[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_vectors_of_zeros_are_counted_but_not_given_back(target: EmbeddedTarget) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from vecload.cli.defaults import default_map
+from vecload.cli.config import default_map
 
 
 def print_help(group: Any, arguments: Sequence[str]) -> bool:

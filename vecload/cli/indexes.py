@@ -9,15 +9,17 @@ from typing import Annotated
 import typer
 
 from vecload.cli import options as opt
+from vecload.cli.config import api_key
 from vecload.cli.empty_values import NoEmptyValues
 from vecload.cli.streams import out, say, tell
 from vecload.errors import UsageError
+from vecload.options import LoadOptions
 from vecload.places import short
 
 NAME_CHARACTERS = 200
 """Of an index's name, which no target makes longer."""
 
-index_app = typer.Typer(cls=NoEmptyValues, help="List, describe, make and delete indexes.")
+index_app = typer.Typer(cls=NoEmptyValues, help="List, describe, create and delete indexes.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The index.", show_default=False)]
 
@@ -25,9 +27,9 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The index.", show_def
 @index_app.command("list")
 def list_indexes(to: opt.To = None, api_key_file: opt.ApiKeyFile = None) -> None:
     """Print the names of the target's indexes, one a line."""
-    from vecload.cli.access import connect_to
+    from vecload.targets.opening import connect_to
 
-    with connect_to(to, api_key_file, only_look=True, must_exist=True) as target:
+    with connect_to(to, api_key(to, api_key_file), read_only=True, must_exist=True, tell=tell) as target:
         for name in target.list_indexes():
             say(name if len(name) <= NAME_CHARACTERS else f"{name[:NAME_CHARACTERS]}…")
 
@@ -44,9 +46,9 @@ def describe(
     """Print what the target tells of an index, as a JSON object."""
     import orjson
 
-    from vecload.cli.access import connect_to, open_existing
+    from vecload.targets.opening import connect_to, open_existing
 
-    with connect_to(to, api_key_file, only_look=True, must_exist=True) as target:
+    with connect_to(to, api_key(to, api_key_file), read_only=True, must_exist=True, tell=tell) as target:
         opened = open_existing(target, name, opt.key_source(context, key_file, key_command))
         about = asdict(opened.index.describe()) | {
             "items": opened.index.count(),
@@ -58,36 +60,24 @@ def describe(
 
 
 @index_app.command("create")
+@opt.takes(*opt.INDEX_OPTIONS, without=("create", "train"))
 def create(
+    *,
     context: typer.Context,
     name: Name,
     to: opt.To = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
-    dimension: opt.Dimension = None,
-    metric: opt.MetricOption = None,
-    storage_precision: opt.Precision = None,
-    unfilterable: opt.Unfilterable = None,
-    pattern: opt.Pattern = None,
-    full_text: opt.FullText = None,
-    embedding_model: opt.EmbeddingModel = None,
+    options: LoadOptions,
 ) -> None:
-    """Make an index. Without a key file named, its key is made and kept in the key store of this user."""
-    from vecload.cli.access import check_made_as, connect_to, create_new
-    from vecload.targets import IndexSettings
+    """Create an index. Without a key file named, its key is made and kept in your key store."""
+    from vecload.loading.request import index_settings
+    from vecload.targets.opening import check_made_as, connect_to, create_new
 
-    settings = IndexSettings(
-        dimension=dimension,
-        metric=metric.value if metric else None,
-        storage_precision=storage_precision.value if storage_precision else None,
-        unfilterable=tuple(unfilterable or ()),
-        pattern=tuple(pattern or ()),
-        full_text=tuple(full_text or ()),
-        embedding_model=embedding_model,
-    )
-    with connect_to(to, api_key_file) as target:
-        opened = create_new(target, name, opt.key_source(context, key_file, key_command), settings)
+    settings = index_settings(options)
+    with connect_to(to, api_key(to, api_key_file), tell=tell) as target:
+        opened = create_new(target, name, opt.key_source(context, key_file, key_command), settings, tell=tell)
         said = "made index" if opened.created else "an earlier run made index"
         if not opened.created:
             check_made_as(opened, settings)
@@ -99,20 +89,20 @@ def create(
 def delete(
     context: typer.Context,
     name: Name,
-    yes: Annotated[bool, typer.Option("--yes", envvar="VECLOAD_YES", help="Delete without asking.")] = False,
+    yes: Annotated[bool, opt.option("yes", None, "Delete without asking.")] = False,
     to: opt.To = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
 ) -> None:
     """Delete an index and all that is in it. Its key file stays."""
-    from vecload.cli.access import connect_to, open_existing
+    from vecload.targets.opening import connect_to, open_existing
 
-    with connect_to(to, api_key_file, must_exist=True) as target:
+    with connect_to(to, api_key(to, api_key_file), must_exist=True, tell=tell) as target:
         opened = open_existing(target, name, opt.key_source(context, key_file, key_command))
         items = opened.index.count()
         if not yes and not sys.stdin.isatty():
-            raise UsageError(f"index {name!r} is not deleted unasked", hint="add --yes")
+            raise UsageError(f"refusing to delete index {name!r} without confirmation", hint="pass --yes")
         question = f"delete index {name!r} with {items:,} items from {short(target.location)}?"
         if not yes and not typer.confirm(question, err=True):
             raise UsageError("nothing was deleted")

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from vecload.cli.access import KeySource, connect_to, only_index, open_existing
+from vecload.cli.streams import tell
 from vecload.errors import SealError, SourceError, UsageError, VecloadError
-from vecload.options import BATCH_BYTES
+from vecload.limits import BATCH_BYTES
+from vecload.options import LoadOptions
+from vecload.targets.opening import KeySource, OpenedIndex, connect_to, only_index, open_existing
 
 if TYPE_CHECKING:
     from vecload.index import Index
-    from vecload.readers import ReadOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the items are: the target and the index as they were named, and where their keys are."""
+
+    to: str | None
+    index: str | None
+    keys: KeySource
+    api_key: str | None = field(repr=False)
+
+    @contextmanager
+    def opened(self) -> Iterator[OpenedIndex]:
+        """The index, for reading."""
+        with connect_to(self.to, self.api_key, read_only=True, must_exist=True, tell=tell) as target:
+            yield open_existing(target, self.index or only_index(target), self.keys)
 
 
 @dataclass(slots=True)
@@ -88,10 +106,7 @@ class Printing:
 
 def get_items(
     ids: Sequence[str],
-    to: str | None,
-    index_name: str | None,
-    keys: KeySource,
-    api_key_file: Path | None,
+    place: Place,
     printing: Printing,
 ) -> None:
     """Print the items found.
@@ -101,8 +116,7 @@ def get_items(
     """
     from vecload.index import FIELDS, SEALED, Index
 
-    with connect_to(to, api_key_file, only_look=True, must_exist=True) as target:
-        opened = open_existing(target, index_name or only_index(target), keys)
+    with place.opened() as opened:
         items = printing.get(Index(opened.index, opened.key), ids, (*FIELDS, SEALED))
     for item in items:
         printing.print(item)
@@ -113,14 +127,10 @@ def get_items(
 def run_query(
     vector: str,
     row: int,
-    reading: ReadOptions,
-    vector_column: str | None,
+    options: LoadOptions,
     top_k: int,
     contents: bool,
-    to: str | None,
-    index_name: str | None,
-    keys: KeySource,
-    api_key_file: Path | None,
+    place: Place,
     printing: Printing,
 ) -> None:
     """Print the nearest items.
@@ -130,9 +140,8 @@ def run_query(
     """
     from vecload.index import SEALED, Index
 
-    values = read_vector(vector, row, reading, vector_column)
-    with connect_to(to, api_key_file, only_look=True, must_exist=True) as target:
-        opened = open_existing(target, index_name or only_index(target), keys)
+    values = read_vector(vector, row, options)
+    with place.opened() as opened:
         index = Index(opened.index, opened.key)
         hits = index.query(values, top_k)
         if contents:
@@ -151,19 +160,15 @@ def run_query(
 
 def print_rejects(
     path: str,
-    to: str | None,
-    index_name: str | None,
-    keys: KeySource,
-    api_key_file: Path | None,
+    place: Place,
     printing: Printing,
 ) -> None:
     """Write the rejects of a file, one JSON object a line, the rows that they hold opened."""
     from vecload.loading.rejects import rejects_of, row_name
     from vecload.sealing import Opener
 
-    with connect_to(to, api_key_file, only_look=True, must_exist=True) as target:
-        opened = open_existing(target, index_name or only_index(target), keys)
-    opener = Opener(opened.key.opening_keys, opened.index.name)
+    with place.opened() as opened:
+        opener = Opener(opened.key.opening_keys, opened.index.name)
     total = 0
     for reject in rejects_of(path):
         total += 1
@@ -178,7 +183,7 @@ def print_rejects(
     printing.end(total)
 
 
-def read_vector(text: str, row: int, reading: ReadOptions, column: str | None) -> list[float]:
+def read_vector(text: str, row: int, options: LoadOptions) -> list[float]:
     """A vector: of a JSON array, of a file that holds one, or of a row of a source.
 
     Raises:
@@ -198,16 +203,12 @@ def read_vector(text: str, row: int, reading: ReadOptions, column: str | None) -
             raise SourceError(f"{text} can't be read: {error.strerror}") from None
 
     from vecload.batch import Span
-    from vecload.loading.plan import make_plan
-    from vecload.mapping import ColumnChoice, Rules
+    from vecload.loading.request import Request
+    from vecload.loading.run import plan_of
     from vecload.readers import open_sources
 
-    plan = make_plan(
-        open_sources([text], reading),
-        ColumnChoice(vector=column),
-        embed=False,
-        rules=Rules(generate_ids=True),
-    )
+    request = Request(sources=(text,), options=replace(options, generate_ids=True))
+    plan = plan_of(request, open_sources([text], request.reading))
     for job in plan.jobs(index_dimension=0, allow_zero_vectors=True):
         done = [Span(text, 0, row)] if row and job.source.total_rows else []
         for rows in job.source.read(batch_rows=1000, batch_bytes=BATCH_BYTES, done=done):

@@ -1,189 +1,221 @@
-"""Options that several commands share, each with its environment variable."""
+"""The commands' options: those of a load from `LoadOptions`, the others one line each.
+
+Every option has a variable: VECLOAD_MAX_ERRORS for --max-errors.
+"""
 
 from __future__ import annotations
 
+import inspect
 import os
-from enum import StrEnum
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
 from vecload.cli.owners import for_its_target, variables_are_for
+from vecload.options import HINTS, INDEX, OUTPUT, About, LoadOptions, about
+from vecload.targets.opening import KeySource
 
-if TYPE_CHECKING:
-    from vecload.cli.access import KeySource
-
-TARGET_PANEL = "Target and keys"
-INDEX_PANEL = "Making the index"
-
-
-class MetricName(StrEnum):
-    """Distance metrics, as the engine names them."""
-
-    euclidean = "euclidean"
-    cosine = "cosine"
-    squared_euclidean = "squared_euclidean"
+TARGET = "Target and keys"
+LOOKING = "Looking before loading"
+COMMON = ("to", "index", "key_file", "api_key_file", "dry_run", "json_output", "quiet")
+"""Options of `upsert` besides those of LoadOptions that its short help shows."""
 
 
-class PrecisionName(StrEnum):
-    """Storage precisions, as the engine names them."""
+def option(
+    name: str, panel: str | None, text: str, *more: str, usual: str = "", flags: str = "", **typers: Any
+) -> Any:
+    """An option in typer's form.
 
-    float32 = "float32"
-    float16 = "float16"
-    tq12 = "tq12"
-    tq8 = "tq8"
-    tq6 = "tq6"
-    tq4 = "tq4"
+    Args:
+        name: The parameter's name without `_output` and the like: it names the flag and the variable.
+        panel: The heading under which the help lists it.
+        text: Its help.
+        more: Further spellings: `-q`.
+        usual: The default in words, where the value does not say it.
+        flags: The flag, if it has a form for no: `--seal/--no-seal`.
+        typers: More arguments of typer's.
+    """
+    if usual:
+        typers["show_default"] = False
+    return typer.Option(
+        flags or f"--{name.replace('_', '-')}",
+        *more,
+        envvar=f"VECLOAD_{name.upper()}",
+        show_envvar=False,
+        help=f"{text} (default: {usual})" if usual else text,
+        rich_help_panel=panel,
+        **typers,
+    )
 
 
 To = Annotated[
     str | None,
-    typer.Option(
-        "--to",
-        envvar="VECLOAD_TO",
+    option(
+        "to",
+        TARGET,
+        "A CyborgDB service, or the folder of an embedded store.",
+        usual="your local store, ~/.local/share/vecload/store",
         metavar="URL|FOLDER",
         is_eager=True,
-        help="A CyborgDB service, or the folder of an embedded store. (default: the store of this user)",
-        rich_help_panel=TARGET_PANEL,
-        show_default=False,
+    ),
+]
+NewIndexName = Annotated[
+    str | None,
+    option(
+        "index", TARGET, "Index; created if it does not exist.", usual="named after the file", metavar="NAME"
     ),
 ]
 IndexName = Annotated[
-    str | None,
-    typer.Option(
-        "--index",
-        envvar="VECLOAD_INDEX",
-        metavar="NAME",
-        help="The index. (default: the only one of the target)",
-        rich_help_panel=TARGET_PANEL,
-        show_default=False,
-    ),
+    str | None, option("index", TARGET, "Index.", usual="the only one of the target", metavar="NAME")
 ]
 KeyFile = Annotated[
     Path | None,
-    typer.Option(
-        "--key-file",
-        envvar="VECLOAD_KEY_FILE",
-        callback=for_its_target,
+    option(
+        "key_file",
+        TARGET,
+        "Key file of the index.",
+        usual="the one in your key store",
         metavar="FILE",
-        help="The index's key file. (default: the one in the key store of this user)",
-        rich_help_panel=TARGET_PANEL,
-        show_default=False,
+        callback=for_its_target,
     ),
 ]
 KeyCommand = Annotated[
     str | None,
-    typer.Option(
-        "--key-command",
-        envvar="VECLOAD_KEY_COMMAND",
-        callback=for_its_target,
+    option(
+        "key_command",
+        TARGET,
+        "Command that prints a key file; it is not run by a shell.",
         metavar="COMMAND",
-        help="A command that prints a key file; no shell runs it.",
-        rich_help_panel=TARGET_PANEL,
-        show_default=False,
-    ),
-]
-RequireSealed = Annotated[
-    bool,
-    typer.Option(
-        "--require-sealed",
-        envvar="VECLOAD_REQUIRE_SEALED",
-        help="Refuse contents that are not sealed: whoever can write to the index may have put them there.",
+        callback=for_its_target,
     ),
 ]
 ApiKeyFile = Annotated[
     Path | None,
-    typer.Option(
-        "--api-key-file",
-        envvar="VECLOAD_API_KEY_FILE",
-        callback=for_its_target,
+    option(
+        "api_key_file",
+        TARGET,
+        "File with the API key of the service.",
+        usual="the variable VECLOAD_API_KEY",
         metavar="FILE",
-        help="A file with the service's API key. (default: the variable VECLOAD_API_KEY)",
-        rich_help_panel=TARGET_PANEL,
-        show_default=False,
+        callback=for_its_target,
     ),
 ]
-MetricOption = Annotated[
-    MetricName | None,
-    typer.Option(
-        "--metric",
-        envvar="VECLOAD_METRIC",
-        help="Distance metric. (default: euclidean)",
-        rich_help_panel=INDEX_PANEL,
-        show_default=False,
+RequireSealed = Annotated[
+    bool,
+    option(
+        "require_sealed",
+        None,
+        "Refuse contents that are not sealed: anyone who can write to the index may have put them there.",
     ),
 ]
-Precision = Annotated[
-    PrecisionName | None,
-    typer.Option(
-        "--storage-precision",
-        envvar="VECLOAD_STORAGE_PRECISION",
-        help="How vectors are stored; all but float32 lose digits. (default: float32)",
-        rich_help_panel=INDEX_PANEL,
-        show_default=False,
-    ),
+DryRun = Annotated[
+    bool,
+    option("dry_run", LOOKING, "Load nothing; report what a load would do, as 'vecload inspect' does."),
 ]
-Dimension = Annotated[
-    int | None,
-    typer.Option(
-        "--dimension",
-        envvar="VECLOAD_DIMENSION",
+Full = Annotated[bool, option("full", LOOKING, "For that report, read every row, not a sample.")]
+Items = Annotated[
+    int,
+    option(
+        "items",
+        LOOKING,
+        "For that report, show the first N items, contents shortened.",
         metavar="N",
-        help="Values of a vector. (default: from the data)",
-        rich_help_panel=INDEX_PANEL,
-        show_default=False,
+        min=0,
+        max=1000,
     ),
 ]
-Unfilterable = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--unfilterable",
-        envvar="VECLOAD_UNFILTERABLE",
-        metavar="FIELD",
-        help="A metadata field that no filter will name: loads several times faster. Repeatable.",
-        rich_help_panel=INDEX_PANEL,
-        show_default=False,
-    ),
+JsonOutput = Annotated[
+    bool, option("json", OUTPUT, "Print the summary, or the report, as one JSON object on standard output.")
 ]
-Pattern = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--pattern",
-        envvar="VECLOAD_PATTERN",
-        metavar="FIELD",
-        help="A metadata field to search by regular expressions. Repeatable.",
-        rich_help_panel=INDEX_PANEL,
-        show_default=False,
-    ),
+Quiet = Annotated[bool, option("quiet", OUTPUT, "Print nothing but errors.", "-q")]
+HelpAll = Annotated[
+    bool, typer.Option("--help-all", help="Show all options and exit.", is_eager=True, show_default=False)
 ]
-FullText = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--full-text",
-        envvar="VECLOAD_FULL_TEXT",
-        metavar="FIELD",
-        help="A metadata field to search by words. Repeatable.",
-        rich_help_panel=INDEX_PANEL,
-        show_default=False,
-    ),
-]
-EmbeddingModel = Annotated[
-    str | None,
-    typer.Option(
-        "--embedding-model",
-        envvar="VECLOAD_EMBEDDING_MODEL",
-        metavar="NAME",
-        help="The engine's model that makes vectors of contents; the target must be able to load it.",
-        rich_help_panel=INDEX_PANEL,
-        show_default=False,
-    ),
-]
+INDEX_OPTIONS = tuple(one.name for one in fields(LoadOptions) if one.metadata["about"].panel == INDEX)
+"""Options of a new index; `create` and `train` are of loads alone."""
+
+
+def takes(*names: str, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of a load, in place of its parameter `options`, a LoadOptions.
+
+    Args:
+        names: Fields of LoadOptions; none at all means every one.
+        without: Fields to leave out.
+    """
+    chosen = [one.name for one in fields(LoadOptions) if not names or one.name in names]
+    chosen = [name for name in chosen if name not in without]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command, eval_str=True)
+        parameters: list[inspect.Parameter] = []
+        for parameter in signature.parameters.values():
+            own = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            parameters += [_parameter(name) for name in chosen] if parameter.name == "options" else [own]
+
+        def run(**given: Any) -> None:
+            options = LoadOptions(**{name: given.pop(name) for name in chosen})
+            command(options=options, **given)
+
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined] # typer's
+        return run
+
+    return decorate
+
+
+def _parameter(name: str) -> inspect.Parameter:
+    """A field of LoadOptions as a command's parameter."""
+    one, kind = about(name), _kind(HINTS[name], about(name))
+    default = next(each.default for each in fields(LoadOptions) if each.name == name)
+    typers: dict[str, Any] = {"metavar": one.metavar} if one.metavar else {}
+    if one.least is not None and not one.or_auto:
+        typers |= {"min": one.least, "max": one.most}
+    if isinstance(default, tuple):
+        default = None
+    elif kind is str and default is not None:
+        default = str(default)
+    if default in (None, ""):
+        typers["show_default"] = False
+    flag = name.replace("_", "-")
+    flags = f"--{flag}/--no-{flag}" if default is True else ""
+    made = option(name, one.panel, one.help, usual=one.usual, flags=flags, **typers)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, made]
+    )
+
+
+def _kind(hint: Any, one: About) -> Any:
+    """The type by which typer reads a field."""
+    kinds = [kind for kind in get_args(hint) if kind is not type(None)] or [hint]
+    if get_origin(hint) is tuple:
+        return list[str] | None
+    if get_origin(hint) is Literal:
+        return hint
+    if one.or_auto or len(kinds) > 1:
+        return str
+    return hint
+
+
+def show_common(command: Any) -> None:
+    """Let the help of a command show the options that most people use, and no others."""
+    common = {one.name for one in fields(LoadOptions) if one.metadata["about"].common} | {*COMMON}
+    for param in command.params:
+        if param.param_type_name == "option" and param.name not in (*common, "help", "help_all"):
+            param.hidden = True
+
+
+def show_all(command: Any) -> None:
+    """Let the help of a command show all its options."""
+    for param in command.params:
+        if param.param_type_name == "option":
+            param.hidden = False
 
 
 def key_source(context: typer.Context, file: Path | None, command: str | None) -> KeySource:
     """Where the key is, in the order of docs/keys.md: flags, then variables, then the configuration."""
-    from vecload.cli.access import KeySource
 
     def origin(name: str) -> str:
         source = context.get_parameter_source(name)
@@ -197,3 +229,14 @@ def key_source(context: typer.Context, file: Path | None, command: str | None) -
         default_command=command if command_by == "DEFAULT_MAP" else None,
         environ=os.environ if variables_are_for(context.params.get("to")) else {},
     )
+
+
+def secret_files(keys: KeySource, api_key_file: Path | None) -> Mapping[str, str]:
+    """The files of keys that a command reads, and what each is."""
+    found = {
+        keys.file: "is the key file",
+        keys.environ.get("VECLOAD_KEY_FILE"): "is the key file",
+        keys.default_file: "is the key file",
+        api_key_file: "is the file of the API key",
+    }
+    return {str(path): what for path, what in found.items() if path}

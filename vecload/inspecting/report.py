@@ -15,9 +15,9 @@ from vecload.inspecting.survey import Field, Survey
 from vecload.loading.flow import seal
 from vecload.loading.repeated_ids import RepeatedIds
 from vecload.mapping import ColumnMapping
-from vecload.mapping.contents_choice import ClearText
+from vecload.mapping.contents_choice import Cleartext
+from vecload.options import WireFormat
 from vecload.sealing import Sealer, generate_key
-from vecload.targets.base import WireFormat
 from vecload.targets.wire import choose_format, encode_binary, encode_json
 
 SCHEMA_VERSION = 1
@@ -126,7 +126,7 @@ class Report:
     seal: bool = True
     sources: list[SourceReport] = field(default_factory=list)
     ids: RepeatedIds = field(default_factory=RepeatedIds)
-    clear_text: list[ClearText] = field(default_factory=list)
+    clear_text: list[Cleartext] = field(default_factory=list)
     unfilterable: list[str] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     estimate: Estimate | None = None
@@ -143,8 +143,8 @@ class Report:
         """Whether every row of every source was looked at."""
         return all(report.survey.whole for report in self.sources)
 
-    def as_json(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
+    def as_dict(self) -> dict[str, Any]:
+        """The object that `--json` prints: docs/inspect.md."""
         return {
             "version": SCHEMA_VERSION,
             "full": self.full,

@@ -12,7 +12,9 @@ from typing import Any
 
 from vecload.batch import Batch
 from vecload.errors import VecloadError
-from vecload.targets import IndexSettings, connect_target
+from vecload.options import LoadOptions
+from vecload.readers import Source
+from vecload.targets import IndexInfo, IndexSettings, connect_target
 
 SAMPLE_ROWS = 2000
 """Items of a load that are kept to look at: enough to tell a field whose values are nearly all different."""
@@ -188,3 +190,59 @@ def gain_of(fields: Sequence[str], batches: Sequence[Batch], settings: IndexSett
     except (VecloadError, OSError):
         return None
     return fastest[0] / fastest[1]
+
+
+def advise(
+    options: LoadOptions,
+    sources: Sequence[Source],
+    info: IndexInfo,
+    shares: Mapping[str, float],
+    sample: Sequence[Batch],
+    *,
+    remote: bool,
+) -> str:
+    """What held the load back, and the one setting that would help.
+
+    Args:
+        options: What the load was asked for.
+        sources: What it read.
+        info: The index, before the load.
+        shares: Of its time by stage.
+        sample: Its first items, as they were sent.
+        remote: It went to a service.
+    """
+    load = Circumstances(
+        remote=remote,
+        wire=options.wire,
+        concurrency=str(options.concurrency),
+        batch_rows=str(options.batch_rows),
+        kinds=frozenset(source.format for source in sources),
+        trained=info.trained,
+        unfilterable=_unfilterable(info, sample),
+    )
+    return advice(dict(shares), load)
+
+
+def _unfilterable(info: IndexInfo, sample: Sequence[Batch]) -> tuple[tuple[str, ...], float] | None:
+    """Fields that would be better unfilterable, and the gain."""
+    fields = nearly_unique(sample, info.metadata_schema)
+    if not fields or any(batch.vectors is None for batch in sample):
+        return None
+    gain = gain_of(fields, sample, _settings_of(info, sample))
+    return None if gain is None or gain < WORTH_TELLING else (fields, gain)
+
+
+def _settings_of(info: IndexInfo, sample: Sequence[Batch]) -> IndexSettings:
+    """What an index like this one is made with."""
+    policies = info.metadata_schema
+    full_text = tuple(name for name, policy in policies.items() if policy.get("full_text"))
+    return IndexSettings(
+        dimension=next(batch.vectors.shape[1] for batch in sample if batch.vectors is not None),
+        unfilterable=tuple(
+            name
+            for name, policy in policies.items()
+            if not policy.get("filterable") and name not in full_text
+        ),
+        pattern=tuple(name for name, policy in policies.items() if policy.get("pattern")),
+        full_text=full_text,
+    )

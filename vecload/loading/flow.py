@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 
 from vecload.batch import Batch, Span
 from vecload.errors import Interrupted, JournalError, RowsRejected
+from vecload.limits import BATCH_BYTES, BATCH_ROWS
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.ledger import Ledger, Stages
 from vecload.loading.repeated_ids import RepeatedIds, earlier_rows
 from vecload.loading.retry import Outcome, Stopping
 from vecload.loading.tuning import BatchRows
 from vecload.mapping import Mapper
-from vecload.options import BATCH_BYTES, BATCH_ROWS
 from vecload.readers import Source
 from vecload.readers.json.workers import Parsers
 from vecload.readers.prefetch import batches

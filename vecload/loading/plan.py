@@ -14,18 +14,16 @@ from vecload.loading.identity import Identity
 from vecload.loading.journal import Journal
 from vecload.mapping import ColumnChoice, ColumnMapping, Mapper, Rows, Rules, guess_mapping
 from vecload.mapping.columns import listed
-from vecload.mapping.contents_choice import ClearText, clear_texts
-from vecload.mapping.first_rows import as_text, with_first_rows
+from vecload.mapping.contents_choice import Cleartext, cleartexts
+from vecload.mapping.first_rows import bytes_as_text, holds_text, with_first_rows
 from vecload.mapping.mapper import common_dimension
-from vecload.mapping.names import qualifiers_of
+from vecload.mapping.names import vector_qualifiers
 from vecload.mapping.vector_choice import with_vector_dtype
 from vecload.readers import Source
 from vecload.readers.json.causes import hint_of_rows
-from vecload.readers.json.jsonl import lines_in
-from vecload.readers.source import HEAD_ROWS, Told, told_by
+from vecload.readers.source import HEAD_ROWS, ExportFacts
 from vecload.readers.storage.compressed import Unpacked
 from vecload.readers.storage.files import (
-    STDIN,
     ChangedError,
     File,
     LocalFile,
@@ -58,9 +56,25 @@ class Plan:
     metric: str = ""
 
     @property
-    def once(self) -> bool:
-        """Whether a source can be read only once, so that no other run can go on."""
-        return any(file.location == STDIN for source in self.sources for file in source.files)
+    def once(self) -> str:
+        """The source that can be read only once, so that no other run can go on; "" if there is none."""
+        return next((source.name for source in self.sources if source.once), "")
+
+    def check_dimension(self, index_dimension: int) -> None:
+        """Refuse an index of another dimension.
+
+        Args:
+            index_dimension: The index's; 0 where no upsert has set it.
+
+        Raises:
+            IndexMismatch: It is another.
+        """
+        if self.dimension and index_dimension and index_dimension != self.dimension:
+            raise IndexMismatch(
+                f"the vectors of {self.sources[0].name} have {self.dimension} dimensions, the index has "
+                f"{index_dimension}",
+                hint="load into another index with --index, or pick another column with --vector-column",
+            )
 
     def jobs(self, *, index_dimension: int, allow_zero_vectors: bool, keep_rows: bool = False) -> list[Job]:
         """The plan for an index.
@@ -73,12 +87,7 @@ class Plan:
         Raises:
             IndexMismatch: The index has another dimension.
         """
-        if self.dimension and index_dimension and index_dimension != self.dimension:
-            raise IndexMismatch(
-                f"the vectors of {self.sources[0].name} have {self.dimension} dimensions, the index has "
-                f"{index_dimension}",
-                hint="load into another index with --index, or pick another column with --vector-column",
-            )
+        self.check_dimension(index_dimension)
         dimension = index_dimension or self.dimension
         return [
             Job(
@@ -93,22 +102,20 @@ class Plan:
         found = {str(m): (s, m) for s, m in reversed([*zip(self.sources, self.mappings, strict=True)])}
         return [*reversed(found.values())]
 
-    def clear_texts(self) -> list[ClearText]:
+    def cleartexts(self) -> list[Cleartext]:
         """Long or nearly unique texts that go unsealed, in the first rows of sources without contents.
 
         Raises:
             SourceError: A source can't be read.
         """
-        found: dict[str, ClearText] = {}
+        found: dict[str, Cleartext] = {}
         for source, mapping in self.distinct():
             head = source.head() if mapping.contents is None else None
             if head is None:
                 continue
             batch = Mapper(mapping, self.dimension, allow_zero_vectors=True).map(head)
             named = mapping.metadata_fields or ()
-            found |= {
-                text.name: text for text in clear_texts(batch.metadata, named) if text.name not in found
-            }
+            found |= {text.name: text for text in cleartexts(batch.metadata, named) if text.name not in found}
         return [*found.values()]
 
     def identity(
@@ -137,11 +144,7 @@ class Plan:
             files.append(LocalFile(rejects))
         names = [*(named or [source.name for source in self.sources]), *([rejects] if rejects else [])]
         mappings = [f"mapping {mapping}" for mapping in self.mappings]
-        appendable = {
-            lines.files[0].location
-            for source in self.sources
-            if (lines := lines_in(source)) is not None and lines.appendable
-        }
+        appendable = {source.files[0].location for source in self.sources if source.appendable}
         found = {file.location: file for file in files}
 
         def holds(path: str, known: str, begins: bool) -> bool:
@@ -190,11 +193,7 @@ def check_unchanged(
 
 def _grew(source: Source, file: File, fingerprints: Mapping[str, str]) -> bool:
     """Whether lines were appended to a file, and nothing else happened to it."""
-    return (
-        lines_in(source) is not None
-        and isinstance(file, LocalFile)
-        and file.grew_from(fingerprints[file.location])
-    )
+    return source.appendable and isinstance(file, LocalFile) and file.grew_from(fingerprints[file.location])
 
 
 def check_whole(sources: Sequence[Source]) -> None:
@@ -204,16 +203,15 @@ def check_whole(sources: Sequence[Source]) -> None:
         SourceUnfinished: One ends in half a line.
     """
     for source in sources:
-        lines = lines_in(source)
-        if lines is None or lines.half is None:
+        if source.unfinished_at is None:
             continue
         try:
-            grew = lines.files[0].changed()
+            grew = source.files[0].changed()
         except OSError as error:
-            raise unreadable(lines.files[0], ChangedError(reason(error))) from None
+            raise unreadable(source.files[0], ChangedError(reason(error))) from None
         if not grew:
             raise SourceUnfinished(
-                f"{source.name} ends in half a line, at byte {lines.half:,}, which is not loaded",
+                f"{source.name} ends in half a line, at byte {source.unfinished_at:,}, which is not loaded",
                 hint="run again when it is written to its end; with a newline behind it, it counts as a row",
             )
 
@@ -240,7 +238,7 @@ def note_stop(journal: Journal, sources: Sequence[Source], fingerprints: Mapping
             try:
                 if file.changed() and not _grew(source, file, fingerprints):
                     journal.was_touched(file.location)
-                elif end and stored is file and lines_in(source) is not None:
+                elif end and stored is file and source.appendable:
                     journal.begins_as(file.location, file.fingerprint(end))
             except OSError:
                 journal.was_touched(file.location)
@@ -291,21 +289,21 @@ def make_plan(
                 # A cause that is known says itself what to do.
                 hint="" if ";" in fault else "JSON Lines has one object a line",
             )
-        told = told_by(source)
+        export = source.export
         try:
-            mapping = _mapping(source, head, told, choice, embed=embed, rules=rules, dimension=dimension)
+            mapping = _mapping(source, head, choice, embed=embed, rules=rules, dimension=dimension)
         except MappingError as error:
             raise _of_rows_inside(source, head) or error from None
         if mapping.vector is not None:
             found = common_dimension(head, mapping, source.name, dimension)
             dimensions.setdefault(found, source.name)
-            if told is not None and told.dimension not in (None, found):
+            if export is not None and export.dimension not in (None, found):
                 raise SourceError(
-                    f"{source.name} has vectors of {found} values, its export tells of {told.dimension}",
+                    f"{source.name} has vectors of {found} values, its export says {export.dimension}",
                     hint="pick another column with --vector-column, or export it again",
                 )
         first_ids.add(source.name, mapping, head)
-        metric = metric or (told.metric if told else "")
+        metric = metric or (export.metric if export else "")
         kept.append(source)
         mappings.append(mapping)
     if len(dimensions) > 1:
@@ -321,7 +319,6 @@ def make_plan(
 def _mapping(
     source: Source,
     head: Rows,
-    told: Told | None,
     choice: ColumnChoice,
     *,
     embed: bool,
@@ -329,13 +326,14 @@ def _mapping(
     dimension: int | None,
 ) -> ColumnMapping:
     """Which column is which: as the user said, else as the export tells, else as it is guessed."""
-    head, columns = head.under(rules), source.columns()
+    head, columns = head.with_rules(rules), source.columns()
     if rules.binary_as_text:
-        columns = [as_text(column, head, choice) for column in columns]
+        columns = [bytes_as_text(column, head, choice) for column in columns]
     columns = with_first_rows(columns, head)
     later = _has_later(source, head)
-    more = head.own_columns and later
-    if told is None or not told.shape:
+    more = head.columns_vary and later
+    export = source.export or ExportFacts()
+    if not export.shape:
         if choice.shape in EXPORTS_THAT_TELL:
             raise MappingError(
                 f"{source.name} has not the shape of {choice.shape}",
@@ -343,30 +341,30 @@ def _mapping(
             )
         mapping = guess_mapping(columns, choice, source=source.name, embed=embed, rules=rules, more=more)
     else:
-        if told.vectors and choice.vector is None and not embed:
+        if export.vectors and choice.vector is None and not embed:
             raise MappingError(
-                f"{source.name} has several vector columns: {listed(told.vectors)}",
+                f"{source.name} has several vector columns: {listed(export.vectors)}",
                 hint="pick one with --vector-column",
             )
         known = replace(
             choice,
-            id=choice.id or told.id,
-            vector=choice.vector or (None if embed else told.vector),
+            id=choice.id or export.id,
+            vector=choice.vector or (None if embed else export.vector),
             shape=None,
         )
         mapping = guess_mapping(columns, known, source=source.name, embed=embed, rules=rules, more=more)
         why = mapping.reasons
-        if told.id and not choice.id:
+        if export.id and not choice.id:
             why = replace(why, id="the export tells")
-        if told.vector and not choice.vector and not embed:
+        if export.vector and not choice.vector and not embed:
             why = replace(why, vector="the export tells")
-        mapping = replace(mapping, shape=told.shape, reasons=why)
+        mapping = replace(mapping, shape=export.shape, reasons=why)
     return with_vector_dtype(mapping, columns, source.name, dimension)
 
 
 def _of_rows_inside(source: Source, head: Rows) -> MappingError | None:
     """What to say of an only row that is a service's answer, with rows inside; None if it is none."""
-    if not head.own_columns or head.broken or len(head.span) > 1 or has_more(source, head):
+    if not head.columns_vary or head.broken or len(head.span) > 1 or has_more(source, head):
         return None
     hint = hint_of_rows(loads(head.raw(0).rstrip("\0")), source.name, sure=True)
     return (
@@ -376,14 +374,14 @@ def _of_rows_inside(source: Source, head: Rows) -> MappingError | None:
 
 def has_more(source: Source, head: Rows) -> bool:
     """Whether rows after the first may have columns that these don't."""
-    return head.own_columns and _has_later(source, head)
+    return head.columns_vary and _has_later(source, head)
 
 
 def _has_later(source: Source, head: Rows) -> bool:
     """Whether there are rows after the first."""
     if source.total_rows is not None:
         return source.total_rows > len(head.span)
-    if any(file.location == STDIN for file in source.files):
+    if source.once:
         return len(head.span) >= HEAD_ROWS  # what comes after is not waited for
     return next(source.read(batch_rows=1, batch_bytes=1, done=[head.span]), None) is not None
 
@@ -422,7 +420,7 @@ def _check_agreement(sources: Sequence[Source], mappings: Sequence[ColumnMapping
     """
     vectors = {m.vector: source.name for source, m in zip(sources, mappings, strict=True) if m.vector}
     for one, other in itertools.combinations(vectors, 2):
-        if len({frozenset(qualifiers_of(path)) for path in (one, other)} - {frozenset()}) > 1:
+        if len({frozenset(vector_qualifiers(path)) for path in (one, other)} - {frozenset()}) > 1:
             raise MappingError(
                 f"the vectors are in {one!r} of {vectors[one]} and in {other!r} of {vectors[other]}, "
                 "which may be two embeddings",
@@ -441,3 +439,19 @@ def _check_agreement(sources: Sequence[Source], mappings: Sequence[ColumnMapping
                     hint=f"name the contents of all sources with --contents-column {path}, "
                     "or load them one by one",
                 )
+
+
+def binary_hints(plan: Plan) -> list[str]:
+    """What to say of columns that are loaded as bytes and look like text: a line a source at the most."""
+    said: list[str] = []
+    for source, mapping in zip(plan.sources, plan.mappings, strict=True):
+        names = [column.name for column in source.columns() if column.kind == "bytes"]
+        used = {mapping.contents, *mapping.leftover(names)} - {mapping.vector}
+        head = source.head() if used.intersection(names) and not mapping.rules.binary_as_text else None
+        if head is None:
+            continue
+        found = [name for name in names if name in used and holds_text(head, name)]
+        if found:
+            verb = "is binary; if it is" if len(found) == 1 else "are binary; if they are"
+            said.append(f"{source.name}: {listed(found)} {verb} text, load with --binary-as-text")
+    return said

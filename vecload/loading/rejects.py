@@ -15,6 +15,7 @@ import orjson
 
 from vecload.batch import Reject
 from vecload.errors import JournalError, RowsRejected, SourceError, UsageError
+from vecload.options import error_limit
 from vecload.readers.storage.files import located
 from vecload.sealing import Sealer
 
@@ -34,22 +35,13 @@ class ErrorLimit:
     percent: float | None = None
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: int | str) -> Self:
         """Read `N` or `N%`.
 
         Raises:
             UsageError: Neither.
         """
-        try:
-            if text.endswith("%"):
-                percent = float(text[:-1])
-                if 0 <= percent <= 100:
-                    return cls(None, percent)
-            elif int(text) >= 0:
-                return cls(int(text))
-        except ValueError:
-            pass
-        raise UsageError(f"--max-errors {text!r} is neither a number of rows nor a percentage")
+        return cls(*error_limit(text))
 
     def exceeded(self, rejected: int, read: int, *, ended: bool) -> bool:
         """Whether that many rejects of that many rows are too many."""

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vecload.batch import Batch, Reject, Span
 from vecload.mapping import ColumnMapping, Mapper, Rows
+from vecload.options import RepeatedIdPolicy
 from vecload.readers import Source
-from vecload.readers.json.jsonl import JsonlSource
-from vecload.readers.prefetch import ahead
+from vecload.readers.prefetch import ahead, rows_ahead
 from vecload.readers.source import around
 
 LIMIT = 2**25
@@ -146,8 +146,6 @@ class SeenIds:
             self._runs.append(np.sort(np.concatenate((one, last)), kind="stable"))
 
 
-RepeatedIdPolicy: TypeAlias = Literal["reject", "last"]
-"""The later row of an id is rejected, or the last row of an id wins."""
 PLACES = 2**17
 """First ids whose rows are known, so that a reject can name the row whose id it repeats."""
 
@@ -269,7 +267,7 @@ class RepeatedIds:
         if self.policy == "last":
             return batch
         rejects = self._rejects(batch, rows, digests, np.flatnonzero(again))
-        return batch.less(~again, rejects)
+        return batch.keep_only(~again, rejects)
 
     def end_of_source(self) -> None:
         """No more batches of this source come."""
@@ -387,10 +385,10 @@ def earlier_rows(
     """
     mapping = mapper.mapping
     columns = mapping.id_columns()
-    if columns is None or isinstance(source, JsonlSource):
+    if columns is None or source.maps_while_reading:
         # Lines are parsed whole in any case, and faster as a load does it, than for their ids alone.
         clean, rejecting = (), sorted((*clean, *rejecting), key=lambda span: span.start)
-    if isinstance(source, JsonlSource):
+    if source.maps_while_reading:
         others = around(rejecting, source.name, None)
         mapped = source.batches(mapper, batch_rows=SCAN_ROWS, batch_bytes=SCAN_BYTES, done=others)
         with closing(ahead(mapped, interrupted=interrupted)) as batches:
@@ -402,7 +400,7 @@ def earlier_rows(
             continue
         others = around(spans, source.name, source.total_rows)
         rows = source.read(batch_rows=SCAN_ROWS, batch_bytes=SCAN_BYTES, columns=wanted, done=others)
-        with closing(ahead(rows, interrupted=interrupted)) as pieces:
+        with closing(rows_ahead(source, rows, interrupted=interrupted)) as pieces:
             for piece in pieces:
                 numbers, ids = items_in(mapper, piece, whole=whole)
                 yield EarlierRows(source.name, numbers, digests_of(ids))

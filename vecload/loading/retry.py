@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from vecload.batch import Batch, Reject
 from vecload.errors import Busy, NotAcknowledged, TargetError, Unreachable
-from vecload.options import GIVE_UP_AFTER
+from vecload.limits import GIVE_UP_AFTER
 from vecload.targets import Ack
 
 SERVER_FAULTS = 3
@@ -93,9 +93,11 @@ class Sender:
     _breaker: Breaker = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        # Not by way of this object: in a circle it would outlive its use, and an engine's threads with it.
+        policy, chance = self.policy, self.chance
         self._breaker = Breaker(
             self.probe,
-            lambda failures: self.policy.next_wait(failures, None, self.chance()),
+            lambda failures: policy.next_wait(failures, None, chance()),
             self.clock,
             self.tell,
         )
@@ -390,7 +392,7 @@ def when_up(
         try:
             return ask()
         except Unreachable as error:
-            if error.misaddressed or clock() >= end:
+            if error.bad_address or clock() >= end:
                 raise
             if not told:
                 tell(f"{error.args[0]}: waiting up to {seconds:.0f} s for the service to start")

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from vecload.options import BATCH_ROWS
+from vecload.limits import BATCH_ROWS
 
 PIECE_BYTES = 3_200_000
 """Rows are read in pieces of about that many bytes of vectors: 2000 rows of 384 dimensions, 1000 of 768."""

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.errors import SourceError
+from vecload.limits import CONTENTS_MAX_BYTES, ID_MAX_BYTES
 from vecload.mapping.arrow_values import (
-    AS_IT_IS,
+    AS_STORED,
     NOT_UTF8,
+    ArrowOptions,
     JsonValues,
-    Ways,
     is_binary,
     is_list,
     is_matrix,
@@ -36,13 +37,13 @@ from vecload.mapping.arrow_values import (
     to_json,
 )
 from vecload.mapping.arrow_vectors import bare_vectors, encoded_within, from_lists
-from vecload.mapping.columns import Column, Shape, Steps
+from vecload.mapping.columns import Column, Steps, ValueKind
 from vecload.mapping.json_rows import JsonRows, as_object, fault_of_contents
-from vecload.mapping.mapping import ColumnMapping, Rules, VectorDtype
+from vecload.mapping.mapping import ColumnMapping, Rules
 from vecload.mapping.nested_rows import dig, holds_anything, joined
-from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_id, fault_of_taken
+from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_id, fault_of_name_conflict
 from vecload.mapping.vector_bytes import from_bytes, item_size
-from vecload.options import CONTENTS_MAX_BYTES, ID_MAX_BYTES
+from vecload.options import VectorDtype
 
 
 class ArrowRows:
@@ -51,24 +52,24 @@ class ArrowRows:
     Args:
         span: Where they come from.
         table: The record batch, as long as the span.
-        ways: How values are read.
+        options: How values are read.
     """
 
     broken: dict[int, Fault] = {}  # noqa: RUF012 a record batch has no broken rows; nothing is ever put in
 
-    own_columns = False
+    columns_vary = False
 
-    def __init__(self, span: Span, table: pa.RecordBatch, ways: Ways = AS_IT_IS) -> None:
+    def __init__(self, span: Span, table: pa.RecordBatch, options: ArrowOptions = AS_STORED) -> None:
         self.span = span
         self._table = table
-        self._ways = ways
+        self._options = options
 
     offsets = None
 
-    def under(self, rules: Rules) -> ArrowRows:
+    def with_rules(self, rules: Rules) -> ArrowRows:
         """The rows, with NaN and bytes read as rules say."""
-        ways = Ways(omit_nan=rules.nan == "omit", binary_as_text=rules.binary_as_text)
-        return ArrowRows(self.span, self._table, ways)
+        options = ArrowOptions(omit_nan=rules.nan == "omit", binary_as_text=rules.binary_as_text)
+        return ArrowRows(self.span, self._table, options)
 
     def raw(self, position: int) -> str:
         """A row as JSON text; values that JSON can't say as the text that Python has for them."""
@@ -91,14 +92,14 @@ class ArrowRows:
                 return JsonRows(self.span, [{}] * len(self.span))
             array = plain(pc.struct_field(array, inner))
         if not rest:
-            return ArrowRows(self.span, pa.record_batch({name: array}), self._ways)
-        found = json_of(array, self._ways)
+            return ArrowRows(self.span, pa.record_batch({name: array}), self._options)
+        found = json_of(array, self._options)
         faults = {position: _unsayable(outer, code) for position, code in found.bad.items()}
         dug = [dig(value, rest) for value in found.values]
         rows = [{} if value is None else {name: value} for value in dug]
         return JsonRows(self.span, rows, unsayable=faults, nan=found.nan)
 
-    def present(self, column: str) -> list[int]:
+    def non_empty_rows(self, column: str) -> list[int]:
         """The positions of rows in which the column holds anything."""
         if column not in self._table.schema.names or self._table.column(column).null_count == len(self.span):
             return []
@@ -115,7 +116,7 @@ class ArrowRows:
         """Text as it is, integers and whole decimals as decimal text, 16 bytes as a UUID."""
         array = self._plain(column)
         is_uuid = getattr(self._table.schema.field(column).type, "extension_name", "") == "arrow.uuid"
-        values, faults = ids_of(array, AS_IT_IS if is_uuid else self._ways)
+        values, faults = ids_of(array, AS_STORED if is_uuid else self._options)
         if not faults and not array.null_count and _lengths_within(array, 1, ID_MAX_BYTES):
             return Mapped(values, faults)  # type: ignore[arg-type] # none is None
         for position, value in enumerate(values):
@@ -194,7 +195,7 @@ class ArrowRows:
                 elif entries:
                     found[position], taken = joined(found[position] or {}, entries)
                     if taken is not None:
-                        faults.setdefault(position, fault_of_taken(taken, mapping.metadata_object))
+                        faults.setdefault(position, fault_of_name_conflict(taken, mapping.metadata_object))
             for position, code in spread.bad.items():
                 faults.setdefault(position, _unsayable(mapping.metadata_object, code))
         return Mapped(found if any(found) else None, faults, nan)
@@ -207,7 +208,7 @@ class ArrowRows:
         if is_text(array.type):
             found, bad = texts(array)
             values = list(found)
-        elif is_binary(array.type) and self._ways.binary_as_text:
+        elif is_binary(array.type) and self._options.binary_as_text:
             found, bad = texts_of_binary(array)
             values = list(found)
         elif is_binary(array.type):
@@ -254,7 +255,7 @@ class ArrowRows:
             SourceError: Arrow has no way to decode its type.
         """
         try:
-            return json_of(self._table.column(column), self._ways)
+            return json_of(self._table.column(column), self._options)
         except pa.ArrowException:
             raise self._unreadable(column) from None
 
@@ -308,7 +309,7 @@ def columns_of(schema: pa.Schema) -> list[Column]:
 def _column(field: pa.Field) -> Column:
     kind = field.type
     inside = tuple(map(_column, kind)) if pa.types.is_struct(kind) else ()
-    return Column(field.name, _shape(kind), str(kind), inside)
+    return Column(field.name, _value_kind(kind), str(kind), inside)
 
 
 def _index_of(schema: pa.Schema) -> list[Any]:
@@ -320,7 +321,7 @@ def _index_of(schema: pa.Schema) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _shape(kind: pa.DataType) -> Shape:
+def _value_kind(kind: pa.DataType) -> ValueKind:
     if is_matrix(kind):
         return "other"
     if isinstance(kind, pa.BaseExtensionType):
@@ -332,13 +333,13 @@ def _shape(kind: pa.DataType) -> Shape:
         if pa.types.is_floating(inner):
             return "floats"
         return "integers" if pa.types.is_integer(inner) else "other"
-    for shape, is_it in _SHAPES:
+    for value_kind, is_it in _VALUE_KINDS:
         if is_it(kind):
-            return shape
+            return value_kind
     return "other"
 
 
-_SHAPES: tuple[tuple[Shape, Any], ...] = (
+_VALUE_KINDS: tuple[tuple[ValueKind, Any], ...] = (
     ("text", is_text),
     ("integer", pa.types.is_integer),
     ("bytes", is_binary),
@@ -355,12 +356,12 @@ _ROUNDED = "is a floating-point number, which may be rounded: write ids as integ
 _BYTES = "is bytes that are neither text nor a UUID; ids are text, so write them as base64 or hexadecimal"
 
 
-def ids_of(array: pa.Array, ways: Ways) -> tuple[list[str | None], dict[int, Fault]]:
+def ids_of(array: pa.Array, options: ArrowOptions) -> tuple[list[str | None], dict[int, Fault]]:
     """The ids of an array: None for null, and for what has a fault.
 
     Args:
         array: A plain one: no dictionary, no views.
-        ways: How bytes are read.
+        options: How bytes are read.
     """
     kind = array.type
     if pa.types.is_integer(kind) or pa.types.is_null(kind):
@@ -370,7 +371,7 @@ def ids_of(array: pa.Array, ways: Ways) -> tuple[list[str | None], dict[int, Fau
         return values, dict.fromkeys(bad, _NOT_UTF8)
     if pa.types.is_decimal(kind):
         return _of_decimals(array.to_pylist())
-    if is_binary(kind) and ways.binary_as_text:
+    if is_binary(kind) and options.binary_as_text:
         values, bad = texts_of_binary(array)
         return values, dict.fromkeys(bad, _NOT_UTF8)
     if is_binary(kind):

@@ -221,8 +221,8 @@ def _python_lists(array: pa.Array) -> list[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
-    """How values are read where there are several ways.
+class ArrowOptions:
+    """How values are read where there are several options.
 
     omit_nan: NaN in a column, a struct or a map is a null; in a list it stays what JSON can't say.
     binary_as_text: bytes are text.
@@ -246,7 +246,7 @@ class JsonValues:
     nan: list[int] = field(default_factory=list)
 
 
-AS_IT_IS = Ways()
+AS_STORED = ArrowOptions()
 
 
 def to_json(array: pa.Array) -> tuple[list[Any], list[int]]:
@@ -254,16 +254,16 @@ def to_json(array: pa.Array) -> tuple[list[Any], list[int]]:
 
     Nulls are None; inside a struct they are left out.
     """
-    found = json_of(array, AS_IT_IS)
+    found = json_of(array, AS_STORED)
     return found.values, sorted(found.bad)
 
 
-def json_of(array: pa.Array, ways: Ways) -> JsonValues:
+def json_of(array: pa.Array, options: ArrowOptions) -> JsonValues:
     """The values of any array as JSON values.
 
     Args:
         array: The array.
-        ways: How they are read.
+        options: How they are read.
     """
     if isinstance(array, pa.ExtensionArray) and array.type.extension_name == "arrow.uuid":
         return JsonValues([None if v is None else str(uuid.UUID(bytes=v)) for v in array.storage.to_pylist()])
@@ -272,17 +272,17 @@ def json_of(array: pa.Array, ways: Ways) -> JsonValues:
     if is_text(kind):
         values, bad = texts(array)
         return JsonValues(values, dict.fromkeys(bad, NOT_JSON))
-    if ways.binary_as_text and is_binary(kind):
+    if options.binary_as_text and is_binary(kind):
         values, bad = texts_of_binary(array)
         return JsonValues(values, dict.fromkeys(bad, NOT_UTF8))
     if pa.types.is_floating(kind):
-        return _floats(array, ways)
+        return _floats(array, options)
     if is_list(kind):
-        return _lists(array, ways)
+        return _lists(array, options)
     if pa.types.is_struct(kind):
-        return _structs(array, ways)
+        return _structs(array, options)
     if pa.types.is_map(kind):
-        return _maps(array, ways)
+        return _maps(array, options)
     if pa.types.is_time(kind):
         return JsonValues(_times(array))
     for is_it, convert in _SCALARS:
@@ -296,7 +296,7 @@ def json_of(array: pa.Array, ways: Ways) -> JsonValues:
     return JsonValues([None] * len(array), dict.fromkeys(there, NOT_JSON))
 
 
-def _floats(array: pa.Array, ways: Ways) -> JsonValues:
+def _floats(array: pa.Array, options: ArrowOptions) -> JsonValues:
     numbers = array.cast(pa.float64())
     values = numbers.to_pylist()
     raw = numbers_of(numbers)
@@ -306,7 +306,7 @@ def _floats(array: pa.Array, ways: Ways) -> JsonValues:
     positions = np.flatnonzero(wrong)
     if not len(positions):
         return JsonValues(values)
-    nan = positions[np.isnan(raw[positions])].tolist() if ways.omit_nan else []
+    nan = positions[np.isnan(raw[positions])].tolist() if options.omit_nan else []
     for position in nan:
         values[position] = None
     left_out = set(nan)
@@ -367,15 +367,15 @@ def _cut(inner: list[Any], bounds: list[int], array: pa.Array) -> list[Any]:
     ]
 
 
-def _lists(array: pa.Array, ways: Ways) -> JsonValues:
+def _lists(array: pa.Array, options: ArrowOptions) -> JsonValues:
     bounds = _bounds(array)
     first, last = bounds[0], bounds[-1]
     within = array.values.slice(first, last - first)
-    if ways.omit_nan and not isinstance(within, pa.ExtensionArray):
+    if options.omit_nan and not isinstance(within, pa.ExtensionArray):
         within = plain(within)
         if pa.types.is_floating(within.type):
-            ways = replace(ways, omit_nan=False)  # without one, the numbers behind it would move up
-    inner = json_of(within, ways)
+            options = replace(options, omit_nan=False)  # without one, the numbers behind it would move up
+    inner = json_of(within, options)
     valid = np.asarray(array.is_valid()).tolist()
     values = _cut(inner.values, bounds, array)
     if not inner.bad and not inner.nan:
@@ -392,10 +392,10 @@ def _lists(array: pa.Array, ways: Ways) -> JsonValues:
     return JsonValues(values, bad, [parent for parent, _ in parents(inner.nan)])
 
 
-def _structs(array: pa.Array, ways: Ways) -> JsonValues:
+def _structs(array: pa.Array, options: ArrowOptions) -> JsonValues:
     names = [field.name for field in array.type]
     # field() keeps the parent's nulls apart, and knows nothing of its offset in old releases; flatten does.
-    parts = [json_of(part, ways) for part in array.flatten()]
+    parts = [json_of(part, options) for part in array.flatten()]
     valid = np.asarray(array.is_valid()).tolist()
     rows = zip(*(part.values for part in parts), strict=True) if parts else ((),) * len(array)
     values = [
@@ -408,13 +408,13 @@ def _structs(array: pa.Array, ways: Ways) -> JsonValues:
     return JsonValues(values, bad, [position for part in parts for position in part.nan])
 
 
-def _maps(array: pa.Array, ways: Ways) -> JsonValues:
+def _maps(array: pa.Array, options: ArrowOptions) -> JsonValues:
     if pa.types.is_floating(array.type.key_type):
-        ways = replace(ways, omit_nan=False)  # an entry has a key
+        options = replace(options, omit_nan=False)  # an entry has a key
     entries = pa.ListArray.from_arrays(
         array.offsets, pa.StructArray.from_arrays([array.keys, array.items], names=["key", "value"])
     )
-    pairs = _lists(entries, ways)
+    pairs = _lists(entries, options)
     valid = np.asarray(array.is_valid()).tolist()
     values = [
         {str(pair.get("key")): pair.get("value") for pair in row if pair.get("value") is not None}

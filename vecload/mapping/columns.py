@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from vecload.errors import MappingError
 
-Shape: TypeAlias = Literal["text", "integer", "bytes", "floats", "integers", "object", "null", "other"]
+ValueKind: TypeAlias = Literal["text", "integer", "bytes", "floats", "integers", "object", "null", "other"]
 """What a column's values look like; `floats` and `integers` are lists of numbers, `null` tells of none."""
 
 Steps: TypeAlias = tuple[str, ...]
@@ -30,7 +30,7 @@ class Column:
     """A column of a source.
 
     name: as the file has it.
-    shape: what its values look like.
+    kind: what its values look like.
     type_name: its type as the file names it.
     fields: of a column of objects, the fields inside as far as they are known.
     index: it is the index of the data frame that was written.
@@ -43,7 +43,7 @@ class Column:
     """
 
     name: str
-    shape: Shape
+    kind: ValueKind
     type_name: str = ""
     fields: tuple[Column, ...] = ()
     index: bool = False
@@ -58,7 +58,7 @@ def find(columns: Sequence[Column], path: str) -> tuple[Steps, Column] | None:
     """Find a column by its name, or a field by its path; a name with dots in it comes first.
 
     What is inside text, which may be JSON, and inside values that the first rows don't have can't be known:
-    any field is found there, of shape `other`.
+    any field is found there, of kind `other`.
     """
     by_name = {column.name: column for column in columns}
     if path in by_name:
@@ -82,7 +82,7 @@ def _find_inside(column: Column, inner: str, path: str) -> tuple[Steps, Column] 
         return None if found is None else ((first, *found[0]), found[1])
     if column.fields:
         return find(column.fields, inner)
-    if inner and column.shape in ("text", "object", "null", "other"):
+    if inner and column.kind in ("text", "object", "null", "other"):
         return (*inner.split("."),), Column(path, "other")
     return None
 
@@ -103,7 +103,7 @@ def path_of(steps: Steps) -> str:
 
 
 def with_named(columns: Sequence[Column], path: str) -> list[Column]:
-    """The columns, and one or a field in one of shape `null` for a path that leads nowhere yet."""
+    """The columns, and one or a field in one of kind `null` for a path that leads nowhere yet."""
     if find(columns, path) is not None:
         return list(columns)
     end = path.rfind(".")
@@ -168,24 +168,24 @@ def columns_of(rows: Sequence[dict[str, Any]], depth: int = FIELDS_DEPTH) -> lis
         rows: n objects.
         depth: How deep fields inside objects are told.
     """
-    shapes: dict[str, Shape] = {}
+    kinds: dict[str, ValueKind] = {}
     for row in rows:
         for name, value in row.items():
-            known = shapes.setdefault(name, "null")
+            known = kinds.setdefault(name, "null")
             if known in ("null", "other", "integers"):
-                shape = _shape(value)
-                tells = shape != "null" if known == "null" else shape not in ("null", "other")
-                shapes[name] = shape if tells else known
-    return [Column(name, shape, shape, _inside(rows, name, shape, depth)) for name, shape in shapes.items()]
+                kind = _kind_of(value)
+                tells = kind != "null" if known == "null" else kind not in ("null", "other")
+                kinds[name] = kind if tells else known
+    return [Column(name, kind, kind, _inside(rows, name, kind, depth)) for name, kind in kinds.items()]
 
 
-def _inside(rows: Sequence[dict[str, Any]], name: str, shape: Shape, depth: int) -> tuple[Column, ...]:
-    if shape != "object" or depth == 0:
+def _inside(rows: Sequence[dict[str, Any]], name: str, kind: ValueKind, depth: int) -> tuple[Column, ...]:
+    if kind != "object" or depth == 0:
         return ()
     return tuple(columns_of([row[name] for row in rows if isinstance(row.get(name), dict)], depth - 1))
 
 
-def _shape(value: Any) -> Shape:
+def _kind_of(value: Any) -> ValueKind:
     if value is None:
         return "null"
     if isinstance(value, str):
@@ -199,9 +199,9 @@ def _shape(value: Any) -> Shape:
 
 def marked_bytes(text: Any) -> Any:
     """The bytes that a value under BYTES_MARK stands for; an empty dict if it stands for none."""
-    from vecload.sealing import envelope as canonical  # with it come keys, which parsers have no use for
+    from vecload.sealing.envelope import decode_base64  # with it come keys, which parsers have no use for
 
     try:
-        return canonical.decode(text)
+        return decode_base64(text)
     except (TypeError, ValueError):
         return {}

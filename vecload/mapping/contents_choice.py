@@ -16,7 +16,7 @@ import orjson
 from vecload.batch import Metadata
 from vecload.errors import MappingError
 from vecload.mapping.columns import BYTES_MARK, LISTED_MAX, Column, Steps, path_of, walk
-from vecload.mapping.names import CONTENTS_NAMES, is_contents_path, names_contents
+from vecload.mapping.names import CONTENTS_NAMES, is_contents_name, is_contents_path
 from vecload.mapping.rows import Fault
 
 BYTES_LEAST = 8
@@ -24,7 +24,7 @@ BYTES_LEAST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextCandidate:
     """A column or field whose name is that of contents, and which holds text or bytes.
 
     steps: the way to it; `[]` is any element of a list.
@@ -49,21 +49,21 @@ class Text:
     def __str__(self) -> str:
         """For a message: its path and its type, never its values."""
         values = [value for value in self.column.values if isinstance(value, str | bytes)]
-        kind = "text" if self.column.shape == "text" else "bytes" if self.column.shape == "bytes" else "lists"
+        kind = "text" if self.column.kind == "text" else "bytes" if self.column.kind == "bytes" else "lists"
         if not values:
             return f"{self.path!r} ({kind})"
         unit = "characters" if isinstance(values[0], str) else "bytes"
         return f"{self.path!r} ({kind}, {sum(map(len, values)) / len(values):,.0f} {unit} on average)"
 
 
-def texts(columns: Iterable[Column], without: Collection[Steps] = ()) -> list[Text]:
+def text_candidates(columns: Iterable[Column], without: Collection[Steps] = ()) -> list[TextCandidate]:
     """All texts under a name of contents, at any depth; of one inside another the outer.
 
     Args:
         columns: The source's.
         without: What is known to be something else.
     """
-    found: list[Text] = []
+    found: list[TextCandidate] = []
     for steps, column in walk(column for column in columns if not column.partition):
         names = tuple(step for step in steps if step != "[]")
         # What is inside a column follows it.
@@ -72,12 +72,12 @@ def texts(columns: Iterable[Column], without: Collection[Steps] = ()) -> list[Te
             continue
         whole = _is_text(column)
         if whole or _holds_texts(column):
-            found.append(Text(steps, column, whole and "[]" not in steps))
+            found.append(TextCandidate(steps, column, whole and "[]" not in steps))
     return found
 
 
 def _is_text(column: Column) -> bool:
-    if column.shape not in ("text", "bytes"):
+    if column.kind not in ("text", "bytes"):
         return any(isinstance(value, str) and value.strip() for value in column.values)
     told = [value for value in column.values if value is not None]
     return not told or any(not isinstance(value, str) or value.strip() for value in told)
@@ -94,7 +94,7 @@ def _holds_texts(column: Column) -> bool:
 
 
 def choose_contents(
-    found: Sequence[Text], columns: Sequence[Column], source: str, *, metadata_named: bool
+    found: Sequence[TextCandidate], columns: Sequence[Column], source: str, *, metadata_named: bool
 ) -> tuple[str | None, str]:
     """The column of contents, and why; None where there is none.
 
@@ -129,7 +129,7 @@ def choose_contents(
     return None, ""
 
 
-def check_chosen(found: Sequence[Text], chosen: Sequence[str], source: str) -> None:
+def check_chosen(found: Sequence[TextCandidate], chosen: Sequence[str], source: str) -> None:
     """Refuse texts that would become clear metadata next to the contents that were chosen.
 
     Args:
@@ -150,7 +150,7 @@ def check_chosen(found: Sequence[Text], chosen: Sequence[str], source: str) -> N
         )
 
 
-def _settle(one: Text, other: Text, *, metadata_named: bool) -> str:
+def _settle(one: TextCandidate, other: TextCandidate, *, metadata_named: bool) -> str:
     if not (one.whole and other.whole):
         out = next(each for each in (one, other) if not each.whole)
         return (
@@ -166,7 +166,7 @@ def _settle(one: Text, other: Text, *, metadata_named: bool) -> str:
     )
 
 
-def _shown(found: Sequence[Text]) -> str:
+def _shown(found: Sequence[TextCandidate]) -> str:
     more = len(found) - LISTED_MAX
     return ", ".join(map(str, found[:LISTED_MAX])) + (f" and {more} more" if more > 0 else "")
 
@@ -176,12 +176,12 @@ def _flags(*paths: str) -> str:
 
 
 def _is_empty(column: Column) -> bool:
-    if column.shape == "null":
+    if column.kind == "null":
         return True
-    return column.shape in ("text", "bytes") and not column.partition
+    return column.kind in ("text", "bytes") and not column.partition
 
 
-def fault_of_clear_text(path: str, spread: str | None) -> Fault:
+def fault_of_cleartext(path: str, spread: str | None) -> Fault:
     """What is wrong with a row whose metadata has text under a name of contents.
 
     Args:
@@ -199,7 +199,7 @@ def fault_of_clear_text(path: str, spread: str | None) -> Fault:
     return Fault("contents", "late-column", told)
 
 
-def clear_text_in(entries: dict[str, Any], clear: frozenset[str], also: frozenset[str]) -> str | None:
+def find_cleartext(entries: dict[str, Any], clear: frozenset[str], also: frozenset[str]) -> str | None:
     """The first path in one item's metadata at which text stands under a name of contents.
 
     Args:
@@ -218,7 +218,7 @@ def clear_text_in(entries: dict[str, Any], clear: frozenset[str], also: frozense
             plain = False
         else:
             continue
-        if plain and name not in also and not names_contents(name):
+        if plain and name not in also and not is_contents_name(name):
             continue
         found = _in_value(value, (name,), name, clear, also)
         if found is not None:
@@ -285,7 +285,7 @@ NAMED_MOST = 4
 
 
 @dataclass(frozen=True, slots=True)
-class ClearText:
+class Cleartext:
     """A metadata field of such texts.
 
     name: the field, by its path in the metadata.
@@ -299,7 +299,7 @@ class ClearText:
         return f"{self.name} (avg {self.characters:,} characters)"
 
 
-def clear_texts(metadata: Sequence[Metadata | None] | None, named: Sequence[str] = ()) -> list[ClearText]:
+def cleartexts(metadata: Sequence[Metadata | None] | None, named: Sequence[str] = ()) -> list[Cleartext]:
     """The fields of the first items whose texts are long, or nearly unique sentences.
 
     Args:
@@ -308,19 +308,19 @@ def clear_texts(metadata: Sequence[Metadata | None] | None, named: Sequence[str]
     """
     values: dict[str, list[str]] = {}
     for entries in metadata or ():
-        for name, value in _texts(entries or {}, ""):
+        for name, value in _text_values(entries or {}, ""):
             values.setdefault(name, []).append(value)
-    found: list[ClearText] = []
+    found: list[Cleartext] = []
     for name, texts in values.items():
         average = sum(map(len, texts)) / len(texts)
         words = sum(" " in text.strip() for text in texts)
         unique = len({*texts}) >= UNIQUE_SHARE * len(texts) and average >= UNIQUE_CHARACTERS
         if name not in named and words * 2 >= len(texts) and (average >= LONG_CHARACTERS or unique):
-            found.append(ClearText(name, round(average)))
+            found.append(Cleartext(name, round(average)))
     return found
 
 
-def clear_text_line(found: Sequence[ClearText]) -> str:
+def cleartext_line(found: Sequence[Cleartext]) -> str:
     """What people are told of them."""
     shown = ", ".join(map(str, found[:NAMED_MOST]))
     more = f" and {len(found) - NAMED_MOST} more" if len(found) > NAMED_MOST else ""
@@ -328,15 +328,15 @@ def clear_text_line(found: Sequence[ClearText]) -> str:
     return f"no contents: {shown}{more} {goes} unsealed into metadata; seal text with --contents-column NAME"
 
 
-def _texts(entries: dict[str, Any], outer: str) -> Iterator[tuple[str, str]]:
+def _text_values(entries: dict[str, Any], outer: str) -> Iterator[tuple[str, str]]:
     for name, value in entries.items():
         if isinstance(value, str) and value:
             yield outer + name, value
         elif isinstance(value, dict):
-            yield from _texts(value, f"{outer}{name}.")
+            yield from _text_values(value, f"{outer}{name}.")
         elif isinstance(value, list):
             for item in value:
                 if isinstance(item, str) and item:
                     yield outer + name, item
                 elif isinstance(item, dict):
-                    yield from _texts(item, f"{outer}{name}.")
+                    yield from _text_values(item, f"{outer}{name}.")

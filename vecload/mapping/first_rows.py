@@ -10,7 +10,7 @@ import orjson
 
 from vecload.mapping.columns import FIELDS_DEPTH, Column, columns_of
 from vecload.mapping.mapping import ColumnChoice, Rules
-from vecload.mapping.names import names_a_vector
+from vecload.mapping.names import is_vector_name
 from vecload.mapping.rows import Rows
 
 
@@ -23,14 +23,14 @@ def with_first_rows(columns: Sequence[Column], head: Rows) -> list[Column]:
 
 
 def _with(column: Column, values: Sequence[Any], depth: int) -> Column:
-    if column.shape == "text":
+    if column.kind == "text":
         # Bytes that are read as text.
         values = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
     if column.partition or not depth:
         return replace(column, values=values)
     objects = [value for value in values if isinstance(value, dict)]
     fields, free_text = column.fields, False
-    if column.shape == "text":
+    if column.kind == "text":
         texts = [value for value in values if isinstance(value, str) and value.strip()]
         parsed = [*map(_parsed, texts)]
         objects = [value for value in parsed if isinstance(value, dict)]
@@ -87,17 +87,17 @@ _AS_TEXT = Rules(binary_as_text=True)
 
 def holds_text(head: Rows, column: str) -> bool:
     """Whether a column of bytes holds UTF-8 without control characters in every row that has a value."""
-    found = head.under(_AS_TEXT).contents(column)
+    found = head.with_rules(_AS_TEXT).contents(column)
     values = [value for value in found.values or () if isinstance(value, str) and value]
     return not found.faults and bool(values) and all(_looks_like_text(value) for value in values)
 
 
-def as_text(column: Column, head: Rows, choice: ColumnChoice) -> Column:
+def bytes_as_text(column: Column, head: Rows, choice: ColumnChoice) -> Column:
     """A column as the guess should see it where bytes are text: what is a vector stays bytes."""
-    is_vector = column.name == choice.vector or names_a_vector(column.name)
-    if column.shape != "bytes" or column.partition or is_vector or not holds_text(head, column.name):
+    is_vector = column.name == choice.vector or is_vector_name(column.name)
+    if column.kind != "bytes" or column.partition or is_vector or not holds_text(head, column.name):
         return column
-    return replace(column, shape="text")
+    return replace(column, kind="text")
 
 
 def _looks_like_text(value: str) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from vecload.errors import MappingError
-from vecload.mapping.columns import Column, Shape, Steps, find, listed, with_named
-from vecload.mapping.contents_choice import Text, check_chosen, choose_contents, texts
+from vecload.mapping.columns import Column, Steps, ValueKind, find, listed, with_named
+from vecload.mapping.contents_choice import TextCandidate, check_chosen, choose_contents, text_candidates
 from vecload.mapping.id_choice import UNNAMED_INDEX, ChosenId, choose_id, verdict_on
 from vecload.mapping.mapping import ColumnChoice, ColumnMapping, Reasons, Rules
 from vecload.mapping.metadata_choice import choose_metadata
@@ -17,13 +17,13 @@ from vecload.mapping.vector_choice import (
     candidates,
     check_named,
     choose_vector,
-    described,
-    encoding_seen,
-    left_out,
-    written,
+    encoding_of_column,
+    encoding_text,
+    unused_candidates,
+    vector_written,
 )
 
-CONTENTS_SHAPES: tuple[tuple[Shape, ...], ...] = (("text", "bytes"), ("null",))
+CONTENTS_KINDS: tuple[tuple[ValueKind, ...], ...] = (("text", "bytes"), ("null",))
 """What contents of a known shape look like; the second where none looks like the first."""
 
 
@@ -74,8 +74,8 @@ def guess_mapping(
             f"{source} has no contents column, which --embed needs; it has {listed(names)}",
             hint="name it with --contents-column",
         )
-    kept = (*choice.metadata, *(shape.refused if shape else ()))
-    unused = [each for each in left_out(found, vector) if each.path not in kept]
+    kept = (*choice.metadata, *(shape.unsupported if shape else ()))
+    unused = [each for each in unused_candidates(found, vector) if each.path not in kept]
     idle = [column.name for column in seen.free() if UNNAMED_INDEX.fullmatch(column.name)]
     metadata = choose_metadata(
         seen.columns,
@@ -99,14 +99,14 @@ def guess_mapping(
         nested=tuple(
             (path, steps) for path, steps in {**seen.steps, **metadata.steps}.items() if len(steps) > 1
         ),
-        refused=metadata.refused,
-        clear=_clear(choice, metadata.object, seen.columns),
+        unsupported=metadata.unsupported,
+        cleartext_allowed=_cleartext_allowed(choice, metadata.object, seen.columns),
         shape=shape.name if shape else "",
         more_ids=choice.more_ids,
         more_contents=choice.more_contents,
         unsure_id=chosen_id.unsure,
-        vector_written=written(vector) if vector else "",
-        unused=tuple((each.path, described(each.encoding)) for each in unused if each.encoding),
+        vector_written=vector_written(vector) if vector else "",
+        unused=tuple((each.path, encoding_text(each.encoding)) for each in unused if each.encoding),
         inner_objects=shape.inner if shape and metadata.object in shape.metadata else (),
         rules=rules,
         columns=tuple(names),
@@ -154,12 +154,12 @@ class _Seen:
         """Whether a field is a part, or inside one."""
         return any(steps[: len(way)] == way for way in self.steps.values())
 
-    def first(self, paths: Sequence[str], shapes: Sequence[Sequence[Shape]]) -> str | None:
-        """The first of these paths that leads to a column or field of such a shape that is no part yet."""
-        for wanted in shapes:
+    def first(self, paths: Sequence[str], kinds: Sequence[Sequence[ValueKind]]) -> str | None:
+        """The first of these paths that leads to a column or field of such a kind that is no part yet."""
+        for wanted in kinds:
             for path in paths:
                 found = find(self.own, path)
-                if found is not None and path not in self.steps and found[1].shape in wanted:
+                if found is not None and path not in self.steps and found[1].kind in wanted:
                     return path
         return None
 
@@ -193,7 +193,7 @@ def _choose_vector(
         at = find(seen.columns, choice.vector)
         assert at is not None  # noqa: S101 it was taken
         check_named(at[1], steps, seen.columns, seen.source)
-        return Candidate(steps, at[1], encoding_seen(at[1]), "vector"), "--vector-column"
+        return Candidate(steps, at[1], encoding_of_column(at[1]), "vector"), "--vector-column"
     if embed:
         return None, ""
     free = [each for each in found if not seen.is_part(each.steps)]
@@ -211,11 +211,11 @@ def _choose_contents(
     contents = choice.all_contents
     if contents:
         why = "--contents-column"
-    elif shape and (known := seen.first(shape.contents, CONTENTS_SHAPES)):
+    elif shape and (known := seen.first(shape.contents, CONTENTS_KINDS)):
         seen.take(known, "--contents-column")
         contents, why = (known,), f"the shape of {shape.name}"
     out = (shape.left_out if shape else ()) if not choice.metadata else ()
-    found = [each for each in texts(seen.own, vectors) if _would_leave(seen, choice, each, out)]
+    found = [each for each in text_candidates(seen.own, vectors) if _would_leave(seen, choice, each, out)]
     if contents:
         if choice.metadata:
             named = [seen.steps[path] for path in choice.metadata]
@@ -233,7 +233,7 @@ def _choose_contents(
     return chosen, why
 
 
-def _would_leave(seen: _Seen, choice: ColumnChoice, text: Text, out: Sequence[str]) -> bool:
+def _would_leave(seen: _Seen, choice: ColumnChoice, text: TextCandidate, out: Sequence[str]) -> bool:
     """Whether a text is no part yet, and was not said to be left out or to be metadata."""
     if seen.is_part(text.steps) and not _only_spread(seen, choice, text.steps):
         return False
@@ -263,7 +263,7 @@ def _check_typo(seen: _Seen, choice: ColumnChoice, path: str, flag: str) -> None
     other = next(
         (
             each.path
-            for each in texts(seen.own)
+            for each in text_candidates(seen.own)
             if _would_leave(seen, choice, each, ()) and each.path not in parts
         ),
         None,
@@ -275,7 +275,7 @@ def _check_typo(seen: _Seen, choice: ColumnChoice, path: str, flag: str) -> None
         )
 
 
-def _clear(choice: ColumnChoice, spread: str | None, columns: Sequence[Column]) -> frozenset[str]:
+def _cleartext_allowed(choice: ColumnChoice, spread: str | None, columns: Sequence[Column]) -> frozenset[str]:
     """Metadata that may be text under a name of contents: named or renamed so, or the name of a folder."""
     within = f"{spread}."
     inner = (path.removeprefix(within) for path in choice.metadata if spread and path.startswith(within))

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from vecload.errors import MappingError
 from vecload.mapping.columns import Column, first_named, listed
-from vecload.mapping.names import names_a_vector, names_contents, tells_of_parts
+from vecload.mapping.names import is_contents_name, is_part_name, is_vector_name
 
 ID_NAMES = ("id", "_id")
 """A column of such a name is the id."""
@@ -54,9 +54,9 @@ def verdict_on(column: Column) -> Verdict:
     """Whether the values of a column are ids; else what they are."""
     found = [value for value in column.values if value is not None]
     if not found:
-        if column.shape in ("text", "integer", "bytes"):
+        if column.kind in ("text", "integer", "bytes"):
             return "ids"
-        return _WITHOUT_VALUES.get(column.shape, "nothing" if column.shape == "null" else "dates or times")
+        return _WITHOUT_VALUES.get(column.kind, "nothing" if column.kind == "null" else "dates or times")
     kinds = {_kind(value) for value in found}
     if "ids" in kinds:
         return "ids"
@@ -110,17 +110,17 @@ def choose_id(
     free = [column for column in columns if column.name not in out]
     named = _named(free, source)
     if named is not None:
-        says = verdict_on(named)
-        if says == "objects" and len(named.fields) == 1 and named.fields[0].name in ID_MARKS:
+        verdict = verdict_on(named)
+        if verdict == "objects" and len(named.fields) == 1 and named.fields[0].name in ID_MARKS:
             return ChosenId(f"{named.name}.{named.fields[0].name}", "its name")
-        if says in ("ids", "nothing") or generate:
+        if verdict in ("ids", "nothing") or generate:
             return ChosenId(named.name, "its name")
-        floats = says == "floating-point numbers"
+        floats = verdict == "floating-point numbers"
         pandas = (
             "pandas makes them of integers next to nulls: write them as integers; else " if floats else ""
         )
         raise MappingError(
-            f"{source} has {says} in the column {named.name!r}, which can't be ids",
+            f"{source} has {verdict} in the column {named.name!r}, which can't be ids",
             hint=f"{pandas}name another column with --id-column{_offer(own, [named.name])}, "
             "or have ids made with --generate-ids",
         )
@@ -177,20 +177,20 @@ def _unsure(free: Sequence[Column], source: str) -> tuple[Column | None, str]:
 
 def _doubt(found: Column, own: Sequence[Column]) -> str:
     """Why a column may not be the id; empty if nothing speaks against it."""
-    again = _repeated(found.values)
-    if again is not None:
-        return f"repeats {again!r} in the first rows"
+    repeated = _repeated(found.values)
+    if repeated is not None:
+        return f"repeats {repeated!r} in the first rows"
     if found.index or UNNAMED_INDEX.fullmatch(found.name):
         others = [c.name for c in own if c is not found and (c.index or UNNAMED_INDEX.fullmatch(c.name))]
         if others:
             return f"is one level of an index of several, with {listed(others)}"
-    beside = next((c.name for c in own if c is not found and tells_of_parts(c.name)), None)
-    return f"may be what several rows are parts of: {beside!r} is there as well" if beside else ""
+    part_column = next((c.name for c in own if c is not found and is_part_name(c.name)), None)
+    return f"may be what several rows are parts of: {part_column!r} is there as well" if part_column else ""
 
 
 def _is_number_of_part(column: Column) -> bool:
     """Whether a column numbers the parts of one thing."""
-    return tells_of_parts(column.name) and column.shape == "integer"
+    return is_part_name(column.name) and column.kind == "integer"
 
 
 def _repeated(values: Sequence[Any]) -> Any:
@@ -211,10 +211,10 @@ def _offer(own: Sequence[Column], without: Sequence[str]) -> str:
         for column in own
         if column.name not in without
         and not _is_number_of_part(column)
-        and not names_contents(column.name)
-        and not names_a_vector(column.name)
+        and not is_contents_name(column.name)
+        and not is_vector_name(column.name)
         and verdict_on(column) == "ids"
-        and column.shape in ("text", "integer")
+        and column.kind in ("text", "integer")
         and len(column.values) > 1
         and all(isinstance(value, str | int) for value in column.values)
         and max(len(str(value)) for value in column.values) <= ID_CHARACTERS

@@ -15,12 +15,13 @@ import simdjson
 from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
+from vecload.limits import CONTENTS_MAX_BYTES, METADATA_DEPTH
 from vecload.mapping.columns import BYTES_MARK, Column, Steps, columns_of, marked_bytes
-from vecload.mapping.mapping import ColumnMapping, Rules, VectorDtype
+from vecload.mapping.mapping import ColumnMapping, Rules
 from vecload.mapping.nested_rows import dig, holds_anything, joined
-from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length, fault_of_taken
-from vecload.mapping.vector_values import Numbers, fault_of_elements, float32_of, named, vector_in
-from vecload.options import CONTENTS_MAX_BYTES, METADATA_DEPTH
+from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length, fault_of_name_conflict
+from vecload.mapping.vector_values import Numbers, fault_of_elements, float32_of, type_in_words, vector_in
+from vecload.options import VectorDtype
 
 _INEXACT = 2.0**53
 """Beyond it float64 is coarser than the integers of JSON: these are rounded once, from what they are."""
@@ -29,7 +30,7 @@ _TEXT_MAX_BYTES = 2**23
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class ParsedVectors:
     """The vectors of some rows that were packed.
 
     column: the column they were in, which is null in the rows now.
@@ -42,17 +43,17 @@ class Packed:
     left: tuple[int, ...]
 
 
-def packer_for(mapping: ColumnMapping, dimension: int) -> Packer | None:
-    """The packer of a mapping's vectors; None where they are no column, or are some other part too."""
+def vector_parser_for(mapping: ColumnMapping, dimension: int) -> VectorParser | None:
+    """The vector_parser of a mapping's vectors; None where they are no column, or are some other part too."""
     column = mapping.vector
     other = {mapping.id, mapping.contents, mapping.metadata_object, *(mapping.metadata_fields or ())}
     inside = {steps[0] for _, steps in mapping.nested}
     if column is None or not dimension or column in other | inside | {name for name, _ in mapping.nested}:
         return None
-    return Packer(column, dimension)
+    return VectorParser(column, dimension)
 
 
-class Packer:
+class VectorParser:
     """Takes the vectors of one column out of the text of their rows. For one thread.
 
     Args:
@@ -70,7 +71,7 @@ class Packer:
         self._mark_text = orjson.dumps(self._mark)
         self._parse = simdjson.Parser().parse
 
-    def pack(
+    def parse_rows(
         self, lines: Iterable[tuple[bytes | None, int, int]], vectors: Vectors
     ) -> list[dict[str, Any] | None]:
         """Parse rows, and write their vectors down.
@@ -142,12 +143,12 @@ class JsonRows:
         broken: Rows that could not be read.
         offsets: The byte offset of each row, where the source has lines.
         line: Gives the row at a position as it stands in the source.
-        packed: Vectors that were taken out of the rows already.
+        parsed_vectors: Vectors that were taken out of the rows already.
         unsayable: Rows whose metadata JSON can't say.
         nan: Rows of which NaN was left out.
     """
 
-    own_columns = True
+    columns_vary = True
 
     def __init__(
         self,
@@ -158,7 +159,7 @@ class JsonRows:
         broken: dict[int, Fault] | None = None,
         offsets: Sequence[int] | None = None,
         line: Callable[[int], bytes] | None = None,
-        packed: Packed | None = None,
+        parsed_vectors: ParsedVectors | None = None,
         unsayable: dict[int, Fault] | None = None,
         nan: Sequence[int] = (),
     ) -> None:
@@ -168,11 +169,11 @@ class JsonRows:
         self._exact = exact
         self.offsets = offsets
         self._line = line
-        self._packed = packed
+        self._parsed_vectors = parsed_vectors
         self._unsayable = unsayable or {}
         self._nan = nan
 
-    def under(self, rules: Rules) -> JsonRows:
+    def with_rules(self, rules: Rules) -> JsonRows:
         """Themselves: in JSON there is one way to read a value."""
         return self
 
@@ -180,7 +181,7 @@ class JsonRows:
         """A row as it stands in the source."""
         if self._line is None:
             return orjson.dumps(self._rows[position]).decode()
-        return as_text(self._line(position))
+        return line_as_text(self._line(position))
 
     def columns(self) -> list[Column]:
         """The columns these rows tell of."""
@@ -195,7 +196,7 @@ class JsonRows:
             exact=None if exact is None else lambda position: {name: dig(exact(position), steps)},
         )
 
-    def present(self, column: str) -> list[int]:
+    def non_empty_rows(self, column: str) -> list[int]:
         """The positions of rows in which the column holds anything."""
         return [position for position, row in enumerate(self._rows) if holds_anything(row.get(column))]
 
@@ -229,10 +230,10 @@ class JsonRows:
 
     def vectors(self, column: str, dimension: int, dtype: VectorDtype | None = None) -> Mapped[Vectors]:
         """Vectors in any encoding."""
-        packed = self._packed
-        if packed is not None and packed.column == column and packed.vectors.shape[1] == dimension:
-            left = {position: self._rows[position].get(column) for position in packed.left}
-            return _one_by_one(packed.vectors, left, dtype)
+        parsed = self._parsed_vectors
+        if parsed is not None and parsed.column == column and parsed.vectors.shape[1] == dimension:
+            left = {position: self._rows[position].get(column) for position in parsed.left}
+            return _one_by_one(parsed.vectors, left, dtype)
         values = [_as_list(row.get(column), dtype) for row in self._rows]
         if all(not isinstance(value, Fault) and len(value) == dimension for value in values):
             try:
@@ -266,7 +267,7 @@ class JsonRows:
                 entries, fault = {}, TOO_DEEP
             both, taken = joined(fields, entries) if fields else (entries, None)
             if taken is not None:
-                fault = fault or fault_of_taken(taken, mapping.metadata_object or "")
+                fault = fault or fault_of_name_conflict(taken, mapping.metadata_object or "")
             if fault is not None:
                 faults[position] = fault
             found.append(both or None)
@@ -294,7 +295,7 @@ class JsonRows:
             raise _TooDeepError from None
 
 
-def as_text(line: bytes) -> str:
+def line_as_text(line: bytes) -> str:
     """A line as text, whatever it holds."""
     return line.decode("utf-8", "backslashreplace").rstrip("\r\n")
 
@@ -333,7 +334,7 @@ def fault_of_contents(value: Any) -> Fault | None:
     if value is None:
         return None
     if not isinstance(value, str | bytes):
-        return Fault("contents", "not-text", f"is neither text nor bytes but {named(value)}")
+        return Fault("contents", "not-text", f"is neither text nor bytes but {type_in_words(value)}")
     try:
         size = len(value.encode()) if isinstance(value, str) and len(value) > CONTENTS_MAX_BYTES // 4 else 0
         if isinstance(value, str) and not size and not value.isascii():
@@ -422,4 +423,4 @@ def _no_id(value: Any) -> Fault:
             "is a number with a fraction or an exponent, which may be rounded: write ids as integers or text"
         )
         return Fault("id", "not-text", told)
-    return Fault("id", "not-text", f"is neither text nor an integer but {named(value)}")
+    return Fault("id", "not-text", f"is neither text nor an integer but {type_in_words(value)}")

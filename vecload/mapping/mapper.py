@@ -14,15 +14,15 @@ import orjson
 
 from vecload.batch import Batch, Contents, Metadata, Origin, Vectors
 from vecload.errors import MappingError
-from vecload.mapping.contents_choice import clear_text_in, fault_of_clear_text
+from vecload.mapping.contents_choice import fault_of_cleartext, find_cleartext
 from vecload.mapping.json_rows import fault_of_contents
 from vecload.mapping.mapping import ColumnMapping, Rules
-from vecload.mapping.nested_rows import ReshapedRows
+from vecload.mapping.nested_rows import NestedRows
 from vecload.mapping.rows import Fault, Mapped, Rows, check_values, fault_of_id
 from vecload.targets.wire import dumps
 
 
-def faults_of_limits(
+def faults_beyond_limits(
     rules: Rules,
     ids: Sequence[str],
     metadata: Sequence[Metadata | None] | None,
@@ -32,16 +32,16 @@ def faults_of_limits(
     usual = Rules()
     found: list[dict[int, Fault]] = []
     if rules.max_id_bytes != usual.max_id_bytes or rules.id_prefix:
-        found.append(faults_of_ids(ids, rules.max_id_bytes))
+        found.append(oversized_ids(ids, rules.max_id_bytes))
     if contents is not None and rules.max_contents_bytes != usual.max_contents_bytes:
-        found.append(faults_of_contents(contents, rules.max_contents_bytes))
+        found.append(oversized_contents(contents, rules.max_contents_bytes))
     depth = rules.max_depth if rules.max_depth != usual.max_depth else None
     if metadata is not None and (rules.max_metadata_bytes is not None or depth is not None):
-        found.append(faults_of_metadata(metadata, most_bytes=rules.max_metadata_bytes, depth=depth))
+        found.append(oversized_metadata(metadata, most_bytes=rules.max_metadata_bytes, depth=depth))
     return found
 
 
-def faults_of_ids(ids: Sequence[str], most: int) -> dict[int, Fault]:
+def oversized_ids(ids: Sequence[str], most: int) -> dict[int, Fault]:
     """Ids of more bytes than that."""
     return {
         position: Fault("id", "long-id", f"is {size} bytes long; {most} are allowed")
@@ -50,7 +50,7 @@ def faults_of_ids(ids: Sequence[str], most: int) -> dict[int, Fault]:
     }
 
 
-def faults_of_contents(contents: Sequence[Contents | None], most: int) -> dict[int, Fault]:
+def oversized_contents(contents: Sequence[Contents | None], most: int) -> dict[int, Fault]:
     """Contents of more bytes than that."""
     faults: dict[int, Fault] = {}
     for position, value in enumerate(contents):
@@ -62,7 +62,7 @@ def faults_of_contents(contents: Sequence[Contents | None], most: int) -> dict[i
     return faults
 
 
-def faults_of_metadata(
+def oversized_metadata(
     metadata: Sequence[Metadata | None], *, most_bytes: int | None, depth: int | None
 ) -> dict[int, Fault]:
     """Metadata whose JSON text is longer, or which is nested deeper than that; None is no limit."""
@@ -188,12 +188,12 @@ class Mapper:
         mapping = self.mapping
         if mapping.id is None:
             return [""] * len(rows.span)
-        return _joined(reshaped(rows, mapping), mapping).values
+        return _joined(rows_for(rows, mapping), mapping).values
 
     def map(self, rows: Rows) -> Batch:
         """The items of the rows that can be mapped; the others are the batch's rejects."""
         mapping, rules = self.mapping, self.mapping.rules
-        rows = reshaped(rows, mapping)
+        rows = rows_for(rows, mapping)
         faults: dict[int, Fault] = dict(rows.broken)
         ids = _no_ids(len(rows.span)) if mapping.id is None else _joined(rows, mapping)
         vectors = None
@@ -205,8 +205,8 @@ class Mapper:
             found += [mapped.faults, wrong]
         metadata = rows.metadata(mapping)
         found.append(metadata.faults)
-        if mapping.clear is not None:
-            found.append(_clear_texts(metadata, mapping))
+        if mapping.cleartext_allowed is not None:
+            found.append(_cleartext_faults(metadata, mapping))
         contents = _contents(rows, mapping)
         if contents is not None:
             found.append(contents.faults)
@@ -218,10 +218,10 @@ class Mapper:
         if rules != _USUAL:
             ids = with_ids(ids, rules, vectors, metadata.values, texts)
             found[0] = ids.faults
-            found += faults_of_limits(rules, ids.values, metadata.values, texts)
-        for column in mapping.refused:
+            found += faults_beyond_limits(rules, ids.values, metadata.values, texts)
+        for column in mapping.unsupported:
             told = f"has something in {column!r}, sparse values, which the index can't hold"
-            found.append(dict.fromkeys(rows.present(column), Fault("vector", "sparse", told)))
+            found.append(dict.fromkeys(rows.non_empty_rows(column), Fault("vector", "sparse", told)))
         for part in found:
             for position, fault in part.items():
                 faults.setdefault(position, fault)
@@ -238,10 +238,10 @@ class Mapper:
         return _without(batch, faults) if faults else batch
 
 
-def reshaped(rows: Rows, mapping: ColumnMapping) -> Rows:
+def rows_for(rows: Rows, mapping: ColumnMapping) -> Rows:
     """The rows as the mapping and its rules see them."""
-    rows = rows.under(mapping.rules)
-    return ReshapedRows(rows, mapping) if mapping.reshapes else rows
+    rows = rows.with_rules(mapping.rules)
+    return NestedRows(rows, mapping) if mapping.needs_nested_rows else rows
 
 
 def _joined(rows: Rows, mapping: ColumnMapping) -> Mapped[list[str]]:
@@ -293,17 +293,19 @@ def _contents(rows: Rows, mapping: ColumnMapping) -> Mapped[list[Contents | None
     return Mapped(values if any(values) else None, faults)
 
 
-def _clear_texts(metadata: Mapped[list[Metadata | None] | None], mapping: ColumnMapping) -> dict[int, Fault]:
+def _cleartext_faults(
+    metadata: Mapped[list[Metadata | None] | None], mapping: ColumnMapping
+) -> dict[int, Fault]:
     """Rows whose metadata has text under a name of contents, which nobody asked for."""
-    clear = mapping.clear or frozenset()
+    clear = mapping.cleartext_allowed or frozenset()
     # What was named as contents is contents wherever it stands.
     ways = dict(mapping.nested)
     also = frozenset(ways.get(path, (path,))[-1] for path in mapping.all_contents)
     faults: dict[int, Fault] = {}
     for position, entries in enumerate(metadata.values or ()):
-        path = clear_text_in(entries, clear, also) if entries else None
+        path = find_cleartext(entries, clear, also) if entries else None
         if path is not None:
-            faults[position] = fault_of_clear_text(path, mapping.metadata_object)
+            faults[position] = fault_of_cleartext(path, mapping.metadata_object)
     return faults
 
 
@@ -326,7 +328,7 @@ def common_dimension(rows: Rows, mapping: ColumnMapping, source: str, known: int
     """
     if mapping.vector is None:
         return 0
-    found = reshaped(rows, mapping).vector_lengths(mapping.vector, mapping.rules.vector_dtype)
+    found = rows_for(rows, mapping).vector_lengths(mapping.vector, mapping.rules.vector_dtype)
     lengths = Counter(length for length in found.tolist() if length > 0)
     if not lengths and known:
         return known
@@ -349,4 +351,4 @@ def _without(batch: Batch, faults: dict[int, Fault]) -> Batch:
         )
         for position, fault in faults.items()
     ]
-    return batch.less(keep, rejects)
+    return batch.keep_only(keep, rejects)

@@ -5,16 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
+from vecload.limits import CONTENTS_MAX_BYTES, ID_MAX_BYTES, ID_SEPARATOR, METADATA_DEPTH
 from vecload.mapping.columns import Steps
-from vecload.options import CONTENTS_MAX_BYTES, ID_MAX_BYTES, ID_SEPARATOR, METADATA_DEPTH
-
-VectorDtype: TypeAlias = Literal["float32", "float16", "bfloat16", "float64", "int8", "uint8", "npy"]
-"""How the numbers of a vector of bytes are written, little-endian; `npy` is a whole array of `numpy.save`."""
-
-Nan: TypeAlias = Literal["omit", "reject"]
-"""What becomes of NaN in metadata: it is left out as a null is, or its row is a reject."""
+from vecload.options import Nan, VectorDtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +106,9 @@ class ColumnMapping:
     excluded_fields: fields in columns, and entries of the metadata object, that become no metadata.
     renamed: metadata names in the source, and what they become.
     nested: of the names above, those that are no columns but fields in one, and the way to each.
-    refused: columns that hold what an index can't; a row with anything in one is a reject.
-    clear: metadata that may be text under a name of contents: it was named, or was no text in the first rows.
-        A row with any other such text is a reject, since metadata is not sealed. None looks for none.
+    unsupported: columns that hold what an index can't; a row with anything in one is a reject.
+    cleartext_allowed: metadata that may hold text under a name of contents: the user or a folder named it.
+        A row with other such text is a reject, since metadata is not sealed. None skips this check.
     shape: the known shape of the source, "" if it has none.
     more_ids: further columns of the id, joined to it by `rules.id_separator`.
     more_contents: further columns of the contents, which are then one JSON object.
@@ -136,8 +131,8 @@ class ColumnMapping:
     excluded_fields: tuple[Steps, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
     nested: tuple[tuple[str, Steps], ...] = ()
-    refused: tuple[str, ...] = ()
-    clear: frozenset[str] | None = None
+    unsupported: tuple[str, ...] = ()
+    cleartext_allowed: frozenset[str] | None = None
     shape: str = ""
     more_ids: tuple[str, ...] = ()
     more_contents: tuple[str, ...] = ()
@@ -158,7 +153,7 @@ class ColumnMapping:
     def _parts(self) -> set[str]:
         """What is read for something else than a metadata field of its own."""
         one = {self.id, self.vector, self.contents, self.metadata_object} - {None}
-        return {*(name for name in one if name), *self.more_ids, *self.more_contents, *self.refused}
+        return {*(name for name in one if name), *self.more_ids, *self.more_contents, *self.unsupported}
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -176,7 +171,7 @@ class ColumnMapping:
         return self.id is not None and self.reasons.id != "--id-column"
 
     @property
-    def reshapes(self) -> bool:
+    def needs_nested_rows(self) -> bool:
         """Whether metadata or any part is not simply a column."""
         return bool(self.nested or self.excluded_fields or self.renamed or self.inner_objects)
 

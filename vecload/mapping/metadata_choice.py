@@ -13,7 +13,7 @@ from vecload.mapping.shapes import KnownShape
 from vecload.mapping.vector_choice import OBJECTS_OF_VECTORS
 
 METADATA_NAMES = ("metadata", "meta", "payload", "attributes", "cmetadata")
-PRINTED = {"id", "vector", "metadata", "contents", "sealed"}
+GET_FIELDS = {"id", "vector", "metadata", "contents", "sealed"}
 """What `vecload get` prints of an item: whether its contents were sealed is no metadata of it."""
 
 
@@ -25,7 +25,7 @@ class MetadataChoice:
     fields: tuple[str, ...] | None
     excluded: tuple[str, ...]
     excluded_fields: tuple[Steps, ...]
-    refused: tuple[str, ...]
+    unsupported: tuple[str, ...]
     steps: dict[str, Steps]
     reason: str
 
@@ -92,14 +92,14 @@ def choose_metadata(
     plain = [name for name in names if name not in taken and name not in out and name != spread]
     known = {*(plain if fields is None else fields), *(field.name for field in inside)}
     _check_renamed(choice, known, source, sure=not more and (spread is None or bool(inside)))
-    refused = tuple(name for name in (shape.refused if shape else ()) if name in plain)
+    unsupported = tuple(name for name in (shape.unsupported if shape else ()) if name in plain)
     reached = {name for name in names if name not in out} | {way[0] for way in steps.values()}
     return MetadataChoice(
         spread,
         fields,
         tuple(dict.fromkeys(out)),
         tuple(dict.fromkeys(way for way in out_fields if way[0] in reached or (more and way[0] not in out))),
-        refused,
+        unsupported,
         steps,
         reason,
     )
@@ -115,8 +115,8 @@ def _what(
     """The object that is spread, the named fields, and why."""
     own = [column for column in columns if not column.partition and not column.free_text]
     if choice.metadata:
-        named = [Column(path, found[1].shape) for path in choice.metadata if (found := find(own, path))]
-        objects = [column.name for column in named if column.shape == "object"]
+        named = [Column(path, found[1].kind) for path in choice.metadata if (found := find(own, path))]
+        objects = [column.name for column in named if column.kind == "object"]
         spread = first_named(METADATA_NAMES, named, source, "--metadata-column")
         spread = spread or (objects[0] if objects and len(choice.metadata) == 1 else None)
         return spread, tuple(path for path in choice.metadata if path != spread), "--metadata-column"
@@ -124,13 +124,13 @@ def _what(
         found = find(own, path)
         if found is None or path in parts or path in choice.excluded:
             continue
-        if found[1].shape in ("object", "text", "null", "other"):
+        if found[1].kind in ("object", "text", "null", "other"):
             return path, None, f"the shape of {shape.name if shape else ''}; every column left over"
     taken = {way[0] for way in parts.values() if len(way) == 1} | {*choice.excluded}
     free = [c for c in own if c.name not in taken]
     spread = None
-    for shapes in (("object", "text"), ("null",)):
-        some = [c for c in free if c.shape in shapes]
+    for kinds in (("object", "text"), ("null",)):
+        some = [c for c in free if c.kind in kinds]
         spread = spread or first_named(METADATA_NAMES, some, source, "--metadata-column")
     return spread, None, "its name; every column left over" if spread else "every column left over"
 
@@ -147,7 +147,7 @@ def _left_out(
         return []
     taken = {way[0] for way in parts.values() if len(way) == 1} | {spread}
     out = [name for name in (shape.left_out if shape else ()) if name in names and name not in taken]
-    if {*names} == PRINTED and spread == "metadata":
+    if {*names} == GET_FIELDS and spread == "metadata":
         out.append("sealed")
     outer = [way[0] for way in parts.values() if len(way) > 1]
     return out + [name for name in outer if name.lower() in OBJECTS_OF_VECTORS]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-Says: TypeAlias = Literal["vector", "perhaps", "other", "nothing"]
+NameHint: TypeAlias = Literal["vector", "perhaps", "other", "nothing"]
 """What a name says of a list of numbers: an embedding, maybe one (`values`), something else, or nothing."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+")
@@ -111,17 +111,17 @@ def words_of(name: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in _WORD.findall(name))
 
 
-def said_of_numbers(path: Sequence[str]) -> Says:
+def name_hint_of(path: Sequence[str]) -> NameHint:
     """What the names on the way to a list of numbers say of it.
 
     Args:
         path: The column's name, and those of the fields inside it.
     """
-    return next((says for name in reversed(path) if (says := _said(name)) != "nothing"), "nothing")
+    return next((hint for name in reversed(path) if (hint := _hint_of(name)) != "nothing"), "nothing")
 
 
 @lru_cache(maxsize=4096)
-def _said(name: str) -> Says:
+def _hint_of(name: str) -> NameHint:
     if name.strip().lower() in VECTOR_WORDS:
         return "perhaps" if name.strip().lower() in _WHOLE_NAMES else "vector"
     words = [word for word in words_of(name) if not word.isdigit()]
@@ -133,7 +133,7 @@ def _said(name: str) -> Says:
 
 
 @lru_cache(maxsize=4096)
-def names_a_vector(name: str) -> bool:
+def is_vector_name(name: str) -> bool:
     """Whether a name is that of a vector and of nothing about one: `emb_f32`, not `embedding_error`."""
     words = [word for word in words_of(name) if not word.isdigit()]
     at = next((i for i, word in enumerate(words) if word in VECTOR_WORDS - _WHOLE_NAMES), None)
@@ -142,14 +142,14 @@ def names_a_vector(name: str) -> bool:
     return _ABOUT_VECTORS.isdisjoint(words[at + 1 :])
 
 
-def qualifiers_of(path: str) -> set[str]:
+def vector_qualifiers(path: str) -> set[str]:
     """What the last name of a path says of a vector besides being one: `title` of `title_embedding_v2`."""
     words = {word for word in words_of(path.rpartition(".")[2]) if not word.isdigit()}
     return words - VECTOR_WORDS - _HOW_WRITTEN
 
 
 @lru_cache(maxsize=4096)
-def names_contents(name: str) -> bool:
+def is_contents_name(name: str) -> bool:
     """Whether a name is that of a text: a usual one, or one with such a word (`body_html`, `text_en`)."""
     if name.lower() in CONTENTS_NAMES or name == "_node_content":
         return True
@@ -168,7 +168,7 @@ def is_contents_path(names: tuple[str, ...]) -> bool:
     The forms of a text in an object named so are, too (`body.plain`, `text.en`).
     """
     for name in reversed(names):
-        if names_contents(name):
+        if is_contents_name(name):
             return True
         low = name.lower()
         if low not in _FORMS and (low in _NO_CONTENTS or not _LANGUAGES.fullmatch(low)):
@@ -177,10 +177,10 @@ def is_contents_path(names: tuple[str, ...]) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def tells_of_parts(name: str) -> bool:
+def is_part_name(name: str) -> bool:
     """Whether a column of that name says that several rows are parts of one thing, or that ids are in it."""
     words = [word for word in words_of(name) if not word.isdigit()]
-    if not words or names_a_vector(name):
+    if not words or is_vector_name(name):
         return False
     ends = words[-1] in _PART_ENDS or (words[-1] == "id" and len(words) > 1)
     return ends or words[0] in _PARTS or words[-1] in _PARTS

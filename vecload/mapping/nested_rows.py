@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Vectors
 from vecload.mapping.columns import Steps
-from vecload.mapping.mapping import ColumnMapping, Rules, VectorDtype
-from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_taken
+from vecload.mapping.mapping import ColumnMapping, Rules
+from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_name_conflict
+from vecload.options import VectorDtype
 
 
 def dig(value: Any, steps: Sequence[str]) -> Any:
@@ -80,19 +81,19 @@ def holds_anything(value: Any) -> bool:
     return value is not None and value != ""
 
 
-class ReshapedRows:
+class NestedRows:
     """Rows as a mapping with nested, left out or renamed fields sees them.
 
     Args:
         rows: The rows as they were read.
-        mapping: One that `reshapes`.
+        mapping: One that `needs_nested_rows`.
     """
 
     def __init__(self, rows: Rows, mapping: ColumnMapping) -> None:
         self.span = rows.span
         self.broken = rows.broken
         self.offsets = rows.offsets
-        self.own_columns = rows.own_columns
+        self.columns_vary = rows.columns_vary
         self.raw = rows.raw
         self._rows = rows
         self._fields = {name: rows.field(name, steps) for name, steps in mapping.nested}
@@ -100,17 +101,17 @@ class ReshapedRows:
     def _of(self, column: str) -> Rows:
         return self._fields.get(column, self._rows)
 
-    def under(self, rules: Rules) -> Rows:
+    def with_rules(self, rules: Rules) -> Rows:
         """The rows that were read, under rules: of no use once they are reshaped."""
-        return self._rows.under(rules)
+        return self._rows.with_rules(rules)
 
     def field(self, name: str, steps: Steps) -> Rows:
         """A field in a column, as a column of its own."""
         return self._rows.field(name, steps)
 
-    def present(self, column: str) -> list[int]:
+    def non_empty_rows(self, column: str) -> list[int]:
         """The positions of rows in which there is anything in the column."""
-        return self._of(column).present(column)
+        return self._of(column).non_empty_rows(column)
 
     def values(self, column: str) -> Sequence[Any]:
         """The values of a column, to look at."""
@@ -161,7 +162,7 @@ class ReshapedRows:
                 if kept:
                     found[position], taken = joined(found[position] or {}, kept)
                     if taken is not None:
-                        faults.setdefault(position, fault_of_taken(taken, spread or ""))
+                        faults.setdefault(position, fault_of_name_conflict(taken, spread or ""))
         for name in mapping.inner_objects:
             for position, entries in enumerate(found):
                 inner = entries.get(name) if entries else None
@@ -170,7 +171,7 @@ class ReshapedRows:
                     both, taken = joined(outer, inner)
                     found[position] = both or None
                     if taken is not None:
-                        faults.setdefault(position, fault_of_taken(taken, f"{spread}.{name}"))
+                        faults.setdefault(position, fault_of_name_conflict(taken, f"{spread}.{name}"))
         if names:
             for position, entries in enumerate(found):
                 if entries and not names.keys().isdisjoint(entries):

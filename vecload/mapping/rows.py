@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
+from vecload.limits import ID_MAX_BYTES
 from vecload.mapping.columns import Steps
-from vecload.mapping.mapping import ColumnMapping, Rules, VectorDtype
-from vecload.options import ID_MAX_BYTES
+from vecload.mapping.mapping import ColumnMapping, Rules
+from vecload.options import VectorDtype
 
 T = TypeVar("T")
 
@@ -54,10 +55,10 @@ class Rows(Protocol):
         """The byte offset of each row in its source, where the source is read by lines."""
 
     @property
-    def own_columns(self) -> bool:
+    def columns_vary(self) -> bool:
         """Whether each row has columns of its own, so that some don't tell those of others."""
 
-    def under(self, rules: Rules) -> Rows:
+    def with_rules(self, rules: Rules) -> Rows:
         """The rows, read as rules say that there are several ways for: bytes that are text."""
 
     def raw(self, position: int) -> str:
@@ -69,7 +70,7 @@ class Rows(Protocol):
         A field that is not there, in a row or in all, is null.
         """
 
-    def present(self, column: str) -> list[int]:
+    def non_empty_rows(self, column: str) -> list[int]:
         """The positions of rows in which the column holds anything: no null, nothing empty."""
 
     def values(self, column: str) -> Sequence[Any]:
@@ -106,7 +107,7 @@ def fault_of_id(item_id: str) -> Fault | None:
     return None
 
 
-def fault_of_taken(name: str, spread: str) -> Fault:
+def fault_of_name_conflict(name: str, spread: str) -> Fault:
     """What is wrong with a row in which a column and an entry have one name and different values.
 
     Args:

@@ -23,7 +23,7 @@ class KnownShape:
     id, vector, contents, metadata: where each part is, by dot paths too. A vector may be an object of named
         ones.
     left_out: columns that describe the export and not the item.
-    refused: columns that hold what an index can't; a row with anything in one is a reject.
+    unsupported: columns that hold what an index can't; a row with anything in one is a reject.
     inner: entries of the metadata object that are objects, and join it.
     """
 
@@ -34,7 +34,7 @@ class KnownShape:
     contents: tuple[str, ...] = ()
     metadata: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()
+    unsupported: tuple[str, ...] = ()
     inner: tuple[str, ...] = ()
 
 
@@ -56,8 +56,8 @@ def _is_constructor(columns: Columns, outer: str = "") -> bool:
 
 def _is_langchain_in(column: Column) -> bool:
     """Whether objects are LangChain's documents, as it stores them: a text and an object of metadata."""
-    shapes = {field.name: field.shape for field in column.fields}
-    return shapes.get("page_content") == "text" and shapes.get("metadata") == "object"
+    kinds = {field.name: field.kind for field in column.fields}
+    return kinds.get("page_content") == "text" and kinds.get("metadata") == "object"
 
 
 SHAPES = (
@@ -88,7 +88,7 @@ SHAPES = (
         id=("id",),
         vector=("values",),
         metadata=("metadata",),
-        refused=("sparse_values", "sparseValues"),
+        unsupported=("sparse_values", "sparseValues"),
     ),
     KnownShape(
         "qdrant",

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecload.batch import Vectors
-from vecload.mapping.mapping import VectorDtype
 from vecload.mapping.rows import Fault, Mapped, fault_of_length
+from vecload.options import VectorDtype
 
 NPY_MAGIC = b"\x93NUMPY"
 """Every array that NumPy saves begins with it."""

@@ -18,7 +18,7 @@ from typing import Any
 from vecload.errors import MappingError
 from vecload.mapping.columns import LISTED_MAX, Column, Steps, find, path_of
 from vecload.mapping.mapping import ColumnMapping
-from vecload.mapping.names import Says, names_a_vector, said_of_numbers, words_of
+from vecload.mapping.names import NameHint, is_vector_name, name_hint_of, words_of
 from vecload.mapping.shapes import KnownShape
 from vecload.mapping.vector_encodings import Encoding, encoding_of, sparse_parent
 
@@ -36,13 +36,13 @@ SPARSE = Encoding("numbers", 0, False, (), "sparse")
 """Of what is sparse by its name, however it is written."""
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 _FLOAT_DTYPES = frozenset({"float32", "float16", "bfloat16", "float64", "npy"})
-_TELLING_KINDS: dict[str, Says] = {"BSON vector": "vector", "dense struct": "perhaps"}
+_TELLING_KINDS: dict[str, NameHint] = {"BSON vector": "vector", "dense struct": "perhaps"}
 """What an encoding says of a list of numbers whose name says nothing."""
 _NUMBERS_OF_LISTS = re.compile(r": (halffloat|float|double|u?int[0-9]+)(?: not null)?>")
 _NUMBER_TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
 """Arrow's names of types of numbers, and everybody's."""
 _NUMBERED = re.compile(r"(.*?)([0-9]+)")
-_SHAPES_OF_LISTS = {"floats": False, "integers": True}
+_KINDS_OF_LISTS = {"floats": False, "integers": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,14 @@ class Candidate:
     steps: the way to it; `[]` is any element of a list.
     column: as the first rows show it.
     encoding: how its vectors are written; None where the first rows have none.
-    says: what its name says.
+    name_hint: what its name says.
     readable: its values are vectors, or there are none yet.
     """
 
     steps: Steps
     column: Column
     encoding: Encoding | None
-    says: Says
+    name_hint: NameHint
     readable: bool = True
 
     @property
@@ -100,7 +100,7 @@ class Candidate:
     @property
     def plausible(self) -> bool:
         """Whether it could be taken for the vector without being named like one."""
-        if self.says not in ("nothing", "perhaps") or not self.plausible_kind:
+        if self.name_hint not in ("nothing", "perhaps") or not self.plausible_kind:
             return False
         return not self.column.values or self.length == 0 or self.length >= NAMELESS_LEAST
 
@@ -110,10 +110,10 @@ class Candidate:
             return (
                 f"{self.path!r} ({'null in the first rows' if self.readable else 'not readable as a vector'})"
             )
-        return f"{self.path!r} ({described(self.encoding)}{_first(self.column)})"
+        return f"{self.path!r} ({encoding_text(self.encoding)}{_first(self.column)})"
 
 
-def described(encoding: Encoding) -> str:
+def encoding_text(encoding: Encoding) -> str:
     """How vectors are written, for people."""
     if encoding.problem:
         return f"{encoding.problem} vectors"
@@ -123,13 +123,13 @@ def described(encoding: Encoding) -> str:
     return f"{many}numbers as {encoding.kind}" if many else encoding.kind
 
 
-def written(chosen: Candidate) -> str:
+def vector_written(chosen: Candidate) -> str:
     """How vectors are written; lists of a typed file by the type of their numbers; "" if nothing shows it."""
     encoding = chosen.encoding
     if encoding is None:
         return ""
     found = _NUMBERS_OF_LISTS.search(chosen.column.type_name) if encoding.kind == "numbers" else None
-    return _NUMBER_TYPES.get(found[1], found[1]) if found else described(encoding)
+    return _NUMBER_TYPES.get(found[1], found[1]) if found else encoding_text(encoding)
 
 
 def _first(column: Column) -> str:
@@ -156,19 +156,19 @@ def _add(found: list[Candidate], steps: Steps, column: Column) -> None:
         if any(value is not None for value in column.values):
             found.append(Candidate(steps, column, SPARSE, "vector"))
         return
-    says = said_of_numbers(names)
+    name_hint = name_hint_of(names)
     # The JSON text of objects is looked into, unless its name says that it is a vector itself.
-    is_object = column.shape == "text" and column.fields and says != "vector"
-    encoding = None if is_object else encoding_seen(column)
+    is_object = column.kind == "text" and column.fields and name_hint != "vector"
+    encoding = None if is_object else encoding_of_column(column)
     if encoding is not None:
-        if says == "nothing":
-            says = _TELLING_KINDS.get(encoding.kind, says)
-        if says != "nothing" or encoding.kind not in ("bytes", "base64 text") or encoding.dtypes:
-            found.append(Candidate(steps, column, encoding, says))
+        if name_hint == "nothing":
+            name_hint = _TELLING_KINDS.get(encoding.kind, name_hint)
+        if name_hint != "nothing" or encoding.kind not in ("bytes", "base64 text") or encoding.dtypes:
+            found.append(Candidate(steps, column, encoding, name_hint))
         return
-    if names_a_vector(column.name) and says == "vector":
+    if is_vector_name(column.name) and name_hint == "vector":
         told = [value for value in column.values if value not in _EMPTY]
-        if not told and (column.shape == "null" or column.values):
+        if not told and (column.kind == "null" or column.values):
             found.append(Candidate(steps, column, None, "vector"))
         elif told and isinstance(told[0], str | bytes | list) and not (column.fields or column.elements):
             found.append(Candidate(steps, column, None, "vector", readable=False))
@@ -178,10 +178,10 @@ def _add(found: list[Candidate], steps: Steps, column: Column) -> None:
         _add(found, (*steps, "[]", inside.name), inside)
 
 
-def encoding_seen(column: Column) -> Encoding | None:
+def encoding_of_column(column: Column) -> Encoding | None:
     """How the vectors of a column are written, by its first values; by its type where there are none."""
     found = [value for value in column.values if value is not None]
-    whole = _SHAPES_OF_LISTS.get(column.shape)
+    whole = _KINDS_OF_LISTS.get(column.kind)
     if whole is not None:
         lengths = Counter(len(value) for value in found if isinstance(value, list) and value)
         return Encoding("numbers", lengths.most_common(1)[0][0] if lengths else 0, whole)
@@ -222,36 +222,36 @@ def choose_vector(
             if len(within) == 1 and (named or not _rivals(within[0], dense, shape.vector)):
                 return _reached(within[0], source), f"the shape of {shape.name}"
             if within:
-                raise several(within if len(within) > 1 else dense, source)
-    usual = [each for each in dense if each.says == "vector"]
-    usual = usual or [each for each in dense if each.says == "perhaps" and not each.whole]
+                raise several_error(within if len(within) > 1 else dense, source)
+    usual = [each for each in dense if each.name_hint == "vector"]
+    usual = usual or [each for each in dense if each.name_hint == "perhaps" and not each.whole]
     if len(usual) == 1:
         only = usual[0]
         longer = [each for each in dense if _rivals_by_length(each, only)]
         if longer:
-            raise several([only, *longer], source)
+            raise several_error([only, *longer], source)
         return _reached(only, source), "its name"
     if usual:
-        raise several(usual, source)
+        raise several_error(usual, source)
     plausible = [each for each in dense if each.plausible]
-    refused = [each for each in found if not each.dense and names_a_vector(each.column.name)]
-    if plausible and refused:
-        raise several([*refused, *plausible], source)
+    unsupported = [each for each in found if not each.dense and is_vector_name(each.column.name)]
+    if plausible and unsupported:
+        raise several_error([*unsupported, *plausible], source)
     if len(plausible) == 1:
         lists = len([each for each in dense if each.encoding is not None])
         why = "the only column that could be one" if lists > 1 else "the only column of lists of numbers"
         return _reached(plausible[0], source), why
     if plausible:
-        raise several(plausible, source)
+        raise several_error(plausible, source)
     raise _none(found, columns, source)
 
 
 def _rivals_by_length(each: Candidate, chosen: Candidate) -> bool:
     """Whether another candidate is longer than the one that is named like a vector, and could be meant."""
-    if each is chosen or each.says not in ("nothing", "perhaps") or each.whole:
+    if each is chosen or each.name_hint not in ("nothing", "perhaps") or each.whole:
         return False
     # Of bytes without a type the length is not known; next to what only may be one they may be as well.
-    unknown = chosen.says == "perhaps" and each.encoding is not None and not each.length
+    unknown = chosen.name_hint == "perhaps" and each.encoding is not None and not each.length
     return unknown or (each.plausible_kind and each.length > chosen.length)
 
 
@@ -263,7 +263,7 @@ def _rivals(chosen: Candidate, dense: Sequence[Candidate], own: Sequence[str]) -
         if each is not chosen
         and each.encoding is not None
         and each.steps[0] not in {path.partition(".")[0] for path in own}
-        and (each.says == "vector" or _rivals_by_length(each, chosen))
+        and (each.name_hint == "vector" or _rivals_by_length(each, chosen))
     ]
 
 
@@ -273,9 +273,9 @@ def check_named(column: Column, steps: Steps, columns: Sequence[Column], source:
     Raises:
         MappingError: Its vectors are sparse, or several a row.
     """
-    encoding = encoding_seen(column)
+    encoding = encoding_of_column(column)
     if encoding is not None and encoding.problem:
-        raise _refused(Candidate(steps, column, encoding, "vector"), source)
+        raise _unsupported(Candidate(steps, column, encoding, "vector"), source)
     given = [value for value in column.values if value not in _EMPTY]
     if encoding is None and given and isinstance(given[0], str | list):
         raise unreadable(Candidate(steps, column, None, "vector", readable=False), source)
@@ -289,12 +289,12 @@ def check_named(column: Column, steps: Steps, columns: Sequence[Column], source:
             return
         outer = parent.fields or parent.elements
     if parent is not None and sparse_parent([field.name for field in parent.fields]):
-        around = encoding_seen(parent)
+        around = encoding_of_column(parent)
         if around is None or around.problem == "sparse":
-            raise _refused(Candidate(steps[:-1], parent, SPARSE, "vector"), source)
+            raise _unsupported(Candidate(steps[:-1], parent, SPARSE, "vector"), source)
 
 
-def several(found: Sequence[Candidate], source: str) -> MappingError:
+def several_error(found: Sequence[Candidate], source: str) -> MappingError:
     """The error of vectors that are not chosen between."""
     shown = ", ".join(map(str, found[:LISTED_MAX]))
     more = f" and {len(found) - LISTED_MAX} more" if len(found) > LISTED_MAX else ""
@@ -318,7 +318,7 @@ def _reached(chosen: Candidate, source: str) -> Candidate:
     return chosen
 
 
-def _refused(one: Candidate, source: str) -> MappingError:
+def _unsupported(one: Candidate, source: str) -> MappingError:
     assert one.encoding is not None  # noqa: S101 for the type checker
     if one.encoding.problem == "sparse":
         return MappingError(
@@ -336,12 +336,12 @@ def _none(found: Sequence[Candidate], columns: Sequence[Column], source: str) ->
     unread = next((each for each in found if not each.readable), None)
     if unread is not None:
         return unreadable(unread, source)
-    refused = next((each for each in found if not each.dense), None)
-    if refused is not None and (refused.says == "vector" or len(found) == 1):
-        return _refused(refused, source)
-    spread = _one_a_dimension(columns)
-    if spread is not None:
-        first, last = spread
+    unsupported = next((each for each in found if not each.dense), None)
+    if unsupported is not None and (unsupported.name_hint == "vector" or len(found) == 1):
+        return _unsupported(unsupported, source)
+    numbered = _one_a_dimension(columns)
+    if numbered is not None:
+        first, last = numbered
         return MappingError(
             f"{source} has one column a dimension: {first!r} to {last!r}",
             hint="write them as one list: in pandas, df['vector'] = df[columns].values.tolist()",
@@ -389,7 +389,7 @@ def _one_a_dimension(columns: Sequence[Column]) -> tuple[str, str] | None:
     return (longest[0], longest[-1]) if len(longest) >= NAMELESS_LEAST else None
 
 
-def left_out(found: Sequence[Candidate], chosen: Candidate | None) -> list[Candidate]:
+def unused_candidates(found: Sequence[Candidate], chosen: Candidate | None) -> list[Candidate]:
     """Candidates that become no metadata: vectors that were not chosen, and long lists of numbers.
 
     Args:
@@ -400,7 +400,7 @@ def left_out(found: Sequence[Candidate], chosen: Candidate | None) -> list[Candi
         each
         for each in found
         if each is not chosen
-        and (each.says in ("vector", "perhaps") or each.length >= LONG_LIST)
+        and (each.name_hint in ("vector", "perhaps") or each.length >= LONG_LIST)
         and each.encoding is not None
     ]
 
@@ -421,7 +421,7 @@ def with_vector_dtype(
     """
     found = None if mapping.vector is None else find(columns, mapping.vector)
     column = None if found is None else found[1]
-    listed = column is None or column.shape in ("floats", "integers")
+    listed = column is None or column.kind in ("floats", "integers")
     encoding = None if column is None or listed else encoding_of(column.values, dimension=dimension)
     if encoding is None or encoding.kind not in ("bytes", "base64 text", "buffer"):
         return mapping

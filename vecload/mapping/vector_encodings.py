@@ -11,10 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from vecload.mapping.mapping import VectorDtype
 from vecload.mapping.rows import Fault
 from vecload.mapping.vector_bytes import likely_dtypes, numbers_in
-from vecload.mapping.vector_values import PACKED_BITS, EncodingKind, Numbers, decode, fault_of_elements, read
+from vecload.mapping.vector_values import (
+    PACKED_BITS,
+    EncodingKind,
+    Numbers,
+    decode,
+    fault_of_elements,
+    parse_vector,
+)
+from vecload.options import VectorDtype
 
 __all__ = ["Encoding", "EncodingKind", "decode", "encoding_of", "sparse_parent"]
 
@@ -59,7 +66,7 @@ def encoding_of(values: Sequence[Any], *, dimension: int | None = None) -> Encod
     for value in values:
         if value is None:
             continue
-        found = read(value)
+        found = parse_vector(value)
         if isinstance(found, Fault):
             problem = _problem(found)
             problems[problem] += bool(problem)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from vecload.batch import Vectors
 from vecload.mapping.columns import BYTES_MARK
-from vecload.mapping.mapping import VectorDtype
 from vecload.mapping.rows import Fault
 from vecload.mapping.vector_bytes import numbers_in
+from vecload.options import VectorDtype
 
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
 _CALL = re.compile(r"(?:[A-Za-z_]\w*\.)*(?:array|Array|tensor|vector|Vector|DenseVector)\(\s*(?=[\[(])")
@@ -52,7 +52,7 @@ def base64_bytes(text: Any) -> bytes | None:
     return data
 
 
-def looks_like_base64(text: str) -> bool:
+def resembles_base64(text: str) -> bool:
     """Whether text that isn't strict base64 was probably meant to be."""
     return _BASE64.fullmatch("".join(text.split())) is not None
 
@@ -152,10 +152,10 @@ def _nested(text: str, inner: str) -> Any:
     found = _bracketed(inner[:first])
     if found is None or isinstance(found, Fault):
         return found
-    return [found] if not inner[first:].strip(" ,\n") else several(inner.count(opening))
+    return [found] if not inner[first:].strip(" ,\n") else fault_of_several(inner.count(opening))
 
 
-def several(count: int) -> Fault:
+def fault_of_several(count: int) -> Fault:
     """The fault of a row with several vectors."""
     return Fault("vector", "multi-vector", f"holds {count} vectors; the index holds one for each item")
 
@@ -242,7 +242,7 @@ def decode(value: Any, dtype: VectorDtype | None) -> Numbers | Fault:
 
 def vector_in(value: Any, dtype: VectorDtype | None) -> Numbers | Fault:
     """Like `decode`, but what is in a list may be anything."""
-    found = read(value)
+    found = parse_vector(value)
     if isinstance(found, Fault):
         return found
     numbers = found[1]
@@ -257,28 +257,28 @@ def fault_of_elements(numbers: list[Any]) -> Fault | None:
         if number is None:
             return Fault("vector", "null-element", "holds a null")
         if type(number) not in (float, int):
-            return Fault("vector", "not-a-number", f"holds {named(number)} at place {place}")
+            return Fault("vector", "not-a-number", f"holds {type_in_words(number)} at place {place}")
     return None
 
 
-def read(value: Any, room: int = _NESTED_MAX) -> Found:
+def parse_vector(value: Any, room: int = _NESTED_MAX) -> Found:
     """The kind of one value, and its numbers or its bytes; or what is wrong with it."""
     if value is None:
         return Fault("vector", "missing", "is missing")
     if isinstance(value, list | tuple):
-        return _read_list(list(value), room)
+        return _parse_list(list(value), room)
     if isinstance(value, bytes):
         return "bytes", value
     if isinstance(value, np.ndarray):
         return "numbers", value
     if isinstance(value, str):
-        return _read_text(value, room)
+        return _parse_text(value, room)
     if isinstance(value, dict):
-        return _read_object(value, room)
+        return _parse_object(value, room)
     return _not_a_list(value)
 
 
-def _read_list(values: list[Any], room: int) -> Found:
+def _parse_list(values: list[Any], room: int) -> Found:
     kinds = set(map(type, values))
     if kinds <= {float, int} or not room:
         return "numbers", values
@@ -293,18 +293,18 @@ def _read_list(values: list[Any], room: int) -> Found:
         if len(values) == 1:
             return _as("list in a list", values[0], room)
         if all(_is_vector(inner, room) for inner in values):
-            return several(len(values))
+            return fault_of_several(len(values))
         return Fault("vector", "not-a-number", "holds a list at place 0")
     if kinds == {tuple} and all(len(pair) == 2 for pair in values):
         # A map of Arrow.
-        return _read_object({str(key): value for key, value in values}, room)
+        return _parse_object({str(key): value for key, value in values}, room)
     return "numbers", values
 
 
 def _is_vector(value: list[Any] | NDArray[Any], room: int) -> bool:
     if isinstance(value, np.ndarray):
         return True
-    found = _read_list(value, room - 1)
+    found = _parse_list(value, room - 1)
     return not isinstance(found, Fault) and isinstance(found[1], list | np.ndarray) and _are_numbers(found[1])
 
 
@@ -324,11 +324,11 @@ def _marked_numbers(values: list[Any], room: int) -> Found:
         bare.append(value)
     if any(isinstance(value, str) for value in bare):
         bare = [repr(value) if type(value) in (float, int) else value for value in bare]
-    found = _read_list(bare, room - 1)
+    found = _parse_list(bare, room - 1)
     return found if isinstance(found, Fault) else ("number texts", found[1])
 
 
-def _read_text(text: str, room: int) -> Found:
+def _parse_text(text: str, room: int) -> Found:
     found = array_in(text)
     if isinstance(found, Fault):
         return found
@@ -341,12 +341,12 @@ def _read_text(text: str, room: int) -> Found:
     data = base64_bytes(text)
     if data:
         return "base64 text", data
-    if looks_like_base64(text):
+    if resembles_base64(text):
         return Fault("vector", "base64", "is not strict base64: characters or the padding are not right")
     return Fault("vector", "not-a-list", "is text, but not of a vector")
 
 
-def _read_object(value: Mapping[str, Any], room: int) -> Found:
+def _parse_object(value: Mapping[str, Any], room: int) -> Found:
     keys = value.keys()
     if not room:
         return _not_a_list(value)
@@ -433,7 +433,7 @@ def _bson(value: Mapping[str, Any]) -> Found:
 
 def _as(kind: EncodingKind, inner: Any, room: int) -> Found:
     """An encoding within another: named by the outer one, unless what is inside are bytes."""
-    found = read(inner, room - 1)
+    found = parse_vector(inner, room - 1)
     if isinstance(found, Fault) or isinstance(found[1], bytes):
         return found
     return kind, found[1]
@@ -447,10 +447,10 @@ def _of_base64(kind: EncodingKind, text: Any) -> Found:
 
 
 def _not_a_list(value: Any) -> Fault:
-    return Fault("vector", "not-a-list", f"is not a list of numbers but {named(value)}")
+    return Fault("vector", "not-a-list", f"is not a list of numbers but {type_in_words(value)}")
 
 
-def named(value: Any) -> str:
+def type_in_words(value: Any) -> str:
     """What kind of value it is, for a message."""
     for kind, name in (
         (bool, "a boolean"),

@@ -17,10 +17,12 @@ from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.mapping import Column, ColumnMapping, Rows
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.mapping.columns import Steps
-from vecload.mapping.mapping import Rules, VectorDtype
+from vecload.mapping.mapping import Rules
 from vecload.mapping.rows import Fault, Mapped
-from vecload.readers.source import Source
+from vecload.options import VectorDtype
+from vecload.readers.source import ExportFacts, Source
 from vecload.readers.storage.expand import WILDCARD
+from vecload.readers.storage.files import File
 
 
 class Beside:
@@ -36,16 +38,16 @@ class Beside:
         self.span = replace(rows.span, source=source)
         self.broken: Mapping[int, Fault] = rows.broken
         self.offsets = rows.offsets
-        self.own_columns = rows.own_columns
+        self.columns_vary = rows.columns_vary
         self._rows = rows
         self._table = more
         self._more = ArrowRows(rows.span, more)
         self._names = frozenset(more.schema.names)
 
-    def under(self, rules: Rules) -> Rows:
+    def with_rules(self, rules: Rules) -> Rows:
         """Both, read as rules say."""
-        read = Beside(self._rows.under(rules), self._table, self.span.source)
-        read._more = read._more.under(rules)
+        read = Beside(self._rows.with_rules(rules), self._table, self.span.source)
+        read._more = read._more.with_rules(rules)
         return read
 
     def raw(self, position: int) -> str:
@@ -60,9 +62,9 @@ class Beside:
         """A field inside a column as rows of one column."""
         return self._with(steps[0]).field(name, steps)
 
-    def present(self, column: str) -> list[int]:
+    def non_empty_rows(self, column: str) -> list[int]:
         """The positions of rows in which the column holds anything."""
-        return self._with(column).present(column)
+        return self._with(column).non_empty_rows(column)
 
     def values(self, column: str) -> Sequence[Any]:
         """The values of a column, to look at."""
@@ -102,7 +104,7 @@ def _without_object(mapping: ColumnMapping, name: str) -> ColumnMapping:
     return replace(mapping, metadata_object=None, excluded=(*mapping.excluded, name))
 
 
-def own_columns(asked: Sequence[str] | None, more: Collection[str]) -> list[str] | None:
+def columns_vary(asked: Sequence[str] | None, more: Collection[str]) -> list[str] | None:
     """Of the columns that are asked for, those to be asked of the source itself."""
     return None if asked is None else [name for name in asked if name not in more]
 
@@ -174,7 +176,7 @@ def _typed(value: str | None, is_text: bool) -> pa.Scalar:
     return pa.scalar(None if value is None else int(value), pa.int64())
 
 
-class Partitioned:
+class Partitioned(Source):
     """A source with the same few values beside each of its rows; its own columns go before them.
 
     Args:
@@ -183,23 +185,64 @@ class Partitioned:
     """
 
     def __init__(self, source: Source, values: Mapping[str, pa.Scalar]) -> None:
-        self.name = source.name
-        self.files = source.files
-        self.nbytes = source.nbytes
-        self.total_rows = source.total_rows
-        self.part = source.part
-        self.kind = source.kind
-        self.places = source.places
-        self.close = source.close
-        self.lines = getattr(source, "lines", None)
+        super().__init__(source.name, nbytes=source.nbytes)
+        self.format = source.format
+        self.any_thread = source.any_thread
         self._source = source
-        self._told = dict(values)
+        self._of_folders = dict(values)
+
+    @property
+    def kind(self) -> str:
+        """What the source is."""
+        return self._source.kind
+
+    @property
+    def files(self) -> Sequence[File]:
+        """What the source is read from."""
+        return self._source.files
+
+    @property
+    def total_rows(self) -> int | None:
+        """How many rows the source holds."""
+        return self._source.total_rows
+
+    @property
+    def once(self) -> bool:
+        """Whether the source can be read only once."""
+        return self._source.once
+
+    @property
+    def export(self) -> ExportFacts | None:
+        """What the export says that the source is part of."""
+        return self._source.export
+
+    @property
+    def appendable(self) -> bool:
+        """Whether rows may be appended to the source."""
+        return self._source.appendable
+
+    @property
+    def unfinished_at(self) -> int | None:
+        """Where the source has a last row that is only half written."""
+        return self._source.unfinished_at
+
+    def part(self, span: Span) -> float:
+        """About which part of the source a span is."""
+        return self._source.part(span)
+
+    def places(self, count: int) -> list[Span]:
+        """Places in the source."""
+        return self._source.places(count)
+
+    def close(self) -> None:
+        """Release what the source holds open."""
+        self._source.close()
 
     @cached_property
     def _values(self) -> dict[str, pa.Scalar]:
         """What its folders say and the file does not."""
         own = {column.name for column in self._source.columns()}
-        return {name: value for name, value in self._told.items() if name not in own}
+        return {name: value for name, value in self._of_folders.items() if name not in own}
 
     @cached_property
     def _schema(self) -> pa.Schema:
@@ -227,7 +270,7 @@ class Partitioned:
         for rows in self._source.read(
             batch_rows=batch_rows,
             batch_bytes=batch_bytes,
-            columns=own_columns(columns, self._values),
+            columns=columns_vary(columns, self._values),
             done=done,
         ):
             yield Beside(rows, self._of(len(rows.span)), self.name)

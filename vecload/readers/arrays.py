@@ -13,21 +13,20 @@ import pyarrow as pa
 from vecload.batch import Span
 from vecload.closing import Closing
 from vecload.errors import SourceError
+from vecload.limits import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.mapping import Column, Rows
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
-from vecload.options import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
-from vecload.readers.added_columns import Beside, all_columns, own_columns
+from vecload.readers.added_columns import Beside, all_columns, columns_vary
 from vecload.readers.arrow import pieces
 from vecload.readers.numpy_arrays import Array, Stored
-from vecload.readers.source import HEAD_ROWS, Source, missing
+from vecload.readers.source import HEAD_BYTES, Source, missing
 from vecload.readers.storage.files import File, reason, unreadable
 
-HEAD_BYTES = 16 * 2**20
 VECTOR = "vector"
 """The column that an array without a name of its own is."""
 
 
-class ArraySource:
+class ArraySource(Source):
     """Arrays of as many rows, each of which is a column.
 
     Args:
@@ -39,38 +38,29 @@ class ArraySource:
         SourceError: They differ in length.
     """
 
+    format = "numpy"
+    kind = "NumPy"
+
     def __init__(self, name: str, files: Sequence[File], arrays: Mapping[str, Stored]) -> None:
-        self.name = name
-        self.files = tuple(files)
-        self.nbytes = sum(file.nbytes or 0 for file in files)
+        self._rows_held = len(next(iter(arrays.values())))
+        super().__init__(name, files, sum(file.nbytes or 0 for file in files), self._rows_held)
         self._arrays = dict(arrays)
         if len({len(array) for array in arrays.values()}) > 1:
             said = ", ".join(f"{array.name} has {len(array):,}" for array in arrays.values())
             raise SourceError(
                 f"{name}: the numbers of rows differ: {said}", hint="each row needs one of each"
             )
-        self.total_rows = len(next(iter(arrays.values())))
         self._row_bytes = sum(array.row_bytes for array in arrays.values())
-
-    kind = "NumPy"
 
     def places(self, count: int) -> list[Span]:
         """Rows, evenly spread."""
-        rows = {self.total_rows * place // (count + 1) for place in range(1, count + 1)}
+        rows = {self._rows_held * place // (count + 1) for place in range(1, count + 1)}
         return [Span(self.name, 0, row) for row in sorted(rows) if row]
-
-    def part(self, span: Span) -> float:
-        """By its rows."""
-        return len(span) / (self.total_rows or 1)
 
     def columns(self) -> list[Column]:
         """A column an array."""
         with ExitStack() as opened:
             return columns_of(self._rows(opened)(0, 0).schema)
-
-    def head(self) -> ArrowRows | None:
-        """Its first rows."""
-        return next(self.read(batch_rows=HEAD_ROWS, batch_bytes=HEAD_BYTES), None)
 
     def read(
         self,
@@ -104,11 +94,8 @@ class ArraySource:
             [reading.rows(start, stop) for reading in readings.values()], names=list(readings)
         )
 
-    def close(self) -> None:
-        """Nothing is held open."""
 
-
-class Joined:
+class Joined(Source):
     """Vectors of an array beside the rows of another source, in its order.
 
     Args:
@@ -120,13 +107,10 @@ class Joined:
         SourceError: There are more of one than of the other.
     """
 
+    format = "numpy"
+
     def __init__(self, vectors: Array, file: File, source: Source) -> None:
-        self.name = file.name
-        self.files = (file, *source.files)
-        self.nbytes = source.nbytes
-        self.part = source.part
-        self.close = source.close
-        self.total_rows = len(vectors)
+        super().__init__(file.name, (file, *source.files), source.nbytes, len(vectors))
         self._vectors = vectors
         self._source = source
         rows = source.total_rows
@@ -143,9 +127,13 @@ class Joined:
         """Both of what it is made of."""
         return f"NumPy beside {self._source.kind}"
 
-    def places(self, count: int) -> list[Span]:
-        """None: the other's row numbers may be estimates."""
-        return []
+    def part(self, span: Span) -> float:
+        """What part it is of the other."""
+        return self._source.part(span)
+
+    def close(self) -> None:
+        """Release what the other holds open."""
+        self._source.close()
 
     def columns(self) -> list[Column]:
         """The source's columns, and the vector."""
@@ -153,10 +141,6 @@ class Joined:
         with_vector = pa.schema([(VECTOR, reading.rows(0, 0).type)])
         reading.close()
         return all_columns(self._source.columns(), with_vector)
-
-    def head(self) -> Rows | None:
-        """Its first rows."""
-        return next(self.read(batch_rows=HEAD_ROWS, batch_bytes=HEAD_BYTES), None)
 
     def read(
         self,
@@ -171,7 +155,7 @@ class Joined:
         reading = self._vectors.reading()
         try:
             for rows in self._source.read(
-                batch_rows=step, batch_bytes=batch_bytes, columns=own_columns(columns, (VECTOR,)), done=done
+                batch_rows=step, batch_bytes=batch_bytes, columns=columns_vary(columns, (VECTOR,)), done=done
             ):
                 try:
                     vectors = reading.rows(rows.span.start, rows.span.stop)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from vecload.batch import Span
 from vecload.errors import SourceError
+from vecload.limits import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.mapping import Column
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.mapping.arrow_values import is_binary, is_list, is_text, lengths_of
-from vecload.options import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.readers.parquet.wide_integers import refused_arrow
-from vecload.readers.source import HEAD_ROWS, missing
+from vecload.readers.source import Source, missing
 from vecload.readers.storage.files import File, LocalFile, as_file, reason
 
 
@@ -237,13 +237,12 @@ FILE_MAGIC = b"ARROW1"
 STREAM_MAGIC = b"\xff\xff\xff\xff"
 """What every message of a stream begins with, since Arrow 0.15."""
 END_MARK = b"\xff\xff\xff\xff\0\0\0\0"
-HEAD_BYTES = 16 * 2**20
 
 _DAMAGE = (pa.ArrowException, OSError, ValueError)
 """What Arrow raises of damaged files; ValueError of names that are no text."""
 
 
-class ArrowSource:
+class ArrowSource(Source):
     """An Arrow IPC file or stream. One record batch is held at a time; of an uncompressed local file none is.
 
     Args:
@@ -254,13 +253,12 @@ class ArrowSource:
         SourceError: It is none, or cut off.
     """
 
+    format = "arrow"
+
     def __init__(self, file: File | str, *, max_bytes: int = ROW_GROUP_MAX_BYTES) -> None:
         self._max_bytes = max_bytes
         self._file = as_file(file)
-        self.files = (self._file,)
-        self.name = self._file.name
-        self.nbytes = self._file.nbytes or 0
-        self.total_rows: int | None = None
+        super().__init__(self._file.name, [self._file], self._file.nbytes or 0)
         self._row_part = 0.0
         try:
             with self._file.open() as stream:
@@ -279,10 +277,6 @@ class ArrowSource:
         """Whether it is a file or a stream."""
         return "Arrow IPC stream" if self._is_stream else "Arrow IPC file"
 
-    def places(self, count: int) -> list[Span]:
-        """None: what lies before is read to be passed by."""
-        return []
-
     def part(self, span: Span) -> float:
         """By its rows, as many as there were in the bytes read so far."""
         return min(1.0, len(span) * self._row_part)
@@ -290,10 +284,6 @@ class ArrowSource:
     def columns(self) -> list[Column]:
         """The columns of its schema."""
         return self._columns
-
-    def head(self) -> ArrowRows | None:
-        """Its first rows."""
-        return next(self.read(batch_rows=HEAD_ROWS, batch_bytes=HEAD_BYTES), None)
 
     def read(
         self,
@@ -386,6 +376,3 @@ class ArrowSource:
         if self._is_stream:
             return pa.ipc.open_stream(stream)
         return pa.ipc.open_file(stream)
-
-    def close(self) -> None:
-        """Nothing is held open."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vecload.closing import Closing
 from vecload.errors import SourceError
-from vecload.options import ROW_GROUP_MAX_BYTES
+from vecload.limits import ROW_GROUP_MAX_BYTES
 from vecload.readers.storage.files import DamagedError, File, reason
 
 MAGIC = b"\x93NUMPY"

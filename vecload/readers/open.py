@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from vecload.errors import SourceError
-from vecload.options import JSON_MAX_BYTES, LINE_MAX_BYTES, ROW_GROUP_MAX_BYTES
+from vecload.limits import JSON_MAX_BYTES, LINE_MAX_BYTES, ROW_GROUP_MAX_BYTES
 from vecload.readers.json.causes import wide_encoding
 from vecload.readers.parquet.vdf import find_vdf
-from vecload.readers.source import Source, Told
+from vecload.readers.source import ExportFacts, Source
 from vecload.readers.storage.compressed import Unpacked, codec_of, plain_name
 from vecload.readers.storage.expand import Places
 from vecload.readers.storage.files import (
@@ -117,8 +117,8 @@ def open_sources(
     partitions: list[dict[str, str | None]] = []
     seen: set[str] = set()
     for name in names:
-        export = None if name == STDIN else find_vdf(name)
-        place = export.folder if export else name
+        found = None if name == STDIN else find_vdf(name)
+        place = found.folder if found else name
         files: Sequence[File] = [StandardInput(reading.interrupted)] if name == STDIN else places.named(place)
         for file in files:
             if file.location in seen:
@@ -127,7 +127,7 @@ def open_sources(
             if file.nbytes == 0 and len(files) > 1 and _is_lines(file):
                 continue  # Spark writes such files for partitions without rows
             try:
-                sources.append(open_source(file, reading, places, told=export.told if export else None))
+                sources.append(open_source(file, reading, places, export=found.facts if found else None))
                 partitions.append({} if name == STDIN else partition_values(_whole(file), _whole(place)))
             except SourceError as error:
                 if failed is None:
@@ -146,14 +146,16 @@ def _whole(place: File | str) -> str:
     return name if remote_parts(name) else os.path.abspath(local_path(name))  # noqa: PTH100 likewise
 
 
-def open_source(file: File, reading: ReadOptions, places: Places, *, told: Told | None = None) -> Source:
+def open_source(
+    file: File, reading: ReadOptions, places: Places, *, export: ExportFacts | None = None
+) -> Source:
     """Open one source by what it holds.
 
     Args:
         file: The file.
         reading: How it is read.
         places: Where the ids file is looked for.
-        told: What the export tells that the file is a part of.
+        export: What the export says that the file is part of.
 
     Raises:
         SourceError: It is unreadable, empty or of another kind.
@@ -188,7 +190,7 @@ def open_source(file: File, reading: ReadOptions, places: Places, *, told: Told 
     if kind == "parquet":
         from vecload.readers.parquet.reader import ParquetSource
 
-        return ParquetSource(file, row_group_max_bytes=reading.row_group_max_bytes, told=told)
+        return ParquetSource(file, row_group_max_bytes=reading.row_group_max_bytes, export=export)
     if kind == "arrow":
         from vecload.readers.arrow import ArrowSource
 

@@ -10,8 +10,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 from vecload.batch import Batch, Span
 from vecload.errors import Interrupted
-from vecload.mapping.mapper import Mapper
-from vecload.readers.json.jsonl import JsonlSource
+from vecload.mapping import Mapper, Rows
 from vecload.readers.json.workers import Parsers, automatic
 from vecload.readers.source import Source
 
@@ -92,13 +91,36 @@ def ahead(
         reader.join(LEAVE_SECONDS if interrupted() else None)
 
 
+def rows_ahead(
+    source: Source, rows: Iterator[Rows], *, interrupted: Callable[[], int] = lambda: 0
+) -> Generator[Rows, None, None]:
+    """Rows of a source, read ahead by a thread of its own where the source allows that.
+
+    Args:
+        source: The source.
+        rows: Its rows.
+        interrupted: The number of the signal that asked to stop, 0 while none did.
+
+    Raises:
+        Interrupted: A signal came while the next rows were waited for.
+        SourceError: The source is damaged or can't be read further.
+    """
+    return ahead(rows, interrupted=interrupted) if source.any_thread else _here(rows, interrupted)
+
+
+def _here(rows: Iterator[T], interrupted: Callable[[], int]) -> Generator[T, None, None]:
+    for piece in rows:
+        if number := interrupted():
+            raise Interrupted(number)
+        yield piece
+
+
 Lap: TypeAlias = Callable[[Literal["read", "map"]], None]
 
 
 def parsers_for(workers: str, sources: Sequence[Source]) -> Parsers:
     """The processes that may parse sources: `auto`, or so many."""
-    # Those that can't tell their rows are those that are parsed.
-    expected = sum(source.nbytes for source in sources if source.total_rows is None)
+    expected = sum(source.nbytes for source in sources if source.maps_while_reading)
     return Parsers(automatic() if workers == "auto" else int(workers), expected)
 
 
@@ -129,7 +151,7 @@ def batches(
         Interrupted: A signal came while rows were waited for.
         VecloadError: The source can't be read on or is damaged, or a process that parsed it ended.
     """
-    if isinstance(source, JsonlSource):
+    if source.maps_while_reading:
         mapped = source.batches(
             mapper, batch_rows=batch_rows, batch_bytes=batch_bytes, done=done, parsers=parsers
         )
@@ -140,7 +162,7 @@ def batches(
         return
     needed = mapper.mapping.needed()
     rows = source.read(batch_rows=batch_rows, batch_bytes=batch_bytes, columns=needed, done=done)
-    with closing(ahead(rows, interrupted=interrupted)) as pieces:
+    with closing(rows_ahead(source, rows, interrupted=interrupted)) as pieces:
         for piece in pieces:
             lap("read")
             batch = mapper.map(piece)

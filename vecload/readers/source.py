@@ -1,29 +1,38 @@
-"""Source: what every reader is to the loader, and which of its rows are still to be read."""
+"""Source: what every reader offers the loader, and which rows of a source are still to be read."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from vecload.batch import Span
-from vecload.mapping import Column, Rows
-from vecload.readers.storage.files import File
+from vecload.batch import Batch, Span
+from vecload.mapping import Column, Mapper, Rows
+from vecload.readers.storage.files import STDIN, File
+
+if TYPE_CHECKING:
+    from vecload.readers.json.workers import Parsers
 
 HEAD_ROWS = 100
-"""Rows of a source's beginning that tell its columns."""
+"""The first rows of a source, which show its columns."""
+HEAD_BYTES = 16 * 2**20
+"""Enough first rows to show the columns of anything but huge rows, and these must not fill the memory."""
 LAST_ROW = 2**62
-"""A row number that no source reaches: a span up to it leaves nothing to be read."""
+"""A row number that no source reaches: after a span up to it, nothing is left to read."""
+
+SourceFormat: TypeAlias = Literal["parquet", "jsonl", "json", "arrow", "numpy", "memory"]
+"""What a source is, for programs; `Source.kind` says it to people."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What an export itself tells of its rows.
+class ExportFacts:
+    """What an export itself says about its rows.
 
     shape: the known shape it has; its columns have the usual names.
     id, vector: the columns of ids and vectors.
-    vectors: several columns of vectors, of which one is to be named.
-    metric: of the index it was exported from, as CyborgDB names it where it has it; "" if it tells none.
+    vectors: several vector columns, of which the user must name one.
+    metric: of the index it was exported from, by CyborgDB's name if it has one; "" if the export names none.
     dimension: of its vectors.
     """
 
@@ -35,44 +44,85 @@ class Told:
     vectors: tuple[str, ...] = ()
 
 
-def told_by(source: Source) -> Told | None:
-    """What a source tells of itself; most tell nothing."""
-    told = getattr(source, "told", None)
-    return told if isinstance(told, Told) else None
+class Source(ABC):
+    """One input, opened: a file, or data in memory. One thread at a time may read it.
 
+    A reader gives `format`, `kind`, `columns` and `read`. The defaults of all else fit a source that can be
+    read again, in any thread, whose rows are mapped after they are read.
 
-class Source(Protocol):
-    """One input file, opened. May be read several times, by one thread at a time."""
+    Args:
+        name: As the user gave it, or as it was found in a folder that the user gave.
+        files: What it is read from. Data in memory has none: then nothing is recorded for a later run.
+        nbytes: Its stored size in bytes; 0 if unknown.
+        total_rows: How many rows it holds; None if only reading it shows that.
+    """
+
+    format: SourceFormat
+    maps_while_reading = False
+    """`batches` is the faster way to its items than `read` and a Mapper, and does both in one thread."""
+    any_thread = True
+    """Another thread than the caller's may read it."""
+
+    def __init__(
+        self, name: str, files: Sequence[File] = (), nbytes: int = 0, total_rows: int | None = None
+    ) -> None:
+        self.name = name
+        self.nbytes = nbytes
+        self._files = tuple(files)
+        self._total_rows = total_rows
 
     @property
-    def name(self) -> str:
-        """As the user gave it, or as it was found in a folder that the user gave."""
-
-    @property
-    def files(self) -> Sequence[File]:
-        """What it is read from."""
-
-    @property
+    @abstractmethod
     def kind(self) -> str:
         """What it is, for people: its format, and how it is compressed."""
 
     @property
-    def nbytes(self) -> int:
-        """Its size in bytes as it is stored; 0 where that is not known."""
+    def files(self) -> Sequence[File]:
+        """What it is read from; empty for data in memory."""
+        return self._files
 
     @property
     def total_rows(self) -> int | None:
-        """How many rows it holds, where the file tells."""
+        """How many rows it holds; None if only reading it shows that."""
+        return self._total_rows
+
+    @property
+    def once(self) -> bool:
+        """Whether it can be read only once, so that no later run can continue."""
+        return any(file.location == STDIN for file in self.files)
+
+    @property
+    def export(self) -> ExportFacts | None:
+        """What the export says that it is part of; None if it is not part of one."""
+        return None
+
+    @property
+    def appendable(self) -> bool:
+        """Whether it is one local file that may grow by whole rows at its end and stay the same source."""
+        return False
+
+    @property
+    def unfinished_at(self) -> int | None:
+        """The byte offset of a last row that is only half written; None if there is none.
+
+        Raises:
+            SourceError: The file can't be read.
+        """
+        return None
 
     def part(self, span: Span) -> float:
-        """About which part of it, from 0 to 1, a span of it is."""
+        """About which part of it a span is, from 0 to 1."""
+        return len(span) / (self.total_rows or 1)
 
+    @abstractmethod
     def columns(self) -> list[Column]:
-        """Its columns; where only rows tell, those of its first rows."""
+        """Its columns; where only rows show them, those of its first rows."""
 
     def head(self) -> Rows | None:
         """Its first rows; None if it has none."""
+        return next(self.read(batch_rows=HEAD_ROWS, batch_bytes=HEAD_BYTES), None)
 
+    @abstractmethod
     def read(
         self,
         *,
@@ -84,31 +134,57 @@ class Source(Protocol):
         """Its rows in order, in pieces.
 
         Args:
-            batch_rows: Rows of a piece at the most.
-            batch_bytes: Bytes of a piece at about the most; a larger row is a piece by itself.
-            columns: The columns that will be asked for; None is all of them.
-            done: Spans that are not to be read again.
+            batch_rows: The most rows of a piece.
+            batch_bytes: About the most bytes of a piece; a larger row is a piece by itself.
+            columns: The columns that the caller will use; None is all of them.
+            done: Spans to skip.
 
         Raises:
-            SourceError: The file can't be read on, or is damaged.
+            SourceError: The source is damaged or can't be read further.
         """
 
-    def places(self, count: int) -> list[Span]:
-        """Places further on from which it can be read without all that stands before them, in order.
+    def batches(
+        self,
+        mapper: Mapper,
+        *,
+        batch_rows: int,
+        batch_bytes: int,
+        done: Sequence[Span] = (),
+        parsers: Parsers | None = None,
+    ) -> Iterator[Batch]:
+        """Its rows in order, mapped.
 
         Args:
-            count: How many at the most.
-
-        Returns:
-            For each the rows before it, as `done` of `read` takes them. Where only reading them would tell
-            how many those are, that number is an estimate, and so are the numbers of rows read there.
+            mapper: How rows become items.
+            batch_rows: The most rows of a batch.
+            batch_bytes: About the most bytes of a batch; a larger row is a batch by itself.
+            done: Spans to skip.
+            parsers: Processes that may parse; None parses in this process.
 
         Raises:
-            SourceError: The file can't be read on.
+            SourceError: The source is damaged or can't be read further.
         """
+        needed = mapper.mapping.needed()
+        rows = self.read(batch_rows=batch_rows, batch_bytes=batch_bytes, columns=needed, done=done)
+        return map(mapper.map, rows)
 
-    def close(self) -> None:
-        """Let go of the file."""
+    def places(self, count: int) -> list[Span]:
+        """Places further on from which it can be read without reading what comes before, in order.
+
+        Args:
+            count: The most places.
+
+        Returns:
+            For each the rows before it, as `done` of `read` takes them. If only reading shows how many those
+            are, that number is an estimate, and so are the numbers of rows read there.
+
+        Raises:
+            SourceError: The source can't be read further.
+        """
+        return []
+
+    def close(self) -> None:  # noqa: B027 most sources hold nothing open
+        """Release what it holds open."""
 
 
 def missing(done: Sequence[Span], total: int | None) -> Iterator[Span]:

@@ -26,7 +26,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from vecload.errors import SealError
-from vecload.sealing import envelope as canonical
 
 UNKNOWN_KEY = "unknown key"
 """The outcome for contents that were sealed with a key that is not at hand."""
@@ -203,7 +202,7 @@ class Opener:
         if not is_sealed(stored):
             return stored
         try:
-            envelope = canonical.decode(stored)
+            envelope = decode_base64(stored)
         except ValueError:
             raise SealError("bad base64", item_id=item_id) from None
         return self.open_envelope(item_id, envelope)
@@ -265,7 +264,7 @@ def is_sealed(stored: str | bytes) -> bool:
         return False
 
 
-def decode(text: str | bytes) -> bytes:
+def decode_base64(text: str | bytes) -> bytes:
     """The bytes of a base64 text: standard alphabet, padded, no white space, its unused bits zero.
 
     Raises:

@@ -159,7 +159,7 @@ def _hold(path: Path, waits: Callable[[], object]) -> tuple[int, PendingKey | No
     try:
         _make_folder(path.parent)
         while True:
-            held = _new(path, file) or _left(path, file, waits)
+            held = _create(path, file) or _take_over(path, file, waits)
             if held is not None:
                 break
         descriptor, pending = held
@@ -171,7 +171,7 @@ def _hold(path: Path, waits: Callable[[], object]) -> tuple[int, PendingKey | No
         raise KeyFileError(f"the key file {file} can't be written: {error.strerror}") from None
 
 
-def _new(path: Path, file: Path) -> tuple[int, PendingKey] | None:
+def _create(path: Path, file: Path) -> tuple[int, PendingKey] | None:
     """A key made now; None if there is one."""
     key = generate_key()
     locked: list[bool] = []
@@ -185,7 +185,7 @@ def _new(path: Path, file: Path) -> tuple[int, PendingKey] | None:
     return descriptor, PendingKey(key, path, made=locked[-1])
 
 
-def _left(path: Path, file: Path, waits: Callable[[], object]) -> tuple[int, PendingKey] | None:
+def _take_over(path: Path, file: Path, waits: Callable[[], object]) -> tuple[int, PendingKey] | None:
     """The key that is there, once nobody else holds it; None if it is gone by then."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

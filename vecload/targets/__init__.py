@@ -6,19 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vecload.options import BINARY_THRESHOLD
-from vecload.targets.base import (
-    Ack,
-    Hit,
-    IndexInfo,
-    IndexSettings,
-    Metric,
-    StoragePrecision,
-    StoredItem,
-    Target,
-    TargetIndex,
-    WireFormat,
-)
+from vecload.limits import BINARY_THRESHOLD
+from vecload.options import Metric, StoragePrecision, WireFormat
+from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, Target, TargetIndex
 from vecload.targets.location import check_folder_name
 
 __all__ = [
@@ -48,7 +38,7 @@ def connect_target(
     api_key: str | None = None,
     wire: WireFormat = "auto",
     binary_threshold: int = BINARY_THRESHOLD,
-    only_look: bool = False,
+    read_only: bool = False,
 ) -> Target:
     """The target at a location.
 
@@ -58,7 +48,7 @@ def connect_target(
         api_key: For a service.
         wire: The wire format, for a service.
         binary_threshold: Items of a batch from which `auto` takes binary.
-        only_look: Let opening an embedded store write nothing.
+        read_only: Let opening an embedded store write nothing.
 
     Raises:
         UsageError: The location is neither.
@@ -75,7 +65,7 @@ def connect_target(
     check_folder_name(os.fspath(location), bare=isinstance(location, str))
     from vecload.targets.embedded import EmbeddedTarget
 
-    return EmbeddedTarget(Path(location), only_look=only_look)
+    return EmbeddedTarget(Path(location), read_only=read_only)
 
 
 if TYPE_CHECKING:

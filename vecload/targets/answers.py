@@ -9,7 +9,7 @@ holds (echoes.py).
 
 What the service says of an index, checked: it is shown to people, and decides what is sent.
 
-Echoes: what an answer repeats of the request, which may hold keys, contents and metadata.
+EchoFilter: what an answer repeats of the request, which may hold keys, contents and metadata.
 
 A server, or what stands in front of one, may put anything of a request into its answer, and in another form:
 spaced, in other letters, as base64. So texts are compared by their letters and digits alone.
@@ -44,8 +44,9 @@ from vecload.errors import (
     VecloadError,
     WrongKey,
 )
+from vecload.options import Metric
 from vecload.safe_text import one_line
-from vecload.targets.base import DIMENSION_MAX, Hit, IndexInfo, Metric, StoredItem, metadata_of
+from vecload.targets.base import DIMENSION_MAX, Hit, IndexInfo, StoredItem, metadata_of
 
 RETRY_AFTER_MAX_SECONDS = 300.0
 COUNT_MAX = 2**63 - 1
@@ -119,7 +120,7 @@ _MEANINGS: tuple[tuple[str, _Maker], ...] = (
 
 
 def error_of(
-    status: int, headers: Mapping[str, str], body: bytes, told: Callable[[str], str] = one_line
+    status: int, headers: Mapping[str, str], body: bytes, redact: Callable[[str], str] = one_line
 ) -> VecloadError:
     """The error that an answer other than 200 stands for.
 
@@ -127,13 +128,13 @@ def error_of(
         status: HTTP status.
         headers: Response headers.
         body: The response's body, which may be cut.
-        told: Makes a text of the body fit to be shown.
+        redact: Makes a text of the body fit to be shown.
 
     Returns:
         An error without keys, contents or request bodies in it.
     """
     said, detail = _said(status, body)
-    detail = told(detail) or "no reason given"
+    detail = redact(detail) or "no reason given"
     for part, make in _MEANINGS:
         if part in said:
             return make(detail)
@@ -338,7 +339,7 @@ def _stored(result: dict[str, Any]) -> StoredItem:
     return StoredItem(result["id"], array, metadata_of(result.get("metadata")), contents or None)
 
 
-def described(name: str, answer: dict[str, Any]) -> IndexInfo:
+def index_info(name: str, answer: dict[str, Any]) -> IndexInfo:
     """What an answer says of an index.
 
     Raises:
@@ -362,7 +363,7 @@ def described(name: str, answer: dict[str, Any]) -> IndexInfo:
             metadata_schema=schema,
         )
     except (KeyError, TypeError, ValueError):
-        raise NotAcknowledged("the service described the index in a form not known") from None
+        raise NotAcknowledged("the service index_info the index in a form not known") from None
 
 
 def _whole(number: Any, most: int) -> int:
@@ -390,7 +391,7 @@ _OWN_FIELDS = re.compile(
 """What the protocol itself puts into a request, and the service into its messages."""
 
 
-class Echoes:
+class EchoFilter:
     """Finds what an answer repeats of one request.
 
     Args:
@@ -409,9 +410,9 @@ class Echoes:
         self._short = {short for form in forms if len(form) < WINDOW and (short := _squeezed(form))}
 
     def __repr__(self) -> str:
-        return "Echoes()"
+        return "EchoFilter()"
 
-    def told(self, text: str) -> str:
+    def redacted(self, text: str) -> str:
         """A text of the answer as it may be shown: one line, without what the request holds."""
         text = text[:2000]
         squeezed, places = bytearray(), []
@@ -430,7 +431,7 @@ class Echoes:
             while start >= 0:
                 echoed.update(range(places[start], places[start + len(short) - 1] + 1))
                 start = squeezed.find(short, start + 1)
-        return one_line(_blotted(text, echoed))
+        return one_line(_with_gaps(text, echoed))
 
     def holds_key(self, answer: bytes) -> bool:
         """Whether an answer repeats a key, or half of one, whatever it does it in."""
@@ -465,5 +466,5 @@ def _squeezed(text: bytes) -> bytes:
     return text.translate(_LOWER, _DROPPED)
 
 
-def _blotted(text: str, echoed: set[int]) -> str:
+def _with_gaps(text: str, echoed: set[int]) -> str:
     return re.sub("\0+", "…", "".join("\0" if place in echoed else c for place, c in enumerate(text)))

@@ -6,14 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TypeAlias, get_args
+from typing import Any, Protocol, Self, get_args
 
 from vecload.batch import Batch, Contents, Metadata, Vectors
 from vecload.errors import IndexMismatch
-
-Metric: TypeAlias = Literal["euclidean", "cosine", "squared_euclidean"]
-StoragePrecision: TypeAlias = Literal["float32", "float16", "tq12", "tq8", "tq6", "tq4"]
-WireFormat: TypeAlias = Literal["auto", "json", "binary"]
+from vecload.options import Metric, StoragePrecision
 
 DIMENSION_MAX = 65535
 """The engine's limit of dimensions (docs/cyborgdb.md)."""

@@ -36,7 +36,7 @@ from vecload.errors import (
 )
 from vecload.safe_text import one_line
 from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings, metadata_of
-from vecload.targets.store_folder import alone, is_half_made, unlist_half_made, without_tilde
+from vecload.targets.store_folder import exclusive, expand_home, is_half_made, unlist_half_made
 from vecload.targets.wire import contents_text
 
 T = TypeVar("T")
@@ -56,8 +56,8 @@ class EmbeddedIndex:
         self._store = store
         self._key = index_key
         self._engine = engine_index
-        holds(self, "_engine")
-        self._sized = False
+        track_engine_objects(self, "_engine")
+        self._dimension_known = False
         """Whether this engine object is known to know the index's dimension."""
 
     def __repr__(self) -> str:
@@ -81,24 +81,24 @@ class EmbeddedIndex:
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
         """A batch in the engine's form."""
-        return partial(self._store_sized, _for_engine(batch), Ack(len(batch), {}, batch.nbytes))
+        return partial(self._upsert_prepared, _for_engine(batch), Ack(len(batch), {}, batch.nbytes))
 
     def upsert(self, batch: Batch) -> Ack:
         """Store a batch; the engine takes it whole or not at all, and syncs it before it returns."""
         return self.prepare(batch)()
 
-    def _store_sized(self, arguments: tuple[Any, ...], ack: Ack) -> Ack:
+    def _upsert_prepared(self, arguments: tuple[Any, ...], ack: Ack) -> Ack:
         """Upsert, with care for the first one of all."""
         self._store.check_process()  # before a lock, which may be held for ever
-        if self._sized:
+        if self._dimension_known:
             self._call(self._engine.upsert, *arguments, index_key=self._key)
             return ack
         # By an object that knows no dimension the engine lets an upsert set another one, and what the index
         # held is lost (docs/cyborgdb.md): such upserts go one by one, each after a look.
-        with self._store.sizing:
-            self._sized = self.describe().dimension > 0
+        with self._store.dimension_lock:
+            self._dimension_known = self.describe().dimension > 0
             self._call(self._engine.upsert, *arguments, index_key=self._key)
-            self._sized = True
+            self._dimension_known = True
         return ack
 
     def get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
@@ -143,7 +143,7 @@ class EmbeddedIndex:
         try:
             self._engine.train(index_key=self._key)
         except (ValueError, RuntimeError) as error:
-            told = _line(str(error))
+            told = _message_line(str(error))
             raise TrainingFailed(
                 f"the index was not trained ({told})", hint="what was loaded stays, and is found"
             ) from None
@@ -159,7 +159,7 @@ class EmbeddedIndex:
 
 def has_store(folder: Path) -> bool:
     """Whether a folder holds an embedded store: the engine makes one of any other folder that it opens."""
-    return (without_tilde(folder) / "_catalog").exists()
+    return (expand_home(folder) / "_catalog").exists()
 
 
 class EmbeddedTarget(Closing):
@@ -168,7 +168,7 @@ class EmbeddedTarget(Closing):
     Args:
         folder: Where the engine keeps it; made if it is missing, readable by its owner alone.
         clock: Seconds since the epoch, for the envelopes' dates.
-        only_look: Write nothing: of a store that is there (`has_store`), opening and reading touch no file.
+        read_only: Write nothing: of a store that is there (`has_store`), opening and reading touch no file.
 
     Raises:
         EngineMissing: cyborgdb-core is not installed.
@@ -176,7 +176,7 @@ class EmbeddedTarget(Closing):
     """
 
     def __init__(
-        self, folder: Path, *, clock: Callable[[], float] = time.time, only_look: bool = False
+        self, folder: Path, *, clock: Callable[[], float] = time.time, read_only: bool = False
     ) -> None:
         try:
             import cyborgdb_core
@@ -188,9 +188,9 @@ class EmbeddedTarget(Closing):
         self._core = cyborgdb_core
         self._pid = os.getpid()
         self._clock = clock
-        self._only_look = only_look
-        self.sizing = threading.Lock()
-        self.location = str(without_tilde(folder).resolve())
+        self._read_only = read_only
+        self.dimension_lock = threading.Lock()
+        self.location = str(expand_home(folder).resolve())
         try:
             Path(self.location).mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -200,7 +200,7 @@ class EmbeddedTarget(Closing):
         self._logger.configure("critical")
         self._config = cyborgdb_core.StorageConfig.disk(self.location)
         self._client = self.call(cyborgdb_core.Client, storage_config=self._config)
-        holds(self, "_client", "_config", "_logger")
+        track_engine_objects(self, "_client", "_config", "_logger")
 
     def __repr__(self) -> str:
         return f"EmbeddedTarget({self.location!r})"
@@ -228,7 +228,7 @@ class EmbeddedTarget(Closing):
         """
         check_settings(name, settings)
         # The engine lets two processes make one index, under two keys, of which one then opens nothing.
-        with alone(self.location):
+        with exclusive(self.location):
             engine_index = self._create(name, index_key, settings)
         return EmbeddedIndex(self, name, index_key, engine_index)
 
@@ -239,7 +239,7 @@ class EmbeddedTarget(Closing):
                     unlist_half_made(self.location, name)
         if name in self.list_indexes():
             raise IndexExists(f"there is an index {name!r} in {self.location} already")
-        opening()
+        claim_engine()
         self._push_envelope(name)
         try:
             return self.call(
@@ -260,14 +260,14 @@ class EmbeddedTarget(Closing):
 
     def open_index(self, name: str, index_key: bytes) -> EmbeddedIndex:
         """Open an index; one made by the engine alone becomes servable as well."""
-        with alone(self.location):
+        with exclusive(self.location):
             engine_index = self._opened(name, index_key) if name in self.list_indexes() else None
         if engine_index is None:
             raise IndexNotFound(f"there is no index {name!r} in {self.location}")
         try:
             self._core.get_index_kms(self._config, name)
         except ValueError as error:
-            if "No KMS blob exists" in str(error) and not self._only_look:
+            if "No KMS blob exists" in str(error) and not self._read_only:
                 self._push_envelope(name)
         return EmbeddedIndex(self, name, index_key, engine_index)
 
@@ -282,7 +282,7 @@ class EmbeddedTarget(Closing):
 
     def load(self, name: str, index_key: bytes) -> Any:
         """The engine's object of an index."""
-        opening()
+        claim_engine()
         return self.call(self._client.load_index, name, index_key, self._logger)
 
     def call(self, method: Callable[..., T], *args: Any, **kwargs: Any) -> T:
@@ -302,7 +302,7 @@ class EmbeddedTarget(Closing):
         self.call(self._core.push_index_kms, self._config, name, blob)
 
     def _error_of(self, message: str) -> VecloadError:
-        line = _line(message)
+        line = _message_line(message)
         if "does not authenticate the stored wrap" in message:
             return WrongKey(
                 f"the key is not that of the index in {self.location}",
@@ -336,7 +336,7 @@ class EmbeddedTarget(Closing):
         self._client = None
 
 
-def _line(message: str) -> str:
+def _message_line(message: str) -> str:
     """A message of the engine on one line, without the arguments of the call, the index key among them."""
     return one_line(" ".join(message.partition("Invoked with")[0].split()))
 
@@ -366,7 +366,7 @@ def _engine_items(batch: Batch) -> list[dict[str, Any]]:
     return items
 
 
-HINT = "start processes with multiprocessing's spawn, or open the store in the children alone"
+FORK_HINT = "start processes with multiprocessing's spawn, or open the store in the children alone"
 
 
 class _Engine:
@@ -386,12 +386,12 @@ class _Engine:
 _ENGINE = _Engine()
 
 
-def holds(holder: object, *attributes: str) -> None:
+def track_engine_objects(holder: object, *attributes: str) -> None:
     """Note that these attributes are objects of the engine."""
     _ENGINE.holders[holder] = attributes
 
 
-def opening() -> None:
+def claim_engine() -> None:
     """Before an index is opened or made.
 
     Raises:
@@ -400,7 +400,8 @@ def opening() -> None:
     _ENGINE.pid = _ENGINE.pid or os.getpid()
     if _ENGINE.pid != os.getpid():
         raise ForkedStore(
-            "the embedded engine can't be used here: this process was forked after one had used it", hint=HINT
+            "the embedded engine can't be used here: this process was forked after one had used it",
+            hint=FORK_HINT,
         )
 
 
@@ -417,15 +418,15 @@ def check_process(pid: int, location: str) -> None:
     if pid != os.getpid():
         raise ForkedStore(
             f"the store {location} was opened by process {pid}, and can't be used in one forked from it",
-            hint=HINT,
+            hint=FORK_HINT,
         )
 
 
-def _keep() -> None:
+def _leak_in_child() -> None:
     """In a forked child: never let the engine's objects be freed, which waits for threads that are gone."""
     for holder, attributes in [*_ENGINE.holders.items()]:
         for name in attributes:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(getattr(holder, name, None)))
 
 
-os.register_at_fork(after_in_child=_keep)
+os.register_at_fork(after_in_child=_leak_in_child)

@@ -9,8 +9,6 @@ import os
 import re
 import urllib.parse
 
-import httpx
-
 from vecload.errors import UsageError
 
 _BROKEN_URL = re.compile(r"https?(:|//)|[A-Za-z][A-Za-z0-9+.-]+:/", re.IGNORECASE)
@@ -37,17 +35,17 @@ def check_folder_name(name: str, *, bare: bool = True) -> None:
     """
     hint = "write http://HOST:PORT for a service, ./NAME for a folder"
     if _BROKEN_URL.match(name):
-        raise UsageError(f"{shown_address(name)!r} is not a URL", hint=hint)
+        raise UsageError(f"{redacted_address(name)!r} is not a URL", hint=hint)
     if not bare or os.path.isdir(os.path.expanduser(name)):  # noqa: PTH111, PTH112 a text, as it was given
         return
     first, _, rest = name.rpartition("@")[2].partition("/")
     if rest not in ("", "v1", "v1/") and not re.search(f"{_PORT}$", first):
         return
     if _HOST.fullmatch(first):
-        raise UsageError(f"{shown_address(name)!r} looks like a service's address", hint=hint)
+        raise UsageError(f"{redacted_address(name)!r} looks like a service's address", hint=hint)
 
 
-def shown(url: str) -> str:
+def redacted_url(url: str) -> str:
     """An address as errors may repeat it: without query and fragment; with a user in it, its scheme alone."""
     if "@" in url:
         # A password may hold every character that ends it elsewhere.
@@ -56,12 +54,12 @@ def shown(url: str) -> str:
     return url.partition("?")[0].partition("#")[0]
 
 
-def shown_address(url: str) -> str:
+def redacted_address(url: str) -> str:
     """A service's address as errors may repeat it: as `shown`, and without a path, which may hold a token.
 
     The path `/v1`, which every service has, stays.
     """
-    told = shown(url)
+    told = redacted_url(url)
     host = re.match(r"(?:https?(?=//)|[A-Za-z][A-Za-z0-9+.-]*:)?/*[^/]*", told, re.IGNORECASE)
     kept = host[0] if host else ""
     return told if told[len(kept) :] in ("", "/", "/v1", "/v1/") else f"{kept}/…"
@@ -73,10 +71,12 @@ def service_location(url: str) -> str:
     Raises:
         UsageError: It is no such address, or holds a user name or password.
     """
+    import httpx  # which takes 80 ms to import: not for a folder
+
     if "@" in url:
         raise UsageError("the service's address holds a password", hint="set VECLOAD_API_KEY instead")
     no_address = UsageError(
-        f"{shown_address(url)!r} is not the address of a service", hint="it looks like http://host:8000"
+        f"{redacted_address(url)!r} is not the address of a service", hint="it looks like http://host:8000"
     )
     try:
         parts = urllib.parse.urlsplit(url)
@@ -89,7 +89,8 @@ def service_location(url: str) -> str:
         raise no_address
     if parts.path not in ("", "/", "/v1", "/v1/") or parts.query or parts.fragment:
         raise UsageError(
-            f"{shown_address(url)!r} has a path or a query", hint="give the address alone: http://host:8000"
+            f"{redacted_address(url)!r} has a path or a query",
+            hint="give the address alone: http://host:8000",
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")

@@ -24,20 +24,21 @@ from vecload.errors import (
     UsageError,
     VecloadError,
 )
-from vecload.options import BINARY_THRESHOLD
+from vecload.limits import BINARY_THRESHOLD
+from vecload.options import WireFormat
 from vecload.targets.answers import (
-    Echoes,
+    EchoFilter,
     check_trained,
     check_upserted,
-    described,
     error_of,
     hits_of,
+    index_info,
     number_of,
     object_of,
     stored_items_of,
     texts_of,
 )
-from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, WireFormat, check_settings
+from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
 from vecload.targets.location import service_location
 from vecload.targets.transport import Connections, DeadlineTransport, causes_of, reason_of
 from vecload.targets.wire import Body, choose_format, dumps, encode_binary, encode_json, vectors_text_bytes
@@ -84,7 +85,7 @@ class ServiceIndex:
 
     def describe(self) -> IndexInfo:
         """Ask the service about the index."""
-        return described(self.name, self._ask("/v1/indexes/describe"))
+        return index_info(self.name, self._ask("/v1/indexes/describe"))
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
         """A batch as the body of a request, or of several where one would be too large."""
@@ -259,7 +260,7 @@ class ServiceTarget(Closing):
             VecloadError: Any other answer than 200, by its meaning.
         """
         seconds = seconds or self._request_seconds
-        echoes = Echoes(body.texts() if body else (), self._api_key)
+        echoes = EchoFilter(body.texts() if body else (), self._api_key)
         # The length said beforehand, httpx sends the parts as they are, and not in chunks.
         length = {"Content-Length": str(body.nbytes)} if body else {}
         # httpx' answers are cycles that hold what was sent until they are collected.
@@ -302,7 +303,7 @@ class ServiceTarget(Closing):
             f"no connection to {self.location} ({reason_of(error)})",
             hint="check the address, and that the service is running",
         )
-        unreachable.misaddressed = any(
+        unreachable.bad_address = any(
             isinstance(cause, socket.gaierror | ssl.SSLError) for cause in causes_of(error)
         )
         return unreachable
@@ -316,14 +317,14 @@ class ServiceTarget(Closing):
         self._connections.close()
 
 
-def _error_of(response: httpx.Response, body: bytes, echoes: Echoes) -> VecloadError:
+def _error_of(response: httpx.Response, body: bytes, echoes: EchoFilter) -> VecloadError:
     """The error of an answer; kept by no frame of the caller's, which would be a cycle."""
-    error = error_of(response.status_code, response.headers, body, echoes.told)
+    error = error_of(response.status_code, response.headers, body, echoes.redacted)
     error.refused = response.status_code in REFUSALS
     return error
 
 
-def _as(error: VecloadError, told: VecloadError) -> VecloadError:
+def _as(error: VecloadError, other: VecloadError) -> VecloadError:
     """Another error for the same answer."""
-    told.refused = error.refused
-    return told
+    other.refused = error.refused
+    return other

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from vecload.errors import UsageError
 
 
-def without_tilde(folder: Path) -> Path:
+def expand_home(folder: Path) -> Path:
     """A folder with `~` and `~name` at its start as the home that they stand for.
 
     Raises:
@@ -32,7 +32,7 @@ def without_tilde(folder: Path) -> Path:
 
 
 @contextmanager
-def alone(folder: str) -> Iterator[None]:
+def exclusive(folder: str) -> Iterator[None]:
     """Keep others that ask for the same out of a folder, where its file system can lock."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -15,7 +15,7 @@ import orjson
 import pybase64
 
 from vecload.batch import Batch
-from vecload.targets.base import WireFormat
+from vecload.options import WireFormat
 
 PIECE_BYTES = 288 * 1024
 """A multiple of the three bytes of which base64 makes four, within the 1 MiB of cache that a core has."""

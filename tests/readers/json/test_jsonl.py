@@ -99,7 +99,7 @@ def test_a_last_line_that_is_only_half_written_is_left_wherever_it_ends(
     for size in range(1, len(TEXT)):
         path.write_bytes(before + TEXT[:size])
         source = JsonlSource(str(path))
-        assert source.half == (0 if before == BOM else len(before)), TEXT[:size]
+        assert source.unfinished_at == (0 if before == BOM else len(before)), TEXT[:size]
         rows = 1 if before.startswith(b"{") else 0
         assert sum(len(piece.span) for piece in source.read(batch_rows=9, batch_bytes=10**9)) == rows
         head = source.head()
@@ -115,7 +115,7 @@ def test_a_last_line_that_is_only_half_written_is_left_wherever_it_ends(
 def test_a_last_line_that_is_whole_or_wrong_is_a_row_as_any(tmp_path: Path, line: bytes) -> None:
     (tmp_path / "a").write_bytes(row(0) + b"\n" + line)
     source = JsonlSource(str(tmp_path / "a"), line_max_bytes=150)
-    assert source.half is None
+    assert source.unfinished_at is None
     (piece,) = source.read(batch_rows=9, batch_bytes=10**9)
     assert len(piece.span) == (2 if line.strip().strip(b"\0") else 1)
 
@@ -236,7 +236,7 @@ def test_looking_at_the_head_holds_few_rows_of_a_file_of_long_lines(tmp_path: Pa
 def test_the_columns_are_those_of_the_first_rows_whatever_is_broken_among_them(tmp_path: Path) -> None:
     lines = [b"not json", b"[1]", b'{"id": "a"}', b'{"vector": [0.5]}']
     source = write(tmp_path / "a", *lines, *(row(i) for i in range(200)), b'{"late": 1}')
-    assert [(column.name, column.shape) for column in source.columns()] == [
+    assert [(column.name, column.kind) for column in source.columns()] == [
         ("id", "text"),
         ("vector", "floats"),
         ("pad", "text"),

@@ -164,7 +164,7 @@ def test_pandas_is_not_imported_though_it_is_there(tmp_path: Path, kind: str) ->
     # It takes a sixth of a second, half of a small load.
     path = written(tmp_path / "a", table(2000, TYPES[kind]))
     script = (
-        "import sys; from vecload.readers.parquet import ParquetSource; "
+        "import sys; from vecload.readers.parquet.reader import ParquetSource; "
         f"pieces = [*ParquetSource({str(path)!r}).read(batch_rows=100, batch_bytes=10**9)]; "
         "assert len(pieces) == 20, len(pieces); assert 'pandas' not in sys.modules"
     )

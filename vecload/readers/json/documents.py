@@ -19,12 +19,12 @@ import orjson
 
 from vecload.batch import Span
 from vecload.errors import SourceError
+from vecload.limits import JSON_MAX_BYTES
 from vecload.mapping import Column, JsonRows
 from vecload.mapping.rows import Fault
-from vecload.options import JSON_MAX_BYTES
 from vecload.readers.json.causes import cause_in_document, hint_of_rows
 from vecload.readers.json.lines import skip_blank
-from vecload.readers.source import HEAD_ROWS, Told, missing
+from vecload.readers.source import HEAD_ROWS, ExportFacts, Source, missing
 from vecload.readers.storage.compressed import Unpacked
 from vecload.readers.storage.files import File, LocalFile, as_argument, as_file, unreadable
 
@@ -32,7 +32,7 @@ FIRST_LINE_BYTES = 2**20
 """Of a first line, which tell a document on one line from JSON Lines."""
 
 
-class DocumentSource:
+class DocumentSource(Source):
     """A file of one JSON document, which has to fit in memory. Rows are numbered as they stand in it.
 
     It is parsed when its first rows are looked at, and again when it is read: of several documents only one
@@ -43,10 +43,11 @@ class DocumentSource:
         max_bytes: A larger one is refused.
     """
 
+    format = "json"
+
     def __init__(self, file: File | str, *, max_bytes: int = JSON_MAX_BYTES) -> None:
         self._file = as_file(file)
-        self.name = self._file.name
-        self.nbytes = self._file.nbytes or 0
+        super().__init__(self._file.name, [self._file], self._file.nbytes or 0)
         self._max_bytes = max_bytes
         self._shape: DocumentShape | None = None
 
@@ -57,16 +58,16 @@ class DocumentSource:
         return (self._file,) if beside is None else (self._file, beside)
 
     @property
-    def told(self) -> Told:
+    def export(self) -> ExportFacts:
         """The shape it was recognised by."""
         _ = self._first
-        return Told("" if self._shape is None or self._shape.name == "array" else self._shape.name)
+        return ExportFacts("" if self._shape is None or self._shape.name == "array" else self._shape.name)
 
     @property
     def kind(self) -> str:
         """Its shape, if it is an export's, and its compression, if it is compressed."""
         codec = f", {self._file.codec}" if isinstance(self._file, Unpacked) else ""
-        return f"a JSON document{f' of {self.told.shape}' if self.told.shape else ''}{codec}"
+        return f"a JSON document{f' of {self.export.shape}' if self.export.shape else ''}{codec}"
 
     def places(self, count: int) -> list[Span]:
         """Rows, evenly spread."""
@@ -77,10 +78,6 @@ class DocumentSource:
     def total_rows(self) -> int:
         """How many rows it holds."""
         return self._first[1]
-
-    def part(self, span: Span) -> float:
-        """By its rows."""
-        return len(span) / (self.total_rows or 1)
 
     def columns(self) -> list[Column]:
         """The columns of its first rows."""
@@ -111,9 +108,6 @@ class DocumentSource:
             for start in range(gap.start, gap.stop, step):
                 stop = min(start + step, gap.stop)
                 yield _rows(Span(self.name, start, stop), rows[start:stop], exact)
-
-    def close(self) -> None:
-        """Nothing is held open."""
 
     @cached_property
     def _first(self) -> tuple[JsonRows | None, int]:

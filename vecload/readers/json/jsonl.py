@@ -7,10 +7,10 @@ from functools import cached_property
 from itertools import chain
 
 from vecload.batch import Batch, Span
+from vecload.limits import LINE_MAX_BYTES
 from vecload.mapping.columns import Column
-from vecload.mapping.json_rows import JsonRows, Packer, packer_for
+from vecload.mapping.json_rows import JsonRows, VectorParser, vector_parser_for
 from vecload.mapping.mapper import Mapper
-from vecload.options import LINE_MAX_BYTES
 from vecload.readers.json.lines import (
     BLOCK_BYTES_MIN,
     Block,
@@ -25,13 +25,11 @@ from vecload.readers.json.lines import (
     rows_of,
 )
 from vecload.readers.json.workers import Parsers
-from vecload.readers.source import HEAD_ROWS, Source, missing
+from vecload.readers.source import HEAD_BYTES, HEAD_ROWS, Source, missing
 from vecload.readers.storage.compressed import Unpacked
 from vecload.readers.storage.files import File, LocalFile, as_file, unreadable
 from vecload.readers.storage.remote import RemoteFile
 
-HEAD_BYTES = 16 * 2**20
-"""Enough rows to tell the columns of anything but huge rows, and these must not fill the memory."""
 READ_BYTES = 2**20
 
 END_ROWS = 50
@@ -40,7 +38,7 @@ SKIP_BYTES = 2**20
 """Of a line in whose midst a place falls; a longer one is no place to begin at."""
 
 
-class JsonlSource:
+class JsonlSource(Source):
     """A file of one JSON object a line. Blank lines are no rows; a last line needs no newline.
 
     Of a file on a disk, what it held when it was found is read; a last line that was only half written is
@@ -51,27 +49,25 @@ class JsonlSource:
         line_max_bytes: A longer line is rejected.
     """
 
-    total_rows = None
+    format = "jsonl"
+    maps_while_reading = True
 
     def __init__(self, file: File | str, *, line_max_bytes: int = LINE_MAX_BYTES) -> None:
         self._file = as_file(file)
-        self.files = (self._file,)
-        self.name = self._file.name
-        self.nbytes = self._file.nbytes or 0
+        super().__init__(self._file.name, [self._file], self._file.nbytes or 0)
         self._line_max = line_max_bytes
 
     @property
-    def lines(self) -> JsonlSource:
-        """Itself: what is wrapped around it has this, too."""
-        return self
-
-    @cached_property
-    def half(self) -> int | None:
+    def unfinished_at(self) -> int | None:
         """Where a last line begins that was only half written when the file was found; None without one.
 
         Raises:
             SourceError: The file can't be read.
         """
+        return self._half
+
+    @cached_property
+    def _half(self) -> int | None:
         if not isinstance(self._file, LocalFile):
             return None
         try:
@@ -89,7 +85,7 @@ class JsonlSource:
         """Where reading ends that begins there; None at the end of the stream."""
         if not isinstance(self._file, LocalFile):
             return None
-        return max(begin, self.nbytes if self.half is None else self.half)
+        return max(begin, self.nbytes if self._half is None else self._half)
 
     @property
     def kind(self) -> str:
@@ -128,8 +124,8 @@ class JsonlSource:
     def head(self) -> JsonRows | None:
         """Its first rows; where it has none, the half of one."""
         head = next(self.read(batch_rows=HEAD_ROWS, batch_bytes=HEAD_BYTES), None)
-        if head is None and self.half is not None:
-            return next(self._rows(Span(self.name, 0, -1, self.half), 1, 1, end=self.nbytes), None)
+        if head is None and self._half is not None:
+            return next(self._rows(Span(self.name, 0, -1, self._half), 1, 1, end=self.nbytes), None)
         return head
 
     def read(
@@ -149,7 +145,7 @@ class JsonlSource:
         gap: Span,
         batch_rows: int,
         batch_bytes: int,
-        packer: Packer | None = None,
+        vector_parser: VectorParser | None = None,
         *,
         end: int | None = None,
     ) -> Iterator[JsonRows]:
@@ -158,12 +154,12 @@ class JsonlSource:
         for line in self._lines(gap, end):
             length = 0 if line.data is None else line.after - line.at
             if held and (len(held) >= batch_rows or size + length > batch_bytes):
-                yield rows_of(self.name, row, held, self._line_max, packer)
+                yield rows_of(self.name, row, held, self._line_max, vector_parser)
                 row, size, held = row + len(held), 0, []
             held.append(line)
             size += length
         if held:
-            yield rows_of(self.name, row, held, self._line_max, packer)
+            yield rows_of(self.name, row, held, self._line_max, vector_parser)
 
     def _lines(self, gap: Span, end: int | None) -> Iterator[Line]:
         """The gap's lines that are not blank."""
@@ -194,8 +190,8 @@ class JsonlSource:
         for gap in missing(done, None):
             if gap.stop >= 0:
                 # Between what is done: a few rows, whose end may be known by their number alone.
-                packer = packer_for(mapper.mapping, mapper.dimension)
-                yield from map(mapper.map, self._rows(gap, batch_rows, batch_bytes, packer))
+                vector_parser = vector_parser_for(mapper.mapping, mapper.dimension)
+                yield from map(mapper.map, self._rows(gap, batch_rows, batch_bytes, vector_parser))
             else:
                 yield from self._rest(gap, mapper, batch_rows, batch_bytes, parsers)
 
@@ -223,15 +219,6 @@ class JsonlSource:
                     row += sum(len(batch.span) for batch in batches)
         except OSError as error:
             raise unreadable(self._file, error, f" after row {row - 1}" if row else "") from None
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-
-def lines_in(source: Source) -> JsonlSource | None:
-    """The JSON Lines that a source is, whatever is wrapped around them; None if it is something else."""
-    found = getattr(source, "lines", None)
-    return found if isinstance(found, JsonlSource) else None
 
 
 def _in_order(task: Task, blocks: Iterator[Block], parsers: Parsers | None) -> Iterator[list[Batch]]:

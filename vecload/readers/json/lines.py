@@ -16,7 +16,14 @@ import orjson
 
 from vecload.batch import Batch, Origin, Span
 from vecload.closing import Closing
-from vecload.mapping.json_rows import JsonRows, Packed, Packer, as_text, inexact, packer_for
+from vecload.mapping.json_rows import (
+    JsonRows,
+    ParsedVectors,
+    VectorParser,
+    inexact,
+    line_as_text,
+    vector_parser_for,
+)
 from vecload.mapping.mapper import Mapper
 from vecload.mapping.rows import Fault
 from vecload.readers.json.causes import cause_of
@@ -274,7 +281,7 @@ class BlockMapper(Closing):
 
     def __init__(self, task: Task) -> None:
         self._task = task
-        self._packer = packer_for(task.mapper.mapping, task.mapper.dimension)
+        self._vector_parser = vector_parser_for(task.mapper.mapping, task.mapper.dimension)
         self._stream: BinaryIO | None = None
 
     def map(self, block: Block) -> list[Batch]:
@@ -288,11 +295,15 @@ class BlockMapper(Closing):
         held: list[Line] = []
         for line in self._lines(block):
             if len(held) >= task.batch_rows:
-                batches.append(task.mapper.map(rows_of(task.source, row, held, task.line_max, self._packer)))
+                batches.append(
+                    task.mapper.map(rows_of(task.source, row, held, task.line_max, self._vector_parser))
+                )
                 row, held = row + len(held), []
             held.append(line)
         if held:
-            batches.append(task.mapper.map(rows_of(task.source, row, held, task.line_max, self._packer)))
+            batches.append(
+                task.mapper.map(rows_of(task.source, row, held, task.line_max, self._vector_parser))
+            )
         return batches
 
     def _lines(self, block: Block) -> Iterator[Line]:
@@ -334,7 +345,7 @@ def raw_lines(batch: Batch, block: Block, line_max: int) -> Batch:
         begin = offsets[position]
         rest = None if data is None else data[begin - block.begin :]
         (line,) = islice(lines_of(Block(begin, block.end, rest), line_max), 1)
-        return as_text(line.text or TOO_LONG)
+        return line_as_text(line.text or TOO_LONG)
 
     return replace(batch, origin=Origin(offsets, raw))
 
@@ -351,7 +362,7 @@ def moved(batch: Batch, by: int) -> Batch:
 
 
 def rows_of(
-    source: str, start: int, lines: Sequence[Line], line_max: int, packer: Packer | None = None
+    source: str, start: int, lines: Sequence[Line], line_max: int, vector_parser: VectorParser | None = None
 ) -> JsonRows:
     """Some lines as rows.
 
@@ -360,7 +371,7 @@ def rows_of(
         start: The number of the first row.
         lines: At least one.
         line_max: What a line that isn't held was longer than.
-        packer: Takes the vectors out of their rows at once.
+        vector_parser: Takes the vectors out of their rows at once.
     """
     rows: list[dict[str, Any]] = []
     broken: dict[int, Fault] = {}
@@ -374,20 +385,20 @@ def rows_of(
         broken[position] = parsed
         return {}
 
-    packed = None
-    if packer is None:
+    parsed = None
+    if vector_parser is None:
         rows = [parse(position) for position in range(len(lines))]
     else:
-        vectors = np.empty((len(lines), packer.dimension), dtype=np.float32)
+        vectors = np.empty((len(lines), vector_parser.dimension), dtype=np.float32)
         with np.errstate(over="ignore"):
-            found = packer.pack((line[2:] for line in lines), vectors)
+            found = vector_parser.parse_rows((line[2:] for line in lines), vectors)
         for position, row in enumerate(found):
             if row is None:
                 vectors[position] = 1
             rows.append(parse(position) if row is None else row)
         for position in inexact(vectors):
             rows[position] = parse(position)
-        packed = Packed(packer.column, vectors, tuple(left))
+        parsed = ParsedVectors(vector_parser.column, vectors, tuple(left))
     return JsonRows(
         Span(source, start, start + len(lines), lines[0].offset, lines[-1].end),
         rows,
@@ -395,7 +406,7 @@ def rows_of(
         broken=broken,
         offsets=[line.offset for line in lines],
         line=lambda position: lines[position].text or TOO_LONG,
-        packed=packed,
+        parsed_vectors=parsed,
     )
 
 

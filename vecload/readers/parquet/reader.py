@@ -12,19 +12,18 @@ import pyarrow.parquet as pq
 
 from vecload.batch import Span
 from vecload.errors import SourceError
+from vecload.limits import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.mapping import Column
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.mapping.arrow_values import is_list, is_list_view
-from vecload.options import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.readers.arrow import pieces, value_bytes
 from vecload.readers.parquet.footer import Group, row_groups
 from vecload.readers.parquet.pages import Memory, PageVectors, UnlikeError, dimension_of
 from vecload.readers.parquet.wide_integers import opened_footer, schema_with_integers, with_integers
-from vecload.readers.source import HEAD_ROWS, Told, missing
+from vecload.readers.source import ExportFacts, Source, missing
 from vecload.readers.storage.files import File, LocalFile, as_file, reason
 from vecload.readers.storage.remote import RemoteFile
 
-HEAD_BYTES = 16 * 2**20
 _STREAM_BYTES = 2**20
 """Read-ahead a column: without a bound Arrow holds a whole row group's column at once."""
 _REMOTE_BYTES = 64 * 2**20
@@ -38,30 +37,30 @@ _LARGE_VALUES = 4
 """How many times the bytes of a batch the values of a dictionary may make it, before they stay one."""
 
 
-class ParquetSource:
+class ParquetSource(Source):
     """A Parquet file. Pages are verified where the file has checksums.
 
     Args:
         file: The file, or the path of a local one.
         row_group_max_bytes: What a column of a row group may unpack to, if it was packed beyond belief.
-        told: What the export tells that it is a part of.
+        export: What the export says that it is part of.
 
     Raises:
         SourceError: Its footer can't be read, or is of a file that would fill the memory.
     """
+
+    format = "parquet"
 
     def __init__(
         self,
         file: File | str,
         *,
         row_group_max_bytes: int = ROW_GROUP_MAX_BYTES,
-        told: Told | None = None,
+        export: ExportFacts | None = None,
     ) -> None:
-        self.told = told
+        self._export = export
         self._file = as_file(file)
-        self.files = (self._file,)
-        self.name = self._file.name
-        self.nbytes = self._file.nbytes or 0
+        super().__init__(self._file.name, [self._file], self._file.nbytes or 0)
         self._max_bytes = row_group_max_bytes
         self._wide: tuple[str, ...] = ()
         try:
@@ -79,7 +78,7 @@ class ParquetSource:
         if encrypted:
             # Looking at an encrypted column would end the process (Arrow 26).
             raise SourceError(f"{self.name} is Parquet with encrypted columns", hint="decrypt it first")
-        self.total_rows: int = self._footer.num_rows
+        self._total_rows = self._footer.num_rows
         for number in range(len(self._groups)):
             self._check(number)
         self._by_pages = self._vectors()
@@ -128,6 +127,11 @@ class ParquetSource:
         }
 
     @property
+    def export(self) -> ExportFacts | None:
+        """What the export says that it is part of."""
+        return self._export
+
+    @property
     def kind(self) -> str:
         """Its compression, and its row groups, since these bound what is read at once."""
         codecs = {chunk.codec for group in self._groups for chunk in group.chunks}
@@ -141,17 +145,9 @@ class ParquetSource:
         step = max(1, -(-len(starts) // count))
         return [Span(self.name, 0, start) for start in starts[::-1][::step][::-1] if start]
 
-    def part(self, span: Span) -> float:
-        """By its rows."""
-        return len(span) / (self.total_rows or 1)
-
     def columns(self) -> list[Column]:
         """The columns of its schema."""
         return self._columns
-
-    def head(self) -> ArrowRows | None:
-        """Its first rows."""
-        return next(self.read(batch_rows=HEAD_ROWS, batch_bytes=HEAD_BYTES), None)
 
     def read(
         self,
@@ -312,9 +308,6 @@ class ParquetSource:
             pre_buffer=False,
             page_checksum_verification=True,
         )
-
-    def close(self) -> None:
-        """Nothing is held open."""
 
 
 def _parquet(stream: pa.NativeFile, **options: Any) -> pq.ParquetFile:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from vecload.errors import SourceError
-from vecload.readers.source import Told
+from vecload.readers.source import ExportFacts
 from vecload.readers.storage.files import local_path, remote_parts
 
 META_NAME = "VDF_META.json"
@@ -21,10 +21,10 @@ _ABOVE = 3
 
 @dataclass(frozen=True, slots=True)
 class VdfExport:
-    """One namespace of one index in such a folder: where its Parquet files are, and what is told of them."""
+    """One namespace of one index in such a folder: where its Parquet files are, and what it says of them."""
 
     folder: str
-    told: Told
+    facts: ExportFacts
 
 
 def find_vdf(name: str) -> VdfExport | None:
@@ -52,7 +52,7 @@ def find_vdf(name: str) -> VdfExport | None:
         listed = ", ".join(str(data) for data, _ in below)
         raise SourceError(f"{name} holds several exports", hint=f"name one of them: {listed}")
     data, entry = below[0]
-    return VdfExport(str(data), _told(meta, entry))
+    return VdfExport(str(data), _facts(meta, entry))
 
 
 def _read(path: Path) -> Any:
@@ -76,10 +76,10 @@ def _data_folder(top: Path, data_path: str) -> Path:
     return inside if inside.is_dir() else (top.parent / data_path).resolve()
 
 
-def _told(meta: Any, entry: Any) -> Told:
+def _facts(meta: Any, entry: Any) -> ExportFacts:
     vectors = entry.get("vector_columns") or ["vector"]
     metric = str(entry.get("metric") or "")
-    return Told(
+    return ExportFacts(
         shape="vdf",
         id=meta.get("id_column") or "id",
         vector=vectors[0] if len(vectors) == 1 else None,

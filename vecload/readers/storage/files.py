@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from vecload.errors import SourceError
 from vecload.safe_text import one_line
-from vecload.targets.location import shown
+from vecload.targets.location import redacted_url
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -311,7 +311,7 @@ def repeatable(name: str) -> str:
     found = _URI.fullmatch(name)
     read = found is not None and found[1].lower() in (*REMOTE_SCHEMES, "file")
     secret = found is not None and (not read or "@" in found[2].partition("/")[0])
-    return printable(shown(name) if secret else name)
+    return printable(redacted_url(name) if secret else name)
 
 
 def _looks(status: os.stat_result) -> tuple[int, int, int, int]:
@@ -358,7 +358,8 @@ def local_path(name: str) -> str:
     host, slash, path = found[2].partition("/")
     if host not in ("", "localhost"):
         raise SourceError(
-            f"{shown(name)} names another machine", hint="file:// has three slashes: file:///folder/file"
+            f"{redacted_url(name)} names another machine",
+            hint="file:// has three slashes: file:///folder/file",
         )
     return unquote(slash + path)
 

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vecload.mapping import ColumnMapping
-from vecload.mapping.json_rows import Packer, inexact, packer_for
+from vecload.mapping.json_rows import VectorParser, inexact, vector_parser_for
 
 
-def pack(text: str | bytes, dimension: int = 2, column: str = "vector") -> tuple[Any, list[float]]:
+def parse_one(text: str | bytes, dimension: int = 2, column: str = "vector") -> tuple[Any, list[float]]:
     into = np.full((1, dimension), 7, dtype=np.float32)
     line = text.encode() if isinstance(text, str) else text
     with np.errstate(over="ignore"):
-        (row,) = Packer(column, dimension).pack([(line, 0, len(line))], into)
+        (row,) = VectorParser(column, dimension).parse_rows([(line, 0, len(line))], into)
     return row, into[0].tolist()
 
 
@@ -39,7 +39,7 @@ def pack(text: str | bytes, dimension: int = 2, column: str = "vector") -> tuple
 def test_a_list_of_numbers_is_packed_and_the_rest_of_the_row_is_as_it_was(
     text: str, numbers: list[float]
 ) -> None:
-    row, found = pack(text)
+    row, found = parse_one(text)
     assert row == {**json.loads(text), "vector": None}
     assert np.array(found).tobytes() == np.array(numbers, dtype=float).tobytes()
 
@@ -88,21 +88,21 @@ def test_a_list_of_numbers_is_packed_and_the_rest_of_the_row_is_as_it_was(
     ],
 )
 def test_anything_else_is_left_to_be_looked_at(text: str | bytes) -> None:
-    assert pack(text)[0] is None
+    assert parse_one(text)[0] is None
 
 
 def test_a_column_may_have_any_name() -> None:
     for name in ('a"b', "naïve", "", "[", "]", "\n"):
-        row, found = pack(json.dumps({name: [1, 2]}, ensure_ascii=False), column=name)
+        row, found = parse_one(json.dumps({name: [1, 2]}, ensure_ascii=False), column=name)
         assert row is None or (row, found) == ({name: None}, [1, 2])
-    assert pack('{"naïve": [1, 2]}', column="naïve")[0] == {"naïve": None}
+    assert parse_one('{"naïve": [1, 2]}', column="naïve")[0] == {"naïve": None}
 
 
 def test_a_line_within_a_block_is_seen_alone() -> None:
     block = b'{"vector": [1, 2]}\n{"other": [8, 9]}\n{"vector": [3, 4]}\n'
     ends = [0, *(at + 1 for at, byte in enumerate(block) if byte == 10)]
     vectors = np.zeros((3, 2), dtype=np.float32)
-    found = Packer("vector", 2).pack([(block, *places) for places in pairwise(ends)], vectors)
+    found = VectorParser("vector", 2).parse_rows([(block, *places) for places in pairwise(ends)], vectors)
     assert vectors.tolist() == [[1, 2], [0, 0], [3, 4]]
     assert found == [{"vector": None}, None, {"vector": None}]
 
@@ -110,7 +110,7 @@ def test_a_line_within_a_block_is_seen_alone() -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53), min_size=1))
 def test_every_number_is_the_nearest_float32_of_the_number_in_the_text(numbers: list[float]) -> None:
-    row, found = pack(orjson.dumps({"vector": numbers}), len(numbers))
+    row, found = parse_one(orjson.dumps({"vector": numbers}), len(numbers))
     assert row == {"vector": None}
     with np.errstate(over="ignore"):
         assert np.float32(found).tobytes() == np.array(numbers, dtype=np.float64).astype(np.float32).tobytes()
@@ -123,13 +123,17 @@ def test_values_that_may_be_integers_beyond_float64_are_told() -> None:
 
 
 def test_a_vector_that_is_another_part_too_is_not_taken_out() -> None:
-    assert packer_for(ColumnMapping("id", "vector"), 2) is not None
-    assert packer_for(ColumnMapping("id", "vector"), 0) is None
-    assert packer_for(ColumnMapping("id", None), 2) is None
-    assert packer_for(ColumnMapping("id", "vector", metadata_fields=("vector",)), 2) is None
-    assert packer_for(ColumnMapping("id", "vector", contents="vector"), 2) is None
+    assert vector_parser_for(ColumnMapping("id", "vector"), 2) is not None
+    assert vector_parser_for(ColumnMapping("id", "vector"), 0) is None
+    assert vector_parser_for(ColumnMapping("id", None), 2) is None
+    assert vector_parser_for(ColumnMapping("id", "vector", metadata_fields=("vector",)), 2) is None
+    assert vector_parser_for(ColumnMapping("id", "vector", contents="vector"), 2) is None
     assert (
-        packer_for(ColumnMapping("id", "data.vector", nested=(("data.vector", ("data", "vector")),)), 2)
+        vector_parser_for(
+            ColumnMapping("id", "data.vector", nested=(("data.vector", ("data", "vector")),)), 2
+        )
         is None
     )
-    assert packer_for(ColumnMapping("id", "vector", nested=(("vector.a", ("vector", "a")),)), 2) is None
+    assert (
+        vector_parser_for(ColumnMapping("id", "vector", nested=(("vector.a", ("vector", "a")),)), 2) is None
+    )

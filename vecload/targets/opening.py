@@ -1,18 +1,15 @@
-"""Reaching an index: which target, which key, and making the index where there is none."""
+"""Opening an index: which target, which key, and creating the index where there is none."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from vecload.cli.owners import variables_are_for
-from vecload.cli.streams import tell
 from vecload.errors import IndexExists, IndexNotFound, KeyFileError, UsageError, VecloadError, WrongKey
-from vecload.options import BINARY_THRESHOLD
-from vecload.places import config_folder, read_api_key, short, store_folder
+from vecload.limits import BINARY_THRESHOLD
+from vecload.places import config_folder, short, store_folder
 from vecload.safe_text import one_line
 from vecload.sealing import Key
 from vecload.sealing.keyring import PendingKey, confirm, find_stored, pending_key, tidy
@@ -32,17 +29,19 @@ class KeySource:
     """Where the user says the key is; nothing at all means the default key store.
 
     Attributes:
+        key: The key itself.
         file: `--key-file` of the command line.
         command: `--key-command`, or VECLOAD_KEY_COMMAND.
         default_file, default_command: Those of the user's configuration.
         environ: With VECLOAD_KEY_FILE, VECLOAD_INDEX_KEY and VECLOAD_CONTENTS_KEY.
     """
 
+    key: Key | None = field(default=None, repr=False)
     file: Path | None = None
     command: str | None = None
     default_file: Path | None = None
     default_command: str | None = None
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     _found: list[tuple[Key, str] | None] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def named(self) -> tuple[Key, str] | None:
@@ -58,6 +57,8 @@ class KeySource:
         return self._found[0]
 
     def _look(self) -> tuple[Key, str] | None:
+        if self.key is not None:
+            return self.key, "the key that was given"
         if self.file is not None:
             return Key.load(self.file), str(self.file)
         if self.command is not None:
@@ -95,25 +96,27 @@ class OpenedIndex:
 
 def connect_to(
     to: str | None,
-    api_key_file: Path | None,
+    api_key: str | None,
     *,
     wire: WireFormat = "auto",
     binary_threshold: int = BINARY_THRESHOLD,
-    only_look: bool = False,
+    read_only: bool = False,
     must_exist: bool = False,
+    tell: Callable[[str], None],
 ) -> Target:
-    """The target that the user named, or the embedded store of this user.
+    """The target that the user named, or the user's local store.
 
     Args:
         to: What the user named.
-        api_key_file: Where its API key is.
+        api_key: The API key of a service.
         wire: The wire format, for a service.
         binary_threshold: Items of a batch from which `auto` takes binary.
-        only_look: Let opening an embedded store write nothing.
-        must_exist: Make no store where there is none.
+        read_only: Let opening an embedded store write nothing.
+        must_exist: Do not make a store where there is none.
+        tell: Takes a line for people.
 
     Raises:
-        UsageError: The location is no target, or there is no store and there must be one.
+        UsageError: The location is not a target, or there is no store and there must be one.
     """
     place = to or str(store_folder())
     if must_exist and not is_service(place):
@@ -124,11 +127,7 @@ def connect_to(
                 hint="'vecload upsert' and 'vecload index create' make one",
             )
     target = connect_target(
-        place,
-        api_key=read_api_key(api_key_file, os.environ if variables_are_for(to) else {}),
-        wire=wire,
-        binary_threshold=binary_threshold,
-        only_look=only_look,
+        place, api_key=api_key, wire=wire, binary_threshold=binary_threshold, read_only=read_only
     )
     if _is_exposed(target.location):
         tell(f"warning: keys travel unencrypted to {target.location}; use https")
@@ -156,7 +155,7 @@ def only_index(target: Target) -> str:
     return names[0]
 
 
-def open_existing(target: Target, name: str, keys: KeySource, *, only_look: bool = False) -> OpenedIndex:
+def open_existing(target: Target, name: str, keys: KeySource, *, read_only: bool = False) -> OpenedIndex:
     """Open an index that must be there.
 
     A pending key of the key store that opens it becomes its key file.
@@ -165,7 +164,7 @@ def open_existing(target: Target, name: str, keys: KeySource, *, only_look: bool
         target: Where.
         name: The index.
         keys: Where its key is.
-        only_look: Write nothing: a pending key stays pending.
+        read_only: Write nothing: a pending key stays pending.
 
     Raises:
         IndexNotFound: It is not.
@@ -181,16 +180,16 @@ def open_existing(target: Target, name: str, keys: KeySource, *, only_look: bool
         stored = find_stored(path)
         if stored is not None and not stored.pending:
             opened = _open(target, name, stored.key, str(path))
-            if not only_look:
+            if not read_only:
                 tidy(path)
             return opened
         if stored is not None:
             try:
-                opened = _open(target, name, stored.key, str(stored.path if only_look else path))
+                opened = _open(target, name, stored.key, str(stored.path if read_only else path))
             except WrongKey:
                 pass  # somebody else made the index
             else:
-                if not only_look:
+                if not read_only:
                     confirm(path, stored.key)
                 return opened
         if name not in target.list_indexes():
@@ -207,7 +206,9 @@ def _open(target: Target, name: str, key: Key, key_from: str) -> OpenedIndex:
         raise _not_found(target, name) from None
 
 
-def create_new(target: Target, name: str, keys: KeySource, settings: IndexSettings) -> OpenedIndex:
+def create_new(
+    target: Target, name: str, keys: KeySource, settings: IndexSettings, *, tell: Callable[[str], None]
+) -> OpenedIndex:
     """Make an index; without a named key, with a new one in the key store.
 
     The key is on the disk, pending, before the target is asked, and stays there whatever happens then, unless
@@ -227,10 +228,11 @@ def create_new(target: Target, name: str, keys: KeySource, settings: IndexSettin
             named = Key.load(path), str(path)
     if named is not None:
         return OpenedIndex(target.create_index(name, named[0].index_key, settings), *named, created=True)
-    with pending_key(path, lambda: _say_waiting(name)) as pending:
+    waiting = f"waiting for another run that makes index {one_line(name, NAME_CHARACTERS)!r}"
+    with pending_key(path, lambda: tell(waiting)) as pending:
         if pending is not None:
             return _create_pending(target, name, pending, settings)
-    return create_new(target, name, keys, settings)
+    return create_new(target, name, keys, settings, tell=tell)
 
 
 def _create_pending(target: Target, name: str, pending: PendingKey, settings: IndexSettings) -> OpenedIndex:
@@ -255,7 +257,13 @@ def _create_pending(target: Target, name: str, pending: PendingKey, settings: In
 
 
 def open_or_create(
-    target: Target, name: str, keys: KeySource, settings: IndexSettings, *, before: Callable[[], None]
+    target: Target,
+    name: str,
+    keys: KeySource,
+    settings: IndexSettings,
+    *,
+    before: Callable[[], None],
+    tell: Callable[[str], None],
 ) -> OpenedIndex:
     """Open an index, or make it where there is none.
 
@@ -265,13 +273,14 @@ def open_or_create(
         keys: Where its key is, or will be.
         settings: What it is made with.
         before: Called before it is made; may raise.
+        tell: Takes a line for people.
     """
     try:
         return open_existing(target, name, keys)
     except IndexNotFound:
         before()
     try:
-        return create_new(target, name, keys, settings)
+        return create_new(target, name, keys, settings, tell=tell)
     except IndexExists:
         return open_existing(target, name, keys)  # made by another run since it was looked for
 
@@ -288,10 +297,6 @@ def check_made_as(opened: OpenedIndex, settings: IndexSettings) -> None:
             f"there is an index {info.name!r} already ({info.dimension} dimensions, {info.metric})",
             hint="an earlier run made it; delete it with 'vecload index delete' to make another",
         )
-
-
-def _say_waiting(name: str) -> None:
-    tell(f"waiting for another run that makes index {one_line(name, NAME_CHARACTERS)!r}")
 
 
 def _not_found(target: Target, name: str) -> IndexNotFound:

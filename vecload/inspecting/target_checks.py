@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from vecload.batch import Batch
-from vecload.cli.access import OpenedIndex, connect_to, open_existing
-from vecload.cli.checks import check_contents_key, check_index_settings, check_policies
-from vecload.cli.settings import UpsertSettings
-from vecload.cli.upsert import creation_of
 from vecload.errors import (
     AccessRefused,
     EngineMissing,
@@ -25,16 +21,20 @@ from vecload.errors import (
     WrongKey,
 )
 from vecload.inspecting.report import Check
+from vecload.limits import ITEM_LIMIT
+from vecload.loading import checks
+from vecload.loading.index_checks import check_contents_key
 from vecload.loading.plan import Plan
-from vecload.options import ITEM_LIMIT
+from vecload.loading.request import Request
+from vecload.loading.run import creation_of
 from vecload.places import config_folder, short, store_folder
 from vecload.sealing.keyring import find_stored
 from vecload.sealing.keys import stored_key_path
 from vecload.targets import Target, is_service
-from vecload.targets.base import check_settings
 from vecload.targets.embedded import has_store
 from vecload.targets.location import check_folder_name
-from vecload.targets.store_folder import without_tilde
+from vecload.targets.opening import OpenedIndex, connect_to, open_existing
+from vecload.targets.store_folder import expand_home
 
 IDS_LOOKED_UP = 500
 """Of the first batch: how many of them are in the index tells whether a load adds or replaces."""
@@ -63,14 +63,16 @@ class TargetChecks:
     """Looks at the target of a load.
 
     Args:
-        settings: The load's.
+        request: The load.
         wanted: What its sources want.
+        tell: Takes a line for people.
     """
 
-    def __init__(self, settings: UpsertSettings, wanted: Wanted) -> None:
-        self._settings = settings
+    def __init__(self, request: Request, wanted: Wanted, tell: Callable[[str], None]) -> None:
+        self._request = request
         self._wanted = wanted
-        self._place = settings.to or str(store_folder())
+        self._tell = tell
+        self._place = request.to or str(store_folder())
         self.location = ""
         """The target's, where it was reached or would be made."""
         self.unfilterable: frozenset[str] = frozenset()
@@ -82,7 +84,9 @@ class TargetChecks:
         """One after the other, as a load would meet them; ends with what would end a load."""
         try:
             if is_service(self._place) or has_store(Path(self._place)):
-                with connect_to(self._settings.to, self._settings.api_key_file, only_look=True) as target:
+                with connect_to(
+                    self._request.to, self._request.api_key, read_only=True, tell=self._tell
+                ) as target:
                     self.location = target.location
                     yield from self._target(target)
             else:
@@ -93,7 +97,7 @@ class TargetChecks:
     def _no_store(self) -> Iterator[Check]:
         """There is nothing to be opened, and opening would make something of it."""
         check_folder_name(self._place)
-        self.location = place = str(without_tilde(Path(self._place)).resolve())
+        self.location = place = str(expand_home(Path(self._place)).resolve())
         there = next(each for each in (Path(place), *Path(place).parents) if each.exists())
         if find_spec("cyborgdb_core") is None:
             raise EngineMissing(
@@ -106,9 +110,8 @@ class TargetChecks:
         yield from self._new_index(place)
 
     def _target(self, target: Target) -> Iterator[Check]:
-        settings = self._settings
         try:
-            opened = open_existing(target, self._wanted.index, settings.keys, only_look=True)
+            opened = open_existing(target, self._wanted.index, self._request.keys, read_only=True)
         except IndexNotFound:
             yield from _reached(target)
             if is_service(target.location):
@@ -124,16 +127,17 @@ class TargetChecks:
 
     def _new_index(self, location: str) -> Iterator[Check]:
         """What an index would be made with."""
-        name, settings = self._wanted.index, self._settings
-        creation = creation_of(settings, self._wanted.plan)
+        name, request = self._wanted.index, self._request
+        creation = creation_of(request, self._wanted.plan)
         if creation is None:
             raise IndexNotFound(f"there is no index {name!r}", hint="'vecload index create' makes one")
-        check_settings(name, creation)
-        check_policies(settings, self._wanted.plan)
         self.unfilterable = frozenset((*creation.unfilterable, *creation.full_text))
         size = f"{creation.dimension:,} dimensions, " if creation.dimension else ""
-        yield Check("index", "ok", f"a load makes {name!r} ({size}{creation.metric or 'euclidean'})")
-        named = settings.keys.named()
+        failed = [*shown(checks.new_index_checks(request, self._wanted.plan, name, creation))]
+        yield from failed
+        if not failed:
+            yield Check("index", "ok", f"a load creates {name!r} ({size}{creation.metric or 'euclidean'})")
+        named = request.keys.named()
         if named is not None:
             yield Check("key", "ok", f"a load takes {short(named[1])}")
         else:
@@ -145,7 +149,7 @@ class TargetChecks:
 
     def _index(self, opened: OpenedIndex) -> Iterator[Check]:
         """An index that is there."""
-        settings, plan = self._settings, self._wanted.plan
+        request, plan = self._request, self._wanted.plan
         self.is_new = False
         yield Check("key", "ok", f"{short(opened.key_from)} is the index's (key id {opened.key.key_id})")
         info = opened.index.describe()
@@ -155,17 +159,14 @@ class TargetChecks:
         count = opened.index.count()
         size = f"{info.dimension:,} dimensions, " if info.dimension else ""
         yield Check("index", "ok", f"{info.name!r} is there: {size}{info.metric}, {count:,} items")
-        check_index_settings(settings, opened)
-        plan.jobs(index_dimension=info.dimension, allow_zero_vectors=True)
-        yield Check("fit", "ok", "dimension, metric and policies are those asked for")
-        if settings.seal and any(mapping.contents for mapping in plan.mappings):
+        failed = [*shown(checks.index_checks(request, plan, opened))]
+        yield from failed
+        if not failed:
+            yield Check("fit", "ok", "dimension, metric and policies are those asked for")
+        if request.seal and not failed and any(mapping.contents for mapping in plan.mappings):
             tried = check_contents_key(plan, opened)
-            told = (
-                f"opens what the index holds ({tried} tried)"
-                if tried
-                else "the index holds nothing sealed to try"
-            )
-            yield Check("contents key", "ok", told)
+            opens = f"opens what the index holds ({tried} tried)"
+            yield Check("contents key", "ok", opens if tried else "the index holds nothing sealed to try")
         yield from self._replaced(opened)
         yield from self._room(count)
 
@@ -224,9 +225,10 @@ def wrong(error: VecloadError, name: str = "") -> Check:
     return Check(name, "wrong", str(error.args[0]), error.hint, error.exit_code)
 
 
-def checked(name: str, look: Callable[[], object]) -> Iterator[Check]:
-    """A check that is told only if it fails."""
-    try:
-        look()
-    except VecloadError as error:
-        yield wrong(error, name)
+def shown(list_of_checks: Sequence[checks.Check]) -> Iterator[Check]:
+    """Those of a load's checks that fail: a load stops with the first."""
+    for name, look in list_of_checks:
+        try:
+            look()
+        except VecloadError as error:
+            yield wrong(error, name)

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vecload.sealing import envelope as canonical
+from vecload.sealing.envelope import decode_base64
 
 
 @given(st.binary(max_size=200))
 def test_the_text_of_any_bytes_is_decoded(data: bytes) -> None:
     text = base64.b64encode(data)
-    assert canonical.decode(text) == canonical.decode(text.decode()) == data
+    assert decode_base64(text) == decode_base64(text.decode()) == data
 
 
 @pytest.mark.parametrize(
@@ -22,12 +22,12 @@ def test_the_text_of_any_bytes_is_decoded(data: bytes) -> None:
 )
 def test_another_text_of_the_same_bytes_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 as the decoders of the library raise it
-        canonical.decode(text)
+        decode_base64(text)
     with pytest.raises(ValueError):  # noqa: PT011
-        canonical.decode(text.encode())
+        decode_base64(text.encode())
 
 
 @given(st.text(alphabet="ABQRYZgw+/= \n-_", max_size=12))
 def test_what_is_decoded_is_encoded_to_the_same_text(text: str) -> None:
     with suppress(ValueError):
-        assert base64.b64encode(canonical.decode(text)).decode() == text
+        assert base64.b64encode(decode_base64(text)).decode() == text

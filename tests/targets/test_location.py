@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vecload.errors import UsageError
 from vecload.targets import connect_target
-from vecload.targets.location import check_folder_name, shown, shown_address
+from vecload.targets.location import check_folder_name, redacted_address, redacted_url
 
 HOSTS = [
     "vectors.example.com",
@@ -140,7 +140,7 @@ def test_a_path_object_names_a_folder_unless_a_url_was_made_one(
     ],
 )
 def test_a_url_is_shown_without_user_password_and_query(url: str, expected: str) -> None:
-    assert shown(url) == expected
+    assert redacted_url(url) == expected
 
 
 @pytest.mark.parametrize(
@@ -158,10 +158,10 @@ def test_a_url_is_shown_without_user_password_and_query(url: str, expected: str)
     ],
 )
 def test_a_services_address_is_shown_without_its_path(url: str, expected: str) -> None:
-    assert shown_address(url) == expected
+    assert redacted_address(url) == expected
 
 
 @given(st.text(), st.text(), st.text())
 def test_no_password_is_ever_shown(user: str, password: str, query: str) -> None:
     url = f"http://{user}:<{password}>@host?<{query}>"
-    assert "<" not in shown(url)
+    assert "<" not in redacted_url(url)

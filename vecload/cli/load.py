@@ -1,0 +1,100 @@
+"""`vecload upsert` and `vecload inspect`: a load or an inspection with this process's signals and screen."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import orjson
+
+from vecload.cli.progress import display
+from vecload.cli.signals import StopAsked, stopping_on_signals
+from vecload.cli.streams import out, say, tell
+from vecload.errors import VecloadError
+from vecload.loading.request import Request
+from vecload.loading.result import LoadResult
+from vecload.loading.run import Caller, run_load
+
+GC_OBJECTS = 50_000
+"""New objects before the collector looks for cycles: a batch's metadata alone are thousands."""
+
+
+def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool) -> int:
+    """Run a load to its end and print what it came to, whatever that is.
+
+    Args:
+        request: The load.
+        json: Print the summary as a JSON object on standard output.
+        quiet: Print nothing else.
+        terminal: Standard error is a terminal.
+
+    Returns:
+        The exit code of a load that ended.
+
+    Raises:
+        VecloadError: It stopped.
+    """
+    stop = StopAsked()
+    result = LoadResult(error="a defect of vecload")
+    progress = display(quiet=quiet, terminal=terminal)
+
+    @contextmanager
+    def around() -> Iterator[None]:
+        with stopping_on_signals(stop), _few_collections(), progress:
+            yield
+
+    caller = Caller((lambda line: None) if quiet else tell, progress.update, stop, around)
+    try:
+        result = run_load(request, caller)
+    except VecloadError as error:
+        result = error.result or result
+        raise
+    finally:
+        if json:
+            out(orjson.dumps(result.as_dict()))
+        if not quiet and result.about and (result.exit_code in (0, 3) or result.read):
+            for line in result.lines():
+                tell(line)
+    return result.exit_code
+
+
+def inspect(request: Request, *, full: bool, items: int, json: bool, quiet: bool) -> int:
+    """Look at sources and target, and print the report.
+
+    Args:
+        request: The load.
+        full: Look at every row.
+        items: First items to show.
+        json: Print the report as a JSON object.
+        quiet: Say nothing meanwhile.
+
+    Returns:
+        The exit code that the load would return, as far as the rows looked at say.
+
+    Raises:
+        VecloadError: There is nothing to report on.
+    """
+    from vecload.inspecting.run import run_inspection
+    from vecload.inspecting.text import report_lines
+
+    report = run_inspection(request, full=full, items=items, say=(lambda line: None) if quiet else tell)
+    if json:
+        out(orjson.dumps(report.as_dict()))
+    else:
+        for line in report_lines(report):
+            say(line)
+    return report.exit_code
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Let the garbage collector look for cycles rarely, and never through what is there already."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(GC_OBJECTS, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -1,0 +1,293 @@
+"""Index checks: whether sources and index fit, and whether an index still holds what a load put there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from vecload.errors import IndexMismatch, IndexReplaced, MappingError, SealError, WrongKey
+from vecload.loading.journal import Journal
+from vecload.loading.plan import Plan, has_more
+from vecload.loading.rejects import too_many
+from vecload.loading.repeated_ids import RepeatedIds, policy_of
+from vecload.loading.request import Request
+from vecload.mapping import Column, ColumnMapping, Rows
+from vecload.mapping.columns import listed
+from vecload.mapping.mapper import rows_for
+from vecload.readers import Source
+from vecload.sealing import Opener
+from vecload.sealing.envelope import UNKNOWN_KEY, is_sealed
+from vecload.targets import TargetIndex
+from vecload.targets.opening import OpenedIndex
+
+SEALED_LOOKED_AT = 5
+"""Items of an index whose contents are tried with the contents key before a load adds to them."""
+LOOKS = 4
+LOOK_SECONDS = 0.25
+"""Looks until items count as gone: for a moment the engine lacks one that another process replaces."""
+
+
+def check_first_rows(request: Request, plan: Plan, index_dimension: int = 0) -> None:
+    """Before an index is made or a row is written: refuse sources whose first rows would stop the load.
+
+    Args:
+        request: The load.
+        plan: Its sources: every one is looked at, so that none is refused when those before it are loaded.
+        index_dimension: The index's; 0 where there is none yet.
+
+    Raises:
+        RowsRejected: No row may be rejected, and one would be.
+    """
+    if request.max_errors.rows != 0 or request.options.rejects or request.options.retry_rejects:
+        return
+    ids = RepeatedIds(policy_of(request.options.repeated_ids, plan.mappings))
+    for job in plan.jobs(
+        index_dimension=index_dimension, allow_zero_vectors=request.options.allow_zero_vectors
+    ):
+        head = job.source.head()
+        rejects = ids.checked(job.mapper.map(head)).rejects if head is not None else ()
+        if rejects:
+            raise too_many(rejects[0], len(rejects))
+
+
+def check_index_settings(request: Request, access: OpenedIndex) -> None:
+    """Refuse an index that was made with other settings than those that are asked for.
+
+    Raises:
+        IndexMismatch: It was.
+    """
+    info = access.index.describe()
+    wanted = request.creation
+    if wanted.metric not in (None, info.metric):
+        raise IndexMismatch(
+            f"index {info.name!r} has the metric {info.metric}, not {wanted.metric}",
+            hint="leave --metric away, or load into another index",
+        )
+    for name, policy in wanted.metadata_schema().items():
+        if info.metadata_schema.get(name) != policy:
+            raise IndexMismatch(
+                f"index {info.name!r} was made with another policy for the field {name!r}",
+                hint="an index keeps its policies: leave the option away, or load into another index",
+            )
+
+
+def check_contents_key(plan: Plan, access: OpenedIndex) -> int:
+    """Open a few of the contents that are there: they are found as the nearest to the first row.
+
+    Returns:
+        How many were sealed, and did open.
+
+    An item that is damaged or forged says nothing of the key: it costs itself, when it is read.
+
+    Raises:
+        WrongKey: None opens, and one was sealed with another key.
+    """
+    job = plan.jobs(index_dimension=0, allow_zero_vectors=True)[0]
+    head = job.source.head()
+    batch = job.mapper.map(head) if head is not None else None
+    if batch is None or batch.vectors is None or not batch.ids or job.mapper.mapping.contents is None:
+        return 0
+    if access.index.describe().dimension != batch.vectors.shape[1] or not access.index.count():
+        return 0
+    hits = access.index.query(batch.vectors[0], SEALED_LOOKED_AT)
+    opener = Opener(access.key.opening_keys, access.index.name)
+    opened, others = 0, 0
+    for item in access.index.get([hit.id for hit in hits], ["contents"]):
+        if item.contents is None or not is_sealed(item.contents):
+            continue
+        try:
+            opener.open(item.id, item.contents)
+            opened += 1
+        except SealError as error:
+            others += error.outcome == UNKNOWN_KEY
+    if others and not opened:
+        raise WrongKey(
+            f"the contents of index {access.index.name!r} are sealed with another contents key "
+            f"({UNKNOWN_KEY})",
+            hint="name its key file with --key-file, or keep the old key under old_contents_keys",
+        )
+    return opened
+
+
+def check_policies(request: Request, plan: Plan) -> None:
+    """Refuse policies of a new index for fields that no source has.
+
+    Raises:
+        MappingError: A name is not there.
+    """
+    wanted = request.creation
+    check_policy_names(
+        plan,
+        {"--unfilterable": wanted.unfilterable, "--pattern": wanted.pattern, "--full-text": wanted.full_text},
+    )
+
+
+def check_policy_names(plan: Plan, policies: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a name that no source's metadata has, as far as that can be known.
+
+    Args:
+        plan: The load's.
+        policies: Names of metadata fields, dot paths inside objects, by the flags that name them.
+
+    Raises:
+        MappingError: No source has one, and no later row can.
+    """
+    if not any(policies.values()):
+        return
+    known = _Names()
+    for source, mapping in zip(plan.sources, plan.mappings, strict=True):
+        head = source.head()
+        if head is not None:
+            known.add(source, mapping, head)
+    sources = [source.name for source in plan.sources]
+    lacks, they = (f"{sources[0]} has no", "it has") if len(sources) == 1 else ("no source has", "they have")
+    for flag, names in policies.items():
+        for name in names:
+            if not known.may_have(name):
+                raise MappingError(f"{lacks} metadata {name!r} ({flag})", hint=f"{they} {listed(known)}")
+
+
+class _Names:
+    """Dot paths of metadata that there are, and the beginnings of such as may come."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, None] = {}
+        self._open: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def may_have(self, name: str) -> bool:
+        """Whether a field of that name is there, or can't be known not to come."""
+        return name in self._known or any(map(name.startswith, self._open))
+
+    def add(self, source: Source, mapping: ColumnMapping, head: Rows) -> None:
+        """The names of one source."""
+        for entries in rows_for(head, mapping).metadata(mapping).values or ():
+            self._add_entries(entries or {}, "")
+        if has_more(source, head):
+            self._open.append("")
+            return
+        columns = {column.name: column for column in source.columns()}
+        renamed = dict(mapping.renamed)
+        for name in mapping.leftover(columns):
+            self._add_columns([columns[name]], "", renamed)
+        for name in mapping.metadata_fields or ():
+            self._known[renamed.get(name, name)] = None
+        spread = columns.get(mapping.metadata_object or "")
+        if spread is not None and spread.fields:
+            self._add_columns(spread.fields, "", renamed)
+        elif mapping.metadata_object and not _is_whole(source, head):
+            self._open.append("")
+
+    def _add_entries(self, entries: Mapping[str, Any], prefix: str) -> None:
+        for name, value in entries.items():
+            self._known[prefix + name] = None
+            if isinstance(value, dict):
+                self._add_entries(value, f"{prefix}{name}.")
+
+    def _add_columns(self, columns: Iterable[Column], prefix: str, renamed: Mapping[str, str]) -> None:
+        for column in columns:
+            name = prefix + (column.name if prefix else renamed.get(column.name, column.name))
+            self._known[name] = None
+            self._add_columns(column.fields, f"{name}.", renamed)
+            if column.kind in ("object", "other") and not column.fields:
+                self._open.append(f"{name}.")
+
+
+def _is_whole(source: Source, head: Rows) -> bool:
+    """Whether the first rows are all there are."""
+    return source.total_rows is not None and source.total_rows <= len(head.span)
+
+
+def why_not_skipped(journal: Journal, access: OpenedIndex, *, hidden: bool) -> str:
+    """What speaks against skipping a finished load whose sources are unchanged; "" if nothing does.
+
+    Args:
+        journal: The load's.
+        access: The index.
+        hidden: The engine may hide items, whose vectors may be of zeros: they are only counted.
+    """
+    if access.created:
+        return "the index is new"
+    if not journal.is_last():
+        return "these names led to other sources in between"
+    held, known = access.index.count(), journal.items_at_end()
+    if known is not None and held < known:
+        return f"the index holds {held:,} items, and held {known:,} when that load ended"
+    if not held and journal.totals()[0]:
+        return "the index is empty"
+    asked = [] if hidden else journal.samples()
+    if asked and len({item.id for item in access.index.get(asked, [])}) < len(asked):
+        return "the index lacks items that this load had put there"
+    return ""
+
+
+def check_same_index(journal: Journal, access: OpenedIndex, *, hidden: bool) -> None:
+    """Before a load goes on: refuse an index that is not the one it began with.
+
+    Args:
+        journal: With the ids of some items that the load had put there.
+        access: The index.
+        hidden: The engine may hide items, whose vectors may be of zeros: it is only asked if there are any.
+
+    Raises:
+        IndexMismatch: They are not there any more.
+    """
+    loaded, _ = journal.totals()
+    asked = [] if hidden else journal.samples()
+    found = {item.id for item in access.index.get(asked, [])} if asked else set()
+    empty = loaded > 0 and (access.created or not access.index.count())
+    if empty or not found.issuperset(asked):
+        raise IndexMismatch(
+            f"index {access.index.name!r} lacks items that this load had put there; was it dropped?",
+            hint="load everything again with --fresh",
+        )
+
+
+def check_still_there(
+    index: TargetIndex,
+    samples: Sequence[str],
+    *,
+    loaded: int,
+    repeated: int | None = None,
+    hidden: bool = False,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Refuse to call a load complete whose index was dropped, and made anew, meanwhile.
+
+    The index's count alone says little where it held items before, or others delete some, or where ids repeat
+    and nobody counted how many: then ids of this load, the first among them, are looked up.
+
+    Args:
+        index: The index.
+        samples: Ids that the load had acknowledged, spread over its time.
+        loaded: Items that the load was acknowledged, in earlier runs too.
+        repeated: How many of them a later row replaced; None where that is not known exactly.
+        hidden: The engine may hide items, whose vectors may be of zeros: none is looked up.
+        sleep: Waits some seconds.
+
+    Raises:
+        IndexReplaced: The index holds fewer items than were put there, or lacks some of those ids.
+    """
+    least = min(loaded, 1) if repeated is None else loaded - repeated
+    count = lacking = 0
+    for look in range(LOOKS):
+        if look:
+            sleep(LOOK_SECONDS)
+        count = index.count()
+        found = {item.id for item in index.get(samples, [])} if samples and not hidden else {*samples}
+        lacking = len({*samples} - found)
+        if count >= least and not lacking:
+            return
+    told = (
+        f"{lacking} of {len({*samples})} that were looked up are gone"
+        if lacking
+        else f"it holds {count:,} items, and {least:,} were put there"
+    )
+    raise IndexReplaced(
+        f"index {index.name!r} lacks items that this load had put there ({told}): it was dropped meanwhile, "
+        "or others deleted them",
+        hint="load everything again with --fresh",
+    )

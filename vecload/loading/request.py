@@ -1,0 +1,208 @@
+"""Request: one load as it is asked for, by the command line or from Python, and what its options mean."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vecload.errors import ItemTypeError, UsageError, VecloadError
+from vecload.loading.rejects import ErrorLimit
+from vecload.mapping import ColumnChoice, Rules
+from vecload.options import LoadOptions, as_parameters
+from vecload.places import state_folder
+from vecload.readers import ReadOptions
+from vecload.sealing import Key
+from vecload.sealing.keys import as_key
+from vecload.targets import IndexSettings
+from vecload.targets.opening import KeySource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One load, as it is asked for.
+
+    Attributes:
+        sources: Paths, URIs, folders and patterns; or one object in memory.
+        to: A service's address or a folder; None is the user's local store.
+        index: The index's name; None takes the name of the only source.
+        keys: Where the key is.
+        api_key: For a service.
+        options: All else.
+        secret_files: Files of keys, which no reject file may replace, and what each is.
+    """
+
+    sources: tuple[Any, ...]
+    to: str | None = None
+    index: str | None = None
+    keys: KeySource = field(default_factory=KeySource)
+    api_key: str | None = field(default=None, repr=False)
+    options: LoadOptions = field(default_factory=LoadOptions)
+    secret_files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def reading(self) -> ReadOptions:
+        """How the sources are read."""
+        asked = self.options
+        return ReadOptions(
+            format=asked.format,
+            ids_file=asked.ids_file,
+            ids_needed=not asked.generate_ids,
+            endpoint_url=asked.endpoint_url,
+            max_line_bytes=asked.max_line_bytes,
+            row_group_max_bytes=asked.max_row_group_bytes,
+            max_json_bytes=asked.max_json_bytes,
+        )
+
+    @property
+    def columns(self) -> ColumnChoice:
+        """The columns that the user named.
+
+        Raises:
+            UsageError: A renaming is not `old=new`, two rename the same name, or a column is named twice.
+        """
+        asked = self.options
+        for flag, names in (("--id-column", asked.id_column), ("--contents-column", asked.contents_column)):
+            twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
+            if twice is not None:
+                raise UsageError(f"{flag} names {twice!r} twice")
+        return ColumnChoice(
+            id=asked.id_column[0] if asked.id_column else None,
+            vector=asked.vector_column,
+            contents=asked.contents_column[0] if asked.contents_column else None,
+            metadata=asked.metadata_column,
+            excluded=asked.metadata_exclude,
+            renamed=tuple(_renamings(asked.rename)),
+            shape=asked.shape,
+            more_ids=asked.id_column[1:],
+            more_contents=asked.contents_column[1:],
+        )
+
+    @property
+    def rules(self) -> Rules:
+        """How items are made of rows."""
+        asked = self.options
+        return Rules(
+            id_prefix=asked.id_prefix,
+            generate_ids=asked.generate_ids,
+            vector_dtype=asked.vector_dtype,
+            max_id_bytes=asked.max_id_bytes,
+            max_depth=asked.max_depth,
+            max_contents_bytes=asked.max_contents_bytes,
+            max_metadata_bytes=asked.max_metadata_bytes,
+            id_separator=asked.id_separator,
+            nan=asked.nan,
+            binary_as_text=asked.binary_as_text,
+        )
+
+    @property
+    def creation(self) -> IndexSettings:
+        """The settings asked for a new index."""
+        return index_settings(self.options)
+
+    @property
+    def seal(self) -> bool:
+        """Whether contents are sealed: not if the index makes vectors of them."""
+        return self.options.seal and not self.options.embed
+
+    @property
+    def max_errors(self) -> ErrorLimit:
+        """How many rejects are allowed."""
+        return ErrorLimit.parse(self.options.max_errors)
+
+    @property
+    def state_folder(self) -> Path:
+        """Where journals are."""
+        return self.options.state_dir or state_folder()
+
+
+def index_settings(options: LoadOptions) -> IndexSettings:
+    """What an index is created with."""
+    return IndexSettings(
+        dimension=options.dimension,
+        metric=options.metric,
+        storage_precision=options.storage_precision,
+        unfilterable=options.unfilterable,
+        pattern=options.pattern,
+        full_text=options.full_text,
+        embedding_model=options.embedding_model,
+    )
+
+
+def _renamings(texts: tuple[str, ...]) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for text in texts:
+        old, equals, new = text.partition("=")
+        if not old or not equals or not new:
+            raise UsageError(f"--rename {text!r} is not of the form old=new")
+        if any(old == other or new == taken for other, taken in pairs):
+            raise UsageError(f"--rename {text!r} names what another --rename names")
+        pairs.append((old, new))
+    return pairs
+
+
+def request_of(
+    sources: Any,
+    *,
+    to: str | os.PathLike[str] | None,
+    index: str | None,
+    key: Key | bytes | str | os.PathLike[str] | None,
+    api_key: str | None,
+    options: LoadOptions | None,
+    fields: Mapping[str, Any],
+) -> Request:
+    """The request that the arguments of `vecload.load` and `vecload.inspect` make.
+
+    Raises:
+        UsageError: An argument has a value that can't be.
+        TypeError: An argument has another type, or there is no such option.
+    """
+    if options is not None and not isinstance(options, LoadOptions):
+        raise ItemTypeError(f"options is {type(options).__name__}, not LoadOptions")
+    for name, text in (("to", to), ("index", index), ("api_key", api_key)):
+        if text is not None and not os.fspath(text):
+            raise UsageError(f"{name} is empty", hint="omit it for its default")
+    if isinstance(key, str | os.PathLike):
+        keys = KeySource(file=Path(key))
+        secret_files = {os.fspath(key): "is the key file"}
+    else:
+        keys, secret_files = KeySource(key=None if key is None else as_key(key)), {}
+    return Request(
+        sources=_sources_of(sources),
+        to=None if to is None else os.fspath(to),
+        index=index,
+        keys=keys,
+        api_key=api_key,
+        options=replace(options or LoadOptions(), **fields),
+        secret_files=secret_files,
+    )
+
+
+def _sources_of(sources: Any) -> tuple[Any, ...]:
+    """Paths and URIs, or an object in memory."""
+    if isinstance(sources, str | os.PathLike):
+        return (os.fspath(sources),)
+    if isinstance(sources, list | tuple) and all(isinstance(one, str | os.PathLike) for one in sources):
+        return tuple(os.fspath(one) for one in sources)
+    return (sources,)
+
+
+@contextmanager
+def parameters_named() -> Iterator[None]:
+    """Let errors name the parameters of Python's functions, not the flags of the command line.
+
+    Raises:
+        VecloadError: What was raised inside, so worded.
+    """
+    try:
+        yield
+    except VecloadError as error:
+        if error.args:
+            error.args = (as_parameters(str(error.args[0])), *error.args[1:])
+        error.hint = as_parameters(error.hint)
+        if error.result is not None:
+            error.result.error = str(error)
+        raise

@@ -1,0 +1,530 @@
+"""One load from its request to its result, whoever calls it: `vecload.load` and `vecload upsert` alike.
+
+Nothing here prints, handles signals or tunes the process: that is left to the caller.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from vecload.errors import Interrupted, JournalError, VecloadError
+from vecload.loading import checks
+from vecload.loading.advice import Sample, advise
+from vecload.loading.checks import index_name, known_metric, rejected_rows
+from vecload.loading.dispatch import Dispatcher
+from vecload.loading.flow import Flow, Job
+from vecload.loading.identity import REJECTED, Identity
+from vecload.loading.index_checks import check_same_index, check_still_there, why_not_skipped
+from vecload.loading.journal import Journal
+from vecload.loading.ledger import Ledger, Stages, shares
+from vecload.loading.plan import Plan, binary_hints, check_unchanged, check_whole, make_plan, note_stop
+from vecload.loading.rejects import RejectFile, rejects_held
+from vecload.loading.repeated_ids import RepeatedIds, policy_of
+from vecload.loading.request import Request, parameters_named, request_of
+from vecload.loading.result import LoadResult, Meter, Progress
+from vecload.loading.retry import START_SECONDS, RetryPolicy, Sender, when_up
+from vecload.loading.retry_rejects import choose_rows
+from vecload.loading.tuning import BatchRows, Concurrency
+from vecload.mapping.contents_choice import cleartext_line
+from vecload.options import LoadOptions
+from vecload.places import short
+from vecload.readers import Source, open_sources
+from vecload.readers.prefetch import parsers_for
+from vecload.readers.storage.files import by_samples, printable, repeatable
+from vecload.safe_text import escaped
+from vecload.sealing import Key, Sealer
+from vecload.targets import IndexSettings, Target, is_service
+from vecload.targets.opening import OpenedIndex, connect_to, open_existing, open_or_create
+
+CONCURRENCY_MOST = 8
+"""How far `--concurrency auto` goes with a service."""
+MAPPINGS_SAID = 3
+"""Mappings of further sources that are printed, where sources differ."""
+QUEUED = 2
+"""Batches that wait encoded for the embedded engine's writers."""
+STOP_SECONDS = 0.1
+"""How often a long call of the engine is left to see whether the load is to stop."""
+
+
+_log = logging.getLogger("vecload")
+
+
+def load(
+    sources: Any,
+    *,
+    to: str | os.PathLike[str] | None = None,
+    index: str | None = None,
+    key: Key | bytes | str | os.PathLike[str] | None = None,
+    api_key: str | None = None,
+    options: LoadOptions | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    stop: threading.Event | None = None,
+    **fields: Any,
+) -> LoadResult:
+    """Load sources into an index: the same engine as `vecload upsert`.
+
+    May be called in any thread and any process, several at once on different indexes. It prints nothing and
+    handles no signals; what the command line says on the way goes to the logger `vecload`. A load of files
+    that stopped goes on where it was when it is called again.
+
+    Args:
+        sources: A path, URI, folder or pattern, or a list of them; or an object with `__arrow_c_stream__` (a
+            pandas or polars DataFrame, a DuckDB relation, a dataset, a pyarrow Table), a
+            `pyarrow.RecordBatchReader`, or an iterable of dicts, read as a stream.
+        to: A CyborgDB service's URL, or the folder of an embedded store; None is your local store.
+        index: The index, created if there is none; None names it after the only file.
+        key: A Key, its 32 bytes, or the path of a key file; None takes the one in your key store, which is
+            made for a new index.
+        api_key: For a service. No variable is read.
+        options: All else.
+        on_progress: Called in this thread as the load goes on.
+        stop: Set it in another thread to stop the load: what is acknowledged is recorded.
+        fields: Fields of LoadOptions, which replace those of `options`.
+
+    Returns:
+        What it came to: its status is `complete`, or `rejected` where `max_errors` allowed rejects.
+
+    Raises:
+        VecloadError: It stopped; `error.result` says how far it was.
+        TypeError: There is no such option.
+    """
+    with parameters_named():
+        request = request_of(
+            sources, to=to, index=index, key=key, api_key=api_key, options=options, fields=fields
+        )
+        return run_load(request, Caller(_log.info, on_progress, stop or threading.Event()))
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What a load says to whoever called it, and hears from them.
+
+    Attributes:
+        say: Takes a line for people.
+        on_progress: Takes the progress, several times a second at the most useful moments.
+        stop: Set when the load is to stop. Its attribute `number` may name the signal that asked.
+        around: Entered before the first row is read, and left when the last is recorded.
+    """
+
+    say: Callable[[str], None] = lambda line: None
+    on_progress: Callable[[Progress], None] | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
+
+    def stopped_by(self) -> int:
+        """The number of the signal that asked the load to stop; 0 if nobody did."""
+        return getattr(self.stop, "number", 0) or (int(signal.SIGINT) if self.stop.is_set() else 0)
+
+
+def run_load(request: Request, caller: Caller) -> LoadResult:
+    """Run a load to its end.
+
+    Args:
+        request: What to load where, and how.
+        caller: Who hears of it, and may stop it.
+
+    Returns:
+        What it came to: `complete`, or `rejected` where some rows were and that is allowed.
+
+    Raises:
+        VecloadError: It stopped. The error has the result as `result`.
+        KeyboardInterrupt: Somebody interrupted this process.
+    """
+    result = LoadResult(error="a defect of vecload")
+    try:
+        with ExitStack() as opened:
+            _Load(request, caller, result, opened).run()
+        result.exit_code, result.error = (3 if result.status == "rejected" else 0), None
+    except (VecloadError, KeyboardInterrupt) as stopped:
+        number = getattr(stopped, "number", signal.SIGINT)
+        error = stopped if isinstance(stopped, VecloadError) else Interrupted(number)
+        result.status = "interrupted" if isinstance(error, Interrupted) else "failed"
+        result.exit_code, result.error = error.exit_code, printable(str(error))
+        error.result = result
+        if error is stopped or hasattr(stopped, "number"):
+            raise error from None
+        raise
+    return result
+
+
+class _Load:
+    """The steps of a load; each fills in the result as far as it goes."""
+
+    def __init__(self, request: Request, caller: Caller, result: LoadResult, opened: ExitStack) -> None:
+        self._request = request
+        self._options = request.options
+        self._caller = caller
+        self._say = caller.say
+        self._result = result
+        self._opened = opened
+
+    def run(self) -> None:
+        """Run it.
+
+        Raises:
+            VecloadError: It stopped.
+        """
+        request, result = self._request, self._result
+        rejected = rejected_rows(request)
+        names = request.sources or [*rejected]
+        result.sources = [*map(repeatable, names)]
+        checks.check_options(request, names)
+        sources = open_sources(names, replace(request.reading, interrupted=self._caller.stopped_by))
+        for source in sources:
+            self._opened.callback(source.close)
+        checks.run(checks.source_checks(request, names, sources))
+        plan = plan_of(request, sources)
+        result.index = request.index or index_name(names)
+        if not plan.sources:
+            self._say("no rows to load")
+            result.status = "complete"
+            return
+        checks.run(checks.plan_checks(request, plan))
+        for hint in binary_hints(plan):
+            self._say(hint)
+        target = self._connect(plan)
+        access = when_up(
+            lambda: self._open(plan, target),
+            self._say,
+            seconds=min(START_SECONDS, self._options.give_up_after),
+        )
+        self._describe(access, plan)
+        jobs = plan.jobs(
+            index_dimension=access.index.describe().dimension,
+            allow_zero_vectors=self._options.allow_zero_vectors,
+            keep_rows=self._options.reject_rows,
+        )
+        ids = RepeatedIds(policy_of(self._options.repeated_ids, plan.mappings), tell=self._say)
+        if rejected:
+            jobs, replaced = choose_rows(jobs, rejected, ids)
+            if replaced:
+                self._say(f"{replaced:,} rejected rows are omitted: later rows of the same ids were loaded")
+        try:
+            self._send(plan, jobs, ids, target, access)
+        finally:
+            result.repeated, result.repeated_exact, result.repeated_ids = ids.repeated, ids.exact, ids.policy
+        if self._options.train:
+            self._train(access)
+
+    def _connect(self, plan: Plan) -> Target:
+        target = connect_to(
+            self._request.to,
+            self._request.api_key,
+            wire=self._options.wire,
+            binary_threshold=self._options.binary_threshold,
+            must_exist=creation_of(self._request, plan) is None,
+            tell=self._say,
+        )
+        self._result.target = target.location
+        return self._opened.enter_context(target)
+
+    def _open(self, plan: Plan, target: Target) -> OpenedIndex:
+        """The index, created where there is none; one that is there is checked."""
+        request, name = self._request, self._result.index
+        wanted = creation_of(request, plan)
+        if wanted is None:
+            access = open_existing(target, name, request.keys)
+        else:
+            access = open_or_create(
+                target,
+                name,
+                request.keys,
+                wanted,
+                before=lambda: checks.run(checks.new_index_checks(request, plan, name, wanted)),
+                tell=self._say,
+            )
+        if not access.created:
+            checks.run(checks.index_checks(request, plan, access))
+        return access
+
+    def _describe(self, access: OpenedIndex, plan: Plan) -> None:
+        """Say what goes where, before a row is written."""
+        self._say_mapping(plan)
+        result, info = self._result, access.index.describe()
+        result.key_id, result.key_from = access.key.key_id, access.key_from
+        result.about = f"{info.dimension or plan.dimension} dimensions, {info.metric}"
+        if access.created:
+            self._say(f"made index {info.name!r} ({result.about}); its key: {short(access.key_from)}")
+        if not self._request.seal and any(mapping.contents for mapping in plan.mappings):
+            self._say("contents go unsealed: the engine keeps no type, and can't tell empty from absent")
+        if access.key.derived and self._request.seal:
+            self._say(
+                "the key has no contents key of its own: whoever sees the index key could open contents"
+            )
+
+    def _say_mapping(self, plan: Plan) -> None:
+        result, seal = self._result, self._request.seal
+        (_, first), *others = plan.distinct()
+        result.mapping = first.as_json(plan.dimension, seal=seal)
+        self._say(f"columns   {escaped(result.mapping['line'])}")
+        for source, mapping in others:
+            other = mapping.as_json(plan.dimension, seal=seal)
+            result.other_mappings.append({"source": source.name, **other})
+        for other in result.other_mappings[:MAPPINGS_SAID]:
+            self._say(f"columns   {escaped(other['line'])} (in {escaped(other['source'])})")
+        if len(others) > MAPPINGS_SAID:
+            self._say(f"columns   {len(others) - MAPPINGS_SAID} more; --json has them all")
+        if clear := plan.cleartexts():
+            result.clear_text = [asdict(text) for text in clear]
+            self._say(escaped(cleartext_line(clear)))
+
+    def _send(
+        self, plan: Plan, jobs: Sequence[Job], ids: RepeatedIds, target: Target, access: OpenedIndex
+    ) -> None:
+        """Open the books, wire the parts of the flow together, and let it run."""
+        options, result, index = self._options, self._result, access.index
+        with ExitStack() as opened:
+            books = self._books(plan, ids, target, access, opened)
+            if books is None:
+                return
+            journal, identity, rejects, sealer = books
+            remote, stages, sample = is_service(target.location), Stages(), Sample()
+            meter = Meter(index.name, plan.sources, self._caller.on_progress, clock=time.monotonic)
+            for source in plan.sources:
+                for span in journal.done(source.name):
+                    meter.add(span)
+            before = index.describe()
+            ledger = Ledger(
+                journal=journal, rejects=rejects, limit=self._request.max_errors, on_progress=meter.update
+            )
+            if ledger.totals.read:
+                known = [source.total_rows for source in plan.sources]
+                of_all = f" of {sum(n or 0 for n in known):,}" if None not in known else ""
+                self._say(f"resuming: {ledger.totals.read:,}{of_all} rows are in")
+            if journal.unfinished and remote:
+                # What a killed run had in flight may still be stored: not after what is sent now.
+                self._caller.stop.wait(max(0.0, options.resume_wait - max(0.0, journal.age(time.time()))))
+            rows = batch_rows_of(options.batch_rows, plan.dimension)
+            concurrency = _concurrency(options.concurrency, index.writers, rows, remote=remote)
+            sender = Sender(
+                (lambda batch: index.prepare(sample.keep(batch))) if options.explain else index.prepare,
+                target.healthy,
+                RetryPolicy(give_up_after=options.give_up_after),
+                self._caller.stop,
+                on_busy=concurrency.busy,
+                tell=self._say,
+            )
+            dispatcher = opened.enter_context(
+                Dispatcher(
+                    sender.ready, concurrency, self._caller.stop, on_wait=ledger.waiting, stages=stages
+                )
+            )
+            parsers = opened.enter_context(parsers_for(str(options.parse_workers), plan.sources))
+
+            def ended() -> None:
+                check_unchanged(plan.sources, identity.fingerprints, self._say)
+                check_whole(plan.sources)
+                check_still_there(
+                    index,
+                    journal.samples(),
+                    loaded=ledger.totals.loaded + ledger.totals.skipped,
+                    repeated=ids.replaced if ids.exact else None,
+                    hidden=options.allow_zero_vectors,
+                )
+
+            flow = Flow(
+                jobs=jobs,
+                sealer=sealer,
+                dispatcher=dispatcher,
+                ledger=ledger,
+                batch_rows=rows,
+                batch_bytes=options.batch_bytes,
+                interrupted=self._caller.stopped_by,
+                stages=stages,
+                parsers=parsers,
+                ids=ids,
+                check=ended,
+            )
+            with self._caller.around():
+                meter.update(None, ledger.totals)
+                try:
+                    try:
+                        flow.run()
+                    except BaseException:
+                        with suppress(JournalError):
+                            note_stop(journal, plan.sources, identity.fingerprints)
+                        raise
+                    result.status = "rejected" if ledger.totals.rejected else "complete"
+                finally:
+                    result.seconds = meter.seconds
+                    result.count(ledger.totals)
+                    result.time = shares(stages, sending=ledger.totals.sending, waiting=ledger.totals.waiting)
+                    self._say_rejects(journal, rejects)
+            with suppress(VecloadError):
+                journal.ended_with(index.count())
+                journal.commit(reject_bytes=None, finished=True)
+            if options.explain:
+                result.advice = advise(
+                    options, plan.sources, before, result.time, sample.batches, remote=remote
+                )
+
+    def _books(
+        self, plan: Plan, ids: RepeatedIds, target: Target, access: OpenedIndex, opened: ExitStack
+    ) -> tuple[Journal, Identity, RejectFile | None, Sealer | None] | None:
+        """The journal and the reject file, open; None if nothing is left to be done."""
+        request, options, result = self._request, self._options, self._result
+        folder = request.state_folder
+        if plan.once:
+            self._say(f"{plan.once} can be read only once: if this load stops, it can't go on from there")
+            folder = Path(opened.enter_context(TemporaryDirectory(prefix="vecload-")))
+        stored = (
+            f"key {access.key.key_id}",
+            f"sealed {request.seal}",
+            f"embedded {options.embed}",
+            f"zero vectors {options.allow_zero_vectors}",
+            *([REJECTED] if ids.policy == "reject" else []),
+        )
+        identity = plan.identity(
+            target.location, access.index.name, stored, named=result.sources, rejects=options.retry_rejects
+        )
+        journal = Journal(folder, identity, fresh=options.fresh)
+        opened.callback(journal.close)
+        hidden = options.allow_zero_vectors
+        if journal.had_finished and not options.fresh:
+            if options.skip_loaded:
+                why = "the sources or the settings are not the same"
+                if journal.unchanged:
+                    why = why_not_skipped(journal, access, hidden=hidden)
+                if not why:
+                    self._skip(journal, identity, ids)
+                    return None
+                self._say(f"loading again: {why}")
+            journal.start_over()
+        sealer = Sealer(access.key.contents_key, access.index.name) if request.seal else None
+        rejects = None
+        if options.rejects is not None:
+            journal.rejects_go_to(os.path.realpath(options.rejects))
+            rejects = RejectFile(options.rejects, journal.reject_bytes or None, sealer=sealer)
+            opened.callback(rejects.close)
+        check_same_index(journal, access, hidden=hidden)
+        journal.begin()
+        return journal, identity, rejects, sealer
+
+    def _skip(self, journal: Journal, identity: Identity, ids: RepeatedIds) -> None:
+        """Say that everything was loaded before."""
+        result = self._result
+        loaded, rejected = journal.totals()
+        ids.leave_out_earlier()
+        result.read, result.skipped, result.rejected = loaded + rejected, loaded, rejected
+        result.status = "rejected" if rejected else "complete"
+        self._say_missing(self._held_before(journal), self._options.rejects or journal.rejects_path())
+        seen = " (large files by samples)" if by_samples(identity.fingerprints.values()) else ""
+        self._say(f"nothing to do: all {loaded:,} rows were loaded, and the sources are unchanged{seen}")
+
+    def _say_rejects(self, journal: Journal, rejects: RejectFile | None) -> None:
+        """Say if the reject file holds fewer rejects than are counted, however the run ends."""
+        if rejects is None:
+            self._say_missing(self._held_before(journal), journal.rejects_path())
+            return
+        try:
+            rejects.check()
+        except JournalError as error:
+            self._say(str(error))
+        if rejects.failed:  # and that was said
+            self._result.rejects_missing = max(0, self._result.rejected - rejects_held(rejects.path))
+        else:
+            self._say_missing(rejects.held, rejects.path)
+
+    def _held_before(self, journal: Journal) -> int:
+        """How many of the rejects are in the reject file that earlier runs wrote, if it is that file."""
+        with suppress(JournalError):
+            path, named = journal.rejects_path(), self._options.rejects
+            if path is not None and (named is None or os.path.realpath(named) == path):
+                return rejects_held(path, journal.reject_bytes)
+        return 0
+
+    def _say_missing(self, held: int, path: str | None) -> None:
+        if path is None:
+            return
+        result = self._result
+        result.rejects_missing = max(0, result.rejected - held)
+        if result.rejects_missing:
+            self._say(
+                f"{result.rejects_missing:,} of the {result.rejected:,} rejected rows are not in {path}: "
+                "it holds those of runs that named it with --rejects; to have them all, load with --fresh"
+            )
+
+    def _train(self, access: OpenedIndex) -> None:
+        """Train the index, and see whether it is trained."""
+        self._say("training the index")
+        hint = "all rows are in, and the index is not known to be trained: run it again with --skip-loaded"
+        try:
+            _interruptibly(access.index.train, self._caller.stop)
+        except KeyboardInterrupt as stopped:
+            raise Interrupted(getattr(stopped, "number", signal.SIGINT), hint=hint) from None
+        if self._caller.stop.is_set():
+            raise Interrupted(self._caller.stopped_by(), hint=hint)
+        trained = access.index.describe().trained
+        self._say(
+            "the index is trained"
+            if trained
+            else "the index stays untrained: it holds too few items, and queries search it whole"
+        )
+
+
+def plan_of(request: Request, sources: Sequence[Source]) -> Plan:
+    """Which columns become what."""
+    options = request.options
+    return make_plan(
+        sources, request.columns, embed=options.embed, rules=request.rules, dimension=options.dimension
+    )
+
+
+def creation_of(request: Request, plan: Plan) -> IndexSettings | None:
+    """What an index is created with, if one is missing; None where none may be created."""
+    options, asked = request.options, request.creation
+    if not options.create:
+        return None
+    if not options.embed:
+        metric = options.metric or known_metric(plan.metric)
+        return replace(asked, dimension=plan.dimension, metric=metric, embedding_model=None)
+    return asked if options.embedding_model is not None else None  # else it could not embed anything
+
+
+def batch_rows_of(asked: int | str, dimension: int) -> BatchRows:
+    """The rows of a batch that `batch_rows` means."""
+    return BatchRows.auto(dimension) if asked == "auto" else BatchRows([int(asked)])
+
+
+def _concurrency(asked: int | str, writers: int, rows: BatchRows, *, remote: bool) -> Concurrency:
+    """The limit of batches in flight that `concurrency` means."""
+    if asked == "auto" and remote:
+        return Concurrency(writers, CONCURRENCY_MOST, rows=rows)
+    limit = writers if asked == "auto" else int(asked)
+    # A writer of the embedded engine is done with a batch in milliseconds: its next one must be there.
+    return Concurrency(limit, limit, queued=0 if remote else QUEUED, rows=rows)
+
+
+def _interruptibly(work: Callable[[], None], stop: threading.Event) -> None:
+    """Run an uninterruptible C call in a thread of its own, so that a signal or an event ends the wait.
+
+    The thread is then left behind; it ends with the process.
+
+    Raises:
+        KeyboardInterrupt: A signal came.
+        Exception: What the work raised.
+    """
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 raised again where it is waited for
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="vecload-training", daemon=True)
+    thread.start()
+    while thread.is_alive() and not stop.is_set():
+        thread.join(STOP_SECONDS)
+    if raised:
+        raise raised[0]
