@@ -195,13 +195,15 @@ def shortened(line: str) -> str:
 
 
 def refresh(page: Path, service: str) -> None:
-    """Run a page's commands, and put what they print into it."""
+    """Run a page's commands. If one prints something else than the page shows, put all that is printed there."""
     text = page.read_text(encoding="utf-8")
+    as_shown = True
     with tempfile.TemporaryDirectory() as folder:
         reader = Reader(Path(folder) / "reader")
         reader.service = service
 
-        def again(found: re.Match[str]) -> str:
+        def run_again(found: re.Match[str]) -> str:
+            nonlocal as_shown
             block = Block(found["kind"], found["body"], found["file"] or "")
             if block.file:
                 reader.write(block)
@@ -209,12 +211,15 @@ def refresh(page: Path, service: str) -> None:
                 return found[0]
             lines = []
             for example in examples(block.body):
-                printed = [shortened(line) for line in reader.run(example.command)]
-                kept = same(example.printed, printed) or "…" in example.printed
-                lines += [f"$ {example.command}", *(example.printed if kept else printed)]
+                printed = reader.run(example.command)
+                as_shown &= same(example.printed, printed)
+                shown = example.printed if "…" in example.printed else map(shortened, printed)
+                lines += [f"$ {example.command}", *shown]
             return "```console\n" + "".join(f"{line}\n" for line in lines) + "```"
 
-        page.write_text(FENCE.sub(again, text), encoding="utf-8")
+        fresh = FENCE.sub(run_again, text)
+    if not as_shown:
+        page.write_text(fresh, encoding="utf-8")
 
 
 if __name__ == "__main__":
