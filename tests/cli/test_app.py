@@ -9,7 +9,6 @@ from typing import Any
 from typer.main import get_command
 
 from tests.cli.command import vecload
-from tests.cli.options_table import options_table
 from tests.cli.sources import SAMPLES
 from vecload import __version__
 from vecload.cli.app import app
@@ -25,10 +24,6 @@ def commands() -> dict[str, Any]:
         for name, one in group.commands.items()
         for inner, command in getattr(one, "commands", {"": one}).items()
     }
-
-
-def test_the_readme_has_the_table_of_options_that_the_help_tells() -> None:
-    assert options_table() in (ROOT / "README.md").read_text()
 
 
 def test_every_command_is_in_the_readme() -> None:
@@ -99,9 +94,3 @@ def test_a_reader_that_goes_away_or_a_closed_stream_is_no_defect(tmp_path: Path)
     )
     assert full.returncode == 1
     assert "standard output can't be written: No space left" in full.stderr
-
-
-def test_links_between_documents_lead_somewhere() -> None:
-    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("samples/*.md")):
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
