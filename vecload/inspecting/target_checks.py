@@ -31,7 +31,7 @@ from vecload.places import config_folder, short, store_folder
 from vecload.sealing.keyring import find_stored
 from vecload.sealing.keys import stored_key_path
 from vecload.targets import Target, is_service
-from vecload.targets.embedded import has_store
+from vecload.targets.embedded import embedding_models, has_store
 from vecload.targets.location import check_folder_name
 from vecload.targets.opening import OpenedIndex, connect_to, open_existing
 from vecload.targets.store_folder import expand_home
@@ -107,7 +107,7 @@ class TargetChecks:
             yield Check("target", "wrong", f"no store can be made at {short(place)}", "give --to FOLDER", 1)
             return
         yield Check("target", "ok", f"there is no store at {short(place)} yet: a load makes it")
-        yield from self._new_index(place)
+        yield from self._new_index(place, embedding_models)
 
     def _target(self, target: Target) -> Iterator[Check]:
         try:
@@ -116,7 +116,7 @@ class TargetChecks:
             yield from _reached(target)
             if is_service(target.location):
                 target.list_indexes()  # refused to whom may not make indexes either
-            yield from self._new_index(target.location)
+            yield from self._new_index(target.location, target.embedding_models)
             return
         except (WrongKey, KeyFileError) as error:
             yield from _reached(target)
@@ -125,7 +125,7 @@ class TargetChecks:
         yield from _reached(target)
         yield from self._index(opened)
 
-    def _new_index(self, location: str) -> Iterator[Check]:
+    def _new_index(self, location: str, models: Callable[[], Sequence[str]]) -> Iterator[Check]:
         """What an index would be made with."""
         name, request = self._wanted.index, self._request
         creation = creation_of(request, self._wanted.plan)
@@ -133,7 +133,8 @@ class TargetChecks:
             raise IndexNotFound(f"there is no index {name!r}", hint="'vecload index create' makes one")
         self.unfilterable = frozenset((*creation.unfilterable, *creation.full_text))
         size = f"{creation.dimension:,} dimensions, " if creation.dimension else ""
-        failed = [*shown(checks.new_index_checks(request, self._wanted.plan, name, creation))]
+        plan = self._wanted.plan
+        failed = [*shown(checks.new_index_checks(request, plan, name, creation, models))]
         yield from failed
         if not failed:
             yield Check("index", "ok", f"a load creates {name!r} ({size}{creation.metric or 'euclidean'})")

@@ -60,9 +60,24 @@ def plan_checks(request: Request, plan: Plan, *, read_only: bool = False) -> lis
     ]
 
 
-def new_index_checks(request: Request, plan: Plan, name: str, creation: IndexSettings) -> list[Check]:
-    """When the index would be created now."""
+def new_index_checks(
+    request: Request,
+    plan: Plan,
+    name: str,
+    creation: IndexSettings,
+    models: Callable[[], Sequence[str]],
+) -> list[Check]:
+    """When the index would be created now.
+
+    Args:
+        request: The load.
+        plan: Its sources.
+        name: The index.
+        creation: What it would be created with.
+        models: Asks the target for its embedding models.
+    """
     return [
+        ("model", lambda: check_model(creation, models)),
         ("index", lambda: check_settings(name, creation)),
         ("index", lambda: check_metric(request, plan)),
         ("fields", lambda: check_policies(request, plan)),
@@ -239,6 +254,22 @@ def _vectors_have(plan: Plan) -> str:
 def known_metric(exported: str) -> Metric | None:
     """CyborgDB's metric that an export tells of; None if it has none such."""
     return next((metric for metric in get_args(Metric) if metric == exported), None)
+
+
+def check_model(creation: IndexSettings, models: Callable[[], Sequence[str]]) -> None:
+    """Refuse an embedding model that the target does not have.
+
+    Raises:
+        UsageError: It has others.
+    """
+    wanted = creation.embedding_model
+    known = models() if wanted is not None else ()
+    names = {name.lower() for full in known for name in (full, full.rpartition("/")[2])}
+    if wanted is not None and known and wanted.lower() not in names:
+        raise UsageError(
+            f"there is no embedding model {wanted!r}",
+            hint=f"the target has {', '.join(known)}",
+        )
 
 
 def check_metric(request: Request, plan: Plan) -> None:

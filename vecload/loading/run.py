@@ -236,7 +236,9 @@ class _Load:
                 name,
                 request.keys,
                 wanted,
-                before=lambda: checks.run(checks.new_index_checks(request, plan, name, wanted)),
+                before=lambda: checks.run(
+                    checks.new_index_checks(request, plan, name, wanted, target.embedding_models)
+                ),
                 tell=self._say,
             )
         if not access.created:

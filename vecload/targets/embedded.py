@@ -174,6 +174,15 @@ class EmbeddedIndex:
         return self._store.call(method, *args, **kwargs)
 
 
+def embedding_models() -> list[str]:
+    """The models that the engine has; none without the engine."""
+    try:
+        from cyborgdb_core import supported_embedding_models
+    except ImportError:
+        return []
+    return [str(model["name"]) for model in supported_embedding_models()]
+
+
 def has_store(folder: Path) -> bool:
     """Whether a folder holds an embedded store: the engine makes one of any other folder that it opens."""
     return (expand_home(folder) / "_catalog").exists()
@@ -253,6 +262,10 @@ class EmbeddedTarget(Closing):
     def list_indexes(self) -> list[str]:
         """The names of the indexes, sorted."""
         return sorted(self.call(self._client.list_indexes))
+
+    def embedding_models(self) -> list[str]:
+        """The engine's models."""
+        return embedding_models()
 
     def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> EmbeddedIndex:
         """Make an index that cyborgdb-service can serve from the same folder.

@@ -132,6 +132,10 @@ class MemoryTarget(Closing):
         self.check_open()
         return sorted(self._indexes)
 
+    def embedding_models(self) -> list[str]:
+        """No model is known."""
+        return []
+
     def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> MemoryIndex:
         """Make an index."""
         self.check_open()

@@ -199,6 +199,20 @@ class ServiceTarget(Closing):
         answer = object_of(self.request("GET", "/v1/indexes/list", limit=GET_MAX_BYTES).body)
         return sorted(texts_of(answer, "indexes"))
 
+    def embedding_models(self) -> list[str]:
+        """The service's models; none where it has no list of them."""
+        try:
+            answer = object_of(self.request("GET", "/v1/embedding-models").body)
+        except VecloadError:
+            return []  # a list for one error message: whatever else is wrong, the next request meets it
+        models = answer.get("models")
+        found = (
+            [model.get("name") for model in models if isinstance(model, dict)]
+            if isinstance(models, list)
+            else []
+        )
+        return [name for name in found if isinstance(name, str)]
+
     def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> ServiceIndex:
         """Make an index under this key."""
         check_settings(name, settings)
