@@ -327,7 +327,7 @@ def test_without_the_engine_both_ways_on_are_named(
 def test_an_index_that_nobody_has_any_more_is_freed_at_once(
     embedded_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Eight threads of the engine end with it; a search for circles may be long in coming.
+    # Threads of the engine end with it; a search for circles may be long in coming.
     made: list[weakref.ref[EmbeddedIndex]] = []
     create = EmbeddedTarget.create_index
 
