@@ -284,6 +284,11 @@ def make_plan(
             continue
         if len(head.broken) == len(head.span):
             fault = head.broken[0].message
+            if source.format == "memory":
+                raise SourceError(
+                    f"{source.name} holds no dict in its first rows: row 0 {fault}",
+                    hint="pass a dict for each row",
+                )
             raise SourceError(
                 f"{source.name} holds no JSON object in its first rows: row 0 {fault}",
                 # A cause that is known says itself what to do.
