@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from vecload.batch import Batch
@@ -15,7 +14,6 @@ from vecload.cli.settings import UpsertSettings
 from vecload.cli.upsert import creation_of
 from vecload.errors import (
     AccessRefused,
-    EngineMissing,
     IndexMismatch,
     IndexNotFound,
     KeyFileError,
@@ -33,6 +31,7 @@ from vecload.sealing.keys import stored_key_path
 from vecload.targets import Target, is_service
 from vecload.targets.base import check_settings
 from vecload.targets.embedded import has_store
+from vecload.targets.engine import check_engine
 from vecload.targets.location import check_folder_name
 from vecload.targets.store_folder import expand_home
 
@@ -95,10 +94,7 @@ class TargetChecks:
         check_folder_name(self._place)
         self.location = place = str(expand_home(Path(self._place)).resolve())
         there = next(each for each in (Path(place), *Path(place).parents) if each.exists())
-        if find_spec("cyborgdb_core") is None:
-            raise EngineMissing(
-                "the embedded store needs cyborgdb-core", hint="pip install 'vecload[embedded]'"
-            )
+        check_engine()
         if not there.is_dir() or not os.access(there, os.W_OK):
             yield Check("target", "wrong", f"no store can be made at {short(place)}", "give --to FOLDER", 1)
             return
