@@ -1,4 +1,4 @@
-"""Whatever a load is refused for, an inspection of it says first, in the same words and with the same exit code."""
+"""What a load is refused for, an inspection of it says in the same words and with the same exit code."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ REFUSALS: dict[str, tuple[Callable[[], str | list[str]], Callable[[], Arguments]
     "CSV": (lambda: text("rows.csv", "id,vector\na,1\n"), dict),
     "text that is not JSON": (lambda: text("rows.jsonl", "nothing\nof the kind\n"), dict),
     "no vectors": (lambda: text("rows.jsonl", '{"id": "a", "x": 1}\n'), dict),
-    "two vectors": (lambda: text("rows.jsonl", '{"id":"a","v":[0.5,1.5],"w":[2.5,3.5]}\n'), dict),
+    "two vectors": (lambda: text("rows.jsonl", '{"id":"a","x":[0.5,1.5],"y":[2.5,3.5]}\n'), dict),
     "no id": (lambda: text("rows.jsonl", '{"name":"a","vector":[0.5,1.5]}\n'), dict),
     "no such column": (good, lambda: {"vector_column": "nope"}),
     "another dimension than asked for": (good, lambda: {"dimension": 16}),

@@ -60,6 +60,11 @@ class Plan:
         """The source that can be read only once, so that no other run can go on; "" if there is none."""
         return next((source.name for source in self.sources if source.once), "")
 
+    @property
+    def known_again(self) -> bool:
+        """Whether another run can know the sources again: they are files, which can be read again."""
+        return not self.once and all(source.files for source in self.sources)
+
     def check_dimension(self, index_dimension: int) -> None:
         """Refuse an index of another dimension.
 

@@ -17,14 +17,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
+from vecload.limits import METADATA_DEPTH
 from vecload.mapping.arrow_rows import ids_of
-from vecload.mapping.arrow_values import AS_IT_IS, NOT_UTF8, Ways, json_of
+from vecload.mapping.arrow_values import AS_STORED, NOT_UTF8, ArrowOptions, json_of
 from vecload.mapping.columns import BYTES_MARK, Column, Steps, columns_of
-from vecload.mapping.json_rows import TOO_DEEP, JsonRows, Packed
-from vecload.mapping.mapping import ColumnMapping, Rules, VectorDtype
+from vecload.mapping.json_rows import TOO_DEEP, JsonRows, ParsedVectors
+from vecload.mapping.mapping import ColumnMapping, Rules
 from vecload.mapping.nested_rows import dig
 from vecload.mapping.rows import Fault, Mapped
-from vecload.options import METADATA_DEPTH
+from vecload.options import VectorDtype
 
 _DEEPEST = METADATA_DEPTH + 10
 """Nesting that is followed: a little more than what metadata may have, and an end for what holds itself."""
@@ -54,10 +55,10 @@ class PythonRows:
         span: Where they come from.
         rows: n dicts whose keys are texts; of a broken row an empty one.
         broken: Rows that are not such dicts.
-        ways: How values are read.
+        options: How values are read.
     """
 
-    own_columns = True
+    columns_vary = True
     offsets = None
 
     def __init__(
@@ -66,17 +67,17 @@ class PythonRows:
         rows: Sequence[Mapping[str, Any]],
         *,
         broken: dict[int, Fault] | None = None,
-        ways: Ways = AS_IT_IS,
+        options: ArrowOptions = AS_STORED,
     ) -> None:
         self.span = span
         self.broken = broken or {}
         self._rows = rows
-        self._ways = ways
+        self._options = options
 
-    def under(self, rules: Rules) -> PythonRows:
+    def with_rules(self, rules: Rules) -> PythonRows:
         """The rows, with NaN and bytes read as rules say."""
-        ways = Ways(omit_nan=rules.nan == "omit", binary_as_text=rules.binary_as_text)
-        return PythonRows(self.span, self._rows, broken=self.broken, ways=ways)
+        options = ArrowOptions(omit_nan=rules.nan == "omit", binary_as_text=rules.binary_as_text)
+        return PythonRows(self.span, self._rows, broken=self.broken, options=options)
 
     def raw(self, position: int) -> str:
         """A row as JSON text; values that JSON can't say as the text that Python has for them."""
@@ -98,11 +99,11 @@ class PythonRows:
         """A field inside a column's dicts, or in their JSON text."""
         outer, *rest = steps
         found = [{name: dig(plain(row.get(outer)), rest)} for row in self._rows]
-        return PythonRows(self.span, found, ways=self._ways)
+        return PythonRows(self.span, found, options=self._options)
 
-    def present(self, column: str) -> list[int]:
+    def non_empty_rows(self, column: str) -> list[int]:
         """The positions of rows in which the column holds anything."""
-        return self._column(column).present(column)
+        return self._column(column).non_empty_rows(column)
 
     def values(self, column: str) -> list[Any]:
         """The values of a column, arrays as lists and bytes as bytes."""
@@ -114,7 +115,7 @@ class PythonRows:
         values: list[Any] = []
         for position, value in enumerate(self.values(column)):
             if isinstance(value, bytes):
-                found, fault = ids_of(pa.array([value], pa.binary()), self._ways)
+                found, fault = ids_of(pa.array([value], pa.binary()), self._options)
                 value = found[0]
                 if fault:
                     faults[position] = fault[0]
@@ -145,8 +146,8 @@ class PythonRows:
         rows = [
             {column: plain(value) if position in others else None} for position, value in enumerate(values)
         ]
-        packed = Packed(column, vectors, tuple(left))
-        return JsonRows(self.span, rows, packed=packed).vectors(column, dimension, dtype)
+        packed = ParsedVectors(column, vectors, tuple(left))
+        return JsonRows(self.span, rows, parsed_vectors=packed).vectors(column, dimension, dtype)
 
     def metadata(self, mapping: ColumnMapping) -> Mapped[list[Metadata | None] | None]:
         """The metadata object's entries and the columns left over; None stays."""
@@ -167,7 +168,7 @@ class PythonRows:
                 for at, value in enumerate(values):
                     if isinstance(value, bytes | bytearray | memoryview):
                         rows[positions[at]][name], values[at] = bytes(value), _LEFT_OUT
-            said = _Said(values, self._ways)
+            said = _Said(values, self._options)
             for at, code in said.bad.items():
                 faults.setdefault(positions[at], _unsayable(name, code))
             nan += [positions[at] for at in said.nan]
@@ -180,7 +181,7 @@ class PythonRows:
         """Text and bytes as they are."""
         values = self.values(column)
         faults: dict[int, Fault] = {}
-        if self._ways.binary_as_text:
+        if self._options.binary_as_text:
             for position, value in enumerate(values):
                 if isinstance(value, bytes):
                     try:
@@ -257,7 +258,7 @@ class _Said:
 
     Args:
         given: The values.
-        ways: How NaN and bytes are read.
+        options: How NaN and bytes are read.
 
     Attributes:
         values: As JSON values; `_LEFT_OUT` for NaN that is left out.
@@ -265,11 +266,11 @@ class _Said:
         nan: Positions of values with NaN that was left out, as often as there is one.
     """
 
-    def __init__(self, given: Sequence[Any], ways: Ways) -> None:
+    def __init__(self, given: Sequence[Any], options: ArrowOptions) -> None:
         self.values: list[Any] = []
         self.bad: dict[int, str] = {}
         self.nan: list[int] = []
-        self._ways = ways
+        self._options = options
         self._at = 0
         together: dict[type, list[int]] = {}
         for self._at, value in enumerate(given):
@@ -287,7 +288,7 @@ class _Said:
     def _convert(self, values: list[Any], positions: list[int]) -> None:
         """Values of one type, at once where Arrow has a type for all of them."""
         try:
-            found = json_of(pa.array(values), self._ways)
+            found = json_of(pa.array(values), self._options)
         except (pa.ArrowException, ValueError, TypeError, OverflowError):
             for self._at, value in zip(positions, values, strict=True):
                 self.values[self._at] = self._said(value)
@@ -310,7 +311,7 @@ class _Said:
         if kind is float:
             if math.isfinite(value):
                 return value
-            if math.isnan(value) and self._ways.omit_nan and not in_list:
+            if math.isnan(value) and self._options.omit_nan and not in_list:
                 self.nan.append(self._at)
                 return _LEFT_OUT
             raise _UnsayableError
@@ -342,7 +343,7 @@ class _Said:
                 found = pa.array(np.asarray([value]))
             else:
                 found = pa.array([value])
-            one = json_of(found, self._ways)
+            one = json_of(found, self._options)
         except (pa.ArrowException, ValueError, TypeError, OverflowError):
             raise _UnsayableError from None
         if one.bad:

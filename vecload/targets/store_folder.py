@@ -7,6 +7,7 @@ nothing, opens with no key, and can neither be deleted nor made again by the eng
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from vecload.errors import UsageError
+from vecload.errors import TargetError, UsageError
 
 
 def expand_home(folder: Path) -> Path:
@@ -63,3 +64,21 @@ def _files(folder: str, name: str) -> tuple[Path, Path, Path]:
     base = Path(folder) / "_catalog" / "config" / quote(name, safe="")
     key, entry, settings = (base.with_name(f"{base.name}.{part}.cat") for part in ("dek", "cei", "cvs"))
     return key, entry, settings
+
+
+def check_can_make(folder: Path) -> None:
+    """See whether a folder could be made, as far as permissions say. Nothing is made.
+
+    Raises:
+        TargetError: It could not.
+    """
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    if not there.is_dir():
+        raise cannot_make(folder, os.strerror(errno.ENOTDIR))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise cannot_make(folder, os.strerror(errno.EACCES))
+
+
+def cannot_make(folder: Path, why: str) -> TargetError:
+    """What to raise for a store that can't be made."""
+    return TargetError(f"the store {folder} can't be made: {why}", hint="give --to FOLDER another folder")
