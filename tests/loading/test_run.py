@@ -342,7 +342,7 @@ def test_an_iterator_is_read_as_a_stream_and_one_that_fails_keeps_what_came_befo
             concurrency=2,
             on_progress=on_progress,
         )
-    assert stopped.value.result.loaded == 20_000
+    assert 19_000 < stopped.value.result.loaded <= 20_000
     assert ahead < 5_000
 
 
