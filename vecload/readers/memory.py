@@ -271,7 +271,7 @@ class ArrowStreamSource(Source):
         """The batches, small ones joined to about so many rows or bytes."""
         batches = iter(self._batches)
         held: list[pa.RecordBatch] = []
-        at = 0
+        at = held_rows = held_bytes = 0
         while True:
             batch = failed = None
             try:
@@ -283,10 +283,11 @@ class ArrowStreamSource(Source):
             if batch is not None:
                 held.append(batch)
                 at += len(batch)
-            enough = sum(map(len, held)) >= rows or sum(one.nbytes for one in held) >= nbytes
-            if held and (batch is None or enough):
+                held_rows += len(batch)
+                held_bytes += batch.nbytes
+            if held and (batch is None or held_rows >= rows or held_bytes >= nbytes):
                 yield from _joined(pa.Table.from_batches(held, self._stream.schema))
-                held = []
+                held, held_rows, held_bytes = [], 0, 0
             if failed is not None:
                 raise failed_in(self.name, at, failed) from failed
             if batch is None:
