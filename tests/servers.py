@@ -11,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import httpx
+import httpcore
 
 START_SECONDS = 60.0
+IN_TIME = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), 5.0)}
 STOP_SECONDS = 20.0
 PORTS_TRIED = 5
 OPEN_INDEXES = 2
@@ -115,18 +116,17 @@ class Service:
 
     def _healthy(self, process: subprocess.Popen[bytes]) -> bool:
         """Wait until the service answers; False if it ended, because its port was taken say."""
-        with httpx.Client(base_url=self.url, trust_env=False, timeout=5) as client:
-            for _ in range(int(START_SECONDS / 0.05)):
-                try:
-                    process.wait(0.05)
-                    return False
-                except subprocess.TimeoutExpired:
-                    pass
-                try:
-                    if client.get("/v1/health").status_code == 200:
-                        return process.poll() is None
-                except httpx.TransportError:
-                    continue
+        for _ in range(int(START_SECONDS / 0.05)):
+            try:
+                process.wait(0.05)
+                return False
+            except subprocess.TimeoutExpired:
+                pass
+            try:
+                if httpcore.request("GET", f"{self.url}/v1/health", extensions=IN_TIME).status == 200:
+                    return process.poll() is None
+            except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
+                continue
         self.kill()
         return False
 

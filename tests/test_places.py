@@ -12,8 +12,9 @@ import pytest
 
 from tests.cli.sources import rows, write_jsonl
 from vecload.cli.app import run
+from vecload.cli.config import own_name, read_sections
 from vecload.errors import UsageError
-from vecload.places import config_folder, own_name, read_sections, short, store_folder
+from vecload.places import config_folder, short, store_folder
 
 
 def without_a_home(check: Callable[[], None]) -> None:

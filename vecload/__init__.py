@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vecload.connection import Connection, connect
     from vecload.errors import (
         AccessRefused,
+        ConnectionClosed,
         ForkedStore,
         IndexExists,
         IndexMismatch,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessRefused",
     "Connection",
+    "ConnectionClosed",
     "ForkedStore",
     "Index",
     "IndexExists",

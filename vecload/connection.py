@@ -119,7 +119,7 @@ class Connection(Closing):
         self._target.open_index(name, as_key(key).index_key).drop()
 
     def close(self) -> None:
-        """Let go of connections and locks."""
+        """Release connections and locks; later calls, of its indexes too, raise ConnectionClosed."""
         self._target.close()
 
 

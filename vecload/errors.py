@@ -22,6 +22,7 @@
     │   ├── NotAcknowledged          exit 1   the answer is not the acknowledgement of what was sent
     │   ├── StoreLocked              exit 1   another process holds the embedded store
     │   ├── ForkedStore              exit 1   the embedded store of a process that this one was forked from
+    │   ├── ConnectionClosed         exit 1   a connection, or an index of it, is used after its `close`
     │   ├── IndexReplaced            exit 1   items that a load had put there are gone at its end
     │   ├── TrainingFailed           exit 1   the index could not be trained; what was loaded stays
     │   ├── ItemLimit                exit 1   the free tier's limit of items an index
@@ -64,17 +65,18 @@ class VecloadError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Errors travel between processes, whatever their constructors take.
-        return _rebuilt, (type(self), self.args), self.__dict__
+        # Some classes take other arguments than their message: pickle must not call them with it.
+        return _restored, (type(self), self.args, self.__dict__)
 
     def __str__(self) -> str:
         message = str(self.args[0]) if self.args else type(self).__name__
         return f"{message}; {self.hint}" if self.hint else message
 
 
-def _rebuilt(kind: type[VecloadError], arguments: tuple[Any, ...]) -> VecloadError:
-    error = kind.__new__(kind)
-    error.args = arguments
+def _restored(kind: type[VecloadError], args: tuple[Any, ...], state: dict[str, Any]) -> VecloadError:
+    """An error that another process raised."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
     return error
 
 
@@ -191,6 +193,17 @@ class StoreLocked(TargetError):
 
 class ForkedStore(TargetError):
     """The embedded engine is used in a process that was forked after its first use: it would hang."""
+
+
+class ConnectionClosed(TargetError):
+    """A connection, or an index that was opened with it, is used after its `close`.
+
+    Args:
+        location: The target.
+    """
+
+    def __init__(self, location: str) -> None:
+        super().__init__(f"the connection to {location} is closed", hint="connect again")
 
 
 class ItemLimit(TargetError):

@@ -64,7 +64,9 @@ def test_every_option_of_every_command_is_checked(
 ) -> None:
     arguments = ["x" for param in command.params if param.param_type_name == "argument"]
     options = [
-        param for param in command.params if param.param_type_name == "option" and param.name != "help"
+        param
+        for param in command.params
+        if param.param_type_name == "option" and param.name not in ("help", "help_all")
     ]
     for param in options:
         if not param.is_flag and param.name != "id_prefix":

@@ -7,8 +7,8 @@ from typer.main import get_command
 
 from tests.cli.command import vecload
 from vecload.cli.app import app
+from vecload.cli.config import CONFIG_NAME
 from vecload.cli.help import print_help
-from vecload.places import CONFIG_NAME
 
 
 @pytest.mark.parametrize("command", ["", "upsert", "index", "index create", "keygen"])
@@ -22,7 +22,7 @@ def test_the_help_is_what_typer_prints(command: str) -> None:
 
 def test_the_help_shows_the_defaults_of_the_configuration(tmp_path: Path) -> None:
     (tmp_path / CONFIG_NAME).write_text("[upsert]\nbatch-bytes = 7654321\n")
-    assert "[default: 7654321]" in vecload("upsert", "--help", cwd=tmp_path).out
+    assert "[default: 7654321]" in vecload("upsert", "--help-all", cwd=tmp_path).out
     named = {"VECLOAD_CONFIG": str(tmp_path / CONFIG_NAME)}
     assert vecload("upsert", "--help", variables=named) == vecload(
         "--config", tmp_path / CONFIG_NAME, "upsert", "--help"

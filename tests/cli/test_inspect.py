@@ -10,9 +10,8 @@ import pytest
 from typer.main import get_command
 
 from tests.cli.sources import SAMPLES, rows, write_jsonl, write_parquet
-from vecload.cli import target_checks
-from vecload.cli.app import app, run
-from vecload.cli.look_options import OF_LOADS_ALONE
+from vecload.cli.app import OF_LOADS_ALONE, app, run
+from vecload.inspecting import target_checks
 from vecload.sealing import Key
 
 ARTICLES = str(SAMPLES / "articles.parquet")
@@ -52,7 +51,7 @@ def test_every_option_of_a_load_is_one_of_inspect_but_those_that_a_report_has_no
         {option.name: (option.opts, option.envvar, option.default) for option in commands[name].params}
         for name in ("upsert", "inspect")
     )
-    assert {*of_upsert} - {*of_inspect} == {*OF_LOADS_ALONE, "dry_run"}
+    assert {*of_upsert} - {*of_inspect} == {*OF_LOADS_ALONE, "dry_run", "quiet"}
     assert {name: of_upsert[name] for name in of_inspect} == of_inspect
 
 
@@ -70,7 +69,7 @@ def test_the_sample_is_told_on_one_screen_and_nothing_is_made(vecload: Vecload) 
         "id        jargon-0001",
         "1 of 300 rows",
         "--unfilterable title",
-        "a load makes 'articles' (384 dimensions, euclidean)",
+        "a load creates 'articles' (384 dimensions, euclidean)",
     ):
         assert told in out
     assert everything() == {}

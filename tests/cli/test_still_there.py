@@ -12,8 +12,8 @@ from tests.cli.command import vecload
 from tests.cli.sources import rows, write_jsonl
 from tests.faults.proxy import Exchange, Proxy
 from vecload.batch import Batch, Span
-from vecload.cli.still_there import check_still_there
 from vecload.errors import IndexReplaced
+from vecload.loading.index_checks import check_still_there
 from vecload.sealing import Key
 from vecload.targets import IndexSettings, TargetIndex, connect_target
 from vecload.targets.memory import MemoryTarget

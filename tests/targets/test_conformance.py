@@ -16,6 +16,7 @@ import pytest
 from vecload.batch import Batch, Contents, Metadata, Span
 from vecload.errors import (
     BatchRefused,
+    ConnectionClosed,
     IndexExists,
     IndexMismatch,
     IndexNotFound,
@@ -450,3 +451,45 @@ def test_a_training_that_fails_is_an_error_and_takes_nothing_away(
     assert not index.describe().trained
     assert index.count() == rows
     index.drop()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda _, index: index.describe(),
+        lambda _, index: index.upsert(batch(["a"], numbers(1))),
+        lambda _, index: index.get(["a"], ALL),
+        lambda _, index: index.query(numbers(1)[0], 1),
+        lambda _, index: index.count(),
+        lambda _, index: index.list_ids(),
+        lambda _, index: index.train(),
+        lambda _, index: index.drop(),
+        lambda target, _: target.list_indexes(),
+        lambda target, _: target.create_index("another", bytes(range(32)), IndexSettings()),
+        lambda target, _: target.open_index("another", bytes(range(32))),
+    ],
+    ids=[
+        "describe",
+        "upsert",
+        "get",
+        "query",
+        "count",
+        "list_ids",
+        "train",
+        "drop",
+        "list",
+        "create",
+        "open",
+    ],
+)
+def test_a_closed_target_and_its_indexes_say_that_they_are_closed(
+    target: Target, index_name: str, key: bytes, call: Callable[[Target, TargetIndex], object]
+) -> None:
+    index = target.create_index(index_name, key, IndexSettings(dimension=4))
+    target.close()
+    target.close()
+    with pytest.raises(ConnectionClosed, match=r"the connection to .+ is closed; connect again") as caught:
+        call(target, index)
+    assert (caught.value.exit_code, caught.value.retryable, caught.value.splittable) == (1, False, False)
+    assert target.location in str(caught.value)
+    assert not target.healthy()

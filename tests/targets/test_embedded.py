@@ -19,6 +19,7 @@ from tests.servers import Service, free_port
 from vecload.batch import Batch, Contents, Metadata, Span
 from vecload.errors import (
     BatchRefused,
+    ConnectionClosed,
     EngineMissing,
     IndexExists,
     IndexMismatch,
@@ -255,6 +256,42 @@ def test_a_dropped_index_is_no_longer_served(embedded_folder: Path, target: Embe
     index.drop()
     assert not has_envelope(embedded_folder)
     assert target.list_indexes() == []
+
+
+WRITES = """
+import sys
+from pathlib import Path
+import numpy as np
+from vecload.batch import Batch, Span
+from vecload.targets.embedded import EmbeddedTarget
+
+with EmbeddedTarget(Path(sys.argv[1])) as target:
+    index = target.open_index("docs", bytes(range(32)))
+    index.upsert(Batch(["c"], np.ones((1, 4), dtype=np.float32), None, None, Span("rows", 0, 1)))
+"""
+
+
+def test_a_closed_store_is_free_for_others_while_an_index_of_it_lives(embedded_folder: Path) -> None:
+    def write_in_another_process() -> int:
+        return subprocess.run(
+            [sys.executable, "-c", WRITES, str(embedded_folder)], check=False, capture_output=True
+        ).returncode
+
+    target = EmbeddedTarget(embedded_folder)
+    made = target.create_index("docs", KEY, IndexSettings(dimension=4))
+    opened = target.open_index("docs", KEY)
+    made.upsert(two_items())
+    opened.upsert(one_item("d"))
+    assert write_in_another_process() != 0  # the store is locked
+    target.close()
+    assert write_in_another_process() == 0
+    with EmbeddedTarget(embedded_folder) as again:
+        index = again.open_index("docs", KEY)
+        index.upsert(one_item("e"))
+        assert sorted(index.list_ids()) == ["a", "b", "c", "d", "e"]
+    for closed in (made, opened):
+        with pytest.raises(ConnectionClosed):
+            closed.count()
 
 
 def test_a_store_is_made_for_its_owner_alone(embedded_folder: Path, target: EmbeddedTarget) -> None:

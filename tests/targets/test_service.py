@@ -10,7 +10,6 @@ import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 
-import httpx
 import numpy as np
 import pytest
 from hypothesis import given
@@ -271,7 +270,7 @@ def test_what_is_no_address_of_a_service_is_refused(url: str) -> None:
 @given(st.text(max_size=20), st.text(max_size=5))
 def test_an_address_of_garbage_is_refused_or_usable(host: str, port: str) -> None:
     with suppress(UsageError):
-        httpx.Client(base_url=service_location(f"http://{host}:{port}")).close()
+        ServiceTarget(f"http://{host}:{port}").close()
 
 
 @pytest.mark.parametrize(

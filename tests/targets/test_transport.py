@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from vecload.batch import Batch, Span
-from vecload.errors import NotAcknowledged, TargetError, Unreachable
+from vecload.errors import ConnectionClosed, NotAcknowledged, TargetError, Unreachable
 from vecload.targets.service import ServiceTarget
 from vecload.targets.transport import reason_of
 
@@ -50,6 +50,11 @@ class Server:
         self.closed = threading.Semaphore(0)
         """Released when a connection was closed from this end."""
         self.requests: list[bytes] = []
+
+    @property
+    def connections(self) -> int:
+        """How many were made so far."""
+        return len(self._connections)
 
     @property
     def url(self) -> str:
@@ -417,8 +422,8 @@ def test_no_words_of_the_other_side_are_in_an_error_or_a_log(
     [
         (b"", "it closed the connection without an answer"),
         (UPSERTED[:-5], "the answer was cut off"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "what it answers is not HTTP"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", "what it answers is not HTTP"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "its answer is not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", "its answer is not HTTP"),
     ],
 )
 def test_each_kind_of_fault_is_named(connect: Connect, answer: bytes, says: str) -> None:
@@ -436,7 +441,7 @@ def test_each_kind_of_fault_is_named(connect: Connect, answer: bytes, says: str)
         (ssl.SSLEOFError(8, "any words"), "it ended the TLS connection"),
         (ssl.SSLError(1, "any words"), "TLS failed"),
         (httpcore.ConnectTimeout("any words"), "timed out while connecting"),
-        (httpcore.RemoteProtocolError("any words"), "what it answers is not HTTP"),
+        (httpcore.RemoteProtocolError("any words"), "its answer is not HTTP"),
         (httpcore.LocalProtocolError("any words"), "the request is not HTTP"),
         (httpcore.ReadError("any words"), "the connection broke"),
         (OSError("any words"), "the connection broke"),
@@ -448,7 +453,7 @@ def test_a_reason_has_words_of_ours_alone(error: Exception, says: str) -> None:
 
 @pytest.mark.parametrize(
     ("code", "says"),
-    [(10, "has expired"), (62, "is of another host"), (18, "is its own authority"), (99, "is not trusted")],
+    [(10, "has expired"), (62, "is for another host"), (18, "is its own authority"), (99, "is not trusted")],
 )
 def test_a_certificate_that_is_not_taken_says_why(code: int, says: str) -> None:
     error = ssl.SSLCertVerificationError(1, "any words")
@@ -474,3 +479,26 @@ def test_no_cookie_is_kept_or_sent() -> None:
             assert target.list_indexes() == []
     assert len(server.requests) == 3
     assert b"cookie" not in b"".join(server.requests).lower()
+
+
+@pytest.mark.parametrize(("seconds", "connections"), [(60.0, 1), (0.0, 3)])
+def test_a_connection_is_used_again_unless_it_was_idle_for_long(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, seconds: float, connections: int
+) -> None:
+    monkeypatch.setattr("vecload.targets.transport.KEEPALIVE_SECONDS", seconds)
+    with Server(always(UPSERTED)) as server:
+        target = connect(server)
+        for _ in range(3):
+            upsert(target)
+        assert server.connections == connections
+
+
+def test_a_closed_connection_says_so_and_sends_nothing(connect: Connect) -> None:
+    with Server(always(UPSERTED)) as server:
+        target = connect(server)
+        target.close()
+        target.close()
+        with pytest.raises(ConnectionClosed, match=f"the connection to {server.url} is closed"):
+            upsert(target)
+        assert not target.healthy()
+    assert server.requests == []

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from vecload.cli.config import default_map
+from vecload.cli.options import show_all
 
 
 def print_help(group: Any, arguments: Sequence[str]) -> bool:
@@ -33,8 +34,10 @@ def print_help(group: Any, arguments: Sequence[str]) -> bool:
         commands.append(getattr(commands[-1], "commands", {}).get(name))
         if commands[-1] is None:
             return False
-    if flag != "--help":
+    if flag not in ("--help", "--help-all") or (flag == "--help-all" and not names):
         return False
+    if flag == "--help-all":
+        show_all(commands[-1])
     config, profile = (os.environ.get(name) or None for name in ("VECLOAD_CONFIG", "VECLOAD_PROFILE"))
     defaults = default_map(group, config, profile)[0] if names else None
     context = typer.Context(group, info_name="vecload", default_map=defaults)

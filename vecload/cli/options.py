@@ -131,8 +131,17 @@ JsonOutput = Annotated[
     bool, option("json", OUTPUT, "Print the summary, or the report, as one JSON object on standard output.")
 ]
 Quiet = Annotated[bool, option("quiet", OUTPUT, "Print nothing but errors.", "-q")]
+
+
+def _help_all(context: typer.Context, param: typer.CallbackParam, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        show_all(context.command)
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
 HelpAll = Annotated[
-    bool, typer.Option("--help-all", help="Show all options and exit.", is_eager=True, show_default=False)
+    bool, typer.Option("--help-all", help="Show all options and exit.", is_eager=True, callback=_help_all)
 ]
 INDEX_OPTIONS = tuple(one.name for one in fields(LoadOptions) if one.metadata["about"].panel == INDEX)
 """Options of a new index; `create` and `train` are of loads alone."""

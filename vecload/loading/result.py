@@ -218,7 +218,7 @@ class Meter:
 
     @property
     def seconds(self) -> float:
-        """Seconds since it was made."""
+        """Seconds since the start."""
         return self._clock() - self._begun
 
     def add(self, span: Span) -> None:
@@ -226,10 +226,17 @@ class Meter:
         source = self._sources[span.source]
         self._done += source.nbytes * source.part(span)
 
-    def update(self, span: Span | None, totals: Totals) -> None:
-        """Count a span as done, if there is one, and tell how far the load is."""
-        if span is not None:
-            self.add(span)
+    def start(self, totals: Totals) -> None:
+        """Begin to count seconds, and tell how far earlier runs came."""
+        self._begun = self._clock()
+        self._tell(totals)
+
+    def update(self, span: Span, totals: Totals) -> None:
+        """Count a span as done, and tell how far the load is."""
+        self.add(span)
+        self._tell(totals)
+
+    def _tell(self, totals: Totals) -> None:
         if self._on_progress is None:
             return
         self._on_progress(

@@ -13,22 +13,18 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from vecload.errors import Interrupted, JournalError, VecloadError
 from vecload.loading import checks
 from vecload.loading.advice import Sample, advise
+from vecload.loading.books import open_books
 from vecload.loading.checks import index_name, known_metric, rejected_rows
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
-from vecload.loading.identity import REJECTED, Identity
-from vecload.loading.index_checks import check_same_index, check_still_there, why_not_skipped
-from vecload.loading.journal import Journal
+from vecload.loading.index_checks import check_still_there
 from vecload.loading.ledger import Ledger, Stages, shares
 from vecload.loading.plan import Plan, binary_hints, check_unchanged, check_whole, make_plan, note_stop
-from vecload.loading.rejects import RejectFile, rejects_held
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.loading.request import Request, parameters_named, request_of
 from vecload.loading.result import LoadResult, Meter, Progress
@@ -40,9 +36,9 @@ from vecload.options import LoadOptions
 from vecload.places import short
 from vecload.readers import Source, open_sources
 from vecload.readers.prefetch import parsers_for
-from vecload.readers.storage.files import by_samples, printable, repeatable
+from vecload.readers.storage.files import printable, repeatable
 from vecload.safe_text import escaped
-from vecload.sealing import Key, Sealer
+from vecload.sealing import Key
 from vecload.targets import IndexSettings, Target, is_service
 from vecload.targets.opening import OpenedIndex, connect_to, open_existing, open_or_create
 
@@ -208,7 +204,7 @@ class _Load:
         if rejected:
             jobs, replaced = choose_rows(jobs, rejected, ids)
             if replaced:
-                self._say(f"{replaced:,} rejected rows are omitted: later rows of the same ids were loaded")
+                self._say(f"{replaced:,} rejected rows are left out: later rows of the same ids were loaded")
         try:
             self._send(plan, jobs, ids, target, access)
         finally:
@@ -284,10 +280,10 @@ class _Load:
         """Open the books, wire the parts of the flow together, and let it run."""
         options, result, index = self._options, self._result, access.index
         with ExitStack() as opened:
-            books = self._books(plan, ids, target, access, opened)
+            books = open_books(self._request, plan, ids, target, access, result, opened, self._say)
             if books is None:
-                return
-            journal, identity, rejects, sealer = books
+                return  # everything was loaded before
+            journal, sealer = books.journal, books.sealer
             remote, stages, sample = is_service(target.location), Stages(), Sample()
             meter = Meter(index.name, plan.sources, self._caller.on_progress, clock=time.monotonic)
             for source in plan.sources:
@@ -295,7 +291,10 @@ class _Load:
                     meter.add(span)
             before = index.describe()
             ledger = Ledger(
-                journal=journal, rejects=rejects, limit=self._request.max_errors, on_progress=meter.update
+                journal=journal,
+                rejects=books.rejects,
+                limit=self._request.max_errors,
+                on_progress=meter.update,
             )
             if ledger.totals.read:
                 known = [source.total_rows for source in plan.sources]
@@ -322,7 +321,7 @@ class _Load:
             parsers = opened.enter_context(parsers_for(str(options.parse_workers), plan.sources))
 
             def ended() -> None:
-                check_unchanged(plan.sources, identity.fingerprints, self._say)
+                check_unchanged(plan.sources, books.identity.fingerprints, self._say)
                 check_whole(plan.sources)
                 check_still_there(
                     index,
@@ -346,20 +345,20 @@ class _Load:
                 check=ended,
             )
             with self._caller.around():
-                meter.update(None, ledger.totals)
+                meter.start(ledger.totals)
                 try:
                     try:
                         flow.run()
                     except BaseException:
                         with suppress(JournalError):
-                            note_stop(journal, plan.sources, identity.fingerprints)
+                            note_stop(journal, plan.sources, books.identity.fingerprints)
                         raise
                     result.status = "rejected" if ledger.totals.rejected else "complete"
                 finally:
                     result.seconds = meter.seconds
                     result.count(ledger.totals)
                     result.time = shares(stages, sending=ledger.totals.sending, waiting=ledger.totals.waiting)
-                    self._say_rejects(journal, rejects)
+                    books.say_rejects(result, self._options.rejects, self._say)
             with suppress(VecloadError):
                 journal.ended_with(index.count())
                 journal.commit(reject_bytes=None, finished=True)
@@ -367,92 +366,6 @@ class _Load:
                 result.advice = advise(
                     options, plan.sources, before, result.time, sample.batches, remote=remote
                 )
-
-    def _books(
-        self, plan: Plan, ids: RepeatedIds, target: Target, access: OpenedIndex, opened: ExitStack
-    ) -> tuple[Journal, Identity, RejectFile | None, Sealer | None] | None:
-        """The journal and the reject file, open; None if nothing is left to be done."""
-        request, options, result = self._request, self._options, self._result
-        folder = request.state_folder
-        if plan.once:
-            self._say(f"{plan.once} can be read only once: if this load stops, it can't go on from there")
-            folder = Path(opened.enter_context(TemporaryDirectory(prefix="vecload-")))
-        stored = (
-            f"key {access.key.key_id}",
-            f"sealed {request.seal}",
-            f"embedded {options.embed}",
-            f"zero vectors {options.allow_zero_vectors}",
-            *([REJECTED] if ids.policy == "reject" else []),
-        )
-        identity = plan.identity(
-            target.location, access.index.name, stored, named=result.sources, rejects=options.retry_rejects
-        )
-        journal = Journal(folder, identity, fresh=options.fresh)
-        opened.callback(journal.close)
-        hidden = options.allow_zero_vectors
-        if journal.had_finished and not options.fresh:
-            if options.skip_loaded:
-                why = "the sources or the settings are not the same"
-                if journal.unchanged:
-                    why = why_not_skipped(journal, access, hidden=hidden)
-                if not why:
-                    self._skip(journal, identity, ids)
-                    return None
-                self._say(f"loading again: {why}")
-            journal.start_over()
-        sealer = Sealer(access.key.contents_key, access.index.name) if request.seal else None
-        rejects = None
-        if options.rejects is not None:
-            journal.rejects_go_to(os.path.realpath(options.rejects))
-            rejects = RejectFile(options.rejects, journal.reject_bytes or None, sealer=sealer)
-            opened.callback(rejects.close)
-        check_same_index(journal, access, hidden=hidden)
-        journal.begin()
-        return journal, identity, rejects, sealer
-
-    def _skip(self, journal: Journal, identity: Identity, ids: RepeatedIds) -> None:
-        """Say that everything was loaded before."""
-        result = self._result
-        loaded, rejected = journal.totals()
-        ids.leave_out_earlier()
-        result.read, result.skipped, result.rejected = loaded + rejected, loaded, rejected
-        result.status = "rejected" if rejected else "complete"
-        self._say_missing(self._held_before(journal), self._options.rejects or journal.rejects_path())
-        seen = " (large files by samples)" if by_samples(identity.fingerprints.values()) else ""
-        self._say(f"nothing to do: all {loaded:,} rows were loaded, and the sources are unchanged{seen}")
-
-    def _say_rejects(self, journal: Journal, rejects: RejectFile | None) -> None:
-        """Say if the reject file holds fewer rejects than are counted, however the run ends."""
-        if rejects is None:
-            self._say_missing(self._held_before(journal), journal.rejects_path())
-            return
-        try:
-            rejects.check()
-        except JournalError as error:
-            self._say(str(error))
-        if rejects.failed:  # and that was said
-            self._result.rejects_missing = max(0, self._result.rejected - rejects_held(rejects.path))
-        else:
-            self._say_missing(rejects.held, rejects.path)
-
-    def _held_before(self, journal: Journal) -> int:
-        """How many of the rejects are in the reject file that earlier runs wrote, if it is that file."""
-        with suppress(JournalError):
-            path, named = journal.rejects_path(), self._options.rejects
-            if path is not None and (named is None or os.path.realpath(named) == path):
-                return rejects_held(path, journal.reject_bytes)
-        return 0
-
-    def _say_missing(self, held: int, path: str | None) -> None:
-        if path is None:
-            return
-        result = self._result
-        result.rejects_missing = max(0, result.rejected - held)
-        if result.rejects_missing:
-            self._say(
-                f"{result.rejects_missing:,} of the {result.rejected:,} rejected rows are not in {path}: "
-                "it holds those of runs that named it with --rejects; to have them all, load with --fresh"
-            )
 
     def _train(self, access: OpenedIndex) -> None:
         """Train the index, and see whether it is trained."""

@@ -54,7 +54,7 @@ def connect_target(
         UsageError: The location is neither.
         EngineMissing: An embedded store without cyborgdb-core.
     """
-    # httpx takes 80 ms to import, the engine 40: only what is used is loaded.
+    # httpcore takes 50 ms to import, the engine 40: only what is used is loaded.
     if is_service(os.fspath(location)):
         from vecload.targets.service import ServiceTarget
 

@@ -212,7 +212,10 @@ class Target(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of connections and locks."""
+        """Release connections and locks, those of open indexes too. May be called several times.
+
+        Later calls, of an index as well, raise ConnectionClosed; `healthy` is False.
+        """
 
     def __enter__(self) -> Self:
         """The target itself."""

@@ -22,6 +22,7 @@ from vecload.batch import Batch, Vectors
 from vecload.closing import Closing
 from vecload.errors import (
     BatchRefused,
+    ConnectionClosed,
     EngineMissing,
     ForkedStore,
     IndexExists,
@@ -55,20 +56,36 @@ class EmbeddedIndex:
         self.name = name
         self._store = store
         self._key = index_key
-        self._engine = engine_index
-        track_engine_objects(self, "_engine")
+        self._engine_index = engine_index
+        track_engine_objects(self, "_engine_index")
+        store.track(self)
         self._dimension_known = False
         """Whether this engine object is known to know the index's dimension."""
 
     def __repr__(self) -> str:
         return f"EmbeddedIndex({self.name!r}, {self._store.location!r})"
 
+    @property
+    def _engine(self) -> Any:
+        """The engine's object of the index.
+
+        Raises:
+            ConnectionClosed: It was released.
+        """
+        if self._engine_index is None:
+            raise ConnectionClosed(self._store.location)
+        return self._engine_index
+
+    def release(self) -> None:
+        """Drop the engine's object, which holds a lock of the store as long as it lives."""
+        self._engine_index = None
+
     def describe(self) -> IndexInfo:
         """Ask the engine about the index."""
         config = self._call(self._engine.index_config)
         if not config["dimension"]:
             # The engine's object doesn't notice that another one's first upsert set the dimension.
-            self._engine = self._store.load(self.name, self._key)
+            self._engine_index = self._store.load(self.name, self._key)
             config = self._call(self._engine.index_config)
         return IndexInfo(
             name=self.name,
@@ -186,6 +203,7 @@ class EmbeddedTarget(Closing):
                 hint="install it with: pip install 'vecload[embedded]', or give --to the URL of a service",
             ) from None
         self._core = cyborgdb_core
+        self._indexes: weakref.WeakSet[EmbeddedIndex] = weakref.WeakSet()
         self._pid = os.getpid()
         self._clock = clock
         self._read_only = read_only
@@ -199,11 +217,26 @@ class EmbeddedTarget(Closing):
         self._logger = cyborgdb_core.Logger.instance()
         self._logger.configure("critical")
         self._config = cyborgdb_core.StorageConfig.disk(self.location)
-        self._client = self.call(cyborgdb_core.Client, storage_config=self._config)
-        track_engine_objects(self, "_client", "_config", "_logger")
+        self._engine_client = self.call(cyborgdb_core.Client, storage_config=self._config)
+        track_engine_objects(self, "_engine_client", "_config", "_logger")
 
     def __repr__(self) -> str:
         return f"EmbeddedTarget({self.location!r})"
+
+    @property
+    def _client(self) -> Any:
+        """The engine's client of the store.
+
+        Raises:
+            ConnectionClosed: `close` was called.
+        """
+        if self._engine_client is None:
+            raise ConnectionClosed(self.location)
+        return self._engine_client
+
+    def track(self, index: EmbeddedIndex) -> None:
+        """Release an index when the store is closed."""
+        self._indexes.add(index)
 
     def check_process(self) -> None:
         """Raise in a forked child.
@@ -214,8 +247,8 @@ class EmbeddedTarget(Closing):
         check_process(self._pid, self.location)
 
     def healthy(self) -> bool:
-        """A store in this process always answers."""
-        return self._pid == os.getpid()
+        """A store in this process answers until it is closed."""
+        return self._engine_client is not None and self._pid == os.getpid()
 
     def list_indexes(self) -> list[str]:
         """The names of the indexes, sorted."""
@@ -332,8 +365,10 @@ class EmbeddedTarget(Closing):
         return BatchRefused(f"the engine refused ({line})")
 
     def close(self) -> None:
-        """Let go of the store; its locks end with the last index object."""
-        self._client = None
+        """Release the store: its lock lasts as long as the engine has an object of an index."""
+        self._engine_client = None
+        for index in [*self._indexes]:
+            index.release()
 
 
 def _message_line(message: str) -> str:

@@ -5,6 +5,7 @@ A location may hold a user, a password or a token: no error repeats those parts.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import urllib.parse
@@ -15,6 +16,7 @@ _BROKEN_URL = re.compile(r"https?(:|//)|[A-Za-z][A-Za-z0-9+.-]+:/", re.IGNORECAS
 _PORT = r":\d{1,5}"
 _NAME = r"[A-Za-z0-9-]+"
 _NUMBERS = r"\d{1,3}(?:\.\d{1,3}){3}"
+_HOST_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _HOST = re.compile(
     # With a port anything is a host; without one: localhost, IP addresses, dotted names that end in letters.
     rf"(?:[\w.\-]*{_PORT}|\[[0-9A-Fa-f:.]+\](?:{_PORT})?|[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*"
@@ -71,8 +73,6 @@ def service_location(url: str) -> str:
     Raises:
         UsageError: It is no such address, or holds a user name or password.
     """
-    import httpx  # which takes 80 ms to import: not for a folder
-
     if "@" in url:
         raise UsageError("the service's address holds a password", hint="set VECLOAD_API_KEY instead")
     no_address = UsageError(
@@ -81,16 +81,30 @@ def service_location(url: str) -> str:
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
-        (parts.hostname or "").encode("idna")  # as the socket will
-        _ = httpx.URL(url).host  # which is decoded when it is asked for
-    except (ValueError, httpx.InvalidURL):
-        raise no_address from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or " " in parts.hostname:
+        usable = parts.scheme in ("http", "https") and _is_host(parts.hostname or "")
+    except ValueError:
+        usable = False
+    if not usable:
         raise no_address
     if parts.path not in ("", "/", "/v1", "/v1/") or parts.query or parts.fragment:
         raise UsageError(
             f"{redacted_address(url)!r} has a path or a query",
             hint="give the address alone: http://host:8000",
         )
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")
+
+
+def _is_host(name: str) -> bool:
+    """Whether a name is one that a socket can look up.
+
+    Raises:
+        ValueError: It is not, either.
+    """
+    if ":" in name or re.fullmatch(_NUMBERS, name):
+        ipaddress.ip_address(name)
+        return True
+    ascii_name = name.encode("idna")
+    # The encoding takes one character for another in some names (ß for ss): these would reach another host.
+    same = ascii_name.decode("idna") == name or name.isascii()
+    return same and _HOST_NAME.fullmatch(ascii_name.decode("ascii")) is not None

@@ -10,7 +10,14 @@ import numpy as np
 
 from vecload.batch import Batch, Vectors
 from vecload.closing import Closing
-from vecload.errors import BatchRefused, IndexExists, IndexMismatch, IndexNotFound, WrongKey
+from vecload.errors import (
+    BatchRefused,
+    ConnectionClosed,
+    IndexExists,
+    IndexMismatch,
+    IndexNotFound,
+    WrongKey,
+)
 from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
 from vecload.targets.wire import contents_text
 
@@ -26,15 +33,21 @@ class MemoryIndex:
         self._target = target
         self._settings = settings
         self._dimension = settings.dimension or 0
-        self._items: dict[str, StoredItem] = {}
+        self._stored: dict[str, StoredItem] = {}
         self._lock = threading.Lock()
 
     def describe(self) -> IndexInfo:
         """The settings, as the engine would report them."""
+        self._target.check_open()
         settings = self._settings
         return IndexInfo(
             self.name, self._dimension, settings.metric or "euclidean", False, 1, settings.metadata_schema()
         )
+
+    @property
+    def _items(self) -> dict[str, StoredItem]:
+        self._target.check_open()
+        return self._stored
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
         """Nothing to encode."""
@@ -88,7 +101,8 @@ class MemoryIndex:
         return list(self._items)
 
     def train(self) -> None:
-        """Nothing to train: every query looks at every item."""
+        """Do nothing: every query looks at every item."""
+        self._target.check_open()
 
     def drop(self) -> None:
         """Forget the index."""
@@ -101,18 +115,26 @@ class MemoryTarget(Closing):
     location = "memory"
 
     def __init__(self) -> None:
+        self._closed = False
         self._indexes: dict[str, MemoryIndex] = {}
 
+    def check_open(self) -> None:
+        """Raise ConnectionClosed after `close`."""
+        if self._closed:
+            raise ConnectionClosed(self.location)
+
     def healthy(self) -> bool:
-        """A store in this process always answers."""
-        return True
+        """A store in this process answers until it is closed."""
+        return not self._closed
 
     def list_indexes(self) -> list[str]:
         """The names of the indexes, sorted."""
+        self.check_open()
         return sorted(self._indexes)
 
     def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> MemoryIndex:
         """Make an index."""
+        self.check_open()
         check_settings(name, settings)
         if name in self._indexes:
             raise IndexExists(f"there is an index {name!r} in {self.location}")
@@ -121,6 +143,7 @@ class MemoryTarget(Closing):
 
     def open_index(self, name: str, index_key: bytes) -> MemoryIndex:
         """Open an index."""
+        self.check_open()
         index = self._indexes.get(name)
         if index is None:
             raise IndexNotFound(f"there is no index {name!r} in {self.location}")
@@ -130,7 +153,9 @@ class MemoryTarget(Closing):
 
     def forget(self, name: str) -> None:
         """Drop an index by name."""
+        self.check_open()
         self._indexes.pop(name, None)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Refuse later calls."""
+        self._closed = True

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import httpcore
-import httpx
 import numpy as np
 
 from vecload.batch import Batch, Vectors
@@ -20,7 +16,6 @@ from vecload.errors import (
     IndexExists,
     IndexMismatch,
     NotAcknowledged,
-    Unreachable,
     UsageError,
     VecloadError,
 )
@@ -40,7 +35,7 @@ from vecload.targets.answers import (
 )
 from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
 from vecload.targets.location import service_location
-from vecload.targets.transport import Connections, DeadlineTransport, causes_of, reason_of
+from vecload.targets.transport import Answer, Connections
 from vecload.targets.wire import Body, choose_format, dumps, encode_binary, encode_json, vectors_text_bytes
 
 REQUEST_SECONDS = 120.0
@@ -108,9 +103,9 @@ class ServiceIndex:
 
     def _post(self, wire: WireFormat, body: Body, ack: Ack) -> Ack:
         path = "/v1/vectors/upsert" if wire == "json" else "/v1/vectors/upsert_binary"
-        check_upserted(self._service.request("POST", path, body), ack.items)
-        sending, waiting = self._service.spent()
-        return replace(ack, sending=sending, waiting=waiting)
+        answer = self._service.request("POST", path, body)
+        check_upserted(answer.body, ack.items)
+        return replace(ack, sending=answer.sending, waiting=answer.waiting)
 
     def get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
         """Fetch items, some hundreds a request."""
@@ -156,7 +151,7 @@ class ServiceIndex:
         self, path: str, *, limit: int = ANSWER_MAX_BYTES, seconds: float | None = None, **fields: Any
     ) -> dict[str, Any]:
         body = Body(dumps({"index_name": self.name, "index_key": self._key_hex, **fields}))
-        return object_of(self._service.request("POST", path, body, limit=limit, seconds=seconds))
+        return object_of(self._service.request("POST", path, body, limit=limit, seconds=seconds).body)
 
 
 class ServiceTarget(Closing):
@@ -168,7 +163,6 @@ class ServiceTarget(Closing):
         wire: The wire format of upserts.
         binary_threshold: Items of a batch from which `auto` takes binary.
         request_seconds: How long one request may take in all.
-        transport: What carries the requests.
     """
 
     def __init__(
@@ -179,7 +173,6 @@ class ServiceTarget(Closing):
         wire: WireFormat = "auto",
         binary_threshold: int = BINARY_THRESHOLD,
         request_seconds: float = REQUEST_SECONDS,
-        transport: DeadlineTransport | None = None,
     ) -> None:
         self.location = service_location(url)
         self._wire: WireFormat = wire
@@ -188,7 +181,7 @@ class ServiceTarget(Closing):
         if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
             raise UsageError("the API key holds characters that no header can", hint="check VECLOAD_API_KEY")
         self._api_key = api_key
-        self._connections = Connections(self.location, api_key, request_seconds, transport)
+        self._connections = Connections(self.location, api_key)
 
     def __repr__(self) -> str:
         return f"ServiceTarget({self.location!r})"
@@ -196,15 +189,14 @@ class ServiceTarget(Closing):
     def healthy(self) -> bool:
         """Whether the service answers its health check, which touches no storage."""
         try:
-            return (
-                object_of(self.request("GET", "/v1/health", seconds=PROBE_SECONDS)).get("status") == "healthy"
-            )
+            answer = object_of(self.request("GET", "/v1/health", seconds=PROBE_SECONDS).body)
         except VecloadError:
             return False
+        return answer.get("status") == "healthy"
 
     def list_indexes(self) -> list[str]:
         """The names of the indexes; needs the root API key where the service has one."""
-        answer = object_of(self.request("GET", "/v1/indexes/list", limit=GET_MAX_BYTES))
+        answer = object_of(self.request("GET", "/v1/indexes/list", limit=GET_MAX_BYTES).body)
         return sorted(texts_of(answer, "indexes"))
 
     def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> ServiceIndex:
@@ -245,82 +237,40 @@ class ServiceTarget(Closing):
         *,
         limit: int = ANSWER_MAX_BYTES,
         seconds: float | None = None,
-    ) -> bytes:
-        """Send one request, and return the body of a 200.
+    ) -> Answer:
+        """Send one request, and return the answer if its status is 200.
 
         Args:
             method: HTTP method.
             path: Path and query.
             body: JSON.
-            limit: Bytes of the answer at the most.
+            limit: Bytes of the answer at most.
             seconds: How long it may take in all; None is as long as any request of this target.
 
         Raises:
+            ConnectionClosed: `close` was called.
             Unreachable: No connection, or no whole answer in time.
             VecloadError: Any other answer than 200, by its meaning.
         """
-        seconds = seconds or self._request_seconds
+        answer = self._connections.request(
+            method, path, body, limit=limit, seconds=seconds or self._request_seconds
+        )
         echoes = EchoFilter(body.texts() if body else (), self._api_key)
-        # The length said beforehand, httpx sends the parts as they are, and not in chunks.
-        length = {"Content-Length": str(body.nbytes)} if body else {}
-        # httpx' answers are cycles that hold what was sent until they are collected.
-        content = iter(body) if body else None
-        http = self._connections.own()
-        http.transport.set_deadline(seconds)
-        try:
-            with http.client.stream(method, path, content=content, headers=length) as response:
-                answer = bytearray()
-                if "content-encoding" in response.headers:
-                    raise NotAcknowledged("the service's answer is compressed, which was not asked for")
-                for chunk in response.iter_raw():
-                    answer += chunk
-                    if len(answer) > limit:
-                        raise NotAcknowledged(f"the service's answer is larger than {limit} bytes")
-                if response.status_code != 200:
-                    raise _error_of(response, bytes(answer), echoes)
-                if echoes.holds_key(bytes(answer)):
-                    raise NotAcknowledged("the service's answer repeats a key that it was sent")
-                return bytes(answer)
-        except (httpcore.TimeoutException, httpx.TimeoutException) as error:
-            connecting = isinstance(error, httpcore.ConnectTimeout)
-            failed = self._unreachable(error) if connecting else self._silent(seconds)
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpx.TransportError, OSError) as error:
-            failed = self._unreachable(error)
-        finally:
-            if content is not None:
-                content.close()
-        # Raised here, it has no context: the words of the one that was caught may be what was sent.
-        try:
-            raise failed
-        finally:
-            del failed  # else it is in a cycle with this frame, which holds the body
-
-    def _silent(self, seconds: float) -> Unreachable:
-        return Unreachable(f"{self.location} gave no answer in {seconds:g} s")
-
-    def _unreachable(self, error: Exception) -> Unreachable:
-        unreachable = Unreachable(
-            f"no connection to {self.location} ({reason_of(error)})",
-            hint="check the address, and that the service is running",
-        )
-        unreachable.bad_address = any(
-            isinstance(cause, socket.gaierror | ssl.SSLError) for cause in causes_of(error)
-        )
-        return unreachable
-
-    def spent(self) -> tuple[float, float]:
-        """How long the calling thread's last request took to be written, and to be answered after that."""
-        return self._connections.own().transport.spent()
+        if answer.status != 200:
+            raise _error_of(answer, echoes)
+        if echoes.holds_key(answer.body):
+            raise NotAcknowledged("the service's answer repeats a key from the request")
+        return answer
 
     def close(self) -> None:
-        """Close the connections of this process."""
+        """Close the connections of this process; later calls raise ConnectionClosed."""
         self._connections.close()
 
 
-def _error_of(response: httpx.Response, body: bytes, echoes: EchoFilter) -> VecloadError:
-    """The error of an answer; kept by no frame of the caller's, which would be a cycle."""
-    error = error_of(response.status_code, response.headers, body, echoes.redacted)
-    error.refused = response.status_code in REFUSALS
+def _error_of(answer: Answer, echoes: EchoFilter) -> VecloadError:
+    """The error that an answer means; in a frame of the caller it would form a cycle that holds the body."""
+    error = error_of(answer.status, answer.headers, answer.body, echoes.redacted)
+    error.refused = answer.status in REFUSALS
     return error
 
 

@@ -1,9 +1,16 @@
-"""An httpx transport whose requests end by a deadline.
+"""HTTP requests to one service. Each request ends by its deadline, whatever the other side does.
 
-httpx's timeouts hold for each read and write by itself: a server that drips one byte at a time, headers
-included, outlives all of them. Here every read and write of a request gets what is left of its time.
+httpcore is the only HTTP layer here, without httpx on top of it, for two reasons:
 
-The HTTP connections to a service, of each process its own.
+- A deadline for a whole request needs the layer that reads and writes sockets. The timeouts of httpx and
+  httpcore limit a single read or write. One call reads until the headers are complete, or writes until the
+  body is sent, so a server that sends or takes a byte now and then outlives all of these timeouts. httpcore
+  accepts a network backend, in which every read and write gets the time that is left. httpx offers no such
+  place.
+- A load wants nothing of what httpx adds: redirects, cookies, proxies from the environment, decompression,
+  log lines with the server's words.
+
+Connections that were idle for 4 s are not used again. Each process has connections of its own.
 """
 
 from __future__ import annotations
@@ -15,87 +22,161 @@ import socket
 import ssl
 import threading
 import time
+import urllib.parse
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import httpcore
-import httpx
 
 from vecload._version import __version__
+from vecload.errors import ConnectionClosed, NotAcknowledged, Unreachable
+from vecload.targets.wire import Body
 
+CONNECTIONS = 64
+"""Connections to one service at most."""
 CONNECT_SECONDS = 10.0
 KEEPALIVE_SECONDS = 4.0
 """The service drops idle connections after 5 s without a word (docs/cyborgdb.md)."""
-
-_NOT_HEEDED = (b"location", b"set-cookie", b"set-cookie2")
 _WRITE_BYTES = 256 * 1024
-"""How much one write may take to, so that a server that reads slowly can't outlive the deadline."""
+"""Bytes of one write at most: a server that reads slowly can't outlive the deadline."""
 
 
-class DeadlineTransport(httpx.BaseTransport):
-    """Sends requests over kept connections; each ends by the deadline its thread set.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a request.
 
-    Args:
-        connections: How many connections at the most.
-        secure: Requests go to https: loads the certificates of the authorities, which takes some time.
-        clock: Monotonic seconds.
-        backend: What opens the sockets.
+    status: the HTTP status.
+    headers: by their names in lower case.
+    body: its bytes; not shown, since they may repeat what was sent.
+    sending: seconds until the request was written.
+    waiting: seconds from then until the answer was complete.
     """
 
-    def __init__(
-        self,
-        *,
-        connections: int,
-        secure: bool = True,
-        clock: Callable[[], float] = time.monotonic,
-        backend: httpcore.NetworkBackend | None = None,
-    ) -> None:
-        self._deadline = _Deadline(clock)
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=ssl.create_default_context() if secure else None,
-            max_connections=connections,
-            keepalive_expiry=KEEPALIVE_SECONDS,
-            network_backend=_DeadlineBackend(backend or httpcore.SyncBackend(), self._deadline),
-        )
-        # Whoever drops an index without closing its connection leaves no open sockets. A forked child leaves
-        # them alone: they are its parent's, and a lock of the pool may be held for ever.
-        weakref.finalize(self, _close, self._pool, os.getpid())
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    sending: float = 0.0
+    waiting: float = 0.0
+
+
+class Connections:
+    """The connections to one service. A forked child makes its own, and leaves those of its parent alone.
+
+    Args:
+        location: The service's address, as `service_location` spells it.
+        api_key: Sent as X-API-Key.
+    """
+
+    def __init__(self, location: str, api_key: str | None) -> None:
+        self._location = location
+        address = urllib.parse.urlsplit(location)
+        self._scheme = address.scheme.encode("ascii")
+        self._host = (address.hostname or "").encode("idna")
+        self._port = address.port
+        host = b"[%b]" % self._host if b":" in self._host else self._host
+        self._headers = [
+            (b"Host", host if self._port is None else b"%b:%d" % (host, self._port)),
+            (b"Accept", b"*/*"),
+            (b"Accept-Encoding", b"identity"),
+            (b"Content-Type", b"application/json"),
+            (b"User-Agent", b"vecload/" + __version__.encode("ascii")),
+            *([(b"X-API-Key", api_key.encode("ascii"))] if api_key else []),
+        ]
+        self._closed = False
+        self._pools = {os.getpid(): self._new_pool()}
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(_SILENCE)
 
-    def set_deadline(self, seconds: float) -> None:
-        """The calling thread's next request ends within that many seconds from now."""
-        self._deadline.set(seconds)
+    def __repr__(self) -> str:
+        return f"Connections({self._location!r})"
 
-    def spent(self) -> tuple[float, float]:
-        """Of the calling thread's last request: seconds until it was written, and from then until now."""
-        return self._deadline.spent()
+    def request(self, method: str, path: str, body: Body | None, *, limit: int, seconds: float) -> Answer:
+        """Send one request and read its answer, of any status.
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request; the body of the response is read as it is iterated."""
-        url = request.url
-        with _SILENCE:
-            response = self._pool.handle_request(
-                httpcore.Request(
-                    method=request.method,
-                    url=httpcore.URL(
-                        scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-                    ),
-                    headers=request.headers.raw,
-                    content=request.stream,
-                    extensions=request.extensions,
-                )
-            )
-        # Without the words of its status line, which httpx would log; it would keep cookies, and read where a
-        # redirect leads to, though it is not followed.
-        headers = [(name, value) for name, value in response.headers if name.lower() not in _NOT_HEEDED]
-        return httpx.Response(response.status, headers=headers, stream=_Body(response))
+        Args:
+            method: HTTP method.
+            path: Path and query.
+            body: JSON.
+            limit: Bytes of the answer at most.
+            seconds: How long all of it may take.
+
+        Raises:
+            ConnectionClosed: `close` was called.
+            Unreachable: No connection, or no whole answer in time.
+            NotAcknowledged: The answer is compressed, or larger than the limit.
+        """
+        if self._closed:
+            raise ConnectionClosed(self._location)
+        deadline = Deadline(seconds)
+        url = httpcore.URL(scheme=self._scheme, host=self._host, port=self._port, target=path.encode("ascii"))
+        # With its length in a header, the body goes out as it is and not in chunks.
+        length = [(b"Content-Length", b"%d" % body.nbytes)] if body else []
+        # Closed below: the answer may be part of a reference cycle, which would hold what was sent for long.
+        content = iter(body) if body else None
+        timeouts = {"connect": deadline, "read": deadline, "write": deadline, "pool": seconds}
+        try:
+            with (
+                _SILENCE,
+                self._pool().stream(
+                    method,
+                    url,
+                    headers=self._headers + length,
+                    content=content,
+                    extensions={"timeout": timeouts},
+                ) as response,
+            ):
+                return _read(response, limit, deadline)
+        except httpcore.ConnectTimeout as error:
+            failed = self._unreachable(error)
+        except httpcore.TimeoutException:
+            failed = Unreachable(f"{self._location} gave no answer in {seconds:g} s")
+        except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+            failed = self._unreachable(error)
+        finally:
+            if content is not None:
+                content.close()
+        # Raised outside of `except`, it has no context: the text of the caught error may repeat the request.
+        try:
+            raise failed
+        finally:
+            del failed  # otherwise it forms a cycle with this frame, which holds the body
 
     def close(self) -> None:
-        """Close every connection."""
-        self._pool.close()
+        """Close the connections of this process; later requests raise ConnectionClosed."""
+        self._closed = True
+        if pool := self._pools.get(os.getpid()):
+            pool.close()
+
+    def _pool(self) -> httpcore.ConnectionPool:
+        """The pool of this process."""
+        pid = os.getpid()
+        # If two threads make one at the same time, one wins. The parent's pool stays, so it is not freed.
+        return self._pools.get(pid) or self._pools.setdefault(pid, self._new_pool())
+
+    def _new_pool(self) -> httpcore.ConnectionPool:
+        pool = httpcore.ConnectionPool(
+            # Loading the certificates of the authorities takes some time.
+            ssl_context=ssl.create_default_context() if self._scheme == b"https" else None,
+            max_connections=CONNECTIONS,
+            keepalive_expiry=KEEPALIVE_SECONDS,
+            network_backend=_DeadlineBackend(),
+        )
+        # Whoever drops an index without closing its connection leaves no open sockets. A forked child must
+        # not close its parent's pool: a lock in it may be held for ever.
+        weakref.finalize(self, _close, pool, os.getpid())
+        return pool
+
+    def _unreachable(self, error: Exception) -> Unreachable:
+        unreachable = Unreachable(
+            f"no connection to {self._location} ({reason_of(error)})",
+            hint="check the address, and that the service is running",
+        )
+        unreachable.bad_address = any(
+            isinstance(cause, socket.gaierror | ssl.SSLError) for cause in _causes_of(error)
+        )
+        return unreachable
 
 
 def _close(pool: httpcore.ConnectionPool, pid: int) -> None:
@@ -103,8 +184,96 @@ def _close(pool: httpcore.ConnectionPool, pid: int) -> None:
         pool.close()
 
 
+def _read(response: httpcore.Response, limit: int, deadline: Deadline) -> Answer:
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+    if "content-encoding" in headers:
+        raise NotAcknowledged("the service sent a compressed answer, although the request rules that out")
+    body = bytearray()
+    for chunk in response.iter_stream():
+        body += chunk
+        if len(body) > limit:
+            raise NotAcknowledged(f"the service's answer is larger than {limit} bytes")
+    return Answer(response.status, headers, bytes(body), *deadline.spent())
+
+
+class Deadline:
+    """The time of one request. httpcore passes it, as the request's timeout, to every read and write.
+
+    Args:
+        seconds: How long the request may take.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._begun = self._written = clock()
+        self._end = self._begun + seconds
+
+    def left(self) -> float:
+        """Seconds that are left.
+
+        Raises:
+            httpcore.ReadTimeout: None are left.
+        """
+        left = self._end - self._clock()
+        if left <= 0:
+            raise httpcore.ReadTimeout("the request's time is over")
+        return left
+
+    def wrote(self) -> None:
+        """Note that a part of the request was written."""
+        self._written = self._clock()
+
+    def spent(self) -> tuple[float, float]:
+        """Seconds until the request was written, and from then until now."""
+        return self._written - self._begun, self._clock() - self._written
+
+
+class _DeadlineBackend(httpcore.SyncBackend):
+    """Opens sockets whose timeouts are a Deadline."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: Any = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        seconds = min(timeout.left(), CONNECT_SECONDS)
+        return _DeadlineStream(super().connect_tcp(host, port, seconds, local_address, socket_options))
+
+
+class _DeadlineStream(httpcore.NetworkStream):
+    """A socket whose timeouts are a Deadline."""
+
+    def __init__(self, inner: httpcore.NetworkStream) -> None:
+        self._inner = inner
+
+    def read(self, max_bytes: int, timeout: Any = None) -> bytes:
+        return self._inner.read(max_bytes, timeout.left())
+
+    def write(self, buffer: bytes, timeout: Any = None) -> None:
+        # A view: slices of megabytes would copy them, and the rest again after each partial write.
+        view = memoryview(buffer)
+        for start in range(0, len(view), _WRITE_BYTES):
+            self._inner.write(view[start : start + _WRITE_BYTES], timeout.left())  # type: ignore[arg-type] # as bytes
+        timeout.wrote()
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: Any = None
+    ) -> httpcore.NetworkStream:
+        return _DeadlineStream(self._inner.start_tls(ssl_context, server_hostname, timeout.left()))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
 class _Silence(logging.Filter):
-    """Lets httpcore log nothing of our requests: at DEBUG it writes headers of answers, and its errors."""
+    """Keeps httpcore from logging our requests: at DEBUG it writes headers of answers, and its errors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,116 +289,18 @@ class _Silence(logging.Filter):
         self._thread.depth -= 1
 
 
-# A logger is the process's, and so is what filters it.
+# A logger belongs to the whole process, and so does its filter.
 _SILENCE = _Silence()
 _LOGGERS = ("httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
 
 
-class _Deadline:
-    """When each thread's request began, was written, and ends.
-
-    The pool holds this and not the transport, which can then be freed.
-    """
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._thread = threading.local()
-
-    def set(self, seconds: float) -> None:
-        """The calling thread's request ends within that many seconds from now."""
-        self._thread.begun = self._thread.written = self._clock()
-        self._thread.at = self._thread.begun + seconds
-
-    def wrote(self) -> None:
-        """The calling thread's request was written as far as here."""
-        self._thread.written = self._clock()
-
-    def spent(self) -> tuple[float, float]:
-        """Seconds until the calling thread's request was written, and from then until now."""
-        return self._thread.written - self._thread.begun, self._clock() - self._thread.written
-
-    def remaining(self, timeout: float | None) -> float:
-        """What a read or write may take: `timeout`, or what is left of the request's time.
-
-        Raises:
-            httpcore.TimeoutException: Nothing is left.
-        """
-        left: float = self._thread.at - self._clock()
-        if left <= 0:
-            raise httpcore.ReadTimeout("the request's time is over")
-        return left if timeout is None else min(left, timeout)
-
-
-class _Body(httpx.SyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
-        self._response = response
-
-    def __iter__(self) -> Iterator[bytes]:
-        with _SILENCE:
-            yield from self._response.iter_stream()
-
-    def close(self) -> None:
-        with _SILENCE:
-            self._response.close()
-
-
-class _DeadlineBackend(httpcore.NetworkBackend):
-    def __init__(self, inner: httpcore.NetworkBackend, deadline: _Deadline) -> None:
-        self._inner = inner
-        self._deadline = deadline
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        stream = self._inner.connect_tcp(
-            host, port, min(self._deadline.remaining(timeout), CONNECT_SECONDS), local_address, socket_options
-        )
-        return _DeadlineStream(stream, self._deadline)
-
-
-class _DeadlineStream(httpcore.NetworkStream):
-    def __init__(self, inner: httpcore.NetworkStream, deadline: _Deadline) -> None:
-        self._inner = inner
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, self._deadline.remaining(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        # A view: slices of megabytes would copy them, and the rest again after each write that took a part.
-        view = memoryview(buffer)
-        for start in range(0, len(view), _WRITE_BYTES):
-            self._inner.write(view[start : start + _WRITE_BYTES], self._deadline.remaining(timeout))  # type: ignore[arg-type] # as bytes
-        self._deadline.wrote()
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        stream = self._inner.start_tls(ssl_context, server_hostname, self._deadline.remaining(timeout))
-        return _DeadlineStream(stream, self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
 def reason_of(error: Exception) -> str:
-    """The cause of a failed connection in a few words of ours.
+    """Why a connection failed, in a few words of ours.
 
-    The words of a protocol's exceptions are never repeated: they hold what the other side sent, and that may
-    be what it was sent.
+    The text of a protocol error is never repeated: it holds what the other side sent, which may be what this
+    side sent before.
     """
-    for cause in causes_of(error):
+    for cause in _causes_of(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             why = _CERTIFICATE.get(cause.verify_code, "is not trusted")
             return f"its certificate {why}; set SSL_CERT_FILE to its authority"
@@ -242,13 +313,11 @@ def reason_of(error: Exception) -> str:
             return "no such host" if cause.errno != socket.EAI_AGAIN else "its name can't be looked up now"
         if isinstance(cause, httpcore.ConnectTimeout):
             return "timed out while connecting"
-        if isinstance(cause, UnicodeError):
-            return "no such host"
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno).lower()
-    if isinstance(error, httpcore.RemoteProtocolError | httpx.RemoteProtocolError):
-        known = (why for said, why in _PROTOCOL if str(error).startswith(said))
-        return next(known, "what it answers is not HTTP")
+    if isinstance(error, httpcore.RemoteProtocolError):
+        known = (why for text, why in _PROTOCOL if str(error).startswith(text))
+        return next(known, "its answer is not HTTP")
     if isinstance(error, httpcore.LocalProtocolError):
         return "the request is not HTTP"
     return "the connection broke"
@@ -258,11 +327,11 @@ _CERTIFICATE = {
     9: "is not valid yet",
     10: "has expired",
     18: "is its own authority, which is not trusted",
-    19: "is of an authority that is not trusted",
-    20: "is of an authority that is not trusted",
+    19: "is signed by an authority that is not trusted",
+    20: "is signed by an authority that is not trusted",
     23: "was revoked",
-    62: "is of another host",
-    64: "is of another address",
+    62: "is for another host",
+    64: "is for another address",
 }
 """By OpenSSL's numbers of X509_V_ERR."""
 _CODE = re.compile(r"[A-Z0-9_]{1,60}")
@@ -272,73 +341,12 @@ _PROTOCOL = (
     ("peer unexpectedly closed", "the answer was cut off"),
     ("Received more data", "the answer is longer than it says"),
 )
-"""How the errors of httpcore and h11 begin that say no more than that, and what they mean."""
+"""How errors of httpcore and h11 begin that repeat nothing, and what they mean."""
 
 
-def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """An error, and what it was raised from."""
+def _causes_of(error: BaseException) -> Iterator[BaseException]:
+    """An error, and the errors that it was raised from."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
         cause = cause.__cause__ or cause.__context__
-
-
-CONNECTIONS = 64
-
-
-class Http(NamedTuple):
-    """A client, and the transport by which it sends."""
-
-    transport: DeadlineTransport
-    client: httpx.Client
-
-
-class Connections:
-    """The connections to one service. A forked child makes its own, and leaves those of its parent alone.
-
-    Args:
-        location: The service's address.
-        api_key: What its header holds.
-        seconds: How long a read or write may take.
-        transport: For this process; None makes one.
-    """
-
-    def __init__(
-        self, location: str, api_key: str | None, seconds: float, transport: DeadlineTransport | None = None
-    ) -> None:
-        self._location = location
-        self._api_key = api_key
-        self._seconds = seconds
-        self._by_process = {os.getpid(): self._made(transport)}
-
-    def __repr__(self) -> str:
-        return f"Connections({self._location!r})"
-
-    def own(self) -> Http:
-        """Those of this process."""
-        pid = os.getpid()
-        # Of two threads that make them at once, one wins. The parent's are kept: once freed, they are closed.
-        return self._by_process.get(pid) or self._by_process.setdefault(pid, self._made())
-
-    def close(self) -> None:
-        """Close those of this process."""
-        if made := self._by_process.get(os.getpid()):
-            made.client.close()
-
-    def _made(self, transport: DeadlineTransport | None = None) -> Http:
-        secure = self._location.startswith("https:")
-        transport = transport or DeadlineTransport(connections=CONNECTIONS, secure=secure)
-        client = httpx.Client(
-            base_url=self._location,
-            transport=transport,
-            timeout=self._seconds,
-            trust_env=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept
-            headers={
-                "Accept-Encoding": "identity",
-                "Content-Type": "application/json",
-                "User-Agent": f"vecload/{__version__}",
-                **({"X-API-Key": self._api_key} if self._api_key else {}),
-            },
-        )
-        return Http(transport, client)

@@ -16,7 +16,7 @@ from typer.main import get_command
 from tests.cli.command import vecload
 from tests.cli.sources import rows, write_jsonl
 from vecload.cli.app import app
-from vecload.cli.defaults import FOUND_MAY_SET, default_map
+from vecload.cli.config import FOUND_MAY_SET, default_map
 from vecload.errors import UsageError
 
 CANARY = "canary-of-an-api-key"

@@ -9,12 +9,12 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 import pytest
-from vecload.cli.explain import explain
 
 from tests.cli.sources import rows, write_jsonl
+from vecload.loading.advice import advise
+from vecload.options import LoadOptions
 from vecload.readers import open_sources
 
-SETTINGS = cast(Any, SimpleNamespace(wire="auto", concurrency="auto", batch_rows="auto"))
 INFO = cast(Any, SimpleNamespace(trained=False, metadata_schema={}))
 
 
@@ -37,5 +37,5 @@ def written(path: Path) -> str:
 @pytest.mark.parametrize("name", ["rows.arrow", "rows.arrows", "rows.npz", "rows.jsonl"])
 def test_only_json_lines_are_better_written_as_parquet(tmp_path: Path, name: str) -> None:
     sources = open_sources([written(tmp_path / name)])
-    said = explain(SETTINGS, sources, INFO, {"read": 1.0}, [], remote=False)
+    said = advise(LoadOptions(), sources, INFO, {"read": 1.0}, [], remote=False)
     assert ("the same rows in Parquet" in said) is (name == "rows.jsonl")

@@ -1,0 +1,161 @@
+"""Books: the journal and the reject file of a load, opened; and what is said of the rejects in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from vecload.errors import JournalError
+from vecload.loading.identity import REJECTED, Identity
+from vecload.loading.index_checks import check_same_index, why_not_skipped
+from vecload.loading.journal import Journal
+from vecload.loading.plan import Plan
+from vecload.loading.rejects import RejectFile, rejects_held
+from vecload.loading.repeated_ids import RepeatedIds
+from vecload.loading.request import Request
+from vecload.loading.result import LoadResult
+from vecload.readers.storage.files import by_samples
+from vecload.sealing import Sealer
+from vecload.targets import Target
+from vecload.targets.opening import OpenedIndex
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The durable records of a load.
+
+    Attributes:
+        journal: Begun.
+        identity: What makes it the same load in another run.
+        rejects: The reject file; None if this run names none.
+        sealer: Seals contents, and rows in the reject file; None leaves contents to the engine.
+    """
+
+    journal: Journal
+    identity: Identity
+    rejects: RejectFile | None
+    sealer: Sealer | None
+
+    def say_rejects(self, result: LoadResult, named: str | None, say: Say) -> None:
+        """Say if the reject file holds fewer rejects than are counted, however the run ends.
+
+        Args:
+            result: The load's.
+            named: The reject file that this run names.
+            say: Takes a line for people.
+        """
+        if self.rejects is None:
+            _say_missing(result, _held_before(self.journal, named), self.journal.rejects_path(), say)
+            return
+        try:
+            self.rejects.check()
+        except JournalError as error:
+            say(str(error))
+        if self.rejects.failed:  # and that was said
+            result.rejects_missing = max(0, result.rejected - rejects_held(self.rejects.path))
+        else:
+            _say_missing(result, self.rejects.held, self.rejects.path, say)
+
+
+def open_books(
+    request: Request,
+    plan: Plan,
+    ids: RepeatedIds,
+    target: Target,
+    access: OpenedIndex,
+    result: LoadResult,
+    opened: ExitStack,
+    say: Say,
+) -> Books | None:
+    """Open the journal and the reject file of a load.
+
+    Args:
+        request: The load.
+        plan: Its sources.
+        ids: Its repeated ids.
+        target: Where it goes.
+        access: Its index.
+        result: Filled in if everything was loaded before.
+        opened: Closes the records.
+        say: Takes a line for people.
+
+    Returns:
+        The books; None if everything was loaded before, and is to be skipped.
+
+    Raises:
+        VecloadError: They can't be kept, or the index is not the one that the load began with.
+    """
+    options, folder = request.options, request.state_folder
+    if plan.once:
+        say(f"{plan.once} can be read only once: if this load stops, it can't go on from there")
+        folder = Path(opened.enter_context(TemporaryDirectory(prefix="vecload-")))
+    stored = (
+        f"key {access.key.key_id}",
+        f"sealed {request.seal}",
+        f"embedded {options.embed}",
+        f"zero vectors {options.allow_zero_vectors}",
+        *([REJECTED] if ids.policy == "reject" else []),
+    )
+    identity = plan.identity(
+        target.location, access.index.name, stored, named=result.sources, rejects=options.retry_rejects
+    )
+    journal = Journal(folder, identity, fresh=options.fresh)
+    opened.callback(journal.close)
+    hidden = options.allow_zero_vectors
+    if journal.had_finished and not options.fresh:
+        if options.skip_loaded:
+            why = "the sources or the settings are not the same"
+            if journal.unchanged:
+                why = why_not_skipped(journal, access, hidden=hidden)
+            if not why:
+                ids.leave_out_earlier()
+                _skip(journal, identity, result, options.rejects, say)
+                return None
+            say(f"loading again: {why}")
+        journal.start_over()
+    sealer = Sealer(access.key.contents_key, access.index.name) if request.seal else None
+    rejects = None
+    if options.rejects is not None:
+        journal.rejects_go_to(os.path.realpath(options.rejects))
+        rejects = RejectFile(options.rejects, journal.reject_bytes or None, sealer=sealer)
+        opened.callback(rejects.close)
+    check_same_index(journal, access, hidden=hidden)
+    journal.begin()
+    return Books(journal, identity, rejects, sealer)
+
+
+def _skip(journal: Journal, identity: Identity, result: LoadResult, named: str | None, say: Say) -> None:
+    """Say that everything was loaded before."""
+    loaded, rejected = journal.totals()
+    result.read, result.skipped, result.rejected = loaded + rejected, loaded, rejected
+    result.status = "rejected" if rejected else "complete"
+    _say_missing(result, _held_before(journal, named), named or journal.rejects_path(), say)
+    seen = " (large files by samples)" if by_samples(identity.fingerprints.values()) else ""
+    say(f"nothing to do: all {loaded:,} rows were loaded, and the sources are unchanged{seen}")
+
+
+def _held_before(journal: Journal, named: str | None) -> int:
+    """How many of the rejects are in the reject file that earlier runs wrote, if it is that file."""
+    with suppress(JournalError):
+        path = journal.rejects_path()
+        if path is not None and (named is None or os.path.realpath(named) == path):
+            return rejects_held(path, journal.reject_bytes)
+    return 0
+
+
+def _say_missing(result: LoadResult, held: int, path: str | None, say: Say) -> None:
+    """Say if the reject file holds fewer rejects than are counted."""
+    if path is None:
+        return
+    result.rejects_missing = max(0, result.rejected - held)
+    if result.rejects_missing:
+        say(
+            f"{result.rejects_missing:,} of the {result.rejected:,} rejected rows are not in {path}: "
+            "it holds those of runs that named it with --rejects; to have them all, load with --fresh"
+        )
