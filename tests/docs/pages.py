@@ -195,7 +195,7 @@ def shortened(line: str) -> str:
 
 
 def refresh(page: Path, service: str) -> None:
-    """Run a page's commands. If one prints something else than the page shows, put what is printed there."""
+    """Run a page's commands; if one prints something else than the page shows, rewrite all of it."""
     text = page.read_text(encoding="utf-8")
     as_shown = True
     with tempfile.TemporaryDirectory() as folder:
