@@ -31,9 +31,8 @@ from vecload.sealing.keys import stored_key_path
 from vecload.targets import Target, is_service
 from vecload.targets.embedded import embedding_models, has_store
 from vecload.targets.engine import check_engine
-from vecload.targets.location import check_folder_name
+from vecload.targets.location import check_can_make, check_folder_name, expand_home
 from vecload.targets.opening import OpenedIndex, connect_to, no_store, not_found, open_existing
-from vecload.targets.store_folder import check_can_make, expand_home
 
 IDS_LOOKED_UP = 500
 """Of the first batch: how many of them are in the index tells whether a load adds or replaces."""

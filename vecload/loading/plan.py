@@ -23,15 +23,7 @@ from vecload.readers import Source
 from vecload.readers.json.causes import hint_of_rows
 from vecload.readers.source import HEAD_ROWS, ExportFacts
 from vecload.readers.storage.compressed import Unpacked
-from vecload.readers.storage.files import (
-    ChangedError,
-    File,
-    LocalFile,
-    located,
-    reason,
-    spelled,
-    unreadable,
-)
+from vecload.readers.storage.files import ChangedError, File, LocalFile, located, reason, spelled, unreadable
 
 EXPORTS_THAT_TELL = ("chroma", "vdf")
 """Shapes that are no matter of columns: what is opened has them, or not."""

@@ -32,7 +32,7 @@ from vecload.errors import (
 from vecload.safe_text import one_line
 from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings, metadata_of
 from vecload.targets.engine import check_process, claim_engine, import_engine, track_engine_objects
-from vecload.targets.store_folder import cannot_make, exclusive, expand_home, is_half_made, unlist_half_made
+from vecload.targets.location import cannot_make, exclusive, expand_home, is_half_made, unlist_half_made
 from vecload.targets.wire import contents_text
 
 T = TypeVar("T")

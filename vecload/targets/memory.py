@@ -10,14 +10,7 @@ import numpy as np
 
 from vecload.batch import Batch, Vectors
 from vecload.closing import Closing
-from vecload.errors import (
-    BatchRefused,
-    ConnectionClosed,
-    IndexExists,
-    IndexMismatch,
-    IndexNotFound,
-    WrongKey,
-)
+from vecload.errors import BatchRefused, ConnectionClosed, IndexExists, IndexMismatch, IndexNotFound, WrongKey
 from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
 from vecload.targets.wire import contents_text
 

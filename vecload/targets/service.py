@@ -11,14 +11,7 @@ import numpy as np
 
 from vecload.batch import Batch, Vectors
 from vecload.closing import Closing
-from vecload.errors import (
-    BatchRefused,
-    IndexExists,
-    IndexMismatch,
-    NotAcknowledged,
-    UsageError,
-    VecloadError,
-)
+from vecload.errors import BatchRefused, IndexExists, IndexMismatch, NotAcknowledged, UsageError, VecloadError
 from vecload.limits import BINARY_THRESHOLD
 from vecload.options import WireFormat
 from vecload.targets.answers import (
