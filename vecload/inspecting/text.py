@@ -188,7 +188,7 @@ def _batches(report: SourceReport) -> str:
     about = "" if report.survey.whole else "about "
     way = "into the engine" if sending.wire == "none" else f"{sending.wire} bodies"
     rows = round(report.batch_rows)
-    return f"{about}{report.batches:,} of {rows:,} rows, {way}; the first has {sending.nbytes:,} bytes"
+    return f"{about}{report.batches:,} of {rows:,} row{'s' * (rows != 1)}, {way}; the first has {sending.nbytes:,} bytes"
 
 
 def _ids(report: Report) -> Iterator[str]:
