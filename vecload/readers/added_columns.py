@@ -24,7 +24,7 @@ from vecload.readers.storage.expand import WILDCARD
 from vecload.readers.storage.files import File
 
 
-class Beside:
+class WidenedRows:
     """Rows with some more columns. In metadata the rows' own column goes before one of the same name.
 
     Args:
@@ -45,7 +45,7 @@ class Beside:
 
     def under(self, rules: Rules) -> Rows:
         """Both, read as rules say."""
-        read = Beside(self._rows.under(rules), self._table, self.span.source)
+        read = WidenedRows(self._rows.under(rules), self._table, self.span.source)
         read._more = read._more.under(rules)
         return read
 
@@ -162,7 +162,7 @@ def with_partitions(sources: Sequence[Source], values: Sequence[Mapping[str, str
         if value is not None and not _INTEGER.fullmatch(value)
     }
     return [
-        Partitioned(source, {key: _typed(value, key in texts) for key, value in found.items()})
+        PartitionedSource(source, {key: _typed(value, key in texts) for key, value in found.items()})
         if found
         else source
         for source, found in zip(sources, values, strict=True)
@@ -175,7 +175,7 @@ def _typed(value: str | None, is_text: bool) -> pa.Scalar:
     return pa.scalar(None if value is None else int(value), pa.int64())
 
 
-class Partitioned(Source):
+class PartitionedSource(Source):
     """A source with the same few values beside each of its rows; its own columns go before them.
 
     Args:
@@ -255,7 +255,7 @@ class Partitioned(Source):
     def head(self) -> Rows | None:
         """Its first rows."""
         rows = self._source.head()
-        return None if rows is None else Beside(rows, self._of(len(rows.span)), self.name)
+        return None if rows is None else WidenedRows(rows, self._of(len(rows.span)), self.name)
 
     def read(
         self,
@@ -272,7 +272,7 @@ class Partitioned(Source):
             columns=own_columns(columns, self._values),
             done=done,
         ):
-            yield Beside(rows, self._of(len(rows.span)), self.name)
+            yield WidenedRows(rows, self._of(len(rows.span)), self.name)
 
     def _of(self, rows: int) -> pa.RecordBatch:
         return pa.RecordBatch.from_arrays(

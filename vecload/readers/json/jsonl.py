@@ -11,7 +11,7 @@ from vecload.mapping.columns import Column
 from vecload.mapping.json_rows import JsonRows, Packer, packer_for
 from vecload.mapping.mapper import Mapper
 from vecload.options import LINE_MAX_BYTES
-from vecload.readers.json.lines import (
+from vecload.readers.json.blocks import (
     BLOCK_BYTES_MIN,
     Block,
     BlockMapper,
