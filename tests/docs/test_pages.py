@@ -21,6 +21,7 @@ from tests.servers import Service, free_port
 
 README = ROOT / "README.md"
 HOWTO = ROOT / "docs" / "howto"
+NAMED_FILE = re.compile(r"`((?:vecload|tests|samples|docs|benchmarks)/[\w/.]+\.\w+)[` ]")
 LINK = re.compile(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)")
 
 
@@ -181,6 +182,12 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert to.exists(), f"{named(page)} links to {target}"
             if anchor:
                 assert anchor in anchors(to), f"{named(page)} links to {target}#{anchor}"
+
+
+def test_the_files_of_the_project_that_a_page_names_are_there() -> None:
+    for page in PAGES:
+        for name in NAMED_FILE.findall(page.read_text()):
+            assert (ROOT / name).exists(), f"{named(page)} names {name}"
 
 
 def anchors(page: Path) -> set[str]:
