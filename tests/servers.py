@@ -1,4 +1,4 @@
-"""The real CyborgDB service as a subprocess, on loopback and on a folder of its own."""
+"""The real CyborgDB service as a subprocess, on loopback and a folder of its own; and a frame for servers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -141,6 +143,42 @@ class Service:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+class Listener:
+    """A server on loopback with a thread for each connection. Runs while `with` holds it."""
+
+    host = "127.0.0.1"
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server((self.host, 0), backlog=64)
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self.url = f"http://{self.host}:{self._listener.getsockname()[1]}"
+
+    def serve(self, connection: socket.socket) -> None:
+        """Answer what comes by a connection, and close it."""
+        raise NotImplementedError
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(10)
 
 
 def free_port() -> int:

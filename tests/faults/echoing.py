@@ -6,11 +6,10 @@ import base64
 import json
 import re
 import socket
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
+
+from tests.servers import Listener
 
 Form = Callable[[str], str]
 Answer = Callable[[str], bytes]
@@ -118,7 +117,7 @@ PLACES: dict[str, Answer] = {
 }
 
 
-class Echoing:
+class Echoing(Listener):
     """The service. Works for an index `docs`, and for items of 32 dimensions.
 
     Attributes:
@@ -129,25 +128,12 @@ class Echoing:
     """
 
     def __init__(self, secrets: Sequence[str]) -> None:
+        super().__init__()
         self.secrets = secrets
         self.asked, self.place, self.form = "", "", ""
         self.echoed = 0
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self._thread = threading.Thread(target=self._accept, daemon=True)
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
         with suppress(OSError), connection, connection.makefile("rb") as stream:
             while request := stream.readline():
                 head = request
@@ -169,21 +155,6 @@ class Echoing:
         # What was sent whole as well: where only the plain form can be meant.
         echo = " ".join([*map(form, found), *([text.replace("\r\n", " ")] if self.form == "plain" else [])])
         return PLACES[self.place](echo)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(10)
 
 
 def _answer(path: str, body: bytes) -> dict[str, object]:

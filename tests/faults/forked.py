@@ -103,6 +103,8 @@ class Forks:
     ) -> ForkedProcess:
         """Run `python` with arguments that begin with `-m MODULE`, in some working folder."""
         assert arguments[0] == "-m"
+        for said in (out, err):
+            said.write_bytes(b"")  # there from the start, and nothing of a run before
         started = self.ask(
             run=[*arguments[1:]],
             out=str(out),

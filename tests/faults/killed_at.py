@@ -11,9 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import vecload.contents.key_store as key_store_module
-import vecload.contents.new_file as new_file_module
-
+import vecload.sealing.keyring as key_store_module
+import vecload.sealing.new_file as new_file_module
 from vecload.__main__ import main
 from vecload.targets.embedded import EmbeddedTarget
 from vecload.targets.service import ServiceTarget

@@ -10,8 +10,10 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
+
+from tests.servers import Listener
 
 CONNECTION_SECONDS = 60
 
@@ -104,19 +106,16 @@ def answer_of(status: int, body: bytes, *headers: str) -> bytes:
     return "\r\n".join(head).encode() + body
 
 
-class Proxy:
+class Proxy(Listener):
     """Hands every upsert to a behaviour, and passes all else on unless `behave_otherwise` says otherwise.
-
-    Runs while `with` holds it.
 
     Args:
         upstream: The service's address.
         behave: What to do with an upsert; called from several threads.
     """
 
-    host = "127.0.0.1"
-
     def __init__(self, upstream: str, behave: Behaviour = Exchange.pass_on) -> None:
+        super().__init__()
         port = urlsplit(upstream).port
         assert port
         self.upstream_port = port
@@ -126,17 +125,8 @@ class Proxy:
         self.others: list[str] = []
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
-        self._listener = socket.create_server((self.host, 0))
-        self.url = f"http://{self.host}:{self._listener.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._accept, daemon=True)
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
         with self._lock:
             self._connections.add(connection)
         connection.settimeout(CONNECTION_SECONDS)
@@ -167,21 +157,14 @@ class Proxy:
                 self.others.append(path)
         return Exchange(self, connection, stream, method, path, length, number)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        super().__exit__(kind, error, traceback)
         with self._lock:
             for connection in self._connections:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)

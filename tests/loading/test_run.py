@@ -10,11 +10,17 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
+import datasets
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 import vecload
@@ -268,3 +274,103 @@ def test_the_public_names_are_shown_and_are_there() -> None:
     assert {"load", "inspect", "connect", "LoadOptions", "LoadResult", "Key"} <= {*dir(vecload)}
     assert all(getattr(vecload, name) is not None for name in dir(vecload))
     assert "max_errors" in str(vecload.LoadOptions())
+
+
+def a_generator(source: list[dict[str, object]]) -> Iterator[dict[str, object]]:
+    yield from source
+
+
+SHAPES: dict[str, Callable[[list[dict[str, object]]], object]] = {
+    "pandas": pd.DataFrame,
+    "polars": pl.DataFrame,
+    "duckdb": lambda source: duckdb.from_arrow(pa.Table.from_pylist(source)),
+    "datasets": datasets.Dataset.from_list,
+    "a pyarrow table": pa.Table.from_pylist,
+    "a reader of record batches": lambda source: pa.Table.from_pylist(source).to_reader(max_chunksize=7),
+    "a list of dicts": list,
+    "an iterator of dicts": a_generator,
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_data_in_memory_is_loaded_as_a_file_of_it_would_be(
+    tmp_path: Path, key: vecload.Key, shape: str
+) -> None:
+    source: list[dict[str, object]] = [*rows(50)]
+    source[30] = {**source[30], "id": ""}
+    result = vecload.load(
+        SHAPES[shape](source),
+        to=tmp_path / "store",
+        index="docs",
+        key=key,
+        batch_rows=20,
+        max_errors=1,
+        rejects=tmp_path / "bad.jsonl",
+    )
+    assert (result.status, result.read, result.loaded, result.rejected) == ("rejected", 50, 49, 1)
+    assert json.loads((tmp_path / "bad.jsonl").read_text())["row"] == 30
+    with vecload.connect(tmp_path / "store") as connection:
+        items = connection.open_index("docs", key).get(["doc-0", "doc-49"])
+    assert [item["contents"] for item in items] == ["The text of 0, naïve ☃", "The text of 49, naïve ☃"]
+    assert [item["metadata"] for item in items] == [{"title": "Title 0"}, {"title": "Title 49"}]
+    assert items[0]["vector"] == source[0]["vector"]
+
+
+def test_an_iterator_is_read_as_a_stream_and_one_that_fails_keeps_what_came_before(
+    tmp_path: Path, service: str, key: vecload.Key
+) -> None:
+    ahead = 0
+
+    def endless() -> Iterator[dict[str, object]]:
+        for number in range(20_000):
+            given.append(number)
+            yield {"id": f"d{number}", "vector": [number, 1.0, 2.0]}
+        raise OSError("the database went away")
+
+    def on_progress(progress: vecload.Progress) -> None:
+        nonlocal ahead
+        ahead = max(ahead, len(given) - progress.loaded)
+
+    given: list[int] = []
+    with pytest.raises(vecload.SourceError, match="row 19999") as stopped:
+        vecload.load(
+            endless(),
+            to=service,
+            index=f"stream-{time.time_ns()}",
+            key=key,
+            batch_rows=100,
+            concurrency=2,
+            on_progress=on_progress,
+        )
+    assert 19_000 < stopped.value.result.loaded <= 20_000
+    assert ahead < 5_000
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "needs the name of an index"),
+        ({"index": "a", "retry_rejects": "bad.jsonl"}, "retry_rejects"),
+        ({"index": "a", "skip_loaded": True}, "skip_loaded"),
+        ({"index": "a", "format": "parquet"}, "format is for files"),
+    ],
+)
+def test_what_needs_a_file_is_refused_for_data_in_memory(
+    tmp_path: Path, options: object, message: str
+) -> None:
+    assert isinstance(options, dict)
+    with pytest.raises(vecload.UsageError, match=message):
+        vecload.load(rows(3), to=tmp_path / "store", **options)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_second_table_of_the_same_kind_is_another_load(tmp_path: Path, key: vecload.Key) -> None:
+    for seed in (1, 2):
+        frame = pd.DataFrame(rows(5, seed=seed))
+        assert vecload.load(frame, to=tmp_path / "store", index="docs", key=key).loaded == 5
+
+
+def test_data_in_memory_is_inspected(tmp_path: Path) -> None:
+    report = vecload.inspect(pd.DataFrame(rows(5)), to=tmp_path / "store", index="docs")
+    assert (report.exit_code, report.rows) == (0, 5)
+    assert "pandas.DataFrame" in repr(report)

@@ -181,21 +181,7 @@ def test_the_one_list_of_floats_is_the_vector_whatever_its_name(name: str) -> No
     assert guess([column("id", "text"), column(name, "floats"), column("ints", "integers")]).vector == name
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "scores",
-        "bbox",
-        "ranges",
-        "token_ids",
-        "neighbors",
-        "sort",
-        "loc",
-        "timings",
-        "rerank_scores",
-        "logprobs",
-    ],
-)
+@pytest.mark.parametrize("name", [*OTHER_NAMES, "logprobs"])
 def test_a_list_that_is_named_as_something_else_is_never_the_vector(name: str) -> None:
     message = refusal([column("id", "text"), column(name, "floats")])
     assert f"has no column that is surely the vector; it has {name!r} (8 numbers, [0.5, -0.25, …])" in message

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from vecload.errors import KeyFileError
 from vecload.sealing import Key, generate_key
 from vecload.sealing import keyring as key_store_module
-from vecload.sealing.keyring import confirm, find_stored, pending_key, pending_path, tidy
+from vecload.sealing.keyring import PendingKey, confirm, find_stored, pending_key, pending_path, tidy
+
+WAIT_SECONDS = 120
 
 
 @pytest.fixture
@@ -120,7 +123,8 @@ def test_a_key_file_of_another_key_is_not_replaced_and_the_pending_key_stays(pat
     assert Key.load(pending_path(path)) == pending.key
 
 
-def test_one_process_at_a_time_holds_the_pending_key(path: Path) -> None:
+def waited_for(path: Path, end: Callable[[PendingKey], None]) -> tuple[PendingKey, PendingKey | None]:
+    """A pending key that ends somehow, and what another thread gets that waited for it."""
     waiting, keys = threading.Event(), []
 
     def other() -> None:
@@ -131,31 +135,25 @@ def test_one_process_at_a_time_holds_the_pending_key(path: Path) -> None:
         assert pending is not None
         thread = threading.Thread(target=other)
         thread.start()
-        assert waiting.wait(30)
-        pending.confirm()
-    thread.join(30)
-    assert keys == [None], "the key file is there by now"
+        assert waiting.wait(WAIT_SECONDS)
+        end(pending)
+    thread.join(WAIT_SECONDS)
+    (got,) = keys
+    return pending, got
+
+
+def test_one_process_at_a_time_holds_the_pending_key(path: Path) -> None:
+    _, got = waited_for(path, PendingKey.confirm)
+    assert got is None, "the key file is there by now"
     assert files(path) == ["docs.toml"]
 
 
 def test_whoever_waited_for_a_key_that_was_removed_makes_one(path: Path) -> None:
-    waiting, keys = threading.Event(), []
-
-    def other() -> None:
-        with pending_key(path, waiting.set) as pending:
-            keys.append(pending)
-
-    with pending_key(path, never) as pending:
-        assert pending is not None
-        thread = threading.Thread(target=other)
-        thread.start()
-        assert waiting.wait(30)
-        pending.discard()
-    thread.join(30)
-    assert keys[0] is not None
-    assert keys[0].made
-    assert keys[0].key != pending.key
-    assert Key.load(pending_path(path)) == keys[0].key
+    removed, got = waited_for(path, PendingKey.discard)
+    assert got is not None
+    assert got.made
+    assert got.key != removed.key
+    assert Key.load(pending_path(path)) == got.key
 
 
 def test_a_key_store_that_cannot_be_made_or_written_is_one_error(path: Path) -> None:

@@ -20,7 +20,6 @@ from vecload.batch import Batch, Contents, Metadata, Span
 from vecload.errors import (
     BatchRefused,
     ConnectionClosed,
-    EngineMissing,
     IndexExists,
     IndexMismatch,
     IndexNotFound,
@@ -312,22 +311,10 @@ def test_a_folder_is_the_same_store_however_it_is_named(
             assert target.open_index("docs", KEY).count() == 2
 
 
-def test_without_the_engine_both_ways_on_are_named(
-    embedded_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "cyborgdb_core", None)
-    with pytest.raises(EngineMissing) as caught:
-        connect_target(embedded_folder)
-    assert caught.value.exit_code == 2
-    assert "pip install 'vecload[embedded]'" in str(caught.value)
-    assert "URL of a service" in str(caught.value)
-    assert not embedded_folder.exists()
-
-
 def test_an_index_that_nobody_has_any_more_is_freed_at_once(
     embedded_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Eight threads of the engine end with it; a search for circles may be long in coming.
+    # Threads of the engine end with it; a search for circles may be long in coming.
     made: list[weakref.ref[EmbeddedIndex]] = []
     create = EmbeddedTarget.create_index
 

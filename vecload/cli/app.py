@@ -15,9 +15,9 @@ from typer.main import get_command
 from vecload._version import __version__
 from vecload.cli import options as opt
 from vecload.cli.empty_values import NoEmptyValues
-from vecload.cli.help import print_help
 from vecload.cli.indexes import index_app
-from vecload.cli.streams import out, tell
+from vecload.cli.options import print_help
+from vecload.cli.output import out, tell
 from vecload.errors import UsageError, VecloadError
 from vecload.limits import INSPECT_ITEMS, QUERY_TOP_K
 from vecload.options import LoadOptions

@@ -11,7 +11,7 @@ import typer
 from vecload.cli import options as opt
 from vecload.cli.config import api_key
 from vecload.cli.empty_values import NoEmptyValues
-from vecload.cli.streams import out, say, tell
+from vecload.cli.output import out, say, tell
 from vecload.errors import UsageError
 from vecload.options import LoadOptions
 from vecload.places import short

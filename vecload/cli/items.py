@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from vecload.cli.streams import tell
+from vecload.cli.output import tell
 from vecload.errors import SealError, SourceError, UsageError, VecloadError
 from vecload.limits import BATCH_BYTES
 from vecload.options import LoadOptions

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from vecload.batch import Batch, Reject
@@ -16,7 +16,7 @@ from vecload.loading.flow import seal
 from vecload.loading.repeated_ids import RepeatedIds
 from vecload.mapping import ColumnMapping
 from vecload.mapping.contents_choice import Cleartext
-from vecload.options import WireFormat
+from vecload.options import WireFormat, as_parameters
 from vecload.sealing import Sealer, generate_key
 from vecload.targets.wire import choose_format, encode_binary, encode_json
 
@@ -133,6 +133,11 @@ class Report:
     exit_code: int = 0
     error: str | None = None
 
+    def __repr__(self) -> str:
+        from vecload.inspecting.text import report_lines  # which is made of this module's values
+
+        return "\n".join(["vecload.Report:", *report_lines(self)])
+
     @property
     def rows(self) -> int:
         """Rows of all sources; about, where they are not counted."""
@@ -142,6 +147,15 @@ class Report:
     def whole(self) -> bool:
         """Whether every row of every source was looked at."""
         return all(report.survey.whole for report in self.sources)
+
+    def with_parameters(self) -> Report:
+        """The report with parameters of Python's functions in place of flags."""
+        self.error = None if self.error is None else as_parameters(self.error)
+        self.checks = [
+            replace(check, told=as_parameters(check.told), hint=as_parameters(check.hint))
+            for check in self.checks
+        ]
+        return self
 
     def as_dict(self) -> dict[str, Any]:
         """The object that `--json` prints: docs/inspect.md."""

@@ -21,9 +21,9 @@ from vecload.loading.plan import Plan, binary_hints, check_whole
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.loading.request import Request, parameters_named, request_of
 from vecload.loading.retry_rejects import choose_rows
-from vecload.loading.run import batch_rows_of, plan_of
+from vecload.loading.run import batch_rows_of, plan_of, sources_of
 from vecload.options import LoadOptions
-from vecload.readers import Source, open_sources
+from vecload.readers import Source
 from vecload.sealing import Key
 from vecload.targets import is_service
 
@@ -71,7 +71,8 @@ def inspect(
         request = request_of(
             sources, to=to, index=index, key=key, api_key=api_key, options=options, fields=fields
         )
-        return run_inspection(request, full=full, items=items, say=_log.info)
+        report = run_inspection(request, full=full, items=items, say=_log.info)
+    return report.with_parameters()
 
 
 def run_inspection(
@@ -110,10 +111,10 @@ def _inspect(
     say: Callable[[str], None],
 ) -> None:
     rejected = rejected_rows(request)
-    names = request.sources or [*rejected]
+    names = [*rejected] if rejected and not request.sources else request.names
     checks.check_options(request, names)
     errors: list[VecloadError] = []
-    sources = open_sources(names, request.reading, failed=errors.append)
+    sources = sources_of(request, names, failed=errors.append)
     for source in sources:
         opened.callback(source.close)
     checks.run(checks.source_checks(request, names, sources))

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from vecload.batch import Batch
 from vecload.errors import (
     AccessRefused,
-    EngineMissing,
     IndexMismatch,
     IndexNotFound,
     KeyFileError,
@@ -31,10 +29,10 @@ from vecload.places import config_folder, short, store_folder
 from vecload.sealing.keyring import find_stored
 from vecload.sealing.keys import stored_key_path
 from vecload.targets import Target, is_service
-from vecload.targets.embedded import has_store
-from vecload.targets.location import check_folder_name
-from vecload.targets.opening import OpenedIndex, connect_to, open_existing
-from vecload.targets.store_folder import expand_home
+from vecload.targets.embedded import embedding_models, has_store
+from vecload.targets.engine import check_engine
+from vecload.targets.location import check_can_make, check_folder_name, expand_home
+from vecload.targets.opening import OpenedIndex, connect_to, no_store, not_found, open_existing
 
 IDS_LOOKED_UP = 500
 """Of the first batch: how many of them are in the index tells whether a load adds or replaces."""
@@ -98,16 +96,12 @@ class TargetChecks:
         """There is nothing to be opened, and opening would make something of it."""
         check_folder_name(self._place)
         self.location = place = str(expand_home(Path(self._place)).resolve())
-        there = next(each for each in (Path(place), *Path(place).parents) if each.exists())
-        if find_spec("cyborgdb_core") is None:
-            raise EngineMissing(
-                "the embedded store needs cyborgdb-core", hint="pip install 'vecload[embedded]'"
-            )
-        if not there.is_dir() or not os.access(there, os.W_OK):
-            yield Check("target", "wrong", f"no store can be made at {short(place)}", "give --to FOLDER", 1)
-            return
+        check_engine()
+        if creation_of(self._request, self._wanted.plan) is None:
+            raise no_store(self._place)
+        check_can_make(Path(place))
         yield Check("target", "ok", f"there is no store at {short(place)} yet: a load makes it")
-        yield from self._new_index(place)
+        yield from self._new_index(place, embedding_models)
 
     def _target(self, target: Target) -> Iterator[Check]:
         try:
@@ -116,7 +110,7 @@ class TargetChecks:
             yield from _reached(target)
             if is_service(target.location):
                 target.list_indexes()  # refused to whom may not make indexes either
-            yield from self._new_index(target.location)
+            yield from self._new_index(target.location, target.embedding_models)
             return
         except (WrongKey, KeyFileError) as error:
             yield from _reached(target)
@@ -125,15 +119,16 @@ class TargetChecks:
         yield from _reached(target)
         yield from self._index(opened)
 
-    def _new_index(self, location: str) -> Iterator[Check]:
+    def _new_index(self, location: str, models: Callable[[], Sequence[str]]) -> Iterator[Check]:
         """What an index would be made with."""
         name, request = self._wanted.index, self._request
         creation = creation_of(request, self._wanted.plan)
         if creation is None:
-            raise IndexNotFound(f"there is no index {name!r}", hint="'vecload index create' makes one")
+            raise not_found(location, name)
         self.unfilterable = frozenset((*creation.unfilterable, *creation.full_text))
         size = f"{creation.dimension:,} dimensions, " if creation.dimension else ""
-        failed = [*shown(checks.new_index_checks(request, self._wanted.plan, name, creation))]
+        plan = self._wanted.plan
+        failed = [*shown(checks.new_index_checks(request, plan, name, creation, models))]
         yield from failed
         if not failed:
             yield Check("index", "ok", f"a load creates {name!r} ({size}{creation.metric or 'euclidean'})")

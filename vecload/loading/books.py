@@ -94,6 +94,7 @@ def open_books(
     options, folder = request.options, request.state_folder
     if plan.once:
         say(f"{plan.once} can be read only once: if this load stops, it can't go on from there")
+    if not plan.known_again:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="vecload-")))
     stored = (
         f"key {access.key.key_id}",

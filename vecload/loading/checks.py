@@ -60,9 +60,24 @@ def plan_checks(request: Request, plan: Plan, *, read_only: bool = False) -> lis
     ]
 
 
-def new_index_checks(request: Request, plan: Plan, name: str, creation: IndexSettings) -> list[Check]:
-    """When the index would be created now."""
+def new_index_checks(
+    request: Request,
+    plan: Plan,
+    name: str,
+    creation: IndexSettings,
+    models: Callable[[], Sequence[str]],
+) -> list[Check]:
+    """When the index would be created now.
+
+    Args:
+        request: The load.
+        plan: Its sources.
+        name: The index.
+        creation: What it would be created with.
+        models: Asks the target for its embedding models.
+    """
     return [
+        ("model", lambda: check_model(creation, models)),
         ("index", lambda: check_settings(name, creation)),
         ("index", lambda: check_metric(request, plan)),
         ("fields", lambda: check_policies(request, plan)),
@@ -89,6 +104,10 @@ def rejected_rows(request: Request) -> dict[str, dict[int, RejectedRow]]:
         SourceError: The reject file can't be read, or is none.
     """
     if request.options.retry_rejects is not None:
+        if request.sources and not request.names:
+            raise UsageError(
+                "--retry-rejects can't find rows of data in memory again", hint="load a file of them"
+            )
         return read_rejects(request.options.retry_rejects)
     if not request.sources:
         raise UsageError("no source is named", hint="see 'vecload upsert --help'")
@@ -103,6 +122,10 @@ def check_options(request: Request, sources: Sequence[str]) -> None:
     """
     if request.options.reject_rows and not request.options.rejects:
         raise UsageError("--reject-rows needs --rejects FILE, where they go")
+    if not sources and request.options.skip_loaded:
+        raise UsageError(
+            "--skip-loaded can't tell whether data in memory is the same", hint="load a file of it"
+        )
     if STDIN in sources and request.options.retry_rejects:
         raise UsageError("rows of standard input can't be read again", hint="load a file of them")
     if STDIN in sources and request.options.skip_loaded:
@@ -174,16 +197,14 @@ def check_records(request: Request, *, read_only: bool = False) -> None:
     Raises:
         JournalError: There is no place for the journal or the reject file.
     """
-    if read_only:
-        for path in (request.options.rejects, request.state_folder):
-            if path is not None and not _could_write(Path(path).absolute()):
-                raise JournalError(f"neither journal nor reject file can be kept at {path}")
-        return
     if request.options.rejects:
         _check_writable(Path(request.options.rejects).absolute())
     folder = request.state_folder
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if read_only:
+            _could_make(folder.absolute())
+        else:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise JournalError(f"no journal can be kept in {folder}: {error.strerror}") from None
 
@@ -201,10 +222,17 @@ def _check_writable(path: Path) -> None:
     raise JournalError(f"no reject file can be written at {path}: {why}")
 
 
-def _could_write(path: Path) -> bool:
-    """Whether a file or a folder could be written, or made, as far as permissions tell."""
-    there = next(each for each in (path, *path.parents) if each.exists())
-    return os.access(there, os.W_OK) and (there == path or there.is_dir())
+def _could_make(folder: Path) -> None:
+    """Raise what making a folder would, as far as permissions say."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    if not there.is_dir():
+        # As mkdir says it: of the folder itself that it is there, of one above that it is no folder.
+        raise OSError(*_ERRORS[errno.EEXIST if there == folder else errno.ENOTDIR])
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OSError(*_ERRORS[errno.EACCES])
+
+
+_ERRORS = {code: (code, os.strerror(code)) for code in (errno.EEXIST, errno.ENOTDIR, errno.EACCES)}
 
 
 def check_dimension(request: Request, plan: Plan) -> None:
@@ -241,6 +269,22 @@ def known_metric(exported: str) -> Metric | None:
     return next((metric for metric in get_args(Metric) if metric == exported), None)
 
 
+def check_model(creation: IndexSettings, models: Callable[[], Sequence[str]]) -> None:
+    """Refuse an embedding model that the target does not have.
+
+    Raises:
+        UsageError: It has others.
+    """
+    wanted = creation.embedding_model
+    known = models() if wanted is not None else ()
+    names = {name.lower() for full in known for name in (full, full.rpartition("/")[2])}
+    if wanted is not None and known and wanted.lower() not in names:
+        raise UsageError(
+            f"there is no embedding model {wanted!r}",
+            hint=f"the target has {', '.join(known)}",
+        )
+
+
 def check_metric(request: Request, plan: Plan) -> None:
     """Refuse to create an index for vectors of a metric that CyborgDB does not have.
 
@@ -261,8 +305,9 @@ def index_name(sources: Sequence[str]) -> str:
     Raises:
         UsageError: There are several, or its name makes none.
     """
-    if len(sources) > 1:
-        raise UsageError("several sources need the name of an index", hint="give it with --index")
+    if len(sources) != 1:
+        several = "several sources need" if sources else "data in memory needs"
+        raise UsageError(f"{several} the name of an index", hint="give it with --index")
     file = Path(plain_name(sources[0]))
     stem = file.stem if file.suffix.lower() in SUFFIXES else file.name
     if set("*?[") & set(stem):

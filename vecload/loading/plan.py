@@ -23,15 +23,7 @@ from vecload.readers import Source
 from vecload.readers.json.causes import hint_of_rows
 from vecload.readers.source import HEAD_ROWS, ExportFacts
 from vecload.readers.storage.compressed import Unpacked
-from vecload.readers.storage.files import (
-    ChangedError,
-    File,
-    LocalFile,
-    located,
-    reason,
-    spelled,
-    unreadable,
-)
+from vecload.readers.storage.files import ChangedError, File, LocalFile, located, reason, spelled, unreadable
 
 EXPORTS_THAT_TELL = ("chroma", "vdf")
 """Shapes that are no matter of columns: what is opened has them, or not."""
@@ -59,6 +51,11 @@ class Plan:
     def once(self) -> str:
         """The source that can be read only once, so that no other run can go on; "" if there is none."""
         return next((source.name for source in self.sources if source.once), "")
+
+    @property
+    def known_again(self) -> bool:
+        """Whether another run can know the sources again: they are files, which can be read again."""
+        return not self.once and all(source.files for source in self.sources)
 
     def check_dimension(self, index_dimension: int) -> None:
         """Refuse an index of another dimension.
@@ -284,6 +281,11 @@ def make_plan(
             continue
         if len(head.broken) == len(head.span):
             fault = head.broken[0].message
+            if source.format == "memory":
+                raise SourceError(
+                    f"{source.name} holds no dict in its first rows: row 0 {fault}",
+                    hint="pass a dict for each row",
+                )
             raise SourceError(
                 f"{source.name} holds no JSON object in its first rows: row 0 {fault}",
                 # A cause that is known says itself what to do.

@@ -15,6 +15,7 @@ from vecload.mapping import ColumnChoice, Rules
 from vecload.options import LoadOptions, as_parameters
 from vecload.places import state_folder
 from vecload.readers import ReadOptions
+from vecload.readers.memory import is_memory_source
 from vecload.sealing import Key
 from vecload.sealing.keys import as_key
 from vecload.targets import IndexSettings
@@ -42,6 +43,11 @@ class Request:
     api_key: str | None = field(default=None, repr=False)
     options: LoadOptions = field(default_factory=LoadOptions)
     secret_files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sources, if they are named; none if they are in memory."""
+        return () if any(map(is_memory_source, self.sources)) else self.sources
 
     @property
     def reading(self) -> ReadOptions:
@@ -182,12 +188,10 @@ def request_of(
 
 
 def _sources_of(sources: Any) -> tuple[Any, ...]:
-    """Paths and URIs, or an object in memory."""
-    if isinstance(sources, str | os.PathLike):
-        return (os.fspath(sources),)
-    if isinstance(sources, list | tuple) and all(isinstance(one, str | os.PathLike) for one in sources):
-        return tuple(os.fspath(one) for one in sources)
-    return (sources,)
+    """Paths and URIs, or one object in memory."""
+    if is_memory_source(sources):
+        return (sources,)
+    return tuple(map(os.fspath, [sources] if isinstance(sources, str | os.PathLike) else sources))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from vecload.errors import Interrupted, JournalError, VecloadError
+from vecload.errors import Interrupted, JournalError, SourceError, VecloadError
 from vecload.loading import checks
 from vecload.loading.advice import Sample, advise
 from vecload.loading.books import open_books
@@ -35,6 +35,7 @@ from vecload.mapping.contents_choice import cleartext_line
 from vecload.options import LoadOptions
 from vecload.places import short
 from vecload.readers import Source, open_sources
+from vecload.readers.memory import open_memory_source
 from vecload.readers.prefetch import parsers_for
 from vecload.readers.storage.files import printable, repeatable
 from vecload.safe_text import escaped
@@ -172,12 +173,12 @@ class _Load:
         """
         request, result = self._request, self._result
         rejected = rejected_rows(request)
-        names = request.sources or [*rejected]
-        result.sources = [*map(repeatable, names)]
+        names = [*rejected] if rejected and not request.sources else request.names
         checks.check_options(request, names)
-        sources = open_sources(names, replace(request.reading, interrupted=self._caller.stopped_by))
+        sources = sources_of(request, names, interrupted=self._caller.stopped_by)
         for source in sources:
             self._opened.callback(source.close)
+        result.sources = [*map(repeatable, names)] or [source.name for source in sources]
         checks.run(checks.source_checks(request, names, sources))
         plan = plan_of(request, sources)
         result.index = request.index or index_name(names)
@@ -236,7 +237,9 @@ class _Load:
                 name,
                 request.keys,
                 wanted,
-                before=lambda: checks.run(checks.new_index_checks(request, plan, name, wanted)),
+                before=lambda: checks.run(
+                    checks.new_index_checks(request, plan, name, wanted, target.embedding_models)
+                ),
                 tell=self._say,
             )
         if not access.created:
@@ -383,6 +386,29 @@ class _Load:
             if trained
             else "the index stays untrained: it holds too few items, and queries search it whole"
         )
+
+
+def sources_of(
+    request: Request,
+    names: Sequence[str],
+    *,
+    interrupted: Callable[[], int] = lambda: 0,
+    failed: Callable[[SourceError], None] | None = None,
+) -> list[Source]:
+    """The sources of a load, opened.
+
+    Args:
+        request: The load.
+        names: Its sources by name; none where it loads an object in memory.
+        interrupted: The number of the signal that asked the load to stop.
+        failed: Takes the error of each file that can't be opened; without it, that is raised.
+
+    Raises:
+        SourceError: One can't be opened.
+    """
+    if names:
+        return open_sources(names, replace(request.reading, interrupted=interrupted), failed=failed)
+    return [open_memory_source(one, options=request.reading) for one in request.sources]
 
 
 def plan_of(request: Request, sources: Sequence[Source]) -> Plan:

@@ -195,6 +195,9 @@ class Target(Protocol):
     def list_indexes(self) -> list[str]:
         """The names of the indexes, sorted."""
 
+    def embedding_models(self) -> list[str]:
+        """The models that may make vectors; empty where the target does not say."""
+
     def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> TargetIndex:
         """Make an index and open it. What was begun is undone if it fails.
 

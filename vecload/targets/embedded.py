@@ -1,11 +1,7 @@
-"""The embedded store: cyborgdb-core on a folder of this machine.
-
-The embedded engine and forked processes: its threads end in a child, and what waits for them hangs.
-"""
+"""The embedded store: CyborgDB's engine, which runs in this process, on a folder of this machine."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import threading
 import time
@@ -23,8 +19,6 @@ from vecload.closing import Closing
 from vecload.errors import (
     BatchRefused,
     ConnectionClosed,
-    EngineMissing,
-    ForkedStore,
     IndexExists,
     IndexMismatch,
     IndexNotFound,
@@ -37,7 +31,8 @@ from vecload.errors import (
 )
 from vecload.safe_text import one_line
 from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings, metadata_of
-from vecload.targets.store_folder import exclusive, expand_home, is_half_made, unlist_half_made
+from vecload.targets.engine import check_process, claim_engine, import_engine, track_engine_objects
+from vecload.targets.location import cannot_make, exclusive, expand_home, is_half_made, unlist_half_made
 from vecload.targets.wire import contents_text
 
 T = TypeVar("T")
@@ -174,6 +169,15 @@ class EmbeddedIndex:
         return self._store.call(method, *args, **kwargs)
 
 
+def embedding_models() -> list[str]:
+    """The models that the engine has; none without the engine."""
+    try:
+        from cyborgdb_core import supported_embedding_models
+    except ImportError:
+        return []
+    return [str(model["name"]) for model in supported_embedding_models()]
+
+
 def has_store(folder: Path) -> bool:
     """Whether a folder holds an embedded store: the engine makes one of any other folder that it opens."""
     return (expand_home(folder) / "_catalog").exists()
@@ -195,13 +199,7 @@ class EmbeddedTarget(Closing):
     def __init__(
         self, folder: Path, *, clock: Callable[[], float] = time.time, read_only: bool = False
     ) -> None:
-        try:
-            import cyborgdb_core
-        except ImportError as error:
-            raise EngineMissing(
-                f"the embedded store needs cyborgdb-core ({error})",
-                hint="install it with: pip install 'vecload[embedded]', or give --to the URL of a service",
-            ) from None
+        cyborgdb_core = import_engine()
         self._core = cyborgdb_core
         self._indexes: weakref.WeakSet[EmbeddedIndex] = weakref.WeakSet()
         self._pid = os.getpid()
@@ -212,7 +210,7 @@ class EmbeddedTarget(Closing):
         try:
             Path(self.location).mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise TargetError(f"the store {self.location} can't be made: {error.strerror}") from None
+            raise cannot_make(Path(self.location), error.strerror or "") from None
         # The engine writes its own lines of log to both standard streams unless told not to.
         self._logger = cyborgdb_core.Logger.instance()
         self._logger.configure("critical")
@@ -253,6 +251,10 @@ class EmbeddedTarget(Closing):
     def list_indexes(self) -> list[str]:
         """The names of the indexes, sorted."""
         return sorted(self.call(self._client.list_indexes))
+
+    def embedding_models(self) -> list[str]:
+        """The engine's models."""
+        return embedding_models()
 
     def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> EmbeddedIndex:
         """Make an index that cyborgdb-service can serve from the same folder.
@@ -399,69 +401,3 @@ def _engine_items(batch: Batch) -> list[dict[str, Any]]:
             if contents is not None:
                 item["contents"] = contents_text(contents)
     return items
-
-
-FORK_HINT = "start processes with multiprocessing's spawn, or open the store in the children alone"
-
-
-class _Engine:
-    """The engine of this process.
-
-    Attributes:
-        pid: The process in which it opened its first index; None before that.
-        holders: What holds objects of it, and as which attributes.
-    """
-
-    def __init__(self) -> None:
-        self.pid: int | None = None
-        self.holders: weakref.WeakKeyDictionary[object, tuple[str, ...]] = weakref.WeakKeyDictionary()
-
-
-# The engine has one state a process, and so has this.
-_ENGINE = _Engine()
-
-
-def track_engine_objects(holder: object, *attributes: str) -> None:
-    """Note that these attributes are objects of the engine."""
-    _ENGINE.holders[holder] = attributes
-
-
-def claim_engine() -> None:
-    """Before an index is opened or made.
-
-    Raises:
-        ForkedStore: The engine was used before this process was forked.
-    """
-    _ENGINE.pid = _ENGINE.pid or os.getpid()
-    if _ENGINE.pid != os.getpid():
-        raise ForkedStore(
-            "the embedded engine can't be used here: this process was forked after one had used it",
-            hint=FORK_HINT,
-        )
-
-
-def check_process(pid: int, location: str) -> None:
-    """Before each use of a store.
-
-    Args:
-        pid: The process that opened it.
-        location: Its folder.
-
-    Raises:
-        ForkedStore: It was another one.
-    """
-    if pid != os.getpid():
-        raise ForkedStore(
-            f"the store {location} was opened by process {pid}, and can't be used in one forked from it",
-            hint=FORK_HINT,
-        )
-
-
-def _leak_in_child() -> None:
-    """In a forked child: never let the engine's objects be freed, which waits for threads that are gone."""
-    for holder, attributes in [*_ENGINE.holders.items()]:
-        for name in attributes:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(getattr(holder, name, None)))
-
-
-os.register_at_fork(after_in_child=_leak_in_child)

@@ -10,14 +10,7 @@ import numpy as np
 
 from vecload.batch import Batch, Vectors
 from vecload.closing import Closing
-from vecload.errors import (
-    BatchRefused,
-    ConnectionClosed,
-    IndexExists,
-    IndexMismatch,
-    IndexNotFound,
-    WrongKey,
-)
+from vecload.errors import BatchRefused, ConnectionClosed, IndexExists, IndexMismatch, IndexNotFound, WrongKey
 from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
 from vecload.targets.wire import contents_text
 
@@ -131,6 +124,10 @@ class MemoryTarget(Closing):
         """The names of the indexes, sorted."""
         self.check_open()
         return sorted(self._indexes)
+
+    def embedding_models(self) -> list[str]:
+        """No model is known."""
+        return []
 
     def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> MemoryIndex:
         """Make an index."""

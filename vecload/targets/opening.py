@@ -122,10 +122,7 @@ def connect_to(
     if must_exist and not is_service(place):
         check_folder_name(place)
         if not has_store(Path(place)):
-            raise UsageError(
-                f"there is no store at {short(place)}",
-                hint="'vecload upsert' and 'vecload index create' make one",
-            )
+            raise no_store(place)
     target = connect_target(
         place, api_key=api_key, wire=wire, binary_threshold=binary_threshold, read_only=read_only
     )
@@ -193,7 +190,7 @@ def open_existing(target: Target, name: str, keys: KeySource, *, read_only: bool
                     confirm(path, stored.key)
                 return opened
         if name not in target.list_indexes():
-            raise _not_found(target, name)
+            raise not_found(target.location, name)
     raise KeyFileError(
         f"the key of index {name!r} is not in the key store ({path})", hint="name it with --key-file"
     )
@@ -203,7 +200,7 @@ def _open(target: Target, name: str, key: Key, key_from: str) -> OpenedIndex:
     try:
         return OpenedIndex(target.open_index(name, key.index_key), key, key_from, created=False)
     except IndexNotFound:
-        raise _not_found(target, name) from None
+        raise not_found(target.location, name) from None
 
 
 def create_new(
@@ -299,8 +296,17 @@ def check_made_as(opened: OpenedIndex, settings: IndexSettings) -> None:
         )
 
 
-def _not_found(target: Target, name: str) -> IndexNotFound:
+def not_found(location: str, name: str) -> IndexNotFound:
+    """What to raise for an index that is not there."""
     return IndexNotFound(
-        f"there is no index {name!r} in {target.location}",
+        f"there is no index {name!r} in {location}",
         hint="'vecload index list' shows those there are, 'vecload index create' makes one",
+    )
+
+
+def no_store(place: str) -> UsageError:
+    """What to raise for a store that is not there."""
+    return UsageError(
+        f"there is no store at {short(place)}",
+        hint="'vecload upsert' and 'vecload index create' make one",
     )

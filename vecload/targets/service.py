@@ -11,14 +11,7 @@ import numpy as np
 
 from vecload.batch import Batch, Vectors
 from vecload.closing import Closing
-from vecload.errors import (
-    BatchRefused,
-    IndexExists,
-    IndexMismatch,
-    NotAcknowledged,
-    UsageError,
-    VecloadError,
-)
+from vecload.errors import BatchRefused, IndexExists, IndexMismatch, NotAcknowledged, UsageError, VecloadError
 from vecload.limits import BINARY_THRESHOLD
 from vecload.options import WireFormat
 from vecload.targets.answers import (
@@ -198,6 +191,20 @@ class ServiceTarget(Closing):
         """The names of the indexes; needs the root API key where the service has one."""
         answer = object_of(self.request("GET", "/v1/indexes/list", limit=GET_MAX_BYTES).body)
         return sorted(texts_of(answer, "indexes"))
+
+    def embedding_models(self) -> list[str]:
+        """The service's models; none where it has no list of them."""
+        try:
+            answer = object_of(self.request("GET", "/v1/embedding-models").body)
+        except VecloadError:
+            return []  # a list for one error message: whatever else is wrong, the next request meets it
+        models = answer.get("models")
+        found = (
+            [model.get("name") for model in models if isinstance(model, dict)]
+            if isinstance(models, list)
+            else []
+        )
+        return [name for name in found if isinstance(name, str)]
 
     def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> ServiceIndex:
         """Make an index under this key."""

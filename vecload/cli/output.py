@@ -1,4 +1,4 @@
-"""Progress for people, on standard error: a bar on a terminal, plain lines elsewhere."""
+"""Output: data on standard output; lines for people and the progress on standard error."""
 
 from __future__ import annotations
 
@@ -6,8 +6,37 @@ import sys
 from collections.abc import Callable
 from typing import Any, Self
 
+import typer
+
 from vecload.closing import Closing
+from vecload.errors import VecloadError
 from vecload.loading.result import Progress
+from vecload.safe_text import escaped, escaped_json
+
+
+def tell(line: str) -> None:
+    """Say a line to people: on standard error, and as one line whatever a file's name holds."""
+    typer.echo(escaped(line), err=True)
+
+
+def say(line: str) -> None:
+    """Say a line of a report that was asked for: on standard output."""
+    out(escaped(line).encode("utf-8", "backslashreplace"))
+
+
+def out(line: bytes) -> None:
+    """Write a line of data, text or JSON: on standard output, with nothing in it that a terminal would obey.
+
+    Raises:
+        VecloadError: It can't be written.
+    """
+    try:
+        typer.echo(escaped_json(line))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise VecloadError(f"standard output can't be written: {error.strerror}") from None
+
 
 LINE_SECONDS = 10.0
 """Seconds between plain lines, so that a log of a night's load stays short."""
