@@ -18,6 +18,7 @@ import yaml
 from tests.cli.options_table import BEGIN, options_tables
 from tests.docs.pages import PAGES, ROOT, SECONDS, SERVICE, Reader, blocks, examples, same
 from tests.servers import Service, free_port
+from vecload import __version__
 
 README = ROOT / "README.md"
 HOWTO = ROOT / "docs" / "howto"
@@ -202,8 +203,10 @@ def test_the_index_of_the_pages_has_them_all() -> None:
     assert {page for page in PAGES if folder in page.parents} <= linked | {folder / "README.md"}
 
 
-def test_the_readme_is_short() -> None:
-    assert len(README.read_text().splitlines()) <= 150
+def test_the_readme_is_short_and_names_the_wheel_of_this_version() -> None:
+    readme = README.read_text()
+    assert len(readme.splitlines()) <= 150
+    assert set(re.findall(r"vecload-([\w.]+)-py3-none-any", readme)) == {__version__}
 
 
 def test_the_page_of_options_has_the_tables_of_the_command_line() -> None:
