@@ -18,9 +18,11 @@ import yaml
 from tests.cli.options_table import BEGIN, options_tables
 from tests.docs.pages import PAGES, ROOT, SECONDS, SERVICE, Reader, blocks, examples, same
 from tests.servers import Service, free_port
+from vecload import __version__
 
 README = ROOT / "README.md"
 HOWTO = ROOT / "docs" / "howto"
+NAMED_FILE = re.compile(r"`((?:vecload|tests|samples|docs|benchmarks)/[\w/.]+\.\w+)[` ]")
 LINK = re.compile(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)")
 
 
@@ -183,6 +185,12 @@ def test_links_between_pages_lead_somewhere() -> None:
                 assert anchor in anchors(to), f"{named(page)} links to {target}#{anchor}"
 
 
+def test_the_files_of_the_project_that_a_page_names_are_there() -> None:
+    for page in PAGES:
+        for name in NAMED_FILE.findall(page.read_text()):
+            assert (ROOT / name).exists(), f"{named(page)} names {name}"
+
+
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.MULTILINE)
@@ -195,8 +203,10 @@ def test_the_index_of_the_pages_has_them_all() -> None:
     assert {page for page in PAGES if folder in page.parents} <= linked | {folder / "README.md"}
 
 
-def test_the_readme_is_short() -> None:
-    assert len(README.read_text().splitlines()) <= 150
+def test_the_readme_is_short_and_names_the_wheel_of_this_version() -> None:
+    readme = README.read_text()
+    assert len(readme.splitlines()) <= 150
+    assert set(re.findall(r"vecload-([\w.]+)-py3-none-any", readme)) == {__version__}
 
 
 def test_the_page_of_options_has_the_tables_of_the_command_line() -> None:
