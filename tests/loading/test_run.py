@@ -227,6 +227,16 @@ def test_an_event_stops_a_load_which_goes_on_later(tmp_path: Path, key: vecload.
     assert (seen[-1].part, seen[-1].index) == (1.0, "rows")
 
 
+def test_an_event_that_is_set_before_stops_a_load_before_anything_is_created(tmp_path: Path) -> None:
+    source = write_jsonl(tmp_path / "rows.jsonl", rows(5))
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(vecload.Interrupted) as stopped:
+        vecload.load(source, to=tmp_path / "store", stop=stop)
+    assert stopped.value.result.status == "interrupted"
+    assert not (tmp_path / "store").exists()
+
+
 def test_what_on_progress_raises_stops_the_load_and_what_is_loaded_is_recorded(
     tmp_path: Path, key: vecload.Key
 ) -> None:

@@ -189,6 +189,8 @@ class _Load:
         checks.run(checks.plan_checks(request, plan))
         for hint in binary_hints(plan):
             self._say(hint)
+        if self._caller.stop.is_set():
+            raise Interrupted(self._caller.stopped_by())  # before anything is created
         target = self._connect(plan)
         access = when_up(
             lambda: self._open(plan, target),
