@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import tomllib
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import yaml
 
 from tests.cli.options_table import BEGIN, options_tables
 from tests.docs.pages import PAGES, ROOT, SECONDS, SERVICE, Reader, blocks, examples, same
-from tests.servers import Service, free_port
+from tests.servers import free_port
 from vecload import __version__
 
 README = ROOT / "README.md"
@@ -40,17 +39,19 @@ def reader(tmp_path: Path) -> Reader:
 
 
 @pytest.mark.parametrize("page", with_blocks("console"), ids=named)
-def test_the_commands_of_a_page_print_what_it_shows(page: Path, reader: Reader, tmp_path: Path) -> None:
-    # A service of its own, where a page needs one: its index has the same name in every page.
-    with Service(tmp_path / "service") if SERVICE in page.read_text() else nullcontext() as running:
-        reader.service = running.url if running else ""
-        for block in blocks(page):
-            if block.file:
-                reader.write(block)
-            elif block.kind == "console":
-                for example in examples(block.body):
-                    printed = reader.run(example.command)
-                    assert same(example.printed, printed), (example.command, example.printed, printed)
+def test_the_commands_of_a_page_print_what_it_shows(
+    page: Path, reader: Reader, request: pytest.FixtureRequest
+) -> None:
+    # One service for all pages that need one: no two of them load into an index of the same name.
+    if SERVICE in page.read_text():
+        reader.service = request.getfixturevalue("service")
+    for block in blocks(page):
+        if block.file:
+            reader.write(block)
+        elif block.kind == "console":
+            for example in examples(block.body):
+                printed = reader.run(example.command)
+                assert same(example.printed, printed), (example.command, example.printed, printed)
 
 
 @pytest.mark.parametrize("page", with_blocks("python"), ids=named)
