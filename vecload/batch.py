@@ -19,7 +19,7 @@ Contents: TypeAlias = str | bytes
 class Span:
     """Rows `[start, stop)` of one source.
 
-    `begin` and `end` are the byte offsets of those rows where the source is read by lines, else None.
+    `begin` and `end` are the byte offsets of these rows if the source is read by lines, else None.
     """
 
     source: str
@@ -36,8 +36,9 @@ class Span:
 class Reject:
     """A row that can't be loaded, and why.
 
-    `code` is a short fixed name for scripts, `message` a clause for people. Neither holds the row's contents;
-    only `raw` does, the whole row as JSON text, where it was asked for.
+    `code` is a short fixed name for scripts, `message` a clause for people. Neither contains values of the
+    row. Only
+    `raw` does: the whole row as JSON text, if the user asked for it.
     """
 
     source: str
@@ -57,17 +58,17 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What is known of a span's rows besides what became of them. Positions count from the span's start.
+    """Where the rows of a span are in the source, and what they were. Positions count from the span's start.
 
-    offsets: the byte offset of each row, where the source is read by lines.
-    raw: gives a row whole, as JSON text; None where rejects are not to hold their rows.
+    offsets: the byte offset of each row, if the source is read by lines.
+    raw: returns a whole row as JSON text; None if rejects do not keep their rows.
     """
 
     offsets: Sequence[int] | None = None
     raw: Callable[[int], str] | None = dataclasses.field(default=None, repr=False)
 
     def part(self, start: int, stop: int) -> Origin:
-        """What is known of the rows `[start, stop)`, counted from the span's start."""
+        """The origin of the rows `[start, stop)`, counted from the span's start."""
         raw = self.raw
         return Origin(
             None if self.offsets is None else self.offsets[start:stop],
@@ -75,7 +76,7 @@ class Origin:
         )
 
     def begin_of(self, position: int, default: int | None) -> int | None:
-        """The byte offset of a row; `default` for one after the last, or where there are no offsets."""
+        """The byte offset of a row; `default` for a row after the last one, or if there are no offsets."""
         if self.offsets is None or position >= len(self.offsets):
             return default
         return self.offsets[position]
@@ -97,17 +98,17 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Items of one span as columns, validated: what is sent in one request.
+    """Validated items of one span, as columns. One request sends one batch.
 
     ids: n texts, in the order of the rows.
-    vectors: float32, C-contiguous, shape (n, dim); None where the index embeds the contents itself.
-    metadata: n JSON objects or None each; None when no item has any.
-    contents: n texts, bytes or None each; None when no item has any.
+    vectors: float32, C-contiguous, shape (n, dim); None if the index embeds the contents itself.
+    metadata: n JSON objects or None each; None if no item has metadata.
+    contents: n texts, bytes or None each; None if no item has contents.
     span: the rows these items come from. Rows of it that are not in `rows` were rejected.
-    rows: int64, shape (n,): the row number of each item; None when the items are all the span's rows.
-    rejects: the span's rows that became no item.
-    origin: the rows' places in the source.
-    nan_left_out: values of metadata that were NaN and were left out.
+    rows: int64, shape (n,): the row number of each item; None if every row of the span became an item.
+    rejects: the rows of the span that did not become items.
+    origin: where the rows are in the source.
+    nan_left_out: how many metadata values were NaN and were therefore omitted.
     """
 
     ids: list[str]
@@ -125,14 +126,14 @@ class Batch:
 
     @property
     def nbytes(self) -> int:
-        """About how many bytes the items hold: vectors and contents exactly, metadata as a guess."""
+        """Approximate size of the items in bytes: vectors and contents are exact, metadata is estimated."""
         vectors = 0 if self.vectors is None else self.vectors.nbytes
         contents = 0 if self.contents is None else sum(len(c) for c in self.contents if c is not None)
         metadata = 0 if self.metadata is None else 64 * sum(len(m) for m in self.metadata if m is not None)
         return vectors + contents + metadata + sum(map(len, self.ids))
 
     def part(self, start: int, stop: int) -> Batch:
-        """The items `[start, stop)` of this batch, without its rejects and counts. Shares memory with it."""
+        """The items `[start, stop)` of this batch, without its rejects and counts. They share memory."""
         rows = self.item_rows()[start:stop]
         return replace(
             self,
@@ -146,11 +147,11 @@ class Batch:
         )
 
     def keep_only(self, keep: NDArray[np.bool_], rejects: Sequence[Reject]) -> Batch:
-        """This batch without some of its items, whose rows are rejects.
+        """This batch with only some of its items; the rows of the others become rejects.
 
         Args:
             keep: bool, shape (n,): the items that stay.
-            rejects: One for each of the others.
+            rejects: One for each other item.
         """
         positions = np.flatnonzero(keep).tolist()
         return replace(
@@ -164,7 +165,7 @@ class Batch:
         )
 
     def split(self, rows: int) -> Iterator[Batch]:
-        """This batch as batches of spans of so many rows; each has its own of the rejects. Shares memory."""
+        """This batch as batches of at most that many rows, each with its own rejects. They share memory."""
         span = self.span
         if len(span) <= rows:
             yield self
@@ -182,7 +183,7 @@ class Batch:
                 ),
                 rejects=tuple(reject for reject in self.rejects if start <= reject.row < stop),
                 origin=origin,
-                # Of the whole, not of each.
+                # The count belongs to the whole batch, so one part carries it.
                 nan_left_out=self.nan_left_out if start == span.start else 0,
             )
 

@@ -1,4 +1,4 @@
-"""Closing: what has a `close` can stand in a `with`."""
+"""Closing: a base class that makes `close` work with `with`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Self
 
 
 class Closing:
-    """Closed when its `with` is left."""
+    """Closes at the end of its `with` block."""
 
     def close(self) -> None:
-        """Let go of what is held."""
+        """Release what this object holds."""
 
     def __enter__(self) -> Self:
         return self

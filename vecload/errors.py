@@ -2,41 +2,41 @@
 
     VecloadError                     exit 1   stopped; run the same command again
     ├── UsageError                   exit 2   the command, its configuration or files can't be used
-    │   ├── SourceError              exit 2   a source is missing, unreadable, empty or of another kind
-    │   │   ├── SourceUnreachable    exit 1   the store of a source can't be reached, or failed
-    │   │   └── SourceUnfinished     exit 1   a source ends in the midst of a row; all before it is loaded
+    │   ├── SourceError              exit 2   a source is missing, unreadable, empty or in another format
+    │   │   ├── SourceUnreachable    exit 1   the store of a source can't be reached, or it failed
+    │   │   └── SourceUnfinished     exit 1   a source ends within a row; the rows before it are loaded
     │   ├── MappingError             exit 2   no usable id or vector column, or more than one candidate
     │   ├── KeyFileError             exit 2   a key file is missing, malformed or readable by others
     │   ├── EngineMissing            exit 2   cyborgdb-core is not installed
-    │   ├── IndexNotFound            exit 2   the target has no index of that name
-    │   ├── IndexExists              exit 2   the target has one already
-    │   └── IndexMismatch            exit 2   the index has another dimension, or settings that can't be had
-    ├── ItemError                             an item that can't be stored (never raised bare)
+    │   ├── IndexNotFound            exit 2   the target has no index with that name
+    │   ├── IndexExists              exit 2   the target already has an index with that name
+    │   └── IndexMismatch            exit 2   the index has another dimension or impossible settings
+    ├── ItemError                             an item can't be stored (only its two kinds are raised)
     │   ├── ItemTypeError            exit 2   also a TypeError
     │   └── ItemValueError           exit 2   also a ValueError
     ├── RowsRejected                 exit 4   more rows were rejected than allowed
     ├── TargetError                  exit 1   the target failed or refused
     │   ├── Unreachable              exit 1   no connection, or no answer in time
-    │   ├── Busy                     exit 1   408, 429 or a 5xx: the same request may succeed later
-    │   ├── BatchRefused             exit 1   400, 413 or 422: this batch will never be taken as it is
-    │   ├── NotAcknowledged          exit 1   the answer is not the acknowledgement of what was sent
+    │   ├── Busy                     exit 1   the service answered 408, 429 or 5xx; try again later
+    │   ├── BatchRefused             exit 1   the target will never accept this batch as it is
+    │   ├── NotAcknowledged          exit 1   the answer does not acknowledge what was sent
     │   ├── StoreLocked              exit 1   another process holds the embedded store
-    │   ├── ForkedStore              exit 1   the embedded store of a process that this one was forked from
-    │   ├── ConnectionClosed         exit 1   a connection, or an index of it, is used after its `close`
-    │   ├── IndexReplaced            exit 1   items that a load had put there are gone at its end
-    │   ├── TrainingFailed           exit 1   the index could not be trained; what was loaded stays
-    │   ├── ItemLimit                exit 1   the free tier's limit of items an index
+    │   ├── ForkedStore              exit 1   the parent of this forked process uses the embedded engine
+    │   ├── ConnectionClosed         exit 1   a connection, or an index of it, is used after `close`
+    │   ├── IndexReplaced            exit 1   items that a load stored are gone at its end
+    │   ├── TrainingFailed           exit 1   the index could not be trained; its items stay
+    │   ├── ItemLimit                exit 1   the index holds as many items as the free tier allows
     │   └── AccessRefused            exit 6
     │       ├── Unauthorised         exit 6   the service refuses the API key
-    │       └── WrongKey             exit 6   the index key is not this index's
-    ├── SealError                    exit 1   sealed contents that do not open; exit 6 for want of their key
-    │   └── NotSealed                exit 1   contents that were to be sealed, and are not
-    ├── JournalError                 exit 1   the journal or the reject file can't be kept
-    │   └── LoadLocked               exit 1   the same load is running already
+    │       └── WrongKey             exit 6   the index key belongs to another index
+    ├── SealError                    exit 1   sealed contents do not open; exit 6 if their key is missing
+    │   └── NotSealed                exit 1   contents that must be sealed are not
+    ├── JournalError                 exit 1   the journal or the reject file can't be written
+    │   └── LoadLocked               exit 1   the same load is already running
     └── Interrupted                  exit 130 or 143
 
-Each has an `exit_code` and a `hint`: what to do next, in one clause. Messages never hold keys, contents or
-request bodies.
+Each has an `exit_code` and a `hint`, which says in one clause what to do next. Messages never contain keys,
+contents or request bodies.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from typing import Any
 
 
 class VecloadError(Exception):
-    """Anything that vecload reports: a message of one line, and a hint of what to do next.
+    """Any error that vecload reports: a message of one line, and a hint that says what to do next.
 
     Args:
         message: What happened, and where: the file and row, or the target and index.
@@ -58,7 +58,7 @@ class VecloadError(Exception):
     exit_code = 1
     result: Any = None
     refused = False
-    """The target answered that it did not do what was asked, and will not: nothing of it can come later."""
+    """The target answered that it did nothing of what was asked, and that it will do nothing later."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -87,23 +87,23 @@ class UsageError(VecloadError):
 
 
 class SourceError(UsageError):
-    """A source is missing, unreadable, empty or of another kind."""
+    """A source is missing, unreadable, empty or in another format."""
 
 
 class SourceUnreachable(SourceError):
-    """The store that holds a source can't be reached, or failed: it may answer later."""
+    """The store that holds a source can't be reached, or it failed; it may answer later."""
 
     exit_code = 1
 
 
 class SourceUnfinished(SourceError):
-    """A source ends in the midst of a row, as one that is still written: all before that is loaded."""
+    """A source ends within a row, perhaps since it is still being written; the rows before it are loaded."""
 
     exit_code = 1
 
 
 class MappingError(UsageError):
-    """The columns of a source don't say which is the id, the vector, the metadata or the contents."""
+    """It is not clear which columns of a source are the id, the vector, the metadata or the contents."""
 
 
 class KeyFileError(UsageError):
@@ -111,19 +111,19 @@ class KeyFileError(UsageError):
 
 
 class EngineMissing(UsageError):
-    """An embedded store was asked for, and cyborgdb-core is not installed."""
+    """An embedded store needs cyborgdb-core, which is not installed or can't be imported."""
 
 
 class IndexNotFound(UsageError):
-    """The target has no index of that name."""
+    """The target has no index with that name."""
 
 
 class IndexExists(UsageError):
-    """The target has an index of that name already."""
+    """The target already has an index with that name."""
 
 
 class IndexMismatch(UsageError):
-    """The index exists with another dimension, or can't be made with these settings."""
+    """The index has another dimension, or it can't be created with these settings."""
 
 
 class ItemError(VecloadError):
@@ -137,7 +137,7 @@ class ItemTypeError(ItemError, TypeError):
 
 
 class ItemValueError(ItemError, ValueError):
-    """A part of an item has a value that can't be stored, or would be stored silently wrong."""
+    """A part of an item has a value that can't be stored, or that the target would silently store wrong."""
 
 
 class RowsRejected(VecloadError):
@@ -154,19 +154,19 @@ class TargetError(VecloadError):
     splittable = False
     """Whether a part of the batch may succeed where the whole did not."""
     retry_after: float | None = None
-    """Seconds the service asked to wait, if it did."""
+    """Seconds that the service asks to wait; None if it does not say."""
 
 
 class Unreachable(TargetError):
-    """No connection, or no answer in time. What was sent may have been stored or not."""
+    """No connection, or no answer in time. The target may or may not have stored what was sent."""
 
     retryable = True
     bad_address = False
-    """The address is to blame: there is no such host, or no TLS of that host's."""
+    """The address is wrong: there is no such host, or TLS with it fails."""
 
 
 class Busy(TargetError):
-    """The service answered 408, 429 or 5xx: the same request may succeed later."""
+    """The service answered 408, 429 or 5xx; the same request may succeed later."""
 
     retryable = True
 
@@ -176,13 +176,13 @@ class Busy(TargetError):
 
 
 class BatchRefused(TargetError):
-    """The target refuses this batch and always will; a part of it may be fine."""
+    """The target will never accept this batch as it is; a part of it may be fine."""
 
     splittable = True
 
 
 class NotAcknowledged(TargetError):
-    """The answer came, but is not the acknowledgement of what was sent."""
+    """The target answered, but the answer does not acknowledge what was sent."""
 
     retryable = True
 
@@ -192,7 +192,7 @@ class StoreLocked(TargetError):
 
 
 class ForkedStore(TargetError):
-    """The embedded engine is used in a process that was forked after its first use: it would hang."""
+    """This process was forked after its parent used the embedded engine: using it here would hang."""
 
 
 class ConnectionClosed(TargetError):
@@ -207,15 +207,15 @@ class ConnectionClosed(TargetError):
 
 
 class ItemLimit(TargetError):
-    """The index is at the free tier's limit of items."""
+    """The index holds as many items as the free tier allows."""
 
 
 class IndexReplaced(TargetError):
-    """At the end of a load the index lacks items that it had put there."""
+    """At the end of a load, items that it stored are no longer in the index."""
 
 
 class TrainingFailed(TargetError):
-    """The index could not be trained. What was loaded stays, and queries find it."""
+    """The index could not be trained. Its items stay, and queries find them."""
 
 
 class AccessRefused(TargetError):
@@ -229,16 +229,16 @@ class Unauthorised(AccessRefused):
 
 
 class WrongKey(AccessRefused):
-    """The index key is not the key this index was made with."""
+    """The index key is not the key that this index was created with."""
 
 
 class SealError(VecloadError):
     """Sealed contents that do not open.
 
     Args:
-        outcome: What is wrong, by the names that docs/envelope.md gives each: `bad tag`, `unknown key`, ...
-        item_id: The item, if one was named.
-        key_id: The key id that the envelope names, as hex, if it could be read.
+        outcome: What is wrong, by its name in docs/envelope.md: `bad tag`, `unknown key`, ...
+        item_id: The item, if it is known.
+        key_id: The key id in the envelope, as hex, if it could be read.
     """
 
     def __init__(self, outcome: str, *, item_id: str = "", key_id: str = "") -> None:
@@ -246,7 +246,7 @@ class SealError(VecloadError):
         with_key = f" (sealed with key {key_id})" if key_id else ""
         super().__init__(
             f"the contents{about} do not open: {outcome}{with_key}",
-            hint="open them with the key file and under the index name they were sealed with",
+            hint="use the key file and the index name that they were sealed with",
         )
         self.outcome = outcome
         if outcome == "unknown key":
@@ -254,7 +254,7 @@ class SealError(VecloadError):
 
 
 class NotSealed(SealError):
-    """Contents that are not sealed, where only sealed ones were asked for.
+    """Contents are not sealed where only sealed ones are accepted.
 
     Args:
         item_id: The item.
@@ -263,22 +263,22 @@ class NotSealed(SealError):
     def __init__(self, item_id: str) -> None:
         super().__init__("not sealed", item_id=item_id)
         self.args = (f"the contents of item {item_id!r} are not sealed",)
-        self.hint = "anyone who can write to the index may have put them there"
+        self.hint = "anyone who can write to the index may have written them"
 
 
 class JournalError(VecloadError):
-    """The journal or the reject file can't be kept, so nothing more may be claimed."""
+    """The journal or the reject file can't be written, so the load can't record any more progress."""
 
 
 class LoadLocked(JournalError):
-    """The same load is running already."""
+    """The same load is already running."""
 
 
 class Interrupted(VecloadError):
     """A signal ended the load.
 
     Args:
-        signal_number: SIGINT or SIGTERM; the exit code is 128 and the number.
+        signal_number: SIGINT or SIGTERM; the exit code is 128 plus this number.
         hint: What to do about it.
     """
 

@@ -30,9 +30,9 @@ from vecload.limits import (
 )
 
 VectorDtype: TypeAlias = Literal["float32", "float16", "bfloat16", "float64", "int8", "uint8", "npy"]
-"""How the numbers of a vector of bytes are written, little-endian; `npy` is a whole array of `numpy.save`."""
+"""The number type of vectors written as bytes, little-endian; `npy` is an array saved by `numpy.save`."""
 Nan: TypeAlias = Literal["omit", "reject"]
-"""What becomes of NaN in metadata: it is left out as a null is, or its row is rejected."""
+"""What to do with NaN in metadata: omit the value, like a null, or reject the row."""
 Metric: TypeAlias = Literal["euclidean", "cosine", "squared_euclidean"]
 StoragePrecision: TypeAlias = Literal["float32", "float16", "tq12", "tq8", "tq6", "tq4"]
 WireFormat: TypeAlias = Literal["auto", "json", "binary"]

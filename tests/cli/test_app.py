@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.main import get_command
 
 from tests.cli.command import vecload
@@ -94,3 +96,36 @@ def test_a_reader_that_goes_away_or_a_closed_stream_is_no_defect(tmp_path: Path)
     )
     assert full.returncode == 1
     assert "standard output can't be written: No space left" in full.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("--dim", "--dimension"), ("--dimenson", "--dimension"), ("--vector-col", "--vector-column"),
+     ("--max-error", "--max-errors"), ("--rejcts", "--rejects"), ("--zzz", ""), ("--zebra", "")],
+)  # fmt: skip
+def test_a_mistyped_option_is_answered_with_the_one_that_was_meant(wrong: str, meant: str) -> None:
+    ended = vecload("upsert", "rows.jsonl", wrong, "5")
+    did = f"; did you mean {meant}?" if meant else ""
+    assert (ended.code, ended.err) == (
+        2,
+        f"vecload: no option {wrong}{did}; see 'vecload upsert --help'\n",
+    )
+
+
+def test_completion_is_installed_by_typer_and_completes(tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path)}
+    subprocess.run(
+        [sys.executable, "-m", "vecload", "--install-completion", "bash"],
+        env={**os.environ, **home},
+        check=True,
+    )
+    assert "vecload" in (tmp_path / ".bashrc").read_text()
+    asked = {"_VECLOAD_COMPLETE": "complete_bash", "COMP_WORDS": "vecload upsert --max-e", "COMP_CWORD": "2"}
+    told = subprocess.run(
+        [sys.executable, "-m", "vecload"],
+        env={**os.environ, **asked},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.stdout.split() == ["--max-errors"]

@@ -62,7 +62,7 @@ def test_made_ids_are_the_same_in_a_rerun(loading: Loading, tmp_path: Path) -> N
     source = write_jsonl(
         tmp_path / "rows.jsonl", [{"vector": row["vector"], "n": 1} for row in [*ROWS, ROWS[0]]]
     )
-    assert "or have ids made with --generate-ids" in loading.load(source, code=2)
+    assert "or generate ids with --generate-ids" in loading.load(source, code=2)
     loading.load(source, "--generate-ids")
     first = loading.items()
     assert len(first) == 3
@@ -86,13 +86,13 @@ def test_the_file_of_defaults_holds_them_all(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (("--max-id-bytes", "4"), "id: is 5 bytes long; 4 are allowed"),
+        (("--max-id-bytes", "4"), "id: is 5 bytes long; at most 4 are allowed"),
         (("--max-depth", "0"), "metadata: is nested deeper than 0"),
         (
             ("--max-contents-bytes", "5", "--contents-column", "payload.text"),
-            "contents: are 6 bytes; 5 are allowed",
+            "contents: are 6 bytes; at most 5 are allowed",
         ),
-        (("--max-metadata-bytes", "20"), "bytes of JSON; 20 are allowed"),
+        (("--max-metadata-bytes", "20"), "bytes of JSON; at most 20 are allowed"),
     ],
 )
 def test_what_is_beyond_a_limit_stops_the_load(

@@ -115,7 +115,7 @@ def test_of_ids_that_differ_in_case_alone_the_usual_name_as_it_is_comes_first() 
 def test_of_two_spellings_of_a_usual_name_neither_is_guessed(name: str, flag: str) -> None:
     rest = [column("_id", "text"), column("v", "floats")]
     message = refusal([column(name.title(), "text"), column(name.upper(), "text"), *rest])
-    assert f"differ in case alone: '{name.title()}', '{name.upper()}'; pick one with {flag}" in message
+    assert f"differ only in case: '{name.title()}', '{name.upper()}'; pick one with {flag}" in message
     exact = guess([column(name.title(), "text"), column(name, "text"), *rest])
     assert name in (exact.id, exact.contents, exact.metadata_object)
 
@@ -168,7 +168,7 @@ def test_without_an_id_column_the_message_lists_the_columns_and_the_flag() -> No
     message = refusal(columns(number="text", vector="floats"))
     assert message == (
         "a.parquet has no id column; it has 'number', 'vector'; name it with --id-column "
-        "('number' ('a1', …) would do), or have ids made with --generate-ids"
+        "('number' ('a1', …) would work), or generate ids with --generate-ids"
     )
 
 
@@ -184,7 +184,7 @@ def test_the_one_list_of_floats_is_the_vector_whatever_its_name(name: str) -> No
 @pytest.mark.parametrize("name", [*OTHER_NAMES, "logprobs"])
 def test_a_list_that_is_named_as_something_else_is_never_the_vector(name: str) -> None:
     message = refusal([column("id", "text"), column(name, "floats")])
-    assert f"has no column that is surely the vector; it has {name!r} (8 numbers, [0.5, -0.25, …])" in message
+    assert f"has no clear vector column; it has {name!r} (8 numbers, [0.5, -0.25, …])" in message
     assert message.endswith("name it with --vector-column")
     assert (
         guess([column("id", "text"), column(name, "floats"), column("embedding", "integers")]).vector
@@ -268,13 +268,13 @@ def test_sparse_vectors_are_refused_as_sparse_by_a_path_to_their_values_too() ->
 
 def test_several_vectors_a_row_are_refused_as_that() -> None:
     rows = json({"id": "a", "embeddings": [FLOATS, FLOATS]})
-    assert "has several vectors a row in 'embeddings' (multi-vector" in refusal(rows)
-    assert "has several vectors a row in 'embeddings' (multi-vector" in refusal(rows, vector="embeddings")
+    assert "has several vectors per row in 'embeddings' (multi-vector" in refusal(rows)
+    assert "has several vectors per row in 'embeddings' (multi-vector" in refusal(rows, vector="embeddings")
 
 
 def test_one_column_a_dimension_is_said_to_be_that() -> None:
     rows = json({"id": "a", **{f"dim_{i}": x for i, x in enumerate(FLOATS)}})
-    assert "has one column a dimension: 'dim_0' to 'dim_7'; write them as one list" in refusal(rows)
+    assert "has one column per dimension: 'dim_0' to 'dim_7'; write them as one list" in refusal(rows)
 
 
 def test_vectors_that_were_not_chosen_and_long_lists_are_no_metadata_unless_named() -> None:
@@ -329,7 +329,7 @@ def test_a_column_named_id_is_the_id_or_the_load_stops(kind: ValueKind, says: st
     source = [column("id", kind), column("key", "text"), column("v", "floats")]
     message = refusal(source, vector="v")
     assert f"a.parquet has {says} in the column 'id', which can't be ids; name another column" in message
-    assert "--id-column ('key' ('a1', …) would do)" in message
+    assert "--id-column ('key' ('a1', …) would work)" in message
     assert guess(source, vector="v", id="key").id == "key"
 
 
@@ -357,8 +357,8 @@ def test_another_name_is_the_id_only_if_the_first_rows_do_not_repeat(name: str) 
     found = guess(json(*rows))
     assert (found.id, found.unsure_id) == (name, True)
     message = refusal(json(*rows, {name: "a", "n": 3, "v": FLOATS}))
-    assert f"has no column that is surely the id: {name!r} repeats 'a' in the first rows" in message
-    assert "('n' (1, …) would do)" in message
+    assert f"has no clear id column: {name!r} repeats 'a' in the first rows" in message
+    assert "('n' (1, …) would work)" in message
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_another_name_is_the_id_only_if_the_first_rows_do_not_repeat(name: str) 
 )
 def test_another_name_is_not_the_id_next_to_what_tells_of_parts(part: str) -> None:
     message = refusal(json({"doc_id": "a", part: 1, "v": FLOATS}, {"doc_id": "b", part: 2, "v": FLOATS}))
-    assert f"'doc_id' may be what several rows are parts of: {part!r} is there as well" in message
+    assert f"'doc_id' may be shared by several rows, since there is also {part!r}" in message
     assert f"--id-column doc_id --id-column {part}" in message
 
 
@@ -383,7 +383,7 @@ def test_the_index_of_a_data_frame_is_the_id_where_no_name_tells() -> None:
     assert (guess(frame).id, guess(frame).reasons.id) == ("article", "the data frame's index")
     assert guess([*frame, column("key", "text")]).id == "key"
     message = refusal([*frame, column("part_of", "text", index=True)])
-    assert "'article' is one level of an index of several, with 'part_of'" in message
+    assert "'article' is one of several index levels, next to 'part_of'" in message
 
 
 def test_an_unnamed_index_is_told_as_one() -> None:
@@ -503,7 +503,7 @@ def test_text_under_a_name_of_contents_never_becomes_metadata_unsaid(row: dict[s
 def test_text_next_to_the_contents_that_were_named_is_settled_by_a_flag() -> None:
     rows = json({"id": "a", "v": FLOATS, "text": "t", "payload": {"body": "b", "n": 1}})
     message = refusal(rows, contents="text")
-    assert "would send 'payload.body' (text, 1 characters on average) unsealed as metadata" in message
+    assert "would store 'payload.body' (text, 1 characters on average) unsealed as metadata" in message
     for flag in (
         "--contents-column text --contents-column payload.body",
         "--metadata-exclude payload.body",

@@ -65,7 +65,7 @@ def test_contents_of_another_name_are_not_passed_over_for_a_slip_of_the_pen(path
     first = {**FIRST, "text": "t"}
     with pytest.raises(MappingError) as failed:
         mapped(path, {}, first=first, contents="txet")
-    assert "no column 'txet' (--contents-column) in its first rows, but 'text'; name that" in str(
+    assert "no column 'txet' (--contents-column) in its first rows, but it has 'text'; name that" in str(
         failed.value
     )
     mapping, _ = mapped(path, {"txet": "x"}, first=first, contents="txet", excluded=("text",))
@@ -83,7 +83,7 @@ def test_text_named_like_contents_that_comes_late_is_no_metadata(path: Path, nam
     _, batch = mapped(path, {name: value})
     (reject,) = batch.rejects
     assert (reject.field, reject.code, reject.row) == ("contents", "late-column", 100)
-    assert f"text in {name!r} that goes unsealed" in reject.message
+    assert f"text in {name!r} that would be stored unsealed" in reject.message
     assert "--contents-column" in reject.message
     _, batch = mapped(path, {name: value, "year": 1}, contents=name)
     assert batch.contents == [value if isinstance(value, str) else b"\0\0\0"]
@@ -117,7 +117,7 @@ def test_late_text_is_no_metadata_next_to_contents_nor_inside_an_object(
     first = {**FIRST, "body": "b", "meta": {"n": 1}}
     _, batch = mapped(path, {"body": "b", **last}, first=first)
     assert [(r.row, r.field, r.code) for r in batch.rejects] == [(100, "contents", "late-column")]
-    assert f"text in {name!r} (or meta.{name}) that goes unsealed" in batch.rejects[0].message
+    assert f"text in {name!r} (or meta.{name}) that would be stored unsealed" in batch.rejects[0].message
     assert mapped(path, {"body": "b", "page": "t"}, first=first)[1].rejects == ()
 
 

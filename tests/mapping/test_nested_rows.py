@@ -162,7 +162,7 @@ def test_a_new_name_that_a_row_has_already_makes_it_a_reject(tmp_path: Path) -> 
         (ColumnChoice(contents="payload.txt"), "has no column 'payload.txt' (--contents-column); it has"),
         (ColumnChoice(excluded=("yaer",)), "has no metadata 'yaer' (--metadata-exclude)"),
         (ColumnChoice(renamed=(("yaer", "y"),)), "has no metadata 'yaer' (--rename)"),
-        (ColumnChoice(renamed=(("year", "lang"),)), "has metadata 'lang' already"),
+        (ColumnChoice(renamed=(("year", "lang"),)), "already has metadata 'lang'"),
     ],
 )
 @WRITERS

@@ -115,7 +115,7 @@ def test_an_archive_of_two_arrays_for_one_column_is_refused_with_both_names(
 def test_times_of_every_unit_are_those_times(tmp_path: Path, unit: str) -> None:
     times = np.array(["1969-05-04T07:09:11.123456789", "NaT", "2024-02-29T23:59:59"], f"datetime64[{unit}]")
     np.save(tmp_path / "a.npy", times)
-    reading = Array(lambda: (tmp_path / "a.npy").open("rb"), "at").reading()
+    reading = Array(lambda: (tmp_path / "a.npy").open("rb"), "at").reader()
     found = reading.rows(0, 3).to_numpy(zero_copy_only=False)
     reading.close()
     assert found.astype("datetime64[ns]").tolist() == times.astype("datetime64[ns]").tolist()

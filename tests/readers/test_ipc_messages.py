@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from vecload.errors import SourceError
-from vecload.readers.arrow import ArrowSource, packed_in
+from vecload.readers.arrow import ArrowSource, compressed_in
 
 ZEROS = 2_000_000
 
@@ -41,7 +41,7 @@ def written(of: pa.Table, codec: str | None, *, is_stream: bool, batch_rows: int
 def test_what_each_batch_unpacks_to_is_known_before_it_is_read(codec: str, is_stream: bool) -> None:
     zeros = pa.table({"zeros": np.zeros(ZEROS, np.int64)})
     content = written(zeros, codec, is_stream=is_stream, batch_rows=ZEROS // 4)
-    found = list(packed_in(io.BytesIO(content), is_stream=is_stream))
+    found = list(compressed_in(io.BytesIO(content), is_stream=is_stream))
     assert len(found) == 4
     for packed in found:
         assert max(size for _, size in packed) == ZEROS // 4 * 8
@@ -55,7 +55,7 @@ def test_dictionaries_count_with_the_batch_before_which_they_are_read(
     codec: str | None, is_stream: bool
 ) -> None:
     content = written(table(), codec, is_stream=is_stream, batch_rows=100)
-    found = list(packed_in(io.BytesIO(content), is_stream=is_stream))
+    found = list(compressed_in(io.BytesIO(content), is_stream=is_stream))
     assert len(found) == 10
     assert all(packed == [(0, 0)] for packed in found) == (codec is None)
     if codec:
@@ -102,7 +102,7 @@ def test_files_of_polars_are_understood(tmp_path: Path, write: str, codec: str) 
 @pytest.mark.parametrize("is_stream", [True, False])
 def test_a_damaged_message_is_an_error_and_never_taken_for_one_that_is_small(is_stream: bool) -> None:
     content = written(table(100), "zstd", is_stream=is_stream, batch_rows=20)
-    whole = list(packed_in(io.BytesIO(content), is_stream=is_stream))
+    whole = list(compressed_in(io.BytesIO(content), is_stream=is_stream))
     random = np.random.default_rng(5)
     errors = 0
     for _ in range(400):
@@ -110,15 +110,15 @@ def test_a_damaged_message_is_an_error_and_never_taken_for_one_that_is_small(is_
         for place in random.integers(0, len(content), 3):
             damaged[place] = random.integers(0, 256)
         try:
-            list(packed_in(io.BytesIO(damaged), is_stream=is_stream))
+            list(compressed_in(io.BytesIO(damaged), is_stream=is_stream))
         except ValueError:
             errors += 1
-    assert list(packed_in(io.BytesIO(content), is_stream=is_stream)) == whole
+    assert list(compressed_in(io.BytesIO(content), is_stream=is_stream)) == whole
     assert errors
 
 
 def test_what_is_no_file_is_an_error() -> None:
-    make: Callable[[bytes], Any] = lambda content: list(packed_in(io.BytesIO(content), is_stream=False))  # noqa: E731
+    make: Callable[[bytes], Any] = lambda content: list(compressed_in(io.BytesIO(content), is_stream=False))  # noqa: E731
     for content in (b"ARROW1\0\0" + b"\xff" * 4 + b"ARROW1", b"ARROW1\0\0" + b"\xff\xff\xff\x7fARROW1"):
         with pytest.raises(ValueError, match="damaged"):
             make(content)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,6 +70,8 @@ def main(
         tell(line)
 
 
+SIMILAR = 0.75
+"""How like a flag a mistyped one must be, by `difflib`, for it to be suggested."""
 VARIABLES = "Every option has a variable: VECLOAD_MAX_ERRORS for --max-errors. Flags override variables."
 UPSERT_HELP = f"""Load sources into an index.
 
@@ -323,8 +326,24 @@ def run(arguments: Sequence[str]) -> int:
 def _usage_error(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "vecload"
-    tell(f"vecload: {error.format_message().rstrip('.')}; see '{command} --help'")
+    wrong = getattr(error, "option_name", "")
+    if context is not None and wrong:
+        near = nearest(wrong, [flag for param in context.command.params for flag in param.opts])
+        tell(f"vecload: no option {wrong}{f'; did you mean {near}?' if near else ''}; see '{command} --help'")
+    else:
+        tell(f"vecload: {error.format_message().rstrip('.')}; see '{command} --help'")
     return error.exit_code
+
+
+def nearest(wrong: str, flags: Sequence[str]) -> str:
+    """The flag that a mistyped one was meant to be; "" if none is near.
+
+    Args:
+        wrong: A flag that there is not: a beginning of one, or one with letters missing or wrong.
+        flags: The flags that there are.
+    """
+    longer = [flag for flag in flags if flag.startswith(wrong)]
+    return min(longer, key=len) if longer else next(iter(get_close_matches(wrong, flags, 1, SIMILAR)), "")
 
 
 def _exit_code(result: Any) -> int:

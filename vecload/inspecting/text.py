@@ -188,7 +188,8 @@ def _batches(report: SourceReport) -> str:
     about = "" if report.survey.whole else "about "
     way = "into the engine" if sending.wire == "none" else f"{sending.wire} bodies"
     rows = round(report.batch_rows)
-    return f"{about}{report.batches:,} of {rows:,} rows, {way}; the first has {sending.nbytes:,} bytes"
+    of_rows = "1 row" if rows == 1 else f"{rows:,} rows"
+    return f"{about}{report.batches:,} of {of_rows}, {way}; the first has {sending.nbytes:,} bytes"
 
 
 def _ids(report: Report) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Mapping: columns of any shape into Batch. What can't be mapped is a reject."""
+"""Mapping: which column is which, and rows into batches. Rows that can't be mapped are rejects."""
 
 from vecload.mapping.columns import Column
 from vecload.mapping.guess import guess_mapping

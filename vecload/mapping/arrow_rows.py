@@ -1,4 +1,4 @@
-"""Rows of Arrow record batches: what Parquet files give."""
+"""ArrowRows: rows as Arrow record batches (Parquet, Arrow, NumPy), their columns, and their ids."""
 
 from __future__ import annotations
 
@@ -52,27 +52,26 @@ class ArrowRows:
     Args:
         span: Where they come from.
         table: The record batch, as long as the span.
-        options: How values are read.
+        options: How to read NaN and bytes.
     """
 
-    broken: dict[int, Fault] = {}  # noqa: RUF012 a record batch has no broken rows; nothing is ever put in
+    broken: dict[int, Fault] = {}  # noqa: RUF012 a record batch has no broken rows, so it stays empty
 
     columns_vary = False
+    offsets = None
 
     def __init__(self, span: Span, table: pa.RecordBatch, options: ArrowOptions = AS_STORED) -> None:
         self.span = span
         self._table = table
         self._options = options
 
-    offsets = None
-
     def with_rules(self, rules: Rules) -> ArrowRows:
-        """The rows, with NaN and bytes read as rules say."""
+        """The same rows, with NaN and bytes read as the rules say."""
         options = ArrowOptions(omit_nan=rules.nan == "omit", binary_as_text=rules.binary_as_text)
         return ArrowRows(self.span, self._table, options)
 
     def raw(self, position: int) -> str:
-        """A row as JSON text; values that JSON can't say as the text that Python has for them."""
+        """A row as JSON text; values that JSON can't represent become text as in Python."""
         one = self._table.slice(position, 1)
         row = {name: _as_python(column) for name, column in zip(one.schema.names, one.columns, strict=True)}
         try:
@@ -81,7 +80,7 @@ class ArrowRows:
             return json.dumps(row, default=str, ensure_ascii=False)  # an integer beyond 64 bits
 
     def field(self, name: str, steps: Steps) -> Rows:
-        """A field of structs as an array of its own; of maps and of JSON text as JSON values."""
+        """A field of structs as an array of its own; a field of maps and of JSON text as JSON values."""
         outer, *rest = steps
         if outer not in self._table.schema.names:
             return JsonRows(self.span, [{}] * len(self.span))
@@ -100,20 +99,20 @@ class ArrowRows:
         return JsonRows(self.span, rows, unsayable=faults, nan=found.nan)
 
     def non_empty_rows(self, column: str) -> list[int]:
-        """The positions of rows in which the column holds anything."""
+        """The positions of rows whose value in the column is neither null nor empty."""
         if column not in self._table.schema.names or self._table.column(column).null_count == len(self.span):
             return []
         values, bad = to_json(self._plain(column))
         return sorted({*bad, *(i for i, value in enumerate(values) if holds_anything(value))})
 
     def values(self, column: str) -> list[Any]:
-        """The values of a column as Python values, bytes as bytes; None for what says nothing of columns."""
+        """The values of a column as Python values, for guesses; None for types that no guess uses."""
         if column not in self._table.schema.names:
             return [None] * len(self.span)
         return python_values(self._table.column(column))
 
     def ids(self, column: str) -> Mapped[list[str]]:
-        """Text as it is, integers and whole decimals as decimal text, 16 bytes as a UUID."""
+        """Ids as text: integers and whole decimals as digits, 16 bytes as a UUID."""
         array = self._plain(column)
         is_uuid = getattr(self._table.schema.field(column).type, "extension_name", "") == "arrow.uuid"
         values, faults = ids_of(array, AS_STORED if is_uuid else self._options)
@@ -130,7 +129,7 @@ class ArrowRows:
         return Mapped([value or "" for value in values] if faults else values, faults)  # type: ignore[arg-type] # None has a fault
 
     def vector_lengths(self, column: str, dtype: VectorDtype | None = None) -> NDArray[np.int64]:
-        """How many values each row's vector has; -1 where there is none."""
+        """Length of each row's vector; -1 if it has none."""
         array, faults = self._bare(column)
         kind = array.type
         if is_list(kind) and not encoded_within(kind):
@@ -145,7 +144,7 @@ class ArrowRows:
         return lengths
 
     def vectors(self, column: str, dimension: int, dtype: VectorDtype | None = None) -> Mapped[Vectors]:
-        """Vectors in any encoding; lists of numbers and bytes, also within structs, all at once."""
+        """Vectors in any encoding. Lists of numbers and bytes, also inside structs, are read all at once."""
         array, faults = self._bare(column)
         kind = array.type
         if is_list(kind) and not encoded_within(kind):
@@ -160,7 +159,7 @@ class ArrowRows:
         return Mapped(mapped.values, {**mapped.faults, **faults})
 
     def metadata(self, mapping: ColumnMapping) -> Mapped[list[Metadata | None] | None]:
-        """The metadata object's entries and the columns left over; nulls are left out."""
+        """The entries of the metadata object and the remaining columns, without nulls."""
         names = mapping.leftover(self._table.schema.names)
         n = len(self._table)
         faults: dict[int, Fault] = {}
@@ -226,10 +225,10 @@ class ArrowRows:
         return Mapped(None if array.null_count == len(array) else values, faults)
 
     def _plain(self, column: str) -> pa.Array:
-        """A column without what encodes it.
+        """A column in its plain type (`arrow_values.plain`).
 
         Raises:
-            SourceError: Arrow has no way to decode its type.
+            SourceError: Arrow can't decode its type.
         """
         array = self._table.column(column)
         try:
@@ -238,10 +237,10 @@ class ArrowRows:
             raise self._unreadable(column) from None
 
     def _bare(self, column: str) -> tuple[pa.Array, dict[int, Fault]]:
-        """A column of vectors without what is around them, and the rows in which that can't hold one.
+        """A column of vectors as `bare_vectors` returns it, with the faults of sparse rows.
 
         Raises:
-            SourceError: Arrow has no way to decode its type.
+            SourceError: Arrow can't decode its type.
         """
         try:
             return bare_vectors(self._table.column(column))
@@ -252,7 +251,7 @@ class ArrowRows:
         """A column as JSON values.
 
         Raises:
-            SourceError: Arrow has no way to decode its type.
+            SourceError: Arrow can't decode its type.
         """
         try:
             return json_of(self._table.column(column), self._options)
@@ -263,34 +262,34 @@ class ArrowRows:
         kind = self._table.schema.field(column).type
         return SourceError(
             f"{self.span.source}: column {column!r} has the Arrow type {kind}, which can't be decoded",
-            hint=f"write it as a plain type, or leave it out with --metadata-exclude {column}",
+            hint=f"write it as a plain type, or omit it with --metadata-exclude {column}",
         )
 
     def _parsed(self, column: str, array: pa.Array) -> JsonRows:
-        """A column of text or anything else as JSON values, so that both kinds of rows judge alike."""
+        """A column as JSON values, so that both kinds of rows treat them alike."""
         values = array.to_pylist() if is_binary(array.type) else to_json(array)[0]
         return JsonRows(self.span, [{column: value} for value in values])
 
 
 def _unsayable(name: str, code: str) -> Fault:
     if code == NOT_UTF8:
-        return Fault("metadata", "not-utf8", f"field {name!r} holds bytes that are not UTF-8")
-    return Fault("metadata", "not-json", f"field {name!r} holds what JSON can't say")
+        return Fault("metadata", "not-utf8", f"has bytes in {name!r} that are not UTF-8")
+    return Fault("metadata", "not-json", f"has a value in {name!r} that JSON can't represent")
 
 
 def _as_python(array: pa.Array) -> Any:
-    """The only value of an array as Python has it, or as metadata would have it."""
+    """The only value of an array as a Python value, or as a JSON value if Python has none."""
     try:
         return array.to_pylist()[0]
     except (pa.ArrowException, ArithmeticError, ValueError):
-        # Dates beyond those of Python, text that is not UTF-8, types that Arrow can't decode.
+        # Dates outside of Python's range, text that is not UTF-8, types that Arrow can't decode.
         with suppress(pa.ArrowException):
             return to_json(array)[0][0]
         return f"({array.type})"
 
 
 def _lengths_within(array: pa.Array, least: int, most: int) -> bool:
-    """Whether every text or bytes of an array, but nulls, is that long; not looked at for anything else."""
+    """Whether all texts or bytes of an array have such lengths; nulls do not count."""
     if not is_text(array.type) and not is_binary(array.type):
         return bool(least <= 1 <= most and pa.types.is_integer(array.type))
     lengths = lengths_of(array, null=least)
@@ -313,7 +312,7 @@ def _column(field: pa.Field) -> Column:
 
 
 def _index_of(schema: pa.Schema) -> list[Any]:
-    """A pandas data frame's index, by what pandas writes of it into the schema: columns, and ranges."""
+    """A pandas data frame's index as the schema describes it: names of columns, and ranges."""
     try:
         found = orjson.loads((schema.metadata or {})[b"pandas"])["index_columns"]
     except (KeyError, TypeError, ValueError):
@@ -357,11 +356,11 @@ _BYTES = "is bytes that are neither text nor a UUID; ids are text, so write them
 
 
 def ids_of(array: pa.Array, options: ArrowOptions) -> tuple[list[str | None], dict[int, Fault]]:
-    """The ids of an array: None for null, and for what has a fault.
+    """The ids of an array: None for nulls and faults.
 
     Args:
-        array: A plain one: no dictionary, no views.
-        options: How bytes are read.
+        array: A plain array: no dictionary, no views.
+        options: How to read bytes.
     """
     kind = array.type
     if pa.types.is_integer(kind) or pa.types.is_null(kind):
@@ -377,8 +376,8 @@ def ids_of(array: pa.Array, options: ArrowOptions) -> tuple[list[str | None], di
     if is_binary(kind):
         fixed = pa.types.is_fixed_size_binary(kind) and kind.byte_width == UUID_BYTES
         return _of_bytes(array.to_pylist(), all_uuids=fixed)
-    told = f"is neither text nor an integer but {kind}"
-    fault = Fault("id", "not-text", _ROUNDED if pa.types.is_floating(kind) else told)
+    other = f"is neither text nor an integer but {kind}"
+    fault = Fault("id", "not-text", _ROUNDED if pa.types.is_floating(kind) else other)
     return [None] * len(array), dict.fromkeys(range(len(array)), fault)
 
 
@@ -394,7 +393,7 @@ def _of_decimals(values: list[Decimal | None]) -> tuple[list[str | None], dict[i
 
 
 def _of_bytes(values: list[bytes | None], *, all_uuids: bool) -> tuple[list[str | None], dict[int, Fault]]:
-    """Printable text as it is, else 16 bytes as a UUID: each id by itself, whatever its neighbours are."""
+    """Printable text as it is, other 16 bytes as a UUID. Other ids of the column do not matter."""
     ids: list[str | None] = []
     faults: dict[int, Fault] = {}
     for position, value in enumerate(values):
@@ -409,7 +408,7 @@ def _of_bytes(values: list[bytes | None], *, all_uuids: bool) -> tuple[list[str 
 
 
 def printable(value: bytes) -> str | None:
-    """The text that bytes are, if they are UTF-8 without control characters."""
+    """Bytes as text, if they are UTF-8 without control characters."""
     try:
         text = value.decode()
     except UnicodeDecodeError:

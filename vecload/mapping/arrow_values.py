@@ -1,4 +1,4 @@
-"""Arrow values as JSON values: what each type becomes in metadata, docs/values.md."""
+"""Arrow arrays in their plain types, and as JSON values (docs/values.md says what each type becomes)."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _DTYPES: dict[pa.DataType, Any] = {
         *(np.uint8, np.uint16, np.uint32, np.uint64),
     )
 }
-"""By Arrow's type of numbers; its own table needs pandas, in some versions."""
+"""NumPy's type of each Arrow number type. Some versions of Arrow need pandas for their own table."""
 NOT_JSON, NOT_UTF8 = "not-json", "not-utf8"
-"""Codes of faults: what JSON has no value for; bytes that were to be text."""
+"""Codes of faults: a value that JSON can't represent; bytes that should be text and are not."""
 _WIDE = (pa.types.is_large_list, pa.types.is_large_string, pa.types.is_large_binary)
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether an Arrow type is text, of any offset width."""
+    """Whether an Arrow type is text of any offset width."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def is_binary(kind: pa.DataType) -> bool:
-    """Whether an Arrow type is bytes, of any width."""
+    """Whether an Arrow type is bytes of any offset width."""
     return bool(
         pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
@@ -48,7 +48,7 @@ def is_binary(kind: pa.DataType) -> bool:
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether an Arrow type is a list, of any width."""
+    """Whether an Arrow type is a list of any offset width."""
     return bool(
         pa.types.is_list(kind)
         or pa.types.is_large_list(kind)
@@ -58,12 +58,12 @@ def is_list(kind: pa.DataType) -> bool:
 
 
 def is_matrix(kind: pa.DataType) -> bool:
-    """Whether an Arrow type is a tensor of more than one dimension that has several values."""
+    """Whether an Arrow type is a tensor with more than one dimension longer than 1."""
     return isinstance(kind, pa.FixedShapeTensorType) and sum(size > 1 for size in kind.shape) > 1
 
 
 def is_list_view(kind: pa.DataType) -> bool:
-    """Whether an Arrow type is a list whose values lie in any order."""
+    """Whether an Arrow type is a list view, whose values may be in any order."""
     return bool(pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind))
 
 
@@ -81,7 +81,7 @@ def plain(array: pa.Array) -> pa.Array:
     if pa.types.is_binary_view(array.type):
         array = array.cast(pa.large_binary())
     if is_list_view(array.type):
-        # Arrow's own cast empties some lists beside nulls (26.0).
+        # Arrow's own cast empties some lists next to nulls (26.0).
         lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0), dtype=np.int64)
         offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
         array = pa.LargeListArray.from_arrays(offsets, array.flatten(), mask=array.is_null())
@@ -89,21 +89,21 @@ def plain(array: pa.Array) -> pa.Array:
 
 
 def _decoded(array: pa.Array, values: pa.Array) -> pa.Array:
-    """A dictionary-encoded or run-end-encoded array, a value each.
+    """A dictionary-encoded or run-end-encoded array as an array of its values.
 
     Args:
         array: The array.
-        values: What it encodes: its dictionary, or the values of its runs.
+        values: Its dictionary, or the values of its runs.
     """
     is_dictionary = pa.types.is_dictionary(array.type)
     known = pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type)
     if known and len(values) > len(array):
-        # A part of a large dictionary's array: all of the dictionary need not be looked at.
+        # The array uses part of a large dictionary: decoding all of the dictionary would take longer.
         with suppress(UnicodeDecodeError):
             wide = pa.large_string() if pa.types.is_string_view(values.type) else pa.large_binary()
             return pa.array(array.to_pylist(), wide)
     simple = plain(values)
-    # Arrow decodes neither views nor what is encoded twice.
+    # Arrow decodes neither views nor values that are encoded twice.
     if simple.type != values.type and is_dictionary:
         array = pa.DictionaryArray.from_arrays(array.indices, simple)
     elif simple.type != values.type:
@@ -113,9 +113,9 @@ def _decoded(array: pa.Array, values: pa.Array) -> pa.Array:
 
 
 def numbers_of(array: pa.Array) -> NDArray[Any]:
-    """The numbers of an array of them, without a copy: of its own dtype; those of nulls mean nothing.
+    """The numbers of a numeric array, without a copy and in its own type. Numbers of nulls mean nothing.
 
-    By the buffer itself: `to_numpy` imports pandas where that is installed, for a sixth of a second.
+    From the buffer: `to_numpy` imports pandas if that is installed, which takes a sixth of a second.
     """
     dtype = _DTYPES[array.type]
     if not len(array):
@@ -124,7 +124,7 @@ def numbers_of(array: pa.Array) -> NDArray[Any]:
 
 
 def offsets_of(array: pa.Array) -> NDArray[np.int64]:
-    """Where each value of lists, texts or bytes begins, and the last ends: int64, one more than there are."""
+    """Where each list, text or bytes value begins, and where the last ends: int64, shape (n + 1,)."""
     if not len(array):
         return np.zeros(1, dtype=np.int64)
     wide = any(is_it(array.type) for is_it in _WIDE)
@@ -133,13 +133,13 @@ def offsets_of(array: pa.Array) -> NDArray[np.int64]:
 
 
 def lengths_of(array: pa.Array, *, null: int = -1) -> NDArray[np.int64]:
-    """How many values each list of an array has, or bytes each text: int64, as long as that.
+    """Values in each list, or bytes in each text, of an array: int64, shape (n,).
 
-    By the offsets themselves: Arrow's functions for it are some ten times as slow.
+    From the offsets: Arrow's functions take about ten times as long.
 
     Args:
-        array: Lists, texts or bytes of any width; no views.
-        null: What stands for a null.
+        array: Lists, texts or bytes of any offset width, but not views.
+        null: The length of a null.
     """
     kind = array.type
     if pa.types.is_fixed_size_list(kind) or pa.types.is_fixed_size_binary(kind):
@@ -156,7 +156,7 @@ def texts_of_binary(array: pa.Array) -> tuple[list[str | None], list[int]]:
     """The texts of an array of bytes, and the positions of those that are not UTF-8."""
     if pa.types.is_fixed_size_binary(array.type):
         array = array.cast(pa.large_binary())
-    # Without a look at the bytes: reading them as text finds what is none.
+    # A view without a check: reading the text finds bytes that are not UTF-8.
     wide = pa.types.is_large_binary(array.type)
     return texts(array.view(pa.large_string() if wide else pa.string()))
 
@@ -166,7 +166,7 @@ def texts(array: pa.Array) -> tuple[list[str | None], list[int]]:
     try:
         return array.to_pylist(), []
     except UnicodeDecodeError:
-        # Parquet doesn't check what it calls text.
+        # Parquet does not check that its text is UTF-8.
         values: list[str | None] = []
         bad: list[int] = []
         for position, raw in enumerate(array.cast(pa.large_binary()).to_pylist()):
@@ -179,9 +179,9 @@ def texts(array: pa.Array) -> tuple[list[str | None], list[int]]:
 
 
 def python_values(array: pa.Array) -> list[Any]:
-    """The values of any array to look at: bytes as bytes, structs and maps as dicts.
+    """The values of any array, for guesses: structs and maps as dicts.
 
-    None for nulls, and for all of a type that no id, vector or text has (dates, times).
+    None for nulls, and for types that are never an id, a vector or contents (dates, times).
     """
     if is_matrix(array.type):
         return [*array.to_numpy_ndarray().tolist()]
@@ -203,7 +203,7 @@ def python_values(array: pa.Array) -> list[Any]:
     if pa.types.is_map(kind):
         return to_json(array)[0]
     if not array.null_count and kind in _DTYPES:
-        numbers: list[Any] = numbers_of(array).tolist()  # some ten times as fast as Arrow's own
+        numbers: list[Any] = numbers_of(array).tolist()  # about ten times as fast as Arrow's own
         return numbers
     if is_binary(kind) or any(is_it(kind) for is_it in _NUMBERS):
         values: list[Any] = array.to_pylist()
@@ -222,9 +222,9 @@ def _python_lists(array: pa.Array) -> list[Any]:
 
 @dataclass(frozen=True, slots=True)
 class ArrowOptions:
-    """How values are read where there are several options.
+    """How to read values that have several readings.
 
-    omit_nan: NaN in a column, a struct or a map is a null; in a list it stays what JSON can't say.
+    omit_nan: NaN in a column, a struct or a map is a null. In a list it stays a fault.
     binary_as_text: bytes are text.
     """
 
@@ -236,9 +236,9 @@ class ArrowOptions:
 class JsonValues:
     """The values of an array as JSON values.
 
-    values: Nulls are None; inside a struct they are left out.
-    bad: Positions of values that JSON can't say, and the code of a fault for each.
-    nan: Positions of NaN that was taken for null; as often as there are some in a value.
+    values: Nulls are None; inside a struct they are omitted.
+    bad: Positions of values that JSON can't represent, with the code of the fault.
+    nan: Positions of values with NaN that became null, once for each NaN.
     """
 
     values: list[Any]
@@ -250,9 +250,9 @@ AS_STORED = ArrowOptions()
 
 
 def to_json(array: pa.Array) -> tuple[list[Any], list[int]]:
-    """The values of any array as JSON values, and the positions of those that JSON can't say.
+    """The values of any array as JSON values, and the positions of those that JSON can't represent.
 
-    Nulls are None; inside a struct they are left out.
+    Nulls are None; inside a struct they are omitted.
     """
     found = json_of(array, AS_STORED)
     return found.values, sorted(found.bad)
@@ -263,7 +263,7 @@ def json_of(array: pa.Array, options: ArrowOptions) -> JsonValues:
 
     Args:
         array: The array.
-        options: How they are read.
+        options: How to read NaN and bytes.
     """
     if isinstance(array, pa.ExtensionArray) and array.type.extension_name == "arrow.uuid":
         return JsonValues([None if v is None else str(uuid.UUID(bytes=v)) for v in array.storage.to_pylist()])
@@ -314,9 +314,9 @@ def _floats(array: pa.Array, options: ArrowOptions) -> JsonValues:
 
 
 def _milliseconds(array: pa.Array) -> list[int | None]:
-    """Integer milliseconds: since the epoch for dates and timestamps, naive ones taken as UTC.
+    """Integer milliseconds: since the epoch for dates and timestamps. Naive ones are UTC.
 
-    The engine's convention; what is finer is cut off towards the past, as its own client does.
+    This is the engine's convention. Finer parts are cut off towards the past, as its own client does.
     """
     kind = array.type
     if pa.types.is_date32(kind):
@@ -327,7 +327,7 @@ def _milliseconds(array: pa.Array) -> list[int | None]:
 
 
 def _times(array: pa.Array) -> list[str | None]:
-    """ISO 8601 times of day; nanoseconds, which Python's own lack, are kept."""
+    """ISO 8601 times of day, with nanoseconds, which Python's times do not have."""
     digits = {"s": 0, "ms": 3, "us": 6, "ns": 9}[array.type.unit]
     ticks = array.cast(pa.int32() if pa.types.is_time32(array.type) else pa.int64()).to_pylist()
     return [None if value is None else _iso(value * 10 ** (9 - digits)) for value in ticks]
@@ -341,7 +341,7 @@ def _iso(nanoseconds: int) -> str:
 
 
 def _decimal(value: Decimal) -> int | float | str:
-    """A number if its JSON text says the same decimal, else text."""
+    """A number if its JSON text is the same decimal, else text."""
     if value == value.to_integral_value():
         return int(value)
     number = float(value)
@@ -349,7 +349,7 @@ def _decimal(value: Decimal) -> int | float | str:
 
 
 def _bounds(array: pa.Array) -> list[int]:
-    """Where each list of an array begins among its values, and the last ends."""
+    """Where each list of an array begins among its values, and where the last ends."""
     if pa.types.is_fixed_size_list(array.type):
         found: list[int] = ((np.arange(len(array) + 1) + array.offset) * array.type.list_size).tolist()
     else:
@@ -358,7 +358,7 @@ def _bounds(array: pa.Array) -> list[int]:
 
 
 def _cut(inner: list[Any], bounds: list[int], array: pa.Array) -> list[Any]:
-    """The lists of an array from all their values."""
+    """The lists of an array, cut from the values of all of them."""
     first = bounds[0]
     valid = array.is_valid().to_pylist()  # NumPy would have Arrow import pandas
     return [
@@ -374,7 +374,7 @@ def _lists(array: pa.Array, options: ArrowOptions) -> JsonValues:
     if options.omit_nan and not isinstance(within, pa.ExtensionArray):
         within = plain(within)
         if pa.types.is_floating(within.type):
-            options = replace(options, omit_nan=False)  # without one, the numbers behind it would move up
+            options = replace(options, omit_nan=False)  # without it, the numbers after it would move up
     inner = json_of(within, options)
     valid = np.asarray(array.is_valid()).tolist()
     values = _cut(inner.values, bounds, array)
@@ -382,7 +382,7 @@ def _lists(array: pa.Array, options: ArrowOptions) -> JsonValues:
         return JsonValues(values)
 
     def parents(places: Iterable[int]) -> Iterator[tuple[int, int]]:
-        """The list that each value is in, where it is there."""
+        """The list that each value is in, unless that list is null."""
         known = [*places]
         at = np.asarray(known, dtype=np.int64) + first
         found = np.searchsorted(np.asarray(bounds), at, side="right") - 1
@@ -394,7 +394,7 @@ def _lists(array: pa.Array, options: ArrowOptions) -> JsonValues:
 
 def _structs(array: pa.Array, options: ArrowOptions) -> JsonValues:
     names = [field.name for field in array.type]
-    # field() keeps the parent's nulls apart, and knows nothing of its offset in old releases; flatten does.
+    # field() ignores the parent's nulls, and in old releases its offset; flatten respects both.
     parts = [json_of(part, options) for part in array.flatten()]
     valid = np.asarray(array.is_valid()).tolist()
     rows = zip(*(part.values for part in parts), strict=True) if parts else ((),) * len(array)
@@ -410,7 +410,7 @@ def _structs(array: pa.Array, options: ArrowOptions) -> JsonValues:
 
 def _maps(array: pa.Array, options: ArrowOptions) -> JsonValues:
     if pa.types.is_floating(array.type.key_type):
-        options = replace(options, omit_nan=False)  # an entry has a key
+        options = replace(options, omit_nan=False)  # an entry needs a key
     entries = pa.ListArray.from_arrays(
         array.offsets, pa.StructArray.from_arrays([array.keys, array.items], names=["key", "value"])
     )

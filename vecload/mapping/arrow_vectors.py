@@ -1,4 +1,4 @@
-"""Vectors in Arrow arrays, all rows at once: lists of numbers, and what is around them in people's files."""
+"""Vectors in Arrow arrays, all rows at once: lists of numbers, also inside structs and lists of one."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def bare_vectors(array: pa.Array) -> tuple[pa.Array, dict[int, Fault]]:
     """Vectors without the structs and the lists of one that they are in.
 
     Args:
-        array: Of any type.
+        array: An array of any type.
 
     Returns:
-        An array of the same length: lists or bytes if those were inside, else what was given without its
-        extension type, dictionary or run-end encoding. And the faults of rows that are sparse.
+        An array of the same length: the lists or bytes inside, or the same values without extension type,
+        dictionary or run-end encoding. And the faults of rows with sparse vectors.
     """
     array = plain(array)
     kind = array.type
@@ -56,7 +56,7 @@ def _sparse_rows(array: pa.Array, names: list[str]) -> dict[int, Fault]:
 
 
 def encoded_within(kind: pa.DataType) -> bool:
-    """Whether a type of lists has elements that may be numbers in another encoding, or vectors."""
+    """Whether the elements of a list type may be numbers in another encoding, or vectors."""
     inner = kind.value_type
     return bool(
         is_text(inner)
@@ -71,8 +71,8 @@ def from_lists(array: pa.Array, dimension: int) -> Mapped[Vectors]:
     """Vectors of n lists, as float32.
 
     Args:
-        array: Lists of any width, no views; of anything.
-        dimension: Numbers in each.
+        array: Lists of any offset width and with any elements, but not views.
+        dimension: Length of each vector.
     """
     n = len(array)
     lengths = lengths_of(array)
@@ -88,7 +88,7 @@ def from_lists(array: pa.Array, dimension: int) -> Mapped[Vectors]:
     if pa.types.is_null(values.type):
         values = values.cast(pa.float32())
     if not pa.types.is_floating(values.type) and not pa.types.is_integer(values.type):
-        fault = Fault("vector", "not-a-number", f"holds {values.type}, no numbers")
+        fault = Fault("vector", "not-a-number", f"holds {values.type}, not numbers")
         faults |= dict.fromkeys(np.flatnonzero(right).tolist(), fault)
         return Mapped(np.ones((n, dimension), dtype=np.float32), faults)
     begin = int(starts[0]) if n else 0
@@ -114,7 +114,7 @@ def from_lists(array: pa.Array, dimension: int) -> Mapped[Vectors]:
 
 
 def _numbers(values: pa.Array) -> NDArray[Any]:
-    """The numbers of an array without a copy, where it has no nulls."""
+    """The numbers of an array, without a copy if it has no nulls."""
     if values.null_count:
         values = pc.fill_null(values, 0)
     return numbers_of(values)

@@ -1,4 +1,4 @@
-"""Columns of a source, and the fields inside them by paths."""
+"""Columns of a source: their kinds of values, and the fields inside them, which are found by paths."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from typing import Any, Literal, TypeAlias
 from vecload.errors import MappingError
 
 ValueKind: TypeAlias = Literal["text", "integer", "bytes", "floats", "integers", "object", "null", "other"]
-"""What a column's values look like; `floats` and `integers` are lists of numbers, `null` tells of none."""
+"""The kind of a column's values. `floats` and `integers` are lists of numbers; `null`: none is known."""
 
 Steps: TypeAlias = tuple[str, ...]
-"""The names on the way to a field: its column's, and those inside; a column itself is one step.
+"""The names that lead to a field: first that of its column, then those inside. A column itself is one step.
 
 `[0]` is the first element of a list.
 """
 
-
+BYTES_MARK = "$bytes"
+"""`{"$bytes": "base64"}` stands for bytes in JSON: `vecload get` writes bytes so, and they are read so."""
+FIELDS_DEPTH = 8
+"""Fields in deeper objects are not listed; a path may still name them."""
 LISTED_MAX = 20
-"""Names in a message: more are not read."""
+"""Names in a message: nobody reads more."""
 _ONE = re.compile(r"\[[0-9]+\]")
 _ELEMENT = re.compile(r"(?<!^)(?<!\.)(\[[0-9]+\])")
 
@@ -29,17 +32,17 @@ _ELEMENT = re.compile(r"(?<!^)(?<!\.)(\[[0-9]+\])")
 class Column:
     """A column of a source.
 
-    name: as the file has it.
-    kind: what its values look like.
-    type_name: its type as the file names it.
-    fields: of a column of objects, the fields inside as far as they are known.
-    index: it is the index of the data frame that was written.
-    partition: a folder's name tells it, not the file: metadata, unless it is named as another part.
-    free_text: its text is not the JSON of objects.
-    lost_index: the name of the data frame's index, where it was stored as a range and has no column.
-    elements: of a column of lists of objects, the fields inside these objects.
-    values: those of the first rows, as Python values, bytes as bytes; None where a row has none. Of a field,
-        those in the objects that the first rows have.
+    name: its name in the file.
+    kind: the kind of its values.
+    type_name: its type, as the file names it.
+    fields: if its values are objects, the known fields inside them.
+    index: it is the index of the data frame that wrote the file.
+    partition: its value comes from a folder's name. It becomes metadata, unless the user names it otherwise.
+    free_text: its text is not JSON objects.
+    lost_index: the name of the data frame's index, if that is a range, which gets no column.
+    elements: if its values are lists of objects, the fields inside these objects.
+    values: its values in the first rows as Python values, None in a row without one. For a field: its values
+        in the objects of the first rows.
     """
 
     name: str
@@ -55,10 +58,9 @@ class Column:
 
 
 def find(columns: Sequence[Column], path: str) -> tuple[Steps, Column] | None:
-    """Find a column by its name, or a field by its path; a name with dots in it comes first.
+    """Find a column by its name, or a field by its path. A column whose name contains dots comes first.
 
-    What is inside text, which may be JSON, and inside values that the first rows don't have can't be known:
-    any field is found there, of kind `other`.
+    Text may be JSON, and the first rows may lack a value. There, any field is found, of kind `other`.
     """
     by_name = {column.name: column for column in columns}
     if path in by_name:
@@ -88,7 +90,7 @@ def _find_inside(column: Column, inner: str, path: str) -> tuple[Steps, Column] 
 
 
 def walk(columns: Iterable[Column]) -> Iterator[tuple[Steps, Column]]:
-    """Every column and, before what follows it, every field inside it; elements of lists as the step `[]`."""
+    """Every column, each followed by the fields inside it. Elements of lists are the step `[]`."""
     for column in columns:
         yield (column.name,), column
         for steps, inside in walk(column.fields):
@@ -98,19 +100,19 @@ def walk(columns: Iterable[Column]) -> Iterator[tuple[Steps, Column]]:
 
 
 def path_of(steps: Steps) -> str:
-    """The path that people write for it."""
+    """The path as people write it."""
     return ".".join(steps).replace(".[", "[")
 
 
 def with_named(columns: Sequence[Column], path: str) -> list[Column]:
-    """The columns, and one or a field in one of kind `null` for a path that leads nowhere yet."""
+    """The columns, plus a column or field of kind `null` if the path leads nowhere yet."""
     if find(columns, path) is not None:
         return list(columns)
     end = path.rfind(".")
     while end > 0:
         outer = next((column for column in columns if column.name == path[:end]), None)
         if outer is not None:
-            # What is known to be no object has no fields in other rows either.
+            # A column without objects in the first rows gets no fields.
             fields = outer.fields and tuple(with_named(outer.fields, path[end + 1 :]))
             return [replace(column, fields=fields) if column is outer else column for column in columns]
         end = path.rfind(".", 0, end)
@@ -118,24 +120,24 @@ def with_named(columns: Sequence[Column], path: str) -> list[Column]:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names of columns for a message; of many the first."""
+    """Names of columns for a message: the first of them, if there are many."""
     shown = [repr(name) for name in names]
     more = len(shown) - LISTED_MAX
-    told = ", ".join(shown[:LISTED_MAX]) or "no columns"
-    return f"{told} and {more} more" if more > 0 else told
+    first = ", ".join(shown[:LISTED_MAX]) or "no columns"
+    return f"{first} and {more} more" if more > 0 else first
 
 
 def first_named(names: Sequence[str], columns: Sequence[Column], source: str, flag: str) -> str | None:
-    """The first of these names that a column has: as it is, else in another case.
+    """The first of these names that a column has, exactly or in another case.
 
     Args:
         names: In lower case.
         columns: Any.
         source: For messages.
-        flag: What settles which column it is.
+        flag: The option that picks one of several.
 
     Raises:
-        MappingError: Several columns have it, each in a case of its own, and none as it is.
+        MappingError: Several columns have the name in different cases, and none has it exactly.
     """
     for name in names:
         found = [column.name for column in columns if column.name.lower() == name]
@@ -143,7 +145,7 @@ def first_named(names: Sequence[str], columns: Sequence[Column], source: str, fl
             return name
         if len(found) > 1:
             raise MappingError(
-                f"{source} has columns whose names differ in case alone: {listed(found)}",
+                f"{source} has columns whose names differ only in case: {listed(found)}",
                 hint=f"pick one with {flag}",
             )
         if found:
@@ -151,22 +153,15 @@ def first_named(names: Sequence[str], columns: Sequence[Column], source: str, fl
     return None
 
 
-BYTES_MARK = "$bytes"
-"""`{"$bytes": "base64"}` stands for bytes in JSON: so `vecload get` writes them, and so they are read."""
-
-FIELDS_DEPTH = 8
-"""A path that leads deeper can be named too, but can't be known to be there."""
-
-
 def columns_of(rows: Sequence[dict[str, Any]], depth: int = FIELDS_DEPTH) -> list[Column]:
-    """The columns of some JSON rows, each by its first values that tell.
+    """The columns of some JSON rows. The first values that show a kind decide it.
 
-    Null, an empty list and a list with a null in it don't; nor do whole numbers make integers of a list that
-    has fractions in the next row.
+    Null, an empty list and a list that contains a null show none. A list of whole numbers is `integers` only
+    if no later row has fractions.
 
     Args:
         rows: n objects.
-        depth: How deep fields inside objects are told.
+        depth: Down to which depth fields inside objects are listed.
     """
     kinds: dict[str, ValueKind] = {}
     for row in rows:
@@ -198,8 +193,9 @@ def _kind_of(value: Any) -> ValueKind:
 
 
 def marked_bytes(text: Any) -> Any:
-    """The bytes that a value under BYTES_MARK stands for; an empty dict if it stands for none."""
-    from vecload.sealing.envelope import decode_base64  # with it come keys, which parsers have no use for
+    """The bytes of a value under BYTES_MARK; an empty dict if it is not base64."""
+    # Not at the top: it loads cryptography, which parsers do not need.
+    from vecload.sealing.envelope import decode_base64
 
     try:
         return decode_base64(text)

@@ -1,8 +1,7 @@
-"""Which columns are the contents.
+"""Chooses the contents columns, and finds cleartext: metadata that looks like contents but is not sealed.
 
-Text under a usual name is sealed or refused; it never becomes metadata unless it was named as that.
-
-Texts that go unsealed: metadata that looks as if it were contents.
+Text under a usual name of contents is sealed, or the load stops. It becomes metadata only if the user names
+it.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from vecload.mapping.names import CONTENTS_NAMES, is_contents_name, is_contents_
 from vecload.mapping.rows import Fault
 
 BYTES_LEAST = 8
-"""Numbers of a list that may be the bytes of a text; offsets and sentences' numbers are fewer."""
+"""Shortest list of numbers that may be the bytes of a text; lists of offsets are shorter."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextCandidate:
-    """A column or field whose name is that of contents, and which holds text or bytes.
+    """A column or field with a name of contents, which holds text or bytes.
 
-    steps: the way to it; `[]` is any element of a list.
-    column: as the first rows show it.
-    whole: its values are texts or bytes; else they are lists of some.
+    steps: the names that lead to it; `[]` is any element of a list.
+    column: the column or field in the first rows.
+    whole: its values are texts or bytes, not lists of them.
     """
 
     steps: Steps
@@ -38,12 +37,12 @@ class TextCandidate:
 
     @property
     def path(self) -> str:
-        """As people write it."""
+        """The path as people write it."""
         return path_of(self.steps)
 
     @property
     def column_path(self) -> str:
-        """The path for a flag: of what is inside a list, the list's."""
+        """The path for an option: the path of the outermost list, for a field inside one."""
         return self.path.partition("[")[0]
 
     def __str__(self) -> str:
@@ -57,16 +56,16 @@ class TextCandidate:
 
 
 def text_candidates(columns: Iterable[Column], without: Collection[Steps] = ()) -> list[TextCandidate]:
-    """All texts under a name of contents, at any depth; of one inside another the outer.
+    """All texts under a name of contents, at any depth. Of two that are nested, only the outer one.
 
     Args:
-        columns: The source's.
-        without: What is known to be something else.
+        columns: The source's columns.
+        without: Columns and fields that are known to be something else.
     """
     found: list[TextCandidate] = []
     for steps, column in walk(column for column in columns if not column.partition):
         names = tuple(step for step in steps if step != "[]")
-        # What is inside a column follows it.
+        # Fields follow their column.
         inside = found and steps[: len(found[-1].steps)] == found[-1].steps
         if inside or steps in without or not is_contents_path(names):
             continue
@@ -79,12 +78,12 @@ def text_candidates(columns: Iterable[Column], without: Collection[Steps] = ()) 
 def _is_text(column: Column) -> bool:
     if column.kind not in ("text", "bytes"):
         return any(isinstance(value, str) and value.strip() for value in column.values)
-    told = [value for value in column.values if value is not None]
-    return not told or any(not isinstance(value, str) or value.strip() for value in told)
+    given = [value for value in column.values if value is not None]
+    return not given or any(not isinstance(value, str) or value.strip() for value in given)
 
 
 def _holds_texts(column: Column) -> bool:
-    """Whether its values are lists of texts, or of the numbers of bytes."""
+    """Whether its values are lists of texts, or of bytes as numbers."""
     lists = [value for value in column.values if isinstance(value, list) and value]
     return any(isinstance(item, str) and item.strip() for value in lists for item in value[:20]) or (
         bool(lists)
@@ -96,16 +95,16 @@ def _holds_texts(column: Column) -> bool:
 def choose_contents(
     found: Sequence[TextCandidate], columns: Sequence[Column], source: str, *, metadata_named: bool
 ) -> tuple[str | None, str]:
-    """The column of contents, and why; None where there is none.
+    """The contents column and the reason for it; None if there is none.
 
     Args:
-        found: The texts under a name of contents that are no other part.
-        columns: The source's columns that are no other part.
+        found: The texts under a name of contents that are not another part.
+        columns: The source's columns that are not another part.
         source: For messages.
-        metadata_named: Only named columns become metadata.
+        metadata_named: Only columns that the user named become metadata.
 
     Raises:
-        MappingError: There are several, or the only one can't be taken.
+        MappingError: There are several, or the only one is not a single text.
     """
     if len(found) > 1:
         raise MappingError(
@@ -116,13 +115,13 @@ def choose_contents(
         return found[0].path, "its name"
     if found:
         raise MappingError(
-            f"{source} has contents that are no single text: {found[0]}",
-            hint=f"name another column with --contents-column, leave it out with --metadata-exclude "
-            f"{found[0].column_path}, or name all metadata, it among them: --metadata-column "
+            f"{source} has contents that are not a single text: {found[0]}",
+            hint=f"name another column with --contents-column, omit this one with --metadata-exclude "
+            f"{found[0].column_path}, or name all metadata columns including it: --metadata-column "
             f"{found[0].column_path}",
         )
     for name in CONTENTS_NAMES:
-        # Of nulls alone, so far: text that comes later is sealed.
+        # Only nulls in the first rows: text in later rows is sealed.
         empty = next((c.name for c in columns if c.name.lower() == name and _is_empty(c)), None)
         if empty is not None:
             return empty, "its name"
@@ -130,10 +129,10 @@ def choose_contents(
 
 
 def check_chosen(found: Sequence[TextCandidate], chosen: Sequence[str], source: str) -> None:
-    """Refuse texts that would become clear metadata next to the contents that were chosen.
+    """Refuse other texts that would be stored unsealed as metadata.
 
     Args:
-        found: Texts under a name of contents that become metadata, and were not named as that.
+        found: Texts under a name of contents that become metadata although the user did not name them.
         chosen: The paths of the contents.
         source: For messages.
 
@@ -144,9 +143,9 @@ def check_chosen(found: Sequence[TextCandidate], chosen: Sequence[str], source: 
         one = found[0]
         both = f"seal both with {_flags(*chosen, one.path)}, " if one.whole else ""
         raise MappingError(
-            f"{source} would send {one} unsealed as metadata, next to the contents {chosen[0]!r}",
-            hint=f"{both}leave it out with --metadata-exclude {one.column_path}, or name all metadata, "
-            f"it among them: --metadata-column {one.column_path}",
+            f"{source} would store {one} unsealed as metadata, next to the contents {chosen[0]!r}",
+            hint=f"{both}omit it with --metadata-exclude {one.column_path}, or name all metadata columns "
+            f"including it: --metadata-column {one.column_path}",
         )
 
 
@@ -154,16 +153,13 @@ def _settle(one: TextCandidate, other: TextCandidate, *, metadata_named: bool) -
     if not (one.whole and other.whole):
         out = next(each for each in (one, other) if not each.whole)
         return (
-            f"pick one with --contents-column, and leave {out.column_path!r} out with --metadata-exclude "
-            f"{out.column_path}, or name all metadata, it among them, with --metadata-column"
+            f"pick one with --contents-column, and omit {out.column_path!r} with --metadata-exclude "
+            f"{out.column_path}, or name all metadata columns including it with --metadata-column"
         )
     both = _flags(one.path, other.path)
     if metadata_named:
         return f"pick one with --contents-column, or seal both: {both}"
-    return (
-        "pick one with --contents-column and leave the other out with --metadata-exclude, "
-        f"or seal both: {both}"
-    )
+    return f"pick one with --contents-column and omit the other with --metadata-exclude, or seal both: {both}"
 
 
 def _shown(found: Sequence[TextCandidate]) -> str:
@@ -182,34 +178,35 @@ def _is_empty(column: Column) -> bool:
 
 
 def fault_of_cleartext(path: str, spread: str | None) -> Fault:
-    """What is wrong with a row whose metadata has text under a name of contents.
+    """The fault of a row whose metadata has text under a name of contents.
 
     Args:
-        path: Where the text stands in the metadata.
-        spread: The object whose entries join the metadata, from which it may come.
+        path: Where the text is in the metadata.
+        spread: The object whose entries join the metadata, if there is one; the text may be in it.
     """
-    # A list is named as a whole.
+    # An option names a list as a whole.
     column = path.partition("[")[0]
     perhaps = f" (or {spread}.{path})" if spread is not None else ""
-    told = (
-        f"would have text in {path!r}{perhaps} that goes unsealed as metadata: take it with "
-        f"--contents-column, leave it out with --metadata-exclude {column}, or name all metadata, it "
-        "included, with --metadata-column"
+    return Fault(
+        "contents",
+        "late-column",
+        f"has text in {path!r}{perhaps} that would be stored unsealed as metadata: make it contents with "
+        f"--contents-column, omit it with --metadata-exclude {column}, or name all metadata columns "
+        "including it with --metadata-column",
     )
-    return Fault("contents", "late-column", told)
 
 
 def find_cleartext(entries: dict[str, Any], clear: frozenset[str], also: frozenset[str]) -> str | None:
-    """The first path in one item's metadata at which text stands under a name of contents.
+    """The first path in an item's metadata that has text under a name of contents.
 
     Args:
         entries: The metadata.
-        clear: Paths at which such text was asked for.
-        also: Further names of contents.
+        clear: Paths that may have such text.
+        also: More names of contents.
     """
     for name, value in entries.items():
         kind = type(value)
-        # Most values are plain: what is said of them takes no call but one that is remembered.
+        # Most values are plain: they need only one call, whose result is cached.
         if kind is str:
             plain = value[:1] not in _LOOKED_INTO
         elif kind is list:
@@ -227,7 +224,7 @@ def find_cleartext(entries: dict[str, Any], clear: frozenset[str], also: frozens
 
 
 _LOOKED_INTO = frozenset(("{", "[", " ", "\t", "\n", "\r", "\ufeff"))
-"""How text begins that may be JSON."""
+"""First characters of text that may be JSON."""
 
 
 def _in_object(
@@ -276,20 +273,20 @@ def _is_named(names: tuple[str, ...], also: frozenset[str]) -> bool:
 
 
 LONG_CHARACTERS = 200
-"""A text that is as long on average is prose, whatever it repeats."""
+"""Texts with this average length are prose, even if they repeat."""
 UNIQUE_CHARACTERS = 20
-"""A text that is as long on average, and nearly unique, is one too."""
+"""Texts with this average length are prose if nearly all of them are unique."""
 UNIQUE_SHARE = 0.9
 NAMED_MOST = 4
-"""Fields of such a line: more are counted."""
+"""Fields that the line lists; it counts the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cleartext:
-    """A metadata field of such texts.
+    """A metadata field that holds prose.
 
-    name: the field, by its path in the metadata.
-    characters: of a text, on average.
+    name: the path of the field in the metadata.
+    characters: average length of its texts.
     """
 
     name: str
@@ -300,7 +297,7 @@ class Cleartext:
 
 
 def cleartexts(metadata: Sequence[Metadata | None] | None, named: Sequence[str] = ()) -> list[Cleartext]:
-    """The fields of the first items whose texts are long, or nearly unique sentences.
+    """The metadata fields of the first items that hold prose.
 
     Args:
         metadata: n objects or None each.
@@ -321,11 +318,12 @@ def cleartexts(metadata: Sequence[Metadata | None] | None, named: Sequence[str] 
 
 
 def cleartext_line(found: Sequence[Cleartext]) -> str:
-    """What people are told of them."""
+    """A line about them, for people."""
     shown = ", ".join(map(str, found[:NAMED_MOST]))
     more = f" and {len(found) - NAMED_MOST} more" if len(found) > NAMED_MOST else ""
-    goes = "goes" if len(found) == 1 else "go"
-    return f"no contents: {shown}{more} {goes} unsealed into metadata; seal text with --contents-column NAME"
+    verb = "is" if len(found) == 1 else "are"
+    fields = f"{shown}{more} {verb}"
+    return f"no contents: {fields} stored unsealed in metadata; seal text with --contents-column NAME"
 
 
 def _text_values(entries: dict[str, Any], outer: str) -> Iterator[tuple[str, str]]:

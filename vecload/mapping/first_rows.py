@@ -1,4 +1,4 @@
-"""What the first rows of a source say of its columns: values, fields, and text in bytes without a type."""
+"""What the first rows show of a source's columns: values, fields, and text that is stored as bytes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from vecload.mapping.rows import Rows
 
 
 def with_first_rows(columns: Sequence[Column], head: Rows) -> list[Column]:
-    """The columns, each with its values in the first rows and with the fields inside these.
+    """The columns, each with its values in the first rows and the fields inside them.
 
-    Text is looked into where all of it is the JSON of objects.
+    Text has fields if all of it is JSON objects.
     """
     return [_with(column, head.values(column.name), FIELDS_DEPTH) for column in columns]
 
 
 def _with(column: Column, values: Sequence[Any], depth: int) -> Column:
     if column.kind == "text":
-        # Bytes that are read as text.
+        # Bytes that were recognised as text.
         values = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
     if column.partition or not depth:
         return replace(column, values=values)
@@ -36,7 +36,7 @@ def _with(column: Column, values: Sequence[Any], depth: int) -> Column:
         objects = [value for value in parsed if isinstance(value, dict)]
         free_text = bool(texts) and all(value is _NOT_JSON for value in parsed)
         if len(objects) < len(parsed):
-            # Some of it is text: what is inside the rest is looked at where the column is named as an object.
+            # Some values are not JSON: their fields count only if the user names the column as an object.
             return replace(
                 column,
                 values=values,
@@ -60,7 +60,7 @@ def _with(column: Column, values: Sequence[Any], depth: int) -> Column:
 
 
 ITEMS_MAX = 20
-"""Elements of a list that are looked into."""
+"""Elements of a list whose fields are looked at."""
 _NOT_JSON = object()
 
 
@@ -71,7 +71,7 @@ def _inside(known: Sequence[Column], objects: Sequence[dict[str, Any]], depth: i
 
 
 def _parsed(text: str) -> Any:
-    """What a text is as JSON: an object, None for null, and a mark for anything else."""
+    """A JSON object or null in a text; _NOT_JSON for anything else."""
     begin = text.lstrip()[:1]
     if begin not in ("{", "n"):
         return _NOT_JSON
@@ -86,14 +86,14 @@ _AS_TEXT = Rules(binary_as_text=True)
 
 
 def holds_text(head: Rows, column: str) -> bool:
-    """Whether a column of bytes holds UTF-8 without control characters in every row that has a value."""
+    """Whether every value of a bytes column is UTF-8 without control characters."""
     found = head.with_rules(_AS_TEXT).contents(column)
     values = [value for value in found.values or () if isinstance(value, str) and value]
     return not found.faults and bool(values) and all(_looks_like_text(value) for value in values)
 
 
 def bytes_as_text(column: Column, head: Rows, choice: ColumnChoice) -> Column:
-    """A column as the guess should see it where bytes are text: what is a vector stays bytes."""
+    """The column, as a text column if its bytes are text and not a vector."""
     is_vector = column.name == choice.vector or is_vector_name(column.name)
     if column.kind != "bytes" or column.partition or is_vector or not holds_text(head, column.name):
         return column

@@ -1,4 +1,4 @@
-"""Which column is which: what the user named, and a guess of the rest where one reading is plausible."""
+"""Decides which column is which: as the user chose, and by a guess where only one choice is plausible."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vecload.mapping.vector_choice import (
 )
 
 CONTENTS_KINDS: tuple[tuple[ValueKind, ...], ...] = (("text", "bytes"), ("null",))
-"""What contents of a known shape look like; the second where none looks like the first."""
+"""Kinds of values of a known shape's contents; the second if no column has the first."""
 
 
 def guess_mapping(
@@ -40,14 +40,14 @@ def guess_mapping(
 
     Args:
         columns: The source's columns, with their values in the first rows.
-        choice: What the user named.
+        choice: What the user chose.
         source: For messages.
-        embed: The index makes the vectors of the contents; no vector column is looked for.
-        rules: What else is asked of items.
-        more: Rows may have columns that these are not: what the user names is taken to be there.
+        embed: The index computes the vectors from the contents, so there is no vector column.
+        rules: The rules that items follow.
+        more: Later rows may have more columns, so columns that the user names may be missing here.
 
     Raises:
-        MappingError: A named column is missing, or more than one reading is plausible, or none.
+        MappingError: A column that the user named is missing, or not exactly one choice is plausible.
     """
     names = [column.name for column in columns]
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
@@ -116,7 +116,7 @@ def guess_mapping(
 
 
 class _Seen:
-    """A source's columns, and which of them have become a part of the item."""
+    """A source's columns, and which of them are already a part of the item."""
 
     def __init__(self, columns: Sequence[Column], source: str, *, more: bool) -> None:
         self.columns = columns
@@ -126,14 +126,14 @@ class _Seen:
 
     @property
     def own(self) -> list[Column]:
-        """Those of the source itself."""
+        """The columns of the source itself, not of its folders."""
         return [column for column in self.columns if not column.partition]
 
     def take(self, path: str, flag: str) -> Column:
-        """Note that a column or a field is a part.
+        """Note that a column or field is a part.
 
         Raises:
-            MappingError: There is none of that name, and none can be.
+            MappingError: There is none with that name, in no row.
         """
         if self.more:
             self.columns = with_named(self.columns, path)
@@ -146,7 +146,7 @@ class _Seen:
         return found[1]
 
     def free(self) -> list[Column]:
-        """The columns of the source itself that are no part yet."""
+        """The columns of the source itself that are not a part yet."""
         taken = {steps[0] for steps in self.steps.values() if len(steps) == 1}
         return [column for column in self.own if column.name not in taken]
 
@@ -155,7 +155,7 @@ class _Seen:
         return any(steps[: len(way)] == way for way in self.steps.values())
 
     def first(self, paths: Sequence[str], kinds: Sequence[Sequence[ValueKind]]) -> str | None:
-        """The first of these paths that leads to a column or field of such a kind that is no part yet."""
+        """The first of these paths that leads to a column or field of these kinds that is not a part yet."""
         for wanted in kinds:
             for path in paths:
                 found = find(self.own, path)
@@ -234,7 +234,7 @@ def _choose_contents(
 
 
 def _would_leave(seen: _Seen, choice: ColumnChoice, text: TextCandidate, out: Sequence[str]) -> bool:
-    """Whether a text is no part yet, and was not said to be left out or to be metadata."""
+    """Whether a text would become metadata without the user having named or excluded it."""
     if seen.is_part(text.steps) and not _only_spread(seen, choice, text.steps):
         return False
     plain = [step for step in text.steps if step != "[]"]
@@ -243,7 +243,7 @@ def _would_leave(seen: _Seen, choice: ColumnChoice, text: TextCandidate, out: Se
 
 
 def _only_spread(seen: _Seen, choice: ColumnChoice, steps: Steps) -> bool:
-    """Whether a field is inside an object that was named as metadata, and was not named itself."""
+    """Whether a field is inside an object that the user named as metadata, and is not named itself."""
     around = [path for path, way in seen.steps.items() if steps[: len(way)] == way]
     return all(
         path in choice.metadata and len(way := seen.steps[path]) < len(steps) and steps[len(way)] != "[]"
@@ -252,10 +252,10 @@ def _only_spread(seen: _Seen, choice: ColumnChoice, steps: Steps) -> bool:
 
 
 def _check_typo(seen: _Seen, choice: ColumnChoice, path: str, flag: str) -> None:
-    """Refuse contents that the first rows don't have where others would become metadata instead.
+    """Refuse contents that are missing from the first rows if another text would become metadata instead.
 
     Raises:
-        MappingError: The name may be a slip of the pen.
+        MappingError: The name may be misspelt.
     """
     if flag != "--contents-column" or not seen.more or choice.metadata or find(seen.columns, path):
         return
@@ -270,13 +270,13 @@ def _check_typo(seen: _Seen, choice: ColumnChoice, path: str, flag: str) -> None
     )
     if other is not None:
         raise MappingError(
-            f"{seen.source} has no column {path!r} ({flag}) in its first rows, but {other!r}",
-            hint=f"name that, or leave it out of the metadata with --metadata-exclude {other}",
+            f"{seen.source} has no column {path!r} ({flag}) in its first rows, but it has {other!r}",
+            hint=f"name that column, or omit it from the metadata with --metadata-exclude {other}",
         )
 
 
 def _cleartext_allowed(choice: ColumnChoice, spread: str | None, columns: Sequence[Column]) -> frozenset[str]:
-    """Metadata that may be text under a name of contents: named or renamed so, or the name of a folder."""
+    """Metadata that may be text under a name of contents: the user or a folder named it."""
     within = f"{spread}."
     inner = (path.removeprefix(within) for path in choice.metadata if spread and path.startswith(within))
     folders = (column.name for column in columns if column.partition)
@@ -284,7 +284,7 @@ def _cleartext_allowed(choice: ColumnChoice, spread: str | None, columns: Sequen
 
 
 def _metadata_names(mapping: ColumnMapping, columns: Sequence[Column]) -> tuple[str, ...]:
-    """The names that metadata has, as far as the first rows tell: of the columns, and in the object."""
+    """The names of the metadata in the first rows: of columns, and of entries of the metadata object."""
     out = {*mapping.excluded_fields}
     fields = (*mapping.metadata_fields,) if mapping.metadata_fields is not None else None
     names = [*fields] if fields is not None else mapping.leftover([column.name for column in columns])
@@ -308,7 +308,7 @@ def _metadata_names(mapping: ColumnMapping, columns: Sequence[Column]) -> tuple[
 
 
 def _inside(columns: Sequence[Column], path: str) -> str:
-    """What there is instead of a path: the fields of the column it begins with, or the columns."""
+    """What exists instead of a path: the fields of the column that it begins with, or the columns."""
     outer = next((c for c in columns if c.fields and path.startswith(c.name + ".")), None)
     if outer is None:
         return listed(column.name for column in columns)

@@ -1,7 +1,8 @@
-"""Which column holds the ids.
+"""Chooses the id column.
 
-One named `id` or `_id` is the id, or the load stops. Other names, and a data frame's index, are taken only
-where the first rows do not repeat and nothing says that they are parts of one thing.
+A column named `id` or `_id` is the id, or the load stops. A column with another usual name, or a data frame's
+index, is taken only if its values in the first rows do not repeat and no other column says that rows are
+parts of something.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from vecload.mapping.columns import Column, first_named, listed
 from vecload.mapping.names import is_contents_name, is_part_name, is_vector_name
 
 ID_NAMES = ("id", "_id")
-"""A column of such a name is the id."""
+"""A column with such a name is the id."""
 UNSURE_ID_NAMES = ("ids", "doc_id", "uuid", "key")
-"""Columns of such names may be, in this order, where their values do not repeat."""
+"""A column with such a name may be the id, in this order, if its values do not repeat."""
 UNNAMED_INDEX = re.compile(r"__index_level_[0-9]+__")
 """An index without a name, as pandas writes it."""
 ID_MARKS = frozenset({"$oid", "$numberLong", "$numberInt"})
-"""What MongoDB's exports write an id as: `{"$oid": "65f0…"}`."""
+"""How MongoDB's exports write an id: `{"$oid": "65f0…"}`."""
 BIG_INTEGER = 2.0**63
 ID_CHARACTERS = 200
 """A longer text is not offered as an id."""
@@ -43,7 +44,7 @@ Verdict: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class ChosenId:
-    """The column of ids, None where all are made; why; and whether only its values speak for it."""
+    """The id column (None: all ids are generated), the reason, and whether only its values suggest it."""
 
     path: str | None
     reason: str
@@ -51,7 +52,7 @@ class ChosenId:
 
 
 def verdict_on(column: Column) -> Verdict:
-    """Whether the values of a column are ids; else what they are."""
+    """Whether the values of a column can be ids; if not, what they are."""
     found = [value for value in column.values if value is not None]
     if not found:
         if column.kind in ("text", "integer", "bytes"):
@@ -76,7 +77,7 @@ def _kind(value: Any) -> Verdict:
             "ids" if value.is_finite() and value == value.to_integral_value() else "decimals with fractions"
         )
     if isinstance(value, float):
-        # The fast parser of JSON makes floats of integers beyond 64 bits; no smaller one can be such.
+        # The fast JSON parser turns integers beyond 64 bits into floats; smaller floats were floats.
         return "ids" if abs(value) >= BIG_INTEGER else "floating-point numbers"
     if isinstance(value, bytes):
         return "ids" if len(value) == 16 or _is_text(value) else "bytes"
@@ -98,14 +99,14 @@ def choose_id(
     """Find the column of ids.
 
     Args:
-        columns: The source's own that are no other part.
-        own: All of the source's own.
+        columns: The source's own columns that are not another part yet.
+        own: All of the source's own columns.
         source: For messages.
-        generate: Ids are made where there are none.
+        generate: Generate ids for rows without one.
         out: Columns of a known shape that are not the id.
 
     Raises:
-        MappingError: There is none, or none that is surely one.
+        MappingError: No column is the id, or none clearly is.
     """
     free = [column for column in columns if column.name not in out]
     named = _named(free, source)
@@ -117,12 +118,12 @@ def choose_id(
             return ChosenId(named.name, "its name")
         floats = verdict == "floating-point numbers"
         pandas = (
-            "pandas makes them of integers next to nulls: write them as integers; else " if floats else ""
+            "pandas turns integers next to nulls into floats: write them as integers; or " if floats else ""
         )
         raise MappingError(
             f"{source} has {verdict} in the column {named.name!r}, which can't be ids",
             hint=f"{pandas}name another column with --id-column{_offer(own, [named.name])}, "
-            "or have ids made with --generate-ids",
+            "or generate ids with --generate-ids",
         )
     found, reason = _unsure(free, source)
     doubt = "" if found is None else _doubt(found, own)
@@ -134,24 +135,24 @@ def choose_id(
         part = next((c for c in own if c is not found and _is_number_of_part(c)), None)
         both = (found.name, part.name) if part is not None else ("A", "B")
         raise MappingError(
-            f"{source} has no column that is surely the id: {found.name!r} {doubt}",
-            hint=f"name it with --id-column{_offer(own, [])}, several together with --id-column {both[0]} "
-            f"--id-column {both[1]}, or have ids made with --generate-ids",
+            f"{source} has no clear id column: {found.name!r} {doubt}",
+            hint=f"name it with --id-column{_offer(own, [])}, combine columns with --id-column "
+            f"{both[0]} --id-column {both[1]}, or generate ids with --generate-ids",
         )
     lost = next((column.lost_index for column in own if column.lost_index), "")
     if lost:
         raise MappingError(
-            f"{source} has no id: its index {lost!r} is a RangeIndex, which pandas writes no column of",
-            hint="write the data frame with reset_index(), or have ids made with --generate-ids",
+            f"{source} has no id: pandas does not write its index {lost!r}, a RangeIndex, as a column",
+            hint="write the data frame with reset_index(), or generate ids with --generate-ids",
         )
     raise MappingError(
         f"{source} has no id column; it has {listed(column.name for column in own)}",
-        hint=f"name it with --id-column{_offer(own, [])}, or have ids made with --generate-ids",
+        hint=f"name it with --id-column{_offer(own, [])}, or generate ids with --generate-ids",
     )
 
 
 def _named(free: Sequence[Column], source: str) -> Column | None:
-    """The column named `id` or `_id`; one whose first rows have nothing comes after one that has."""
+    """The column named `id` or `_id`; one that is empty in the first rows comes last."""
     by_name = {column.name: column for column in free}
     for some in ([c for c in free if verdict_on(c) != "nothing"], free):
         name = first_named(ID_NAMES, some, source, "--id-column")
@@ -176,20 +177,20 @@ def _unsure(free: Sequence[Column], source: str) -> tuple[Column | None, str]:
 
 
 def _doubt(found: Column, own: Sequence[Column]) -> str:
-    """Why a column may not be the id; empty if nothing speaks against it."""
+    """Why a column may not be the id; empty if there is no reason."""
     repeated = _repeated(found.values)
     if repeated is not None:
         return f"repeats {repeated!r} in the first rows"
     if found.index or UNNAMED_INDEX.fullmatch(found.name):
         others = [c.name for c in own if c is not found and (c.index or UNNAMED_INDEX.fullmatch(c.name))]
         if others:
-            return f"is one level of an index of several, with {listed(others)}"
+            return f"is one of several index levels, next to {listed(others)}"
     part_column = next((c.name for c in own if c is not found and is_part_name(c.name)), None)
-    return f"may be what several rows are parts of: {part_column!r} is there as well" if part_column else ""
+    return f"may be shared by several rows, since there is also {part_column!r}" if part_column else ""
 
 
 def _is_number_of_part(column: Column) -> bool:
-    """Whether a column numbers the parts of one thing."""
+    """Whether a column numbers the parts of something."""
     return is_part_name(column.name) and column.kind == "integer"
 
 
@@ -205,7 +206,7 @@ def _repeated(values: Sequence[Any]) -> Any:
 
 
 def _offer(own: Sequence[Column], without: Sequence[str]) -> str:
-    """Columns whose first values do not repeat, each with its first value, for a hint."""
+    """Columns that could be the id, each with its first value, for a hint."""
     able = [
         column
         for column in own
@@ -222,4 +223,4 @@ def _offer(own: Sequence[Column], without: Sequence[str]) -> str:
         and " " not in str(column.values[0])
     ]
     shown = ", ".join(f"{column.name!r} ({column.values[0]!r}, …)" for column in able[:4])
-    return f" ({shown} would do)" if shown else ""
+    return f" ({shown} would work)" if shown else ""

@@ -1,4 +1,4 @@
-"""Rows of JSON objects, and their vectors without a Python number for each value."""
+"""JsonRows: rows as JSON objects. VectorParser reads their vectors without a Python number for each value."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from vecload.mapping.vector_values import Numbers, fault_of_elements, float32_of
 from vecload.options import VectorDtype
 
 _INEXACT = 2.0**53
-"""Beyond it float64 is coarser than the integers of JSON: these are rounded once, from what they are."""
+"""Beyond it float64 can't hold every integer: their exact values are then rounded to float32, once."""
 _TEXT_MAX_BYTES = 2**23
-"""The parser keeps memory of several times its longest text: of more there is no hurry."""
+"""The parser keeps several times its longest text in memory; longer texts are parsed the slow way."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedVectors:
-    """The vectors of some rows that were packed.
+    """The vectors that a VectorParser took out of some rows.
 
-    column: the column they were in, which is null in the rows now.
+    column: the column that had them, which is now null in the rows.
     vectors: float32, shape (n, dimension).
-    left: positions of the rows that were not packed; their vectors mean nothing.
+    left: positions of the rows whose vectors it left in place; their entries in `vectors` mean nothing.
     """
 
     column: str
@@ -44,7 +44,7 @@ class ParsedVectors:
 
 
 def vector_parser_for(mapping: ColumnMapping, dimension: int) -> VectorParser | None:
-    """The vector_parser of a mapping's vectors; None where they are no column, or are some other part too."""
+    """The VectorParser for a mapping; None if its vectors are not a column, or are another part as well."""
     column = mapping.vector
     other = {mapping.id, mapping.contents, mapping.metadata_object, *(mapping.metadata_fields or ())}
     inside = {steps[0] for _, steps in mapping.nested}
@@ -57,16 +57,16 @@ class VectorParser:
     """Takes the vectors of one column out of the text of their rows. For one thread.
 
     Args:
-        column: The name of a column at the top of a row.
-        dimension: Values that a vector has.
+        column: The name of a top-level column.
+        dimension: Length of a vector.
     """
 
     def __init__(self, column: str, dimension: int) -> None:
         self.column = column
         self.dimension = dimension
         self._key = orjson.dumps(column)
-        # What takes the vector's place in the row. Found as the column's value, it proves that the text which
-        # was taken out is that value: no file can hold a text that was drawn just now.
+        # It replaces the vector in the row's text. Found as the column's value, it proves that the text which
+        # was taken out was that value, since no file contains a text that was just drawn at random.
         self._mark = secrets.token_hex(16)
         self._mark_text = orjson.dumps(self._mark)
         self._parse = simdjson.Parser().parse
@@ -74,17 +74,18 @@ class VectorParser:
     def parse_rows(
         self, lines: Iterable[tuple[bytes | None, int, int]], vectors: Vectors
     ) -> list[dict[str, Any] | None]:
-        """Parse rows, and write their vectors down.
+        """Parse rows, and write their vectors into an array.
 
         Args:
-            lines: n texts that hold a row each, and where in it the row begins and has ended.
-            vectors: float32, shape (n, dimension). NumPy may warn of values beyond it, which become infinite.
+            lines: n texts with one row each (or None), and where the row begins and ends in the text.
+            vectors: float32, shape (n, dimension). NumPy may warn of values beyond float32; they become
+                infinite.
 
         Returns:
-            The rows, their vectors null. None for one whose vector isn't a list of so many numbers or is told
-            in an unusual way, or that is no JSON object: it must be looked at as any row is.
+            The rows, with null in place of the vectors. None for a row that has to be parsed the slow way:
+            its vector is not a list of that many numbers or is written unusually, or it is not a JSON object.
         """
-        # One loop with everything at hand: what it does besides parsing is a few microseconds a row.
+        # One loop with local names: apart from parsing it takes a few microseconds per row.
         column, dimension, mark = self.column, self.dimension, self._mark
         key_text, mark_text, parse = self._key, self._mark_text, self._parse
         key_size, loads, from_buffer, array = len(key_text), orjson.loads, np.frombuffer, simdjson.Array
@@ -102,7 +103,7 @@ class VectorParser:
                 row = loads(data[at:begin] + mark_text + data[end:after])
                 if type(row) is not dict or row.get(column) != mark:
                     continue
-                # There is but one bracket that closes: no list is within this one.
+                # The text has only one closing bracket, so the list contains no other list.
                 values = parse(data[begin:end])
                 if type(values) is not array or len(values) != dimension:
                     continue
@@ -110,27 +111,27 @@ class VectorParser:
             except (ValueError, TypeError, RuntimeError):
                 continue
             finally:
-                values = None  # the parser serves one at a time
+                values = None  # the parser allows only one at a time
             row[column] = None
             rows[-1] = row
         return rows
 
 
 def inexact(vectors: Vectors) -> list[int]:
-    """The positions of vectors with values that may be integers which float64 doesn't hold exactly."""
+    """The positions of vectors with values that may be integers beyond the exact range of float64."""
     if not len(vectors) or max(vectors.max(), -vectors.min()) < _INEXACT:
         return []
     return np.flatnonzero((np.abs(vectors) >= _INEXACT).any(axis=1)).tolist()
 
 
 _EXACT_FLOATS = 2.0**63
-"""The fast parser makes floats of integers beyond 64 bits; no smaller float can be one."""
+"""The fast parser turns integers beyond 64 bits into floats; a smaller float was a float."""
 
 TOO_DEEP = Fault("metadata", "too-deep", f"is nested deeper than {METADATA_DEPTH}")
 
 
 class _TooDeepError(ValueError):
-    """JSON that is nested deeper than metadata may be."""
+    """JSON is nested deeper than metadata may be."""
 
 
 class JsonRows:
@@ -138,14 +139,14 @@ class JsonRows:
 
     Args:
         span: Where they come from.
-        rows: n objects; of a broken row an empty one.
-        exact: Parses the row at a position again, with integers of any size kept exact.
-        broken: Rows that could not be read.
-        offsets: The byte offset of each row, where the source has lines.
-        line: Gives the row at a position as it stands in the source.
-        parsed_vectors: Vectors that were taken out of the rows already.
-        unsayable: Rows whose metadata JSON can't say.
-        nan: Rows of which NaN was left out.
+        rows: n objects; an empty object for a broken row.
+        exact: Parses the row at a position again, with exact integers of any size.
+        broken: Faults of rows that could not be read.
+        offsets: The byte offset of each row, if the source is read by lines.
+        line: Returns the row at a position as the source has it.
+        parsed_vectors: Vectors that were already taken out of the rows.
+        unsayable: Faults of rows with metadata that JSON can't represent.
+        nan: Positions of rows in which NaN was omitted.
     """
 
     columns_vary = True
@@ -174,17 +175,17 @@ class JsonRows:
         self._nan = nan
 
     def with_rules(self, rules: Rules) -> JsonRows:
-        """Themselves: in JSON there is one way to read a value."""
+        """The same rows: JSON has no NaN and no bytes."""
         return self
 
     def raw(self, position: int) -> str:
-        """A row as it stands in the source."""
+        """A row as the source has it."""
         if self._line is None:
             return orjson.dumps(self._rows[position]).decode()
         return line_as_text(self._line(position))
 
     def columns(self) -> list[Column]:
-        """The columns these rows tell of."""
+        """The columns of these rows."""
         return columns_of(self._rows)
 
     def field(self, name: str, steps: Steps) -> JsonRows:
@@ -197,7 +198,7 @@ class JsonRows:
         )
 
     def non_empty_rows(self, column: str) -> list[int]:
-        """The positions of rows in which the column holds anything."""
+        """The positions of rows whose value in the column is neither null nor empty."""
         return [position for position, row in enumerate(self._rows) if holds_anything(row.get(column))]
 
     def values(self, column: str) -> list[Any]:
@@ -205,7 +206,7 @@ class JsonRows:
         return [row.get(column) for row in self._rows]
 
     def ids(self, column: str) -> Mapped[list[str]]:
-        """Text as it is, integers as decimal text."""
+        """Ids as text: integers as digits."""
         faults: dict[int, Fault] = {}
         ids: list[str] = []
         for position, row in enumerate(self._rows):
@@ -224,7 +225,7 @@ class JsonRows:
         return Mapped(ids, faults)
 
     def vector_lengths(self, column: str, dtype: VectorDtype | None = None) -> NDArray[np.int64]:
-        """How many values each row's vector has; -1 where there is none."""
+        """Length of each row's vector; -1 if it has none."""
         vectors = (vector_in(row.get(column), dtype) for row in self._rows)
         return np.array([-1 if isinstance(v, Fault) else len(v) for v in vectors], dtype=np.int64)
 
@@ -240,15 +241,15 @@ class JsonRows:
                 array = np.array(values)
             except (ValueError, OverflowError):
                 array = np.empty(0, dtype=object)
-            # Numbers alone give a number type. A boolean among them passes for 0 or 1: rows with either
-            # are looked at one by one, like all rows where anything is no number.
+            # If all are numbers, so is the array's type. NumPy takes a boolean for 0 or 1, so rows with 0 or
+            # 1 are checked one by one, like all rows with other values.
             if array.dtype.kind in "fiu" and array.ndim == 2:
                 return _checked(values, array)
         vectors = np.zeros((len(values), dimension), dtype=np.float32)
         return _one_by_one(vectors, dict(enumerate(values)), dtype)
 
     def metadata(self, mapping: ColumnMapping) -> Mapped[list[Metadata | None] | None]:
-        """The metadata object's entries and the columns left over; an explicit null stays."""
+        """The entries of the metadata object and the remaining columns. An explicit null stays."""
         faults = dict(self._unsayable)
         found: list[Metadata | None] = []
         for position, row in enumerate(self._rows):
@@ -296,12 +297,12 @@ class JsonRows:
 
 
 def line_as_text(line: bytes) -> str:
-    """A line as text, whatever it holds."""
+    """A line as text, also if it is not UTF-8."""
     return line.decode("utf-8", "backslashreplace").rstrip("\r\n")
 
 
 def as_object(value: Any) -> tuple[dict[str, Any], Fault | None]:
-    """The entries of a metadata object, or of its JSON text; none for null or an empty text."""
+    """The entries of a metadata object, or of its JSON text; none for null and for empty text."""
     if isinstance(value, str | bytes):
         if not value or value.isspace():
             return {}, None
@@ -310,27 +311,27 @@ def as_object(value: Any) -> tuple[dict[str, Any], Fault | None]:
         except _TooDeepError:
             return {}, TOO_DEEP
         except ValueError:
-            return {}, Fault("metadata", "not-json", "is text, but not the JSON of an object")
+            return {}, Fault("metadata", "not-json", "is text that is not a JSON object")
         value = {} if parsed is None else parsed
     if value is None:
         return {}, None
     if not isinstance(value, dict):
-        return {}, Fault("metadata", "not-object", "is no JSON object")
+        return {}, Fault("metadata", "not-object", "is not a JSON object")
     return value, None
 
 
 def parse_exact(text: str | bytes) -> Any:
-    """Parse JSON with integers of any size kept exact.
+    """Parse JSON with exact integers of any size.
 
     Raises:
-        ValueError: Not JSON, or not JSON that another reader would take: NaN, lone surrogates, much nesting.
+        ValueError: Not JSON, or JSON that other parsers refuse: NaN, lone surrogates, deep nesting.
     """
     value = orjson.loads(text)
     return json.loads(text) if _has_big_float(value) else value
 
 
 def fault_of_contents(value: Any) -> Fault | None:
-    """What is wrong with contents, if anything; None are absent contents."""
+    """The fault of contents, if they have one. None means that there are no contents."""
     if value is None:
         return None
     if not isinstance(value, str | bytes):
@@ -340,14 +341,14 @@ def fault_of_contents(value: Any) -> Fault | None:
         if isinstance(value, str) and not size and not value.isascii():
             value.encode()
     except UnicodeEncodeError:
-        return Fault("contents", "lone-surrogate", "holds a lone surrogate, which is no Unicode text")
+        return Fault("contents", "lone-surrogate", "contains a lone surrogate, which is not valid Unicode")
     if max(size, len(value)) > CONTENTS_MAX_BYTES:
         return Fault("contents", "too-large", f"is larger than {CONTENTS_MAX_BYTES // 2**20} MiB")
     return None
 
 
 def _checked(values: list[Any], array: NDArray[Any]) -> Mapped[Vectors]:
-    """Numbers as float32, less the rows in which a boolean passed for a number."""
+    """Numbers as float32, and the faults of rows in which a boolean was taken for a number."""
     with np.errstate(over="ignore"):
         vectors = np.ascontiguousarray(array, dtype=np.float32)
     if array.dtype == np.float64:
@@ -363,7 +364,7 @@ def _checked(values: list[Any], array: NDArray[Any]) -> Mapped[Vectors]:
 
 
 def _one_by_one(vectors: Vectors, values: dict[int, Any], dtype: VectorDtype | None) -> Mapped[Vectors]:
-    """The vectors, some of them written from values of any kind, by position."""
+    """The vectors, with values of any kind written into some positions."""
     faults: dict[int, Fault] = {}
     for position, given in values.items():
         value = given if isinstance(given, Fault) else vector_in(given, dtype)
@@ -372,12 +373,12 @@ def _one_by_one(vectors: Vectors, values: dict[int, Any], dtype: VectorDtype | N
             vectors[position] = float32_of(value)
         elif fault is not None:
             faults[position] = fault
-            vectors[position] = 1  # not mistaken for another fault
+            vectors[position] = 1  # so that no other check finds a fault here
     return Mapped(vectors, faults)
 
 
 def _as_list(value: Any, dtype: VectorDtype | None) -> Any:
-    """A list as it is, of JSON text too: it is mostly of numbers. Else the numbers or a fault."""
+    """A list as it is, also from JSON text, since it mostly holds numbers; else the numbers or a fault."""
     if isinstance(value, str) and value.startswith("["):
         with contextlib.suppress(ValueError):  # another notation of arrays
             value = orjson.loads(value)
@@ -393,10 +394,10 @@ def _fault_of_vector(value: Numbers | Fault, dimension: int) -> Fault | None:
 
 
 def _has_big_float(value: Any, room: int = METADATA_DEPTH + 1) -> bool:
-    """Whether an integer beyond 64 bits may have become a float anywhere inside.
+    """Whether an integer beyond 64 bits may have become a float, at any depth.
 
     Raises:
-        _TooDeepError: More lists and objects than there is room for are inside one another.
+        _TooDeepError: The value is nested too deep.
     """
     if type(value) is float:
         return abs(value) >= _EXACT_FLOATS
@@ -406,7 +407,7 @@ def _has_big_float(value: Any, room: int = METADATA_DEPTH + 1) -> bool:
         raise _TooDeepError
     found = False
     for inner in value.values() if type(value) is dict else value:
-        # Most values need no call. And on after a find: there may be too much of depth behind it.
+        # Most values need no call. The loop goes on after a find, since what follows may be nested too deep.
         kind = type(inner)
         if kind is float:
             found |= abs(inner) >= _EXACT_FLOATS
@@ -419,8 +420,9 @@ def _no_id(value: Any) -> Fault:
     if value is None:
         return Fault("id", "missing", "is missing")
     if type(value) is float:
-        told = (
-            "is a number with a fraction or an exponent, which may be rounded: write ids as integers or text"
+        return Fault(
+            "id",
+            "not-text",
+            "is a number with a fraction or an exponent, which may be rounded: write ids as integers or text",
         )
-        return Fault("id", "not-text", told)
     return Fault("id", "not-text", f"is neither text nor an integer but {type_in_words(value)}")

@@ -1,4 +1,4 @@
-"""Mapping: which columns become which part of an item and why, and the rules that items follow."""
+"""ColumnMapping: which column becomes which part of an item and why; and the rules that items follow."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from vecload.options import Nan, VectorDtype
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How items are made of rows.
+    """How rows become items.
 
-    id_prefix: stands before every id.
-    id_separator: stands between the columns of an id that has several.
-    generate_ids: a row without a usable id gets a digest of its item.
-    vector_dtype: the numbers in a vector of bytes; None has them found from the first rows.
-    max_id_bytes: of an id with its prefix, as UTF-8.
-    max_depth: lists and objects inside one another, below the metadata object.
-    max_contents_bytes: of contents, before they are sealed.
-    max_metadata_bytes: of the metadata's JSON text; None leaves it to the target.
-    nan: what becomes of NaN in metadata of Parquet, Arrow and NumPy.
-    binary_as_text: bytes of Parquet and Arrow are text, but in vectors.
+    id_prefix: put before every id.
+    id_separator: put between the columns of an id that is made of several.
+    generate_ids: a row without a usable id gets a digest of its item as the id.
+    vector_dtype: the number type of vectors written as bytes; None detects it from the first rows.
+    max_id_bytes: largest id including its prefix, as UTF-8.
+    max_depth: deepest nesting of lists and objects below the metadata object.
+    max_contents_bytes: largest contents, before they are sealed.
+    max_metadata_bytes: longest JSON text of the metadata; None leaves the limit to the target.
+    nan: what to do with NaN in metadata from Parquet, Arrow and NumPy.
+    binary_as_text: bytes in Parquet and Arrow columns are text, except in vectors.
     """
 
     id_prefix: str = ""
@@ -40,26 +40,26 @@ class Rules:
     binary_as_text: bool = False
 
     def __str__(self) -> str:
-        """What differs from the usual, for the journal; bytes are usually float32."""
-        usual = Rules(vector_dtype="float32" if self.vector_dtype else None)
+        """The rules that differ from the defaults, for the journal. For bytes, float32 is the default."""
+        default = Rules(vector_dtype="float32" if self.vector_dtype else None)
         own = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return ", ".join(f"{name} {value!r}" for name, value in own if value != getattr(usual, name))
+        return ", ".join(f"{name} {value!r}" for name, value in own if value != getattr(default, name))
 
 
 NAMES_SHOWN = 3
-"""Names of metadata in a line: more are counted."""
+"""Metadata names that a line lists; it counts the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnChoice:
-    """What the user named; None, or no metadata columns, leaves it to the guess.
+    """What the user chose. None, or no metadata columns, leaves a part to the guess.
 
-    id, vector, contents, metadata: columns, or fields by their paths.
-    more_ids: further columns; an id is made of all of them, joined.
-    more_contents: further columns; contents are one JSON object of all of them.
-    excluded: columns, fields and metadata names that become no metadata.
-    renamed: metadata names, and what they become.
-    shape: a known shape; None has it recognised.
+    id, vector, contents, metadata: columns, or paths of fields.
+    more_ids: more id columns; an id joins the values of all of them.
+    more_contents: more contents columns; the contents are then one JSON object.
+    excluded: columns, fields and metadata names to omit from the metadata.
+    renamed: metadata names, and their new names.
+    shape: the known shape of an export; None detects it.
     """
 
     id: str | None = None
@@ -85,7 +85,7 @@ class ColumnChoice:
 
 @dataclass(frozen=True, slots=True)
 class Reasons:
-    """Why each part is where it is: clauses for people; empty where an item has no such part."""
+    """Why each column was chosen, for people; empty if items have no such part."""
 
     id: str = ""
     vector: str = ""
@@ -95,31 +95,31 @@ class Reasons:
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """Which columns become which part of an item.
+    """Which column becomes which part of an item. A part may also be a field inside a column.
 
-    id: None where every id is generated.
-    vector: None where the index embeds the contents.
-    contents: None where there are none.
-    metadata_object: a column of JSON objects whose entries become the metadata.
-    metadata_fields: columns that become metadata under their own names; None is every column left over.
-    excluded: columns that become no metadata.
-    excluded_fields: fields in columns, and entries of the metadata object, that become no metadata.
-    renamed: metadata names in the source, and what they become.
-    nested: of the names above, those that are no columns but fields in one, and the way to each.
-    unsupported: columns that hold what an index can't; a row with anything in one is a reject.
+    id: None if every id is generated.
+    vector: None if the index embeds the contents.
+    contents: None if there are none.
+    metadata_object: a column of JSON objects, whose entries become metadata.
+    metadata_fields: columns that become metadata under their own names; None means all remaining columns.
+    excluded: columns that do not become metadata.
+    excluded_fields: fields of columns, and entries of the metadata object, that do not become metadata.
+    renamed: metadata names in the source, and their new names.
+    nested: those of the names above that are fields inside columns, each with its steps.
+    unsupported: columns whose values an index can't store; a row with a value in one is a reject.
     cleartext_allowed: metadata that may hold text under a name of contents: the user or a folder named it.
         A row with other such text is a reject, since metadata is not sealed. None skips this check.
     shape: the known shape of the source, "" if it has none.
-    more_ids: further columns of the id, joined to it by `rules.id_separator`.
-    more_contents: further columns of the contents, which are then one JSON object.
-    unsure_id: the id was taken because its values in the first rows do not repeat.
+    more_ids: more id columns, joined by `rules.id_separator`.
+    more_contents: more contents columns; the contents are then one JSON object.
+    unsure_id: the id column was chosen only because its values in the first rows do not repeat.
     vector_written: how the vectors are written, for people.
-    unused: vectors and long lists of numbers that become no metadata, each with what it is.
-    inner_objects: entries of the metadata object that are objects, whose entries join it.
-    metadata_names: the names that metadata has in the first rows.
-    rules: what else is asked of items.
-    columns: the names that were known when this was chosen.
-    reasons: why each part is where it is.
+    unused: vectors and long lists of numbers that do not become metadata, each with a description.
+    inner_objects: entries of the metadata object that are objects themselves, whose entries join it.
+    metadata_names: the names of the metadata in the first rows.
+    rules: the rules that items follow.
+    columns: the columns that were known at the time of the choice.
+    reasons: why each column was chosen.
     """
 
     id: str | None
@@ -151,13 +151,13 @@ class ColumnMapping:
         object.__setattr__(self, "used", frozenset(named))
 
     def _parts(self) -> set[str]:
-        """What is read for something else than a metadata field of its own."""
+        """The columns that are read for another reason than to become a metadata field."""
         one = {self.id, self.vector, self.contents, self.metadata_object} - {None}
         return {*(name for name in one if name), *self.more_ids, *self.more_contents, *self.unsupported}
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """All columns of the id; empty where every id is generated."""
+        """All columns of the id; empty if every id is generated."""
         return () if self.id is None else (self.id, *self.more_ids)
 
     @property
@@ -167,29 +167,29 @@ class ColumnMapping:
 
     @property
     def id_guessed(self) -> bool:
-        """Whether the ids are those of a column that nobody named."""
+        """Whether the id column was guessed."""
         return self.id is not None and self.reasons.id != "--id-column"
 
     @property
     def needs_nested_rows(self) -> bool:
-        """Whether metadata or any part is not simply a column."""
+        """Whether a part is a field inside a column, or metadata is renamed or partly omitted."""
         return bool(self.nested or self.excluded_fields or self.renamed or self.inner_objects)
 
     def leftover(self, names: Iterable[str]) -> list[str]:
-        """Of these columns, those that become metadata under their own names."""
+        """Those of these columns that become metadata under their own names."""
         if self.metadata_fields is not None:
             return [name for name in names if name in self.metadata_fields]
         return [name for name in names if name not in self.used]
 
     def id_columns(self) -> list[str] | None:
-        """The columns that tell a row's id; None where all of the row does."""
+        """The columns that decide a row's id; None if all of its columns do."""
         if self.id is None or self.rules.generate_ids:
             return None
         outer = {name: steps[0] for name, steps in self.nested}
         return [*dict.fromkeys(outer.get(name, name) for name in self.ids)]
 
     def needed(self) -> list[str] | None:
-        """The columns that are asked for; None where every column is."""
+        """The columns that have to be read; None if all have."""
         outer = {name: steps[0] for name, steps in self.nested}
         parts = self._parts()
         if self.metadata_fields is not None:
@@ -200,11 +200,11 @@ class ColumnMapping:
         return [name for name in self.columns if name not in idle]
 
     def line(self, dimension: int, *, seal: bool) -> str:
-        """What was chosen, in a line for people.
+        """The choice, in one line for people.
 
         Args:
-            dimension: Of the vectors; 0 where there are none.
-            seal: Contents are sealed.
+            dimension: Dimension of the vectors; 0 if there are none.
+            seal: Whether contents are sealed.
         """
         vector = "made by the index"
         if self.vector is not None:
@@ -228,7 +228,7 @@ class ColumnMapping:
         return " · ".join(parts)
 
     def as_json(self, dimension: int, *, seal: bool) -> dict[str, Any]:
-        """What was chosen, as `--json` of upsert and of inspect has it: docs/inspect.md."""
+        """The choice, as upsert and inspect print it with `--json` (docs/inspect.md)."""
         return {
             "id": self.id,
             "id_columns": [*self.ids],
@@ -250,7 +250,7 @@ class ColumnMapping:
         fields = "the other columns" if self.metadata_fields is None else ", ".join(self.metadata_fields)
         metadata = " and ".join(part for part in (self.metadata_object, fields) if part) or "none"
         without = [*self.excluded, *(".".join(steps) for steps in self.excluded_fields)]
-        told = [
+        said = [
             f"id {' + '.join(self.ids) or 'generated'}",
             f"vector {self.vector or 'none'}",
             f"contents {' + '.join(self.all_contents) or 'none'}",
@@ -258,4 +258,4 @@ class ColumnMapping:
             *(f"{old} as {new}" for old, new in self.renamed),
             str(self.rules),
         ]
-        return ", ".join(part for part in told if part)
+        return ", ".join(part for part in said if part)

@@ -1,4 +1,4 @@
-"""What becomes metadata: an object's entries, the columns left over, and what of them does not."""
+"""Chooses the metadata: the entries of an object, the remaining columns, and what of them is omitted."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from vecload.mapping.vector_choice import OBJECTS_OF_VECTORS
 
 METADATA_NAMES = ("metadata", "meta", "payload", "attributes", "cmetadata")
 GET_FIELDS = {"id", "vector", "metadata", "contents", "sealed"}
-"""What `vecload get` prints of an item: whether its contents were sealed is no metadata of it."""
+"""The fields that `vecload get` prints. `sealed`, whether the contents were sealed, is not metadata."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetadataChoice:
-    """What becomes metadata, as `Mapping` has it; `steps` lead to the object."""
+    """The metadata part of a ColumnMapping; `steps` lead to the object."""
 
     object: str | None
     fields: tuple[str, ...] | None
@@ -44,17 +44,17 @@ def choose_metadata(
     """Decide what becomes metadata.
 
     Args:
-        columns: The source's.
-        choice: What the user named.
+        columns: The source's columns.
+        choice: What the user chose.
         shape: The source's known shape.
-        parts: What was chosen as another part or named as metadata, and the way to each.
+        parts: Columns and fields that are another part or that the user named as metadata, with their steps.
         source: For messages.
-        idle: Columns that become metadata only if they are named as that.
-        more: Rows may have columns and entries that are not known.
-        unused: Columns and fields that become no metadata; what is inside a list takes the list along.
+        idle: Columns that become metadata only if the user names them.
+        more: Later rows may have more columns and entries.
+        unused: Columns and fields that do not become metadata. A field inside a list excludes the whole list.
 
     Raises:
-        MappingError: What is to be left out or renamed is not there, or a new name is taken.
+        MappingError: A name to omit or rename does not exist, or a new name is taken.
     """
     spread, fields, reason = _what(columns, choice, shape, parts, source)
     steps: dict[str, Steps] = {}
@@ -112,7 +112,7 @@ def _what(
     parts: Dict[str, Steps],
     source: str,
 ) -> tuple[str | None, tuple[str, ...] | None, str]:
-    """The object that is spread, the named fields, and why."""
+    """The object whose entries become metadata, the named fields, and the reason."""
     own = [column for column in columns if not column.partition and not column.free_text]
     if choice.metadata:
         named = [Column(path, found[1].kind) for path in choice.metadata if (found := find(own, path))]
@@ -142,7 +142,7 @@ def _left_out(
     names: Sequence[str],
     spread: str | None,
 ) -> list[str]:
-    """Columns of the export itself, and objects of named vectors of which one was taken."""
+    """Columns about the export itself, and objects of named vectors if one of the vectors was chosen."""
     if choice.metadata:
         return []
     taken = {way[0] for way in parts.values() if len(way) == 1} | {spread}
@@ -154,7 +154,7 @@ def _left_out(
 
 
 def _outside_lists(way: Steps) -> Steps:
-    """The way to a field, or to the outermost list that it is an element of."""
+    """The steps to a field, or to the outermost list that contains it."""
     return way[: next((at for at, step in enumerate(way) if step.startswith("[")), len(way))]
 
 
@@ -167,6 +167,6 @@ def _check_renamed(choice: ColumnChoice, known: set[str], source: str, *, sure: 
             )
         if new in known - old:
             raise MappingError(
-                f"{source} has metadata {new!r} already, so {name!r} can't be renamed to it",
-                hint="rename that too, or leave it out with --metadata-exclude",
+                f"{source} already has metadata {new!r}, so {name!r} can't be renamed to it",
+                hint="rename that one too, or omit it with --metadata-exclude",
             )

@@ -1,4 +1,4 @@
-"""What a column's name says of it: the words of which names of vectors, contents and ids are made."""
+"""What a column's name suggests: words that mark vectors, contents, and parts of documents."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from functools import lru_cache
 from typing import Literal, TypeAlias
 
 NameHint: TypeAlias = Literal["vector", "perhaps", "other", "nothing"]
-"""What a name says of a list of numbers: an embedding, maybe one (`values`), something else, or nothing."""
+"""What a name suggests: an embedding, perhaps one (`values`), another list of numbers, or nothing."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+")
-"""A word of a name: of `snake_case`, `kebab-case`, `camelCase` or `dotted.names`."""
+"""One word of a name in `snake_case`, `kebab-case`, `camelCase` or `dotted.case`."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -23,20 +23,20 @@ VECTOR_WORDS = _words(
     "tensor tensors"
 )
 _WHOLE_NAMES = frozenset({"v", "values", "feature", "tensor", "tensors", "embed", "embeds", "dense"})
-"""They count only as whole names, and less than the others."""
+"""Vector words that count only as whole names, and count less."""
 _ABOUT_VECTORS = _words(
     "error errors model models status state id ids dim dims dimension dimensions size sizes count counts "
     "version provider name names type types dtype hash key keys url path file time timestamp at date cost "
     "token tokens usage length len created updated config params method source sources score scores index "
     "ready done failed missing generated metadata meta input prompt text batch job task retries reason flag"
 )
-"""Words of what is known of a vector and is none: `embedding_model`."""
+"""Words for facts about a vector: `embedding_model` is not a vector."""
 _HOW_WRITTEN = _words(
     "data value list array arr raw float floats float16 float32 float64 f16 f32 f64 fp16 fp32 bf16 "
     "bfloat16 int int8 uint8 i u b base64 bytes blob binary bin buffer json str text norm normalized "
     "normalised column col x result"
 )
-"""Words of how a vector is written, or none of which vector it is."""
+"""Words for how a vector is written, which do not say which vector it is."""
 _NO_VECTORS = _words(
     "score scores rating ratings bbox bboxes box boxes rect rects region regions range ranges span spans "
     "token tokens ids id mask masks neighbor neighbors neighbour neighbours knn sort loc location "
@@ -50,7 +50,7 @@ _NO_VECTORS = _words(
     "centroid_xy corner corners landmark landmarks keypoints segments segment chars lengths similarity "
     "similarities scalars"
 )
-"""Words of what is known to be no embedding."""
+"""Words for numbers that are not an embedding."""
 
 CONTENTS_NAMES = (
     "contents",
@@ -93,11 +93,11 @@ _NO_CONTENTS = _words(
     "department license licence mode attribution provider owner region country city currency unit extension "
     "bucket"
 )
-"""Words after which a name is not that of the text itself: `content_type`, `document_id`, `html_url`."""
+"""Last words of names that are not the text itself: `content_type`, `document_id`, `html_url`."""
 _FORMS = _words(
     "data value raw rendered plain full string original cleaned clean view storage payload parts s html md"
 )
-"""Names of the forms in which an object holds a text: `content.rendered`, `body.storage.value`."""
+"""Fields of an object that hold a form of its text: `content.rendered`, `body.storage.value`."""
 _DIGEST = re.compile(r"(?:md5|sha[0-9]+|crc[0-9]*|blake[0-9a-z]*|xxh[0-9]*|hash)$")
 _LANGUAGES = re.compile(r"[a-z]{2}")
 
@@ -112,10 +112,10 @@ def words_of(name: str) -> tuple[str, ...]:
 
 
 def name_hint_of(path: Sequence[str]) -> NameHint:
-    """What the names on the way to a list of numbers say of it.
+    """What the names that lead to a list of numbers suggest. The innermost name with a suggestion decides.
 
     Args:
-        path: The column's name, and those of the fields inside it.
+        path: The column's name, and the names of the fields inside it.
     """
     return next((hint for name in reversed(path) if (hint := _hint_of(name)) != "nothing"), "nothing")
 
@@ -134,7 +134,7 @@ def _hint_of(name: str) -> NameHint:
 
 @lru_cache(maxsize=4096)
 def is_vector_name(name: str) -> bool:
-    """Whether a name is that of a vector and of nothing about one: `emb_f32`, not `embedding_error`."""
+    """Whether a name suggests a vector and not a fact about one: `emb_f32`, but not `embedding_error`."""
     words = [word for word in words_of(name) if not word.isdigit()]
     at = next((i for i, word in enumerate(words) if word in VECTOR_WORDS - _WHOLE_NAMES), None)
     if at is None:
@@ -143,14 +143,14 @@ def is_vector_name(name: str) -> bool:
 
 
 def vector_qualifiers(path: str) -> set[str]:
-    """What the last name of a path says of a vector besides being one: `title` of `title_embedding_v2`."""
+    """What the last name of a path says about which vector it is: `title` in `title_embedding_v2`."""
     words = {word for word in words_of(path.rpartition(".")[2]) if not word.isdigit()}
     return words - VECTOR_WORDS - _HOW_WRITTEN
 
 
 @lru_cache(maxsize=4096)
 def is_contents_name(name: str) -> bool:
-    """Whether a name is that of a text: a usual one, or one with such a word (`body_html`, `text_en`)."""
+    """Whether a name suggests contents: a usual name, or one with such a word (`body_html`, `text_en`)."""
     if name.lower() in CONTENTS_NAMES or name == "_node_content":
         return True
     if _DIGEST.search(name.lower()):
@@ -163,9 +163,9 @@ def is_contents_name(name: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def is_contents_path(names: tuple[str, ...]) -> bool:
-    """Whether the names on the way to a text say that it is contents: `blob.data`, not `photo.data`.
+    """Whether the names that lead to a text suggest contents: `blob.data`, but not `photo.data`.
 
-    The forms of a text in an object named so are, too (`body.plain`, `text.en`).
+    The forms of a text in an object with such a name count as well (`body.plain`, `text.en`).
     """
     for name in reversed(names):
         if is_contents_name(name):
@@ -178,7 +178,7 @@ def is_contents_path(names: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=4096)
 def is_part_name(name: str) -> bool:
-    """Whether a column of that name says that several rows are parts of one thing, or that ids are in it."""
+    """Whether a name suggests that rows are parts of a thing (`chunk_no`), or names that thing (`doc_id`)."""
     words = [word for word in words_of(name) if not word.isdigit()]
     if not words or is_vector_name(name):
         return False

@@ -1,4 +1,4 @@
-"""Fields inside values: rows whose parts are found by paths, and metadata without them or renamed."""
+"""NestedRows: rows whose parts are fields inside columns, and whose metadata is renamed or partly omitted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vecload.options import VectorDtype
 
 
 def dig(value: Any, steps: Sequence[str]) -> Any:
-    """What a path leads to in a JSON value, through text that is JSON; None if it leads nowhere."""
+    """The value at some steps inside a JSON value, also through JSON text; None if there is none."""
     for step in steps:
         if isinstance(value, str | bytes):
             try:
@@ -35,7 +35,7 @@ def dig(value: Any, steps: Sequence[str]) -> Any:
 
 
 def without(entries: dict[str, Any], left_out: Sequence[Steps]) -> dict[str, Any]:
-    """An object less some fields, and less the objects that this leaves empty."""
+    """An object without some fields, and without the objects that become empty by that."""
     for first, *rest in left_out:
         if first not in entries:
             continue
@@ -57,7 +57,7 @@ def without(entries: dict[str, Any], left_out: Sequence[Steps]) -> dict[str, Any
 
 
 def joined(fields: dict[str, Any], entries: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """Two objects as one, and a name that both have with different values; null is a value too."""
+    """Two objects as one, and a name that has different values in them, if any. Null is a value."""
     both = {**fields, **entries}
     if len(both) == len(fields) + len(entries):
         return both, None
@@ -66,7 +66,7 @@ def joined(fields: dict[str, Any], entries: dict[str, Any]) -> tuple[dict[str, A
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are one: 1 and 1.0 are, 1 and true are not."""
+    """Whether two JSON values are equal. 1 equals 1.0, but not true."""
     if type(one) is dict and type(other) is dict:
         return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())
     if type(one) is list and type(other) is list:
@@ -75,18 +75,18 @@ def same(one: Any, other: Any) -> bool:
 
 
 def holds_anything(value: Any) -> bool:
-    """Whether there is a number, a text or a boolean anywhere inside."""
+    """Whether a value contains a number, a text or a boolean at any depth."""
     if isinstance(value, dict | list):
         return any(map(holds_anything, value.values() if isinstance(value, dict) else value))
     return value is not None and value != ""
 
 
 class NestedRows:
-    """Rows as a mapping with nested, left out or renamed fields sees them.
+    """Rows for a mapping with nested, omitted or renamed fields.
 
     Args:
-        rows: The rows as they were read.
-        mapping: One that `needs_nested_rows`.
+        rows: The rows from the reader.
+        mapping: A mapping that `needs_nested_rows`.
     """
 
     def __init__(self, rows: Rows, mapping: ColumnMapping) -> None:
@@ -102,19 +102,19 @@ class NestedRows:
         return self._fields.get(column, self._rows)
 
     def with_rules(self, rules: Rules) -> Rows:
-        """The rows that were read, under rules: of no use once they are reshaped."""
+        """The reader's rows, with NaN and bytes read as the rules say."""
         return self._rows.with_rules(rules)
 
     def field(self, name: str, steps: Steps) -> Rows:
-        """A field in a column, as a column of its own."""
+        """A field inside a column, as a column of its own."""
         return self._rows.field(name, steps)
 
     def non_empty_rows(self, column: str) -> list[int]:
-        """The positions of rows in which there is anything in the column."""
+        """The positions of rows whose value in the column is neither null nor empty."""
         return self._of(column).non_empty_rows(column)
 
     def values(self, column: str) -> Sequence[Any]:
-        """The values of a column, to look at."""
+        """The values of a column, for guesses."""
         return self._of(column).values(column)
 
     def ids(self, column: str) -> Mapped[list[str]]:
@@ -122,7 +122,7 @@ class NestedRows:
         return self._of(column).ids(column)
 
     def vector_lengths(self, column: str, dtype: VectorDtype | None = None) -> NDArray[Any]:
-        """How many values each row's vector has; -1 where there is none."""
+        """Length of each row's vector; -1 if it has none."""
         return self._of(column).vector_lengths(column, dtype)
 
     def vectors(self, column: str, dimension: int, dtype: VectorDtype | None = None) -> Mapped[Vectors]:
@@ -134,7 +134,7 @@ class NestedRows:
         return self._of(column).contents(column)
 
     def metadata(self, mapping: ColumnMapping) -> Mapped[list[Metadata | None] | None]:
-        """The metadata, less what is left out, under its new names."""
+        """The metadata without omitted fields, under its new names."""
         n = len(self.span)
         ways = dict(mapping.nested)
         spread = mapping.metadata_object
@@ -177,13 +177,13 @@ class NestedRows:
                 if entries and not names.keys().isdisjoint(entries):
                     found[position], taken = _renamed(entries, names)
                     if taken is not None:
-                        told = f"has {taken!r} already; nothing can be renamed to it"
-                        faults.setdefault(position, Fault("metadata", "name-taken", told))
+                        message = f"already has {taken!r}, so nothing else can be renamed to it"
+                        faults.setdefault(position, Fault("metadata", "name-taken", message))
         return Mapped(found if any(found) else None, faults, nan)
 
 
 def _below(mapping: ColumnMapping, way: Steps, under: Steps) -> list[Steps]:
-    """What is left out below a place, by the names it has there."""
+    """The omitted fields below a place, with their steps from there."""
     deep = len(way)
     return [
         (*under, *steps[deep:])
@@ -193,13 +193,13 @@ def _below(mapping: ColumnMapping, way: Steps, under: Steps) -> list[Steps]:
 
 
 def _all_used(mapping: ColumnMapping) -> tuple[str, ...]:
-    """The columns that are no metadata of their own: what is excluded, and the object that is spread."""
+    """The columns that do not become metadata themselves: excluded ones, and the metadata object."""
     spread = mapping.metadata_object
     return mapping.excluded if spread is None else (*mapping.excluded, spread)
 
 
 def _renamed(entries: dict[str, Any], names: dict[str, str]) -> tuple[dict[str, Any], str | None]:
-    """Entries under their new names, and a new name that two of them would have with different values."""
+    """Entries under their new names, and a new name that two entries with different values would share."""
     renamed: dict[str, Any] = {}
     taken: str | None = None
     for name, value in entries.items():

@@ -1,4 +1,4 @@
-"""Rows: what a reader hands to the mapper, and what the mapper asks of it."""
+"""Rows: the interface between readers and the mapper, and the faults that both kinds of rows share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why one row can't be mapped: the part of the item, a fixed code, and a clause for people."""
+    """Why a row can't be mapped: the part of the item, a fixed code, and a clause for people."""
 
     field: str
     code: str
@@ -29,9 +29,9 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Mapped(Generic[T]):
-    """One part of n items. The values of rows with a fault are there, and mean nothing.
+    """One part of n items. The values of rows with a fault mean nothing.
 
-    nan: positions of metadata of which NaN was left out; as often as values were.
+    nan: positions of metadata in which NaN was omitted, once for each omitted value.
     """
 
     values: T
@@ -40,7 +40,7 @@ class Mapped(Generic[T]):
 
 
 class Rows(Protocol):
-    """Some rows of one source, in the source's own form. Positions count from 0 within these rows."""
+    """Some rows of one source, in the form that the source has. Positions count from 0 in these rows."""
 
     @property
     def span(self) -> Span:
@@ -48,88 +48,92 @@ class Rows(Protocol):
 
     @property
     def broken(self) -> Mapping[int, Fault]:
-        """Rows that could not even be read as rows."""
+        """Rows that could not be read."""
 
     @property
     def offsets(self) -> Sequence[int] | None:
-        """The byte offset of each row in its source, where the source is read by lines."""
+        """The byte offset of each row in its source, if the source is read by lines."""
 
     @property
     def columns_vary(self) -> bool:
-        """Whether each row has columns of its own, so that some don't tell those of others."""
+        """Whether rows may have different columns, so that later rows may have unknown ones."""
 
     def with_rules(self, rules: Rules) -> Rows:
-        """The rows, read as rules say that there are several ways for: bytes that are text."""
+        """The same rows, with NaN and bytes read as the rules say."""
 
     def raw(self, position: int) -> str:
-        """A row whole, as JSON text; what JSON can't say is told in words."""
+        """A whole row as JSON text; values that JSON can't represent become words."""
 
     def field(self, name: str, steps: Steps) -> Rows:
-        """A field inside a column as rows of one column of that name; the first step is the column.
+        """A field inside a column, as rows with one column of that name. The first step is the column.
 
-        A field that is not there, in a row or in all, is null.
+        A missing field is null.
         """
 
     def non_empty_rows(self, column: str) -> list[int]:
-        """The positions of rows in which the column holds anything: no null, nothing empty."""
+        """The positions of rows whose value in the column is neither null nor empty."""
 
     def values(self, column: str) -> Sequence[Any]:
-        """The values of a column as Python values, to look at: bytes as bytes, None where there is none."""
+        """The values of a column as Python values, for guesses. None if a row has no value."""
 
     def ids(self, column: str) -> Mapped[list[str]]:
         """Ids as text."""
 
     def vector_lengths(self, column: str, dtype: VectorDtype | None = None) -> NDArray[np.int64]:
-        """How many values each row's vector has; -1 where there is none."""
+        """Length of each row's vector; -1 if it has none."""
 
     def vectors(self, column: str, dimension: int, dtype: VectorDtype | None = None) -> Mapped[Vectors]:
-        """Vectors: float32, C-contiguous, shape (n, dimension); `dtype` is that of vectors of bytes."""
+        """Vectors: float32, C-contiguous, shape (n, dimension). `dtype` is for vectors written as bytes."""
 
     def metadata(self, mapping: ColumnMapping) -> Mapped[list[Metadata | None] | None]:
-        """JSON objects; None where there is none, None for all where no row has any."""
+        """JSON objects. None for a row without metadata; None for all if no row has any."""
 
     def contents(self, column: str) -> Mapped[list[Contents | None] | None]:
-        """Text, bytes or None; None for all where no row has any."""
+        """Texts or bytes. None for a row without contents; None for all if no row has any."""
 
 
 def fault_of_id(item_id: str) -> Fault | None:
-    """What is wrong with an id, if anything."""
+    """The fault of an id, if it has one."""
     if not item_id:
         return Fault("id", "empty-id", "is empty")
-    # Four bytes a character at the most: a short one needs no encoding to be measured.
+    # A character has at most four bytes, so a short id need not be encoded to be measured.
     if not item_id.isascii() or len(item_id) > ID_MAX_BYTES:
         try:
             size = len(item_id.encode())
         except UnicodeEncodeError:
-            return Fault("id", "lone-surrogate", "holds a lone surrogate, which is no Unicode text")
+            return Fault("id", "lone-surrogate", "contains a lone surrogate, which is not valid Unicode")
         if size > ID_MAX_BYTES:
-            return Fault("id", "long-id", f"is {size} bytes long; {ID_MAX_BYTES} are allowed")
+            return Fault("id", "long-id", f"is {size} bytes long; at most {ID_MAX_BYTES} are allowed")
     return None
 
 
 def fault_of_name_conflict(name: str, spread: str) -> Fault:
-    """What is wrong with a row in which a column and an entry have one name and different values.
+    """The fault of a row in which a column and an entry have the same name but different values.
 
     Args:
         name: The name.
-        spread: The object whose entry it is.
+        spread: The metadata object that has the entry.
     """
-    told = f"has two values for {name!r}, a column and an entry of {spread!r}: leave one out with"
-    return Fault("metadata", "name-taken", f"{told} --metadata-exclude {spread}.{name}")
+    return Fault(
+        "metadata",
+        "name-taken",
+        f"has two values for {name!r}, a column and an entry of {spread!r}: omit the entry with "
+        f"--metadata-exclude {spread}.{name}",
+    )
 
 
 def check_values(vectors: Vectors, *, allow_zero: bool) -> dict[int, Fault]:
-    """Find the vectors that the engine would store silently wrong.
+    """Find vectors that the engine would silently store wrong.
 
     Args:
         vectors: float32, shape (n, dim).
-        allow_zero: Let vectors of zeros pass.
+        allow_zero: Accept vectors of zeros.
 
     Returns:
         Faults by position.
     """
     # One pass: NaN and infinity survive the sum of squares, and only zeros give 0. Squares may also
-    # overflow or vanish, so what looks wrong is looked at again.
+    # overflow or underflow, so suspects are checked again.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         squares = np.einsum("ij,ij->i", vectors, vectors)
     suspects = np.flatnonzero(~np.isfinite(squares) | (squares == 0))
@@ -142,13 +146,13 @@ def check_values(vectors: Vectors, *, allow_zero: bool) -> dict[int, Fault]:
             faults[position] = Fault("vector", "infinite", "holds a value that is infinite as float32")
         elif not allow_zero and not vector.any():
             faults[position] = Fault(
-                "vector", "zero", "is all zeros, which the engine stores but can't give back"
+                "vector", "zero", "is all zeros, which the engine stores but can't return"
             )
     return faults
 
 
 def fault_of_length(length: int, dimension: int) -> Fault:
-    """What is wrong with a vector of that many values, -1 for none."""
+    """The fault of a vector with that many values; -1 means that there is none."""
     if length < 0:
         return Fault("vector", "missing", "is missing")
     if length == 0:

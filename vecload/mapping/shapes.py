@@ -1,7 +1,7 @@
-"""The shapes that other tools' exports have, by their columns. A new one is one entry of `SHAPES`.
+"""Known shapes: how the exports of other tools lay out their columns. A new one is one entry of `SHAPES`.
 
-A shape says where the parts of an item are; what it leaves open is guessed as for any source. Exports that
-are one JSON document become rows of the usual columns first (`vecload/readers/json/documents.py`).
+A shape says which columns are the parts of an item. The rest is guessed, as for any source. Exports that are
+one JSON document first become rows with the usual columns (`vecload/readers/json/documents.py`).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ Columns = Mapping[str, Column]
 
 @dataclass(frozen=True, slots=True)
 class KnownShape:
-    """One shape of an export. Where several names are given, the first that is there is taken.
+    """The shape of one export. Of several names for a part, the first that exists counts.
 
-    name: as `--shape` takes it; variants of one tool share it.
-    recognised: whether columns, by their names, are of this shape.
-    id, vector, contents, metadata: where each part is, by dot paths too. A vector may be an object of named
-        ones.
+    name: the value for `--shape`; variants of one tool share it.
+    recognised: whether columns, by their names, have this shape.
+    id, vector, contents, metadata: where each part is, also as paths. A vector may be an object of named
+        vectors.
     left_out: columns that describe the export and not the item.
-    unsupported: columns that hold what an index can't; a row with anything in one is a reject.
-    inner: entries of the metadata object that are objects, and join it.
+    unsupported: columns whose values an index can't store; a row with a value in one is a reject.
+    inner: entries of the metadata object that are objects themselves, whose entries join it.
     """
 
     name: str
@@ -55,7 +55,7 @@ def _is_constructor(columns: Columns, outer: str = "") -> bool:
 
 
 def _is_langchain_in(column: Column) -> bool:
-    """Whether objects are LangChain's documents, as it stores them: a text and an object of metadata."""
+    """Whether objects are documents as LangChain stores them: a text and an object of metadata."""
     kinds = {field.name: field.kind for field in column.fields}
     return kinds.get("page_content") == "text" and kinds.get("metadata") == "object"
 
@@ -176,11 +176,12 @@ SHAPES = (
 
 
 def shape_of(columns: Sequence[Column], name: str | None) -> KnownShape | None:
-    """The known shape of a source.
+    """The known shape of a source; None if it has none.
 
     Args:
-        columns: The source's.
-        name: The shape that the user named; then the first of its variants that fits, else the first of all.
+        columns: The source's columns.
+        name: The shape that the user named. Its first variant that fits counts; if none fits, its first
+            variant.
     """
     by_name = {column.name: column for column in columns}
     named = [shape for shape in SHAPES if name in (None, shape.name)]

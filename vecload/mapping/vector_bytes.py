@@ -1,12 +1,14 @@
-"""Vectors written as bytes: numbers one after the other, little-endian, or a saved NumPy array each.
+"""Vectors written as bytes: reads them, and guesses the type of their numbers from a sample.
 
-Which type the numbers in vectors of bytes have: the one under which a sample looks like an embedding.
+The bytes are numbers one after the other, little-endian, or a whole array saved by NumPy.
 
-Bytes say no type, and a wrong one makes numbers that are finite and mean nothing. So a type is likely only if
-its numbers look like an embedding, and it is the answer only if no other type is possible. The numbers of an
-embedding spread densely around zero: their magnitudes lie within a few powers of two, there are twice as many
-in the interval twice as wide, and they look alike at even and at odd places. Read as another type, the halves
-of numbers take turns, exponents are multiplied by eight or run into one another.
+Bytes do not say their number type, and with a wrong type the numbers are finite but meaningless. So a type is
+likely only if its numbers look like an embedding, and it is the answer only if no other type is possible. The
+numbers of an
+embedding lie densely around zero: their magnitudes are within a few powers of two, an interval twice as wide
+    has twice as many of them, and even and odd positions look alike. Read as a wrong type, halves of numbers
+    alternate, and
+exponents are multiplied by eight or run into each other.
 """
 
 from __future__ import annotations
@@ -26,15 +28,15 @@ from vecload.mapping.rows import Fault, Mapped, fault_of_length
 from vecload.options import VectorDtype
 
 NPY_MAGIC = b"\x93NUMPY"
-"""Every array that NumPy saves begins with it."""
+"""The first bytes of every array that NumPy saves."""
 _NPY_HEADER_MAX = 10_000
-"""Characters of a header: NumPy's own limit for files that are not trusted."""
+"""Longest header: NumPy's own limit for untrusted files."""
 _NO_HEADER = (*(ValueError, SyntaxError, KeyError, TypeError, EOFError), tokenize.TokenError, RecursionError)
-"""What NumPy raises of a header, which it parses as Python literals."""
+"""What NumPy raises for a bad header, which it parses as Python literals."""
 
 
 def item_size(dtype: VectorDtype) -> int:
-    """Bytes of one number; 1 for `npy`, whose values say it themselves."""
+    """Bytes of one number; 1 for `npy`, whose arrays name their own type."""
     if dtype == "npy":
         return 1
     return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
@@ -45,30 +47,32 @@ def numbers_in(data: bytes, dtype: VectorDtype) -> NDArray[Any] | Fault:
 
     Args:
         data: Any bytes.
-        dtype: Of the numbers.
+        dtype: The number type.
 
     Returns:
-        One dimension, of a type that float32 or float64 holds exactly, in this machine's byte order; or what
-        is wrong with the bytes.
+        An array of one dimension, of a type that float32 or float64 holds exactly, in this machine's byte
+        order; or a fault.
     """
     if dtype == "npy":
         return _of_npy(data)
     if len(data) % item_size(dtype):
-        return Fault("vector", "bytes", f"has {len(data)} bytes, which is not a whole number of {dtype}")
+        return Fault(
+            "vector", "bytes", f"has {len(data)} bytes, which is not a whole number of {dtype} values"
+        )
     return _numbers(data, dtype)
 
 
 def from_bytes(values: Sequence[bytes | None], dimension: int, dtype: VectorDtype) -> Mapped[Vectors]:
-    """Vectors of n pieces of bytes, as float32.
+    """Vectors from n values of bytes, as float32.
 
     Args:
-        values: None is no vector.
-        dimension: Numbers in each.
-        dtype: Of the numbers.
+        values: None means that a row has no vector.
+        dimension: Length of each vector.
+        dtype: The number type.
     """
     faults: dict[int, Fault] = {}
     if dtype == "npy":
-        vectors = np.ones((len(values), dimension), dtype=np.float32)  # 1: not mistaken for another fault
+        vectors = np.ones((len(values), dimension), dtype=np.float32)  # 1: no other check finds fault with it
         for position, value in enumerate(values):
             numbers = fault_of_length(-1, dimension) if value is None else _of_npy(value)
             if isinstance(numbers, Fault):
@@ -105,7 +109,7 @@ def _numbers(data: bytes, dtype: VectorDtype) -> NDArray[Any]:
 
 
 def _of_npy(data: bytes) -> NDArray[Any] | Fault:
-    """The numbers of an array as `numpy.save` writes it: of one dimension, or of two with one row."""
+    """The numbers of an array written by `numpy.save`, which has one dimension, or two and one row."""
     stream = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(stream)
@@ -114,9 +118,9 @@ def _of_npy(data: bytes) -> NDArray[Any] | Fault:
         shape, _, dtype = read(stream, max_header_size=_NPY_HEADER_MAX)
     except _NO_HEADER:
         return Fault("vector", "bytes", "is not a NumPy array as numpy.save writes it")
-    # By kind: objects, which are pickles, are never loaded.
+    # Only numbers: objects are pickles, which are never loaded.
     if dtype.kind not in "fiu" or dtype.itemsize > 8:
-        return Fault("vector", "bytes", f"is a NumPy array of {dtype}, which are not numbers of a vector")
+        return Fault("vector", "bytes", f"is a NumPy array of {dtype}, which can't be a vector")
     count = shape[-1] if shape else 0
     if len(shape) not in (1, 2) or (len(shape) == 2 and shape[0] != 1):
         return Fault("vector", "bytes", f"is a NumPy array of shape {shape}; one vector has one dimension")
@@ -130,27 +134,27 @@ def _of_npy(data: bytes) -> NDArray[Any] | Fault:
 _FLOATS: tuple[VectorDtype, ...] = ("float32", "float16", "bfloat16", "float64")
 _BYTES: tuple[VectorDtype, ...] = ("int8", "uint8")
 _SMALLEST: dict[VectorDtype, float] = {"float32": 2.0**-126, "bfloat16": 2.0**-126, "float64": 2.0**-1022}
-"""Normal numbers; smaller ones are denormals. Those of float16 begin where embeddings have values."""
+"""Smallest normal numbers; smaller ones are denormal. For float16 that is where embeddings have values."""
 _SAMPLE_VALUES = 2**17
 _FEW = 32
-"""Of fewer numbers neither magnitudes nor their spread can be judged."""
+"""With fewer numbers, neither magnitudes nor their spread can be judged."""
 _FEW_BYTES = 1024
-"""Of fewer, bytes that are numbers can't be told from parts of wider ones."""
+"""With fewer bytes, numbers of one byte can't be distinguished from parts of wider numbers."""
 _ROUND_DIGITS = 4
 _ROUND_MIN = 4
-"""So many numbers with so few digits are no chance: one in thousands is so round."""
+"""That many numbers with that few digits are no coincidence: one in thousands is that round."""
 
 
 def likely_dtypes(samples: Sequence[bytes], dimension: int | None = None) -> tuple[VectorDtype, ...]:
-    """The types that the numbers of some vectors of bytes may have.
+    """The number types that vectors written as bytes may have.
 
     Args:
         samples: Vectors.
-        dimension: Numbers in each, if it is known.
+        dimension: Length of each, if it is known.
 
     Returns:
-        One if the answer is clear; several if more than one is possible; none if the bytes look like no
-        embedding.
+        One type if the answer is clear; several if more are possible; none if the bytes do not look like
+        embeddings.
     """
     if samples and all(data.startswith(NPY_MAGIC) for data in samples):
         return ("npy",)
@@ -166,12 +170,12 @@ def likely_dtypes(samples: Sequence[bytes], dimension: int | None = None) -> tup
         for dtype in (*_FLOATS, *_BYTES)
         if size % item_size(dtype) == 0 and dimension in (None, size // item_size(dtype))
     ]
-    with np.errstate(all="ignore"):  # numbers of a wrong type are of any size
+    with np.errstate(all="ignore"):  # numbers of a wrong type have any magnitude
         looks = {dtype: _look(rows, dtype) for dtype in fitting if dtype in _FLOATS}
     possible = [dtype for dtype, look in looks.items() if look.possible]
     if "bfloat16" in possible and looks["bfloat16"].likely:
-        # Two bfloat16 are a float32 too, but the lower halves of true float32 are never an embedding. And as
-        # float16 their magnitudes are eight times as close.
+        # Two bfloat16 are also a float32, but the lower halves of real float32 never look like an embedding.
+        # And read as float16, the magnitudes of bfloat16 are eight times as close.
         clear = looks["bfloat16"].centred
         possible = [
             d for d in possible if d != "float32" and not (d == "float16" and clear and looks[d].narrow)
@@ -181,7 +185,7 @@ def likely_dtypes(samples: Sequence[bytes], dimension: int | None = None) -> tup
     if len(certain) == 1:
         return (certain[0],)
     if possible:
-        # A known dimension may leave one width, which even a few numbers confirm.
+        # A known dimension may leave only one width, which a few numbers can confirm.
         only = dimension is not None and len(fitting) == 1 and looks[fitting[0]].close
         unclear = (*possible, *_integers(rows, fitting, strict=False))
         if len(unclear) == 1:
@@ -192,14 +196,14 @@ def likely_dtypes(samples: Sequence[bytes], dimension: int | None = None) -> tup
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """How numbers look.
+    """How numbers of one type look.
 
     possible: they could be an embedding.
-    likely: they are like most embeddings.
-    certain: they are written with a few decimal digits, which is no chance.
+    likely: they look like most embeddings.
+    certain: they have few decimal digits, which is no coincidence.
     close: no magnitude is far from the others.
-    narrow: the magnitudes are closer than those of an embedding.
-    centred: there are numbers of both signs, and as many small ones as around zero.
+    narrow: their magnitudes are closer than those of an embedding.
+    centred: they have both signs, and as many small values as numbers around zero have.
     """
 
     possible: bool
@@ -266,7 +270,7 @@ def _look(rows: Sequence[bytes], dtype: VectorDtype) -> _Look:
 
 
 def _apart(size: NDArray[Any]) -> tuple[float, float]:
-    """How far numbers at even and at odd places differ: in octaves, and in their share of zeros."""
+    """How much numbers at even and at odd positions differ: in octaves, and in their share of zeros."""
     medians, zeros = [], []
     for half in (size[:, ::2], size[:, 1::2]):
         there = half[half > 0]
@@ -278,11 +282,11 @@ def _apart(size: NDArray[Any]) -> tuple[float, float]:
 
 
 def _round(numbers: NDArray[Any], dtype: VectorDtype) -> bool:
-    """Whether nearly all numbers have few digits, and enough of them by no chance."""
+    """Whether nearly all numbers have few digits, too many of them to be a coincidence."""
     some = numbers[:512]
     texts = np.char.mod(f"%.{_ROUND_DIGITS}g", some.astype(np.float64)).astype(np.float64).astype(some.dtype)
     is_round = texts == some
-    # Numbers that end in zero bits, such as 0.5, are round in other types too.
+    # Numbers that end in zero bits, such as 0.5, are round as other types too.
     bits = some.view("u4" if dtype == "float32" else "u8").astype(np.uint64)
     telling = is_round & ((bits & np.uint64(0xFFF)) != 0)
     return bool(is_round.mean() > 0.95 and telling.sum() >= _ROUND_MIN and telling.mean() > 0.25)
@@ -291,7 +295,7 @@ def _round(numbers: NDArray[Any], dtype: VectorDtype) -> bool:
 def _integers(
     rows: Sequence[bytes], fitting: Sequence[VectorDtype], *, strict: bool
 ) -> tuple[VectorDtype, ...]:
-    """Bytes are always numbers: they need to look like quantised ones."""
+    """int8 or uint8, if the bytes look like quantised embeddings: any bytes are numbers of these types."""
     if "int8" not in fitting:
         return ()
     values = np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -1)
@@ -299,15 +303,15 @@ def _integers(
         return ()
     counts = np.bincount(values.ravel(), minlength=256) / values.size
     if float(counts.max()) < 1.5 / 256 + 3 * np.sqrt(1 / 256 / values.size):
-        return ()  # as even as of a digest, or compressed
+        return ()  # as even as a digest or compressed data
     if not strict or values.size < _FEW_BYTES:
         return _BYTES
     bell = tuple(dtype for dtype, of in (("int8", np.roll(counts, 128)), ("uint8", counts)) if _is_bell(of))
-    return bell if len(bell) == 1 else _BYTES  # type: ignore[return-value] # names of its own literals
+    return bell if len(bell) == 1 else _BYTES  # type: ignore[return-value] # each is one of the literals
 
 
 def _alike(values: NDArray[np.uint8]) -> bool:
-    """Whether bytes look alike at each place of a number that may be wider."""
+    """Whether the bytes at each position of a possibly wider number look alike."""
     for step in (2, 4, 8):
         if values.shape[1] < step:
             break
@@ -320,13 +324,13 @@ def _alike(values: NDArray[np.uint8]) -> bool:
 
 
 def _is_bell(counts: NDArray[np.float64]) -> bool:
-    """Whether values spread around the middle of their range, to both sides, and thin out to its ends."""
+    """Whether values lie around the middle of their range, on both sides, and become rare at its ends."""
     parts = counts.reshape(16, 16).sum(axis=1)
     left, right = float(parts[:8].sum()), float(parts[8:].sum())
     middle, ends = float(parts[6:10].sum()), float(parts[:2].sum() + parts[-2:].sum())
     values = np.arange(256) - float((counts * np.arange(256)).sum())
     spread = float((counts * values**2).sum())
-    # That of an even spread is 1.8, and less where there is a gap in the middle.
+    # For an even spread it is 1.8, and less if there is a gap in the middle.
     is_peaked = bool((counts * values**4).sum() > 2.2 * spread**2)
     rising = np.diff(parts[:7]) > -0.02
     falling = np.diff(parts[9:]) < 0.02

@@ -1,10 +1,9 @@
-"""Which column holds the vectors. One is taken only where nothing else could be them.
+"""Chooses the vector column, and the number type of vectors written as bytes.
 
-Whatever could hold a vector, at any depth and in any encoding, is a candidate. The only one is taken, or the
-only one whose name is that of a vector while no other one is longer. A list whose name is that of something
-else (scores, boxes, tokens) is never taken, nor is a list of integers without a vector's name.
-
-Which numbers the bytes of vectors are, where nobody said: the only type that makes embeddings of them.
+Every column or field that could hold a vector, at any depth and in any encoding, is a candidate. The only
+candidate is taken, or the only one with the name of a vector if no other candidate is longer. A list with the
+name of something else (scores, boxes, tokens) is never taken, and neither is a list of integers without a
+vector's name.
 """
 
 from __future__ import annotations
@@ -23,24 +22,24 @@ from vecload.mapping.shapes import KnownShape
 from vecload.mapping.vector_encodings import Encoding, encoding_of, sparse_parent
 
 OBJECTS_OF_VECTORS = ("vector", "vectors", "embedding", "embeddings", "values", "emb")
-"""Columns of these names may be objects whose fields are named vectors."""
+"""Columns with these names may be objects whose fields are named vectors."""
 NAMELESS_LEAST = 8
-"""Numbers of a list that is taken for a vector without being named like one: points and boxes have fewer."""
+"""Shortest list that can be a vector without the name of one: points and boxes are shorter."""
 FIRST_LOOK = 5
-"""Values of a column that are looked at before all of the first rows' are."""
+"""Values of a column to look at first: most columns are then known not to hold vectors."""
 LONG_LIST = 32
-"""Numbers of a list that becomes metadata only if it is named: no filter uses it, and it slows a load."""
+"""A list this long becomes metadata only if the user names it: no filter uses it, and it slows the load."""
 FLAG_HINT = "pick one with --vector-column"
 
 SPARSE = Encoding("numbers", 0, False, (), "sparse")
-"""Of what is sparse by its name, however it is written."""
+"""For columns that are sparse by their names, however they are written."""
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 _FLOAT_DTYPES = frozenset({"float32", "float16", "bfloat16", "float64", "npy"})
 _TELLING_KINDS: dict[str, NameHint] = {"BSON vector": "vector", "dense struct": "perhaps"}
-"""What an encoding says of a list of numbers whose name says nothing."""
+"""What an encoding suggests of a list of numbers whose name suggests nothing."""
 _NUMBERS_OF_LISTS = re.compile(r": (halffloat|float|double|u?int[0-9]+)(?: not null)?>")
 _NUMBER_TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
-"""Arrow's names of types of numbers, and everybody's."""
+"""Arrow's names of number types, and the common ones."""
 _NUMBERED = re.compile(r"(.*?)([0-9]+)")
 _KINDS_OF_LISTS = {"floats": False, "integers": True}
 
@@ -49,11 +48,11 @@ _KINDS_OF_LISTS = {"floats": False, "integers": True}
 class Candidate:
     """A column or field that could hold a vector, or holds several, or a sparse one.
 
-    steps: the way to it; `[]` is any element of a list.
-    column: as the first rows show it.
-    encoding: how its vectors are written; None where the first rows have none.
-    name_hint: what its name says.
-    readable: its values are vectors, or there are none yet.
+    steps: the names that lead to it; `[]` is any element of a list.
+    column: the column or field in the first rows.
+    encoding: how its vectors are written; None if the first rows have none.
+    name_hint: what its name suggests.
+    readable: its values are vectors, or the first rows have none.
     """
 
     steps: Steps
@@ -64,32 +63,32 @@ class Candidate:
 
     @property
     def path(self) -> str:
-        """As people write it."""
+        """The path as people write it."""
         return path_of(self.steps)
 
     @property
     def length(self) -> int:
-        """Numbers of a vector; 0 where they are not known."""
+        """Numbers in a vector; 0 if unknown."""
         return 0 if self.encoding is None else self.encoding.length
 
     @property
     def dense(self) -> bool:
-        """Whether it may hold one vector a row, and none that is sparse."""
+        """Whether it may hold one dense vector per row."""
         return self.readable and (self.encoding is None or not self.encoding.problem)
 
     @property
     def is_text_of_numbers(self) -> bool:
-        """Whether it is text, or texts, of numbers: no text to be sealed."""
+        """Whether it is numbers written as text, which are not contents."""
         return self.encoding is not None and self.encoding.kind in ("array text", "number texts")
 
     @property
     def whole(self) -> bool:
-        """Whether it holds integers, which are no embedding unless a name says so."""
+        """Whether it holds integers, which are an embedding only if the name says so."""
         return self.encoding is not None and self.encoding.integers
 
     @property
     def plausible_kind(self) -> bool:
-        """Whether its values could be those of an embedding, if its name does not say so."""
+        """Whether its values look like an embedding, whatever its name."""
         encoding = self.encoding
         if encoding is None or encoding.problem or self.whole:
             return False
@@ -99,7 +98,7 @@ class Candidate:
 
     @property
     def plausible(self) -> bool:
-        """Whether it could be taken for the vector without being named like one."""
+        """Whether it could be the vector although its name does not say so."""
         if self.name_hint not in ("nothing", "perhaps") or not self.plausible_kind:
             return False
         return not self.column.values or self.length == 0 or self.length >= NAMELESS_LEAST
@@ -124,7 +123,7 @@ def encoding_text(encoding: Encoding) -> str:
 
 
 def vector_written(chosen: Candidate) -> str:
-    """How vectors are written; lists of a typed file by the type of their numbers; "" if nothing shows it."""
+    """How vectors are written, or the number type if the file names one; "" if unknown."""
     encoding = chosen.encoding
     if encoding is None:
         return ""
@@ -133,7 +132,7 @@ def vector_written(chosen: Candidate) -> str:
 
 
 def _first(column: Column) -> str:
-    """The first numbers of the first list, to know it by."""
+    """The first numbers of the first list, so that people recognise it."""
     value = next((value for value in column.values if isinstance(value, list) and value), None)
     if value is None:
         return ""
@@ -142,7 +141,7 @@ def _first(column: Column) -> str:
 
 
 def candidates(columns: Sequence[Column]) -> list[Candidate]:
-    """All that could hold a vector, in the order of the columns, at any depth."""
+    """All columns and fields that could hold a vector, at any depth, in the order of the columns."""
     found: list[Candidate] = []
     for column in columns:
         if not column.partition:
@@ -157,7 +156,7 @@ def _add(found: list[Candidate], steps: Steps, column: Column) -> None:
             found.append(Candidate(steps, column, SPARSE, "vector"))
         return
     name_hint = name_hint_of(names)
-    # The JSON text of objects is looked into, unless its name says that it is a vector itself.
+    # Look into the JSON text of objects, unless its name says that the text is the vector.
     is_object = column.kind == "text" and column.fields and name_hint != "vector"
     encoding = None if is_object else encoding_of_column(column)
     if encoding is not None:
@@ -167,10 +166,10 @@ def _add(found: list[Candidate], steps: Steps, column: Column) -> None:
             found.append(Candidate(steps, column, encoding, name_hint))
         return
     if is_vector_name(column.name) and name_hint == "vector":
-        told = [value for value in column.values if value not in _EMPTY]
-        if not told and (column.kind == "null" or column.values):
+        given = [value for value in column.values if value not in _EMPTY]
+        if not given and (column.kind == "null" or column.values):
             found.append(Candidate(steps, column, None, "vector"))
-        elif told and isinstance(told[0], str | bytes | list) and not (column.fields or column.elements):
+        elif given and isinstance(given[0], str | bytes | list) and not (column.fields or column.elements):
             found.append(Candidate(steps, column, None, "vector", readable=False))
     for inside in column.fields:
         _add(found, (*steps, inside.name), inside)
@@ -179,7 +178,7 @@ def _add(found: list[Candidate], steps: Steps, column: Column) -> None:
 
 
 def encoding_of_column(column: Column) -> Encoding | None:
-    """How the vectors of a column are written, by its first values; by its type where there are none."""
+    """How the vectors of a column are written, by its first values, or by its type if there are none."""
     found = [value for value in column.values if value is not None]
     whole = _KINDS_OF_LISTS.get(column.kind)
     if whole is not None:
@@ -187,7 +186,7 @@ def encoding_of_column(column: Column) -> Encoding | None:
         return Encoding("numbers", lengths.most_common(1)[0][0] if lengths else 0, whole)
     if not found or not isinstance(found[0], list | dict | str | bytes):
         return None
-    # Most columns are texts: that they are no vectors is seen without all of them.
+    # Most columns are text: a few values show that they are not vectors.
     return encoding_of(found) if encoding_of(found[:FIRST_LOOK]) is not None else None
 
 
@@ -202,17 +201,17 @@ def choose_vector(
     """Find the column of vectors.
 
     Args:
-        found: All candidates that are no other part.
-        columns: For messages: those that are no other part.
+        found: All candidates that are not another part.
+        columns: The columns that are not another part, for messages.
         shape: The source's known shape.
         source: For messages.
         named: The user named that shape.
 
     Returns:
-        The candidate, and why it was taken.
+        The candidate, and the reason for it.
 
     Raises:
-        MappingError: There is none, or several.
+        MappingError: There is none, or there are several.
     """
     dense = [each for each in found if each.dense]
     if shape is not None and shape.vector:
@@ -247,16 +246,17 @@ def choose_vector(
 
 
 def _rivals_by_length(each: Candidate, chosen: Candidate) -> bool:
-    """Whether another candidate is longer than the one that is named like a vector, and could be meant."""
+    """Whether another candidate could be the vector, being longer than the one with a vector's name."""
     if each is chosen or each.name_hint not in ("nothing", "perhaps") or each.whole:
         return False
-    # Of bytes without a type the length is not known; next to what only may be one they may be as well.
+    # Bytes without a type have no known length. If the name only perhaps says vector, they may be the vector
+    # too.
     unknown = chosen.name_hint == "perhaps" and each.encoding is not None and not each.length
     return unknown or (each.plausible_kind and each.length > chosen.length)
 
 
 def _rivals(chosen: Candidate, dense: Sequence[Candidate], own: Sequence[str]) -> list[Candidate]:
-    """What stands beside the vector of a known shape and could be meant instead."""
+    """Candidates that could be the vector instead of that of a known shape."""
     return [
         each
         for each in dense
@@ -268,10 +268,10 @@ def _rivals(chosen: Candidate, dense: Sequence[Candidate], own: Sequence[str]) -
 
 
 def check_named(column: Column, steps: Steps, columns: Sequence[Column], source: str) -> None:
-    """Refuse a column that the user named and that can't hold one dense vector a row.
+    """Refuse a column that the user named if it can't hold one dense vector per row.
 
     Raises:
-        MappingError: Its vectors are sparse, or several a row.
+        MappingError: Its vectors are sparse or unreadable, or it has several per row.
     """
     encoding = encoding_of_column(column)
     if encoding is not None and encoding.problem:
@@ -295,7 +295,7 @@ def check_named(column: Column, steps: Steps, columns: Sequence[Column], source:
 
 
 def several_error(found: Sequence[Candidate], source: str) -> MappingError:
-    """The error of vectors that are not chosen between."""
+    """The error for several candidates, none of which clearly is the vector."""
     shown = ", ".join(map(str, found[:LISTED_MAX]))
     more = f" and {len(found) - LISTED_MAX} more" if len(found) > LISTED_MAX else ""
     return MappingError(
@@ -304,7 +304,7 @@ def several_error(found: Sequence[Candidate], source: str) -> MappingError:
 
 
 def _reached(chosen: Candidate, source: str) -> Candidate:
-    """The candidate, if it has one value a row.
+    """The candidate, if it has one value per row.
 
     Raises:
         MappingError: It is inside the elements of a list.
@@ -326,13 +326,13 @@ def _unsupported(one: Candidate, source: str) -> MappingError:
             hint="write them dense, or pick another column with --vector-column",
         )
     return MappingError(
-        f"{source} has several vectors a row in {one.path!r} (multi-vector, as ColBERT's); an item has one",
-        hint="pool them to one, or write one row for each",
+        f"{source} has several vectors per row in {one.path!r} (multi-vector, like ColBERT); an item has one",
+        hint="pool them into one, or write one row for each",
     )
 
 
 def _none(found: Sequence[Candidate], columns: Sequence[Column], source: str) -> MappingError:
-    """The error of a source without vectors: the cause, as far as it shows."""
+    """The error for a source without vectors, with the cause if it is visible."""
     unread = next((each for each in found if not each.readable), None)
     if unread is not None:
         return unreadable(unread, source)
@@ -343,13 +343,13 @@ def _none(found: Sequence[Candidate], columns: Sequence[Column], source: str) ->
     if numbered is not None:
         first, last = numbered
         return MappingError(
-            f"{source} has one column a dimension: {first!r} to {last!r}",
+            f"{source} has one column per dimension: {first!r} to {last!r}",
             hint="write them as one list: in pandas, df['vector'] = df[columns].values.tolist()",
         )
     if found:
         shown = ", ".join(map(str, found[:LISTED_MAX]))
         return MappingError(
-            f"{source} has no column that is surely the vector; it has {shown}",
+            f"{source} has no clear vector column; it has {shown}",
             hint="name it with --vector-column",
         )
     listed = ", ".join(repr(column.name) for column in columns[:LISTED_MAX]) or "nothing"
@@ -361,24 +361,26 @@ def _none(found: Sequence[Candidate], columns: Sequence[Column], source: str) ->
 
 
 def unreadable(one: Candidate, source: str) -> MappingError:
-    """The error of a column whose values are in no encoding that is read: the cause, as far as it shows."""
+    """The error for a column whose values are in no known encoding, with the cause if it is visible."""
     value = next(value for value in one.column.values if value not in _EMPTY)
-    cause, hint = "it is in no encoding that is read", "write it as a list of numbers"
+    cause, hint = "their encoding is unknown", "write them as lists of numbers"
     if isinstance(value, str):
         text = value.strip()
         if re.fullmatch(r"(?:[0-9a-fA-F]{2}){4,}", text):
-            cause, hint = "it looks like hexadecimal bytes", "write bytes, base64 or a list of numbers"
+            cause, hint = "they look like hexadecimal bytes", "write bytes, base64 or lists of numbers"
         elif text.startswith("data:"):
-            cause, hint = "it is a data: URL", "write the base64 after its comma alone"
+            cause, hint = "they are data: URLs", "write only the base64 after the comma"
         elif re.fullmatch(r"[-+0-9.eE]+(?:[ ,;|\t]+[-+0-9.eE]+)+", text):
-            cause, hint = "it is numbers without brackets", "put [ and ] around them, with commas between"
+            cause, hint = "they are numbers without brackets", "put them in [ ], with commas between them"
     elif isinstance(value, list) and value and isinstance(value[0], bool):
-        cause = "it is a list of booleans"
-    return MappingError(f"{source} has no vector that can be read in {one.path!r}: {cause}", hint=hint)
+        cause = "they are lists of booleans"
+    return MappingError(
+        f"{source} has values in {one.path!r} that can't be read as vectors: {cause}", hint=hint
+    )
 
 
 def _one_a_dimension(columns: Sequence[Column]) -> tuple[str, str] | None:
-    """The first and last of columns `dim_0`, `dim_1`, … of numbers."""
+    """The first and the last of numeric columns like `dim_0` and `dim_1`."""
     runs: dict[str, list[str]] = {}
     for column in columns:
         match = _NUMBERED.fullmatch(column.name)
@@ -390,11 +392,11 @@ def _one_a_dimension(columns: Sequence[Column]) -> tuple[str, str] | None:
 
 
 def unused_candidates(found: Sequence[Candidate], chosen: Candidate | None) -> list[Candidate]:
-    """Candidates that become no metadata: vectors that were not chosen, and long lists of numbers.
+    """Candidates that do not become metadata: vectors that were not chosen, and long lists of numbers.
 
     Args:
         found: All candidates.
-        chosen: The vector; None where the index makes its vectors.
+        chosen: The vector; None if the index computes its vectors.
     """
     return [
         each
@@ -408,16 +410,16 @@ def unused_candidates(found: Sequence[Candidate], chosen: Candidate | None) -> l
 def with_vector_dtype(
     mapping: ColumnMapping, columns: Sequence[Column], source: str, dimension: int | None
 ) -> ColumnMapping:
-    """The mapping, with the type of numbers that its vectors of bytes are; as it is where they are no bytes.
+    """The mapping with the number type of its vectors, if they are written as bytes.
 
     Args:
-        mapping: As it was chosen.
-        columns: The source's, with their first values.
+        mapping: The mapping.
+        columns: The source's columns, with their first values.
         source: For messages.
-        dimension: Of the vectors, if that is known.
+        dimension: Dimension of the vectors, if it is known.
 
     Raises:
-        MappingError: The first rows look like embeddings under several types, or under none.
+        MappingError: The first rows look like embeddings with several number types, or with none.
     """
     found = None if mapping.vector is None else find(columns, mapping.vector)
     column = None if found is None else found[1]
@@ -428,15 +430,11 @@ def with_vector_dtype(
     dtype = mapping.rules.vector_dtype
     if dtype is None:
         if len(encoding.dtypes) != 1:
-            looks = " and as ".join(encoding.dtypes)
-            told = (
-                f"look like embeddings as {looks}"
-                if looks
-                else "look like embeddings under no type of numbers"
-            )
+            types = " and as ".join(encoding.dtypes) or "no number type"
             raise MappingError(
-                f"the vectors in {mapping.vector!r} of {source} are {encoding.kind}, and {told}",
-                hint="say what their numbers are with --vector-dtype, and how many with --dimension",
+                f"the vectors in {mapping.vector!r} of {source} are {encoding.kind} "
+                f"that look like embeddings as {types}",
+                hint="name their number type with --vector-dtype, and their length with --dimension",
             )
         dtype = encoding.dtypes[0]
     return replace(

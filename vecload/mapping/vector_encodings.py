@@ -1,7 +1,7 @@
-"""How the vectors of a column are written: recognised in a sample.
+"""Recognises from a sample how the vectors of a column are written.
 
-Lists of numbers are one of many encodings: people's files have the arrays of their databases and languages as
-text, bytes, and objects of many kinds.
+Lists of numbers are one of many encodings. Databases and languages also write arrays as text, bytes and
+objects of many kinds.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from vecload.options import VectorDtype
 __all__ = ["Encoding", "EncodingKind", "decode", "encoding_of", "sparse_parent"]
 
 Problem: TypeAlias = Literal["", "sparse", "multi-vector", "packed bits", "truncated"]
-"""Why vectors that were recognised can't be loaded."""
+"""Why recognised vectors can't be loaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
     """How the vectors of a column are written.
 
-    kind: in words for people.
-    length: values that most of the sample's vectors have; 0 where only a dtype would say.
-    integers: every number of the sample is whole and written as an integer.
-    dtypes: of bytes, however they are written: those under which the sample looks like an embedding. One is
-        an answer; none or several are a question to the user.
-    problem: why they can't be loaded.
+    kind: a name for people.
+    length: the length of most vectors in the sample; 0 if it depends on the number type.
+    integers: every number in the sample is written as an integer.
+    dtypes: for vectors written as bytes, the number types with which the sample looks like embeddings. If
+        there is not exactly one, the user has to say.
+    problem: why the vectors can't be loaded.
     """
 
     kind: EncodingKind
@@ -52,11 +52,11 @@ def encoding_of(values: Sequence[Any], *, dimension: int | None = None) -> Encod
     """How the vectors in a sample are written.
 
     Args:
-        values: Of one column, as Python or JSON has them; None is skipped.
-        dimension: Values of every vector, if it is known.
+        values: Values of one column, as Python or JSON values. None is skipped.
+        dimension: Length of every vector, if it is known.
 
     Returns:
-        None if most of the values are not vectors in any encoding.
+        None if most values are not vectors in a known encoding.
     """
     kinds: Counter[EncodingKind] = Counter()
     problems: Counter[Problem] = Counter()
@@ -102,7 +102,7 @@ def encoding_of(values: Sequence[Any], *, dimension: int | None = None) -> Encod
 
 
 def sparse_parent(fields: Sequence[str]) -> bool:
-    """Whether an object with such fields may be a sparse vector: its `values` alone are not a vector."""
+    """Whether an object with these fields may be a sparse vector, so that its `values` are not a vector."""
     return "values" in fields and "indices" in fields
 
 
@@ -125,7 +125,7 @@ _KIND_OF_PROBLEM: dict[Problem, EncodingKind] = {
 
 
 def _surely_base64(values: Sequence[Any]) -> bool:
-    """Whether texts are base64, and not words, digests or UUIDs, which have the same letters."""
+    """Whether texts are base64 rather than words, digests or UUIDs, which use the same characters."""
     texts = [value for value in values if isinstance(value, str)]
     if not texts:
         return False

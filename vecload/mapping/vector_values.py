@@ -1,4 +1,4 @@
-"""The numbers of one vector, in whatever encoding its value is: lists, texts, base64, bytes, objects."""
+"""Reads the numbers of one vector in any encoding: lists, texts, base64, bytes, objects."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _SPARSE = re.compile(r"\{[\s\d]*:[^{}]*\}\s*/\s*\d+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/\-_]{16,}={0,2}")
 _NULLS = frozenset({"null", "none"})
 
-SPARSE = Fault("vector", "sparse", "is sparse, which the index can't hold")
+SPARSE = Fault("vector", "sparse", "is sparse, which the index can't store")
 
 
 def base64_bytes(text: Any) -> bytes | None:
-    """The bytes of base64 text in the standard or the URL alphabet; None if it isn't such text.
+    """The bytes of base64 text in the standard or the URL alphabet; None if it is not base64.
 
-    Strict: the padding is there, and no bit is set that stands for nothing.
+    Strict: the padding is complete, and unused bits are zero.
     """
     if not isinstance(text, str) or len(text) % 4 or not text.isascii():
         return None
@@ -53,14 +53,14 @@ def base64_bytes(text: Any) -> bytes | None:
 
 
 def resembles_base64(text: str) -> bool:
-    """Whether text that isn't strict base64 was probably meant to be."""
+    """Whether text that is not strict base64 was probably meant to be."""
     return _BASE64.fullmatch("".join(text.split())) is not None
 
 
 def numbers_of_texts(texts: Sequence[str]) -> list[int] | Vectors | None:
-    """Numbers that are written as texts, each rounded once to float32; None if some are not numbers.
+    """Numbers written as texts, each rounded once to float32; None if some are not numbers.
 
-    Whole numbers stay integers, if all of them are written so.
+    If all are whole numbers, they stay integers.
     """
     joined = "".join(texts)
     if not joined.isascii() or "_" in joined or not any(map(str.isdigit, joined)):
@@ -76,7 +76,7 @@ def numbers_of_texts(texts: Sequence[str]) -> list[int] | Vectors | None:
         return None
     with np.errstate(over="ignore"):
         singles = doubles.astype(np.float32)
-    # By way of float64 a text is rounded twice. That matters where float64 lies halfway between two float32.
+    # Through float64 a text is rounded twice. That matters if the float64 is halfway between two float32.
     with np.errstate(over="ignore", invalid="ignore"):
         near = singles.astype(np.float64)
         other = np.nextafter(singles, np.where(doubles > near, np.inf, -np.inf).astype(np.float32))
@@ -90,11 +90,12 @@ def numbers_of_texts(texts: Sequence[str]) -> list[int] | Vectors | None:
 
 
 def array_in(text: str) -> Any:
-    """What text holds that looks like an array.
+    """The array in a text that looks like one.
 
     Returns:
-        A JSON list or object; for other notations a list of integers or nulls, a float32 array, or a list of
-        one of these; a fault, if the array is cut off or several or sparse; None if it isn't an array.
+        A JSON list or object; for other notations a list of integers or nulls, a float32 array, or a list
+        with one of these; a fault for an array that is cut off or sparse and for several arrays; None if it
+        is not an array.
     """
     text = text.strip()
     if text[:1] in ("[", "{"):
@@ -116,7 +117,7 @@ def array_in(text: str) -> Any:
 
 
 def _bracketed(text: str) -> Any:
-    """The array in `[1, 2]`, `{1,2}`, `(1, 2)` or `[ 1.  2. ]`; None if it isn't one."""
+    """The array in `[1, 2]`, `{1,2}`, `(1, 2)` or `[ 1.  2. ]`; None if it is not one."""
     opening, inner = text[:1], text[1:-1].strip()
     if opening not in _CLOSING:
         return None
@@ -157,7 +158,7 @@ def _nested(text: str, inner: str) -> Any:
 
 def fault_of_several(count: int) -> Fault:
     """The fault of a row with several vectors."""
-    return Fault("vector", "multi-vector", f"holds {count} vectors; the index holds one for each item")
+    return Fault("vector", "multi-vector", f"has {count} vectors; an item has one")
 
 
 def _cut(message: str) -> Fault:
@@ -177,7 +178,7 @@ def _is_number(text: str) -> bool:
 
 
 def to_float32(number: float) -> np.float32:
-    """The nearest float32, in one step: by way of float64 an integer beyond 2^53 would be rounded twice."""
+    """The nearest float32, in one step: through float64 an integer beyond 2^53 would be rounded twice."""
     try:
         return np.float32(np.asarray(number).astype(np.float32))
     except OverflowError:
@@ -205,23 +206,23 @@ EncodingKind: TypeAlias = Literal[
     "dense struct",
     "list in a list",
 ]
-"""How a vector is written, in words for people."""
+"""How a vector is written: names for people."""
 
 Numbers: TypeAlias = list[Any] | NDArray[Any]
 
 _NUMBER_MARKS = frozenset({"$numberDouble", "$numberInt", "$numberLong", "$numberDecimal", "N"})
-"""Numbers as text in objects of one entry: MongoDB's extended JSON and DynamoDB's."""
+"""Keys of objects that hold one number as text: MongoDB's extended JSON, and DynamoDB."""
 _ELEMENT_MARKS = frozenset({"item", "element", "v"})
-"""A list's elements in objects of one entry, as BigQuery and old writers of Parquet have them."""
+"""Keys of objects that hold one element of a list: BigQuery, and old writers of Parquet."""
 _BSON_DTYPES: dict[int, VectorDtype] = {0x27: "float32", 0x03: "int8"}
 _BSON_PACKED_BITS = 0x10
 _DENSE_FIELDS = frozenset({"values", "type", "size", "indices", "dim"})
 _MILVUS_DENSE = ("FloatVector", "floatVector", "float_vector")
 _MILVUS_SPARSE = ("SparseFloatVector", "sparseFloatVector", "sparse_float_vector")
 _NESTED_MAX = 4
-"""Encodings within one another: text of an object of a list in a list."""
+"""How deep encodings may be nested, such as a list in a list in an object in text."""
 
-PACKED_BITS = Fault("vector", "bytes", "is a BSON vector of packed bits, which the index can't hold")
+PACKED_BITS = Fault("vector", "bytes", "is a BSON vector of packed bits, which the index can't store")
 
 Found: TypeAlias = tuple[EncodingKind, Numbers | bytes] | Fault
 
@@ -230,18 +231,18 @@ def decode(value: Any, dtype: VectorDtype | None) -> Numbers | Fault:
     """The numbers of a vector in any encoding.
 
     Args:
-        value: As Python or JSON has it.
-        dtype: Of bytes that don't say it themselves; None is float32.
+        value: A Python or JSON value.
+        dtype: The number type of bytes that do not name it; None is float32.
 
     Returns:
-        Integers and floats in a list or in an array of one dimension; or what is wrong with the vector.
+        A list of integers and floats, or an array of one dimension; or a fault.
     """
     found = vector_in(value, dtype)
     return (isinstance(found, list) and fault_of_elements(found)) or found
 
 
 def vector_in(value: Any, dtype: VectorDtype | None) -> Numbers | Fault:
-    """Like `decode`, but what is in a list may be anything."""
+    """Like `decode`, but a list may have elements of any type."""
     found = parse_vector(value)
     if isinstance(found, Fault):
         return found
@@ -250,19 +251,19 @@ def vector_in(value: Any, dtype: VectorDtype | None) -> Numbers | Fault:
 
 
 def fault_of_elements(numbers: list[Any]) -> Fault | None:
-    """What is wrong with a list, if not all in it are numbers."""
+    """The fault of a list whose elements are not all numbers."""
     if set(map(type, numbers)) <= {float, int}:
         return None
     for place, number in enumerate(numbers):
         if number is None:
-            return Fault("vector", "null-element", "holds a null")
+            return Fault("vector", "null-element", "contains a null")
         if type(number) not in (float, int):
-            return Fault("vector", "not-a-number", f"holds {type_in_words(number)} at place {place}")
+            return Fault("vector", "not-a-number", f"has {type_in_words(number)} at position {place}")
     return None
 
 
 def parse_vector(value: Any, room: int = _NESTED_MAX) -> Found:
-    """The kind of one value, and its numbers or its bytes; or what is wrong with it."""
+    """The encoding of one value, and its numbers or its bytes; or a fault."""
     if value is None:
         return Fault("vector", "missing", "is missing")
     if isinstance(value, list | tuple):
@@ -285,7 +286,7 @@ def _parse_list(values: list[Any], room: int) -> Found:
     if kinds == {str}:
         numbers = numbers_of_texts(values)
         if numbers is None:
-            return Fault("vector", "not-a-number", "holds text at place 0")
+            return Fault("vector", "not-a-number", "has text at position 0")
         return "number texts", numbers
     if kinds == {dict} or kinds == {dict, float} or kinds == {dict, int} or kinds == {dict, float, int}:
         return _marked_numbers(values, room)
@@ -294,9 +295,9 @@ def _parse_list(values: list[Any], room: int) -> Found:
             return _as("list in a list", values[0], room)
         if all(_is_vector(inner, room) for inner in values):
             return fault_of_several(len(values))
-        return Fault("vector", "not-a-number", "holds a list at place 0")
+        return Fault("vector", "not-a-number", "has a list at position 0")
     if kinds == {tuple} and all(len(pair) == 2 for pair in values):
-        # A map of Arrow.
+        # An Arrow map.
         return _parse_object({str(key): value for key, value in values}, room)
     return "numbers", values
 
@@ -313,13 +314,13 @@ def _are_numbers(numbers: Numbers) -> bool:
 
 
 def _marked_numbers(values: list[Any], room: int) -> Found:
-    """Numbers each in an object of its own: `{"$numberDouble": "0.1"}`, `{"N": "0.1"}`, `{"item": 0.1}`."""
+    """Numbers that are each in an object: `{"$numberDouble": "0.1"}`, `{"N": "0.1"}`, `{"item": 0.1}`."""
     bare: list[Any] = []
     for place, value in enumerate(values):
         if isinstance(value, dict):
             mark, inner = next(iter(value.items())) if len(value) == 1 else ("", None)
             if mark not in _NUMBER_MARKS and mark not in _ELEMENT_MARKS:
-                return Fault("vector", "not-a-number", f"holds an object at place {place}")
+                return Fault("vector", "not-a-number", f"has an object at position {place}")
             value = inner
         bare.append(value)
     if any(isinstance(value, str) for value in bare):
@@ -335,15 +336,15 @@ def _parse_text(text: str, room: int) -> Found:
     if isinstance(found, np.ndarray):
         return "array text", found
     if isinstance(found, dict) and not found:
-        found = []  # so PostgreSQL writes an empty array
+        found = []  # PostgreSQL's empty array
     if isinstance(found, list | dict) and room:
         return _as("array text", found, room)
     data = base64_bytes(text)
     if data:
         return "base64 text", data
     if resembles_base64(text):
-        return Fault("vector", "base64", "is not strict base64: characters or the padding are not right")
-    return Fault("vector", "not-a-list", "is text, but not of a vector")
+        return Fault("vector", "base64", "is not strict base64: characters or padding are wrong")
+    return Fault("vector", "not-a-list", "is text that is not a vector")
 
 
 def _parse_object(value: Mapping[str, Any], room: int) -> Found:
@@ -409,7 +410,7 @@ def _milvus(value: Mapping[str, Any], room: int) -> Found | None:
 
 
 def _bson(value: Mapping[str, Any]) -> Found:
-    """MongoDB's extended JSON of bytes; those of subtype 9 are vectors, which say what they hold."""
+    """Bytes in MongoDB's extended JSON. Those of subtype 9 are vectors that name their number type."""
     inner = value["$binary"]
     if isinstance(inner, dict):
         text, subtype = inner.get("base64"), inner.get("subType")
@@ -421,7 +422,7 @@ def _bson(value: Mapping[str, Any]) -> Found:
     if str(subtype).lstrip("0") != "9":
         return "bytes", data
     if len(data) < 2:
-        return Fault("vector", "bytes", "is a BSON vector without its two bytes of header")
+        return Fault("vector", "bytes", "is a BSON vector without its two header bytes")
     if data[0] == _BSON_PACKED_BITS:
         return PACKED_BITS
     dtype = _BSON_DTYPES.get(data[0])
@@ -432,7 +433,7 @@ def _bson(value: Mapping[str, Any]) -> Found:
 
 
 def _as(kind: EncodingKind, inner: Any, room: int) -> Found:
-    """An encoding within another: named by the outer one, unless what is inside are bytes."""
+    """An encoding inside another. The outer one names it, unless the inner one is bytes."""
     found = parse_vector(inner, room - 1)
     if isinstance(found, Fault) or isinstance(found[1], bytes):
         return found
@@ -451,7 +452,7 @@ def _not_a_list(value: Any) -> Fault:
 
 
 def type_in_words(value: Any) -> str:
-    """What kind of value it is, for a message."""
+    """The type of a value, for a message."""
     for kind, name in (
         (bool, "a boolean"),
         (int, "an integer"),

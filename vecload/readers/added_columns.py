@@ -25,7 +25,7 @@ from vecload.readers.storage.expand import WILDCARD
 from vecload.readers.storage.files import File
 
 
-class Beside:
+class WidenedRows:
     """Rows with some more columns. In metadata the rows' own column goes before one of the same name.
 
     Args:
@@ -46,7 +46,7 @@ class Beside:
 
     def with_rules(self, rules: Rules) -> Rows:
         """Both, read as rules say."""
-        read = Beside(self._rows.with_rules(rules), self._table, self.span.source)
+        read = WidenedRows(self._rows.with_rules(rules), self._table, self.span.source)
         read._more = read._more.with_rules(rules)
         return read
 
@@ -104,7 +104,7 @@ def _without_object(mapping: ColumnMapping, name: str) -> ColumnMapping:
     return replace(mapping, metadata_object=None, excluded=(*mapping.excluded, name))
 
 
-def columns_vary(asked: Sequence[str] | None, more: Collection[str]) -> list[str] | None:
+def own_columns(asked: Sequence[str] | None, more: Collection[str]) -> list[str] | None:
     """Of the columns that are asked for, those to be asked of the source itself."""
     return None if asked is None else [name for name in asked if name not in more]
 
@@ -163,7 +163,7 @@ def with_partitions(sources: Sequence[Source], values: Sequence[Mapping[str, str
         if value is not None and not _INTEGER.fullmatch(value)
     }
     return [
-        Partitioned(source, {key: _typed(value, key in texts) for key, value in found.items()})
+        PartitionedSource(source, {key: _typed(value, key in texts) for key, value in found.items()})
         if found
         else source
         for source, found in zip(sources, values, strict=True)
@@ -176,7 +176,7 @@ def _typed(value: str | None, is_text: bool) -> pa.Scalar:
     return pa.scalar(None if value is None else int(value), pa.int64())
 
 
-class Partitioned(Source):
+class PartitionedSource(Source):
     """A source with the same few values beside each of its rows; its own columns go before them.
 
     Args:
@@ -256,7 +256,7 @@ class Partitioned(Source):
     def head(self) -> Rows | None:
         """Its first rows."""
         rows = self._source.head()
-        return None if rows is None else Beside(rows, self._of(len(rows.span)), self.name)
+        return None if rows is None else WidenedRows(rows, self._of(len(rows.span)), self.name)
 
     def read(
         self,
@@ -270,10 +270,10 @@ class Partitioned(Source):
         for rows in self._source.read(
             batch_rows=batch_rows,
             batch_bytes=batch_bytes,
-            columns=columns_vary(columns, self._values),
+            columns=own_columns(columns, self._values),
             done=done,
         ):
-            yield Beside(rows, self._of(len(rows.span)), self.name)
+            yield WidenedRows(rows, self._of(len(rows.span)), self.name)
 
     def _of(self, rows: int) -> pa.RecordBatch:
         return pa.RecordBatch.from_arrays(

@@ -16,9 +16,9 @@ from vecload.errors import SourceError
 from vecload.limits import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.mapping import Column, Rows
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
-from vecload.readers.added_columns import Beside, all_columns, columns_vary
+from vecload.readers.added_columns import WidenedRows, all_columns, own_columns
 from vecload.readers.arrow import pieces
-from vecload.readers.numpy_arrays import Array, Stored
+from vecload.readers.numpy_arrays import Array, StoredColumn
 from vecload.readers.source import HEAD_BYTES, Source, missing
 from vecload.readers.storage.files import File, reason, unreadable
 
@@ -41,7 +41,7 @@ class ArraySource(Source):
     format = "numpy"
     kind = "NumPy"
 
-    def __init__(self, name: str, files: Sequence[File], arrays: Mapping[str, Stored]) -> None:
+    def __init__(self, name: str, files: Sequence[File], arrays: Mapping[str, StoredColumn]) -> None:
         self._rows_held = len(next(iter(arrays.values())))
         super().__init__(name, files, sum(file.nbytes or 0 for file in files), self._rows_held)
         self._arrays = dict(arrays)
@@ -87,15 +87,15 @@ class ArraySource(Source):
 
     def _rows(self, opened: ExitStack) -> Callable[[int, int], pa.RecordBatch]:
         """Begin to read every array: gives rows from one number up to another."""
-        readings = {name: array.reading() for name, array in self._arrays.items()}
-        for reading in readings.values():
-            opened.callback(reading.close)
+        readers = {name: array.reader() for name, array in self._arrays.items()}
+        for reader in readers.values():
+            opened.callback(reader.close)
         return lambda start, stop: pa.RecordBatch.from_arrays(
-            [reading.rows(start, stop) for reading in readings.values()], names=list(readings)
+            [reader.rows(start, stop) for reader in readers.values()], names=list(readers)
         )
 
 
-class Joined(Source):
+class JoinedSource(Source):
     """Vectors of an array beside the rows of another source, in its order.
 
     Args:
@@ -137,9 +137,9 @@ class Joined(Source):
 
     def columns(self) -> list[Column]:
         """The source's columns, and the vector."""
-        reading = self._vectors.reading()
-        with_vector = pa.schema([(VECTOR, reading.rows(0, 0).type)])
-        reading.close()
+        reader = self._vectors.reader()
+        with_vector = pa.schema([(VECTOR, reader.rows(0, 0).type)])
+        reader.close()
         return all_columns(self._source.columns(), with_vector)
 
     def read(
@@ -152,19 +152,19 @@ class Joined(Source):
     ) -> Iterator[Rows]:
         """Its rows in order."""
         step = max(1, min(batch_rows, batch_bytes // max(self._vectors.row_bytes, 1)))
-        reading = self._vectors.reading()
+        reader = self._vectors.reader()
         try:
             for rows in self._source.read(
-                batch_rows=step, batch_bytes=batch_bytes, columns=columns_vary(columns, (VECTOR,)), done=done
+                batch_rows=step, batch_bytes=batch_bytes, columns=own_columns(columns, (VECTOR,)), done=done
             ):
                 try:
-                    vectors = reading.rows(rows.span.start, rows.span.stop)
+                    vectors = reader.rows(rows.span.start, rows.span.stop)
                 except OSError as error:
                     where = f" at or after row {rows.span.start}"
                     raise unreadable(self.files[0], error, where) from None
-                yield Beside(rows, pa.RecordBatch.from_arrays([vectors], names=[VECTOR]), self.name)
+                yield WidenedRows(rows, pa.RecordBatch.from_arrays([vectors], names=[VECTOR]), self.name)
         finally:
-            reading.close()
+            reader.close()
 
 
 _COLUMNS = {"ids": "id", "vectors": VECTOR, "embeddings": VECTOR, "embedding": VECTOR}
@@ -184,7 +184,7 @@ def archive(file: File, *, max_bytes: int = ROW_GROUP_MAX_BYTES) -> ArraySource:
     try:
         with file.open() as stream, zipfile.ZipFile(stream) as members:
             found = [member for member in members.infolist() if member.filename.endswith(".npy")]
-        arrays: dict[str, Stored] = {}
+        arrays: dict[str, StoredColumn] = {}
         named: dict[str, str] = {}
         for member in found:
             name = member.filename

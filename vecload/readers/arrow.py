@@ -1,4 +1,4 @@
-"""Arrow: IPC files and streams, Feather version 2 among them, and record batches cut to a bounded size."""
+"""Arrow IPC files and streams (Feather version 2 too) as a source; record batches cut to a bounded size."""
 
 from __future__ import annotations
 
@@ -17,221 +17,10 @@ from vecload.limits import PACKED_AT_MOST, ROW_GROUP_MAX_BYTES
 from vecload.mapping import Column
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.mapping.arrow_values import is_binary, is_list, is_text, lengths_of
+from vecload.readers.flatbuffer import Table
 from vecload.readers.parquet.wide_integers import refused_arrow
 from vecload.readers.source import Source, missing
 from vecload.readers.storage.files import File, LocalFile, as_file, reason
-
-
-def pieces(
-    source: str, start: int, table: pa.RecordBatch, *, batch_rows: int, batch_bytes: int
-) -> Iterator[ArrowRows]:
-    """A record batch in pieces.
-
-    Args:
-        source: The source's name.
-        start: The number of the first row.
-        table: The rows.
-        batch_rows: Rows of a piece at the most.
-        batch_bytes: Bytes of a piece at the most, its dictionaries spread out; a larger row is one by itself.
-    """
-    for at in range(0, len(table), batch_rows):
-        for offset, piece in _halved(table.slice(at, batch_rows), at, batch_bytes):
-            yield ArrowRows(Span(source, start + offset, start + offset + len(piece)), piece)
-
-
-def _halved(table: pa.RecordBatch, at: int, most: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-    if len(table) > 1 and sum(map(_bytes, table.columns)) > most:
-        half = len(table) // 2
-        yield from _halved(table.slice(0, half), at, most)
-        yield from _halved(table.slice(half), at + half, most)
-    else:
-        yield at, table
-
-
-def _bytes(array: pa.Array) -> int:
-    try:
-        return spread_bytes(array)
-    except pa.ArrowException:
-        return int(array.nbytes)  # a type that Arrow can't decode: whoever needs the column says so
-
-
-def spread_bytes(array: pa.Array) -> int:
-    """Bytes of an array as it is once dictionaries and runs are spread out to a value each."""
-    kind = array.type
-    if isinstance(array, pa.ExtensionArray):
-        return spread_bytes(array.storage)
-    if pa.types.is_dictionary(kind):
-        lengths = value_bytes(array.dictionary)
-        known = array.indices.drop_null().to_numpy().astype(np.int64)
-        return int(lengths[known].sum())
-    if pa.types.is_run_end_encoded(kind):
-        return len(array) * int(value_bytes(array.values).max(initial=1))
-    if pa.types.is_struct(kind):
-        return sum(map(spread_bytes, array.flatten()))
-    if pa.types.is_map(kind):
-        entries = (
-            pa.ListArray.from_arrays(array.offsets, array.keys),
-            pa.ListArray.from_arrays(array.offsets, array.items),
-        )
-        return sum(map(spread_bytes, entries))
-    if is_list(kind) and not _flat(kind.value_type):
-        return 8 * len(array) + spread_bytes(array.flatten())
-    return int(array.nbytes)
-
-
-def value_bytes(values: pa.Array) -> NDArray[np.int64]:
-    """Bytes of each value of an array: int64, as long as that."""
-    if is_text(values.type) or is_binary(values.type):
-        if pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):
-            values = values.cast(pa.large_binary())
-        return lengths_of(values, null=0)
-    return np.full(len(values), -(-values.nbytes // max(len(values), 1)), dtype=np.int64)
-
-
-def _flat(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_primitive(kind) or is_text(kind) or is_binary(kind))
-
-
-_CONTINUES = b"\xff\xff\xff\xff"
-_DICTIONARY_BATCH, _RECORD_BATCH = 2, 3
-_OF_0_17 = b"ARROW:experimental_compression"
-"""How a message of Arrow 0.17 says that it is compressed, in its custom metadata."""
-
-
-Packed: TypeAlias = tuple[int, int]
-"""Bytes of a buffer or of a body, and those that it unpacks to."""
-
-
-class _Table:
-    """A table of a FlatBuffer; whatever lies outside of it raises struct.error."""
-
-    def __init__(self, data: bytes, at: int) -> None:
-        self.data, self.at = data, at
-        self._fields = at - _number("<i", data, at)
-        self._size = _number("<H", data, self._fields)
-
-    def place(self, field: int) -> int:
-        """Where a field stands; 0 if it is missing."""
-        entry = 4 + 2 * field
-        offset = _number("<H", self.data, self._fields + entry) if entry < self._size else 0
-        return self.at + offset if offset else 0
-
-    def number(self, field: int, kind: str) -> int:
-        """A number; 0 if it is missing."""
-        place = self.place(field)
-        return _number(kind, self.data, place) if place else 0
-
-    def follow(self, field: int) -> int:
-        """Where what a field refers to stands; 0 if it is missing."""
-        place = self.place(field)
-        return place + _number("<I", self.data, place) if place else 0
-
-    def table(self, field: int) -> _Table | None:
-        """A table inside."""
-        place = self.follow(field)
-        return _Table(self.data, place) if place else None
-
-    def structs(self, field: int, kind: str) -> Iterator[tuple[int, ...]]:
-        """A vector of structs of numbers."""
-        place = self.follow(field)
-        count = _number("<I", self.data, place) if place else 0
-        size = struct.calcsize(kind)
-        for number in range(count):
-            yield _unpack(kind, self.data, place + 4 + number * size)
-
-
-def _unpack(kind: str, data: bytes, at: int) -> tuple[int, ...]:
-    if at < 0:
-        raise struct.error("before the beginning")
-    return struct.unpack_from(kind, data, at)
-
-
-def _number(kind: str, data: bytes, at: int) -> int:
-    return _unpack(kind, data, at)[0]
-
-
-def packed_in(stream: BinaryIO, *, is_stream: bool) -> Iterator[list[Packed]]:
-    """What is compressed in each record batch and in the dictionaries before it, as Arrow would unpack them.
-
-    Each is given before Arrow has to read it: each buffer, and all of them together.
-
-    Args:
-        stream: An Arrow IPC file or stream, which can seek.
-        is_stream: Which of both.
-
-    Raises:
-        ValueError: A message is damaged.
-        OSError: It can't be read.
-    """
-    found: list[Packed] = []
-    try:
-        for is_last, packed in _of_stream(stream) if is_stream else _of_file(stream):
-            found += packed
-            if is_last:
-                yield [*found, (sum(one for one, _ in found), sum(other for _, other in found))]
-                found = []
-    except struct.error:
-        raise ValueError("a message is damaged") from None
-
-
-def _of_stream(stream: BinaryIO) -> Iterator[tuple[bool, list[Packed]]]:
-    """Of each message, whether it is a record batch."""
-    at = 0
-    while True:
-        stream.seek(at)
-        begin = stream.read(8)
-        if len(begin) < 8 or not begin.startswith(_CONTINUES):
-            return  # its end, or where Arrow says what is wrong
-        size = _number("<i", begin, 4)
-        if size <= 0:
-            return
-        kind, body, packed = _message(stream, stream.read(size), at + 8 + size)
-        at += 8 + size + body
-        yield kind == _RECORD_BATCH, packed
-
-
-def _of_file(stream: BinaryIO) -> Iterator[tuple[bool, list[Packed]]]:
-    end = stream.seek(-10, io.SEEK_END)
-    size = _number("<i", stream.read(10), 0)
-    if not 0 < size <= end:
-        raise struct.error("no footer")
-    stream.seek(end - size)
-    footer = stream.read(size)
-    root = _Table(footer, _number("<I", footer, 0))
-    for field in (2, 3):  # dictionaries, all of which Arrow reads before the first batch; record batches
-        for offset, before_body, _ in root.structs(field, "<qi4xq"):
-            if offset < 0 or before_body < 0:
-                raise struct.error("before the beginning")
-            stream.seek(offset)
-            metadata = stream.read(before_body)
-            metadata = metadata[8 if metadata.startswith(_CONTINUES) else 4 :]
-            yield field == 3, _message(stream, metadata, offset + before_body)[2]
-
-
-def _message(stream: BinaryIO, metadata: bytes, begin: int) -> tuple[int, int, list[Packed]]:
-    """The kind of a message, the bytes of its body, and what is compressed in that."""
-    message = _Table(metadata, _number("<I", metadata, 0))
-    kind, size = message.number(1, "<B"), message.number(3, "<q")
-    if size < 0:
-        raise struct.error("a body of less than nothing")
-    batch = message.table(2)
-    if batch is not None and kind == _DICTIONARY_BATCH:
-        batch = batch.table(1)
-    elif kind != _RECORD_BATCH:
-        batch = None
-    if batch is None or not (batch.place(3) or _OF_0_17 in metadata):
-        return kind, size, []
-    found: list[Packed] = []
-    for offset, packed in batch.structs(2, "<qq"):
-        if packed < 8:
-            continue  # empty
-        if offset < 0:
-            raise struct.error("before the beginning")
-        stream.seek(begin + offset)
-        unpacked = _number("<q", stream.read(8), 0)
-        found.append((packed, packed - 8 if unpacked < 0 else unpacked))
-    return kind, size, found
-
 
 FILE_MAGIC = b"ARROW1"
 STREAM_MAGIC = b"\xff\xff\xff\xff"
@@ -240,6 +29,13 @@ END_MARK = b"\xff\xff\xff\xff\0\0\0\0"
 
 _DAMAGE = (pa.ArrowException, OSError, ValueError)
 """What Arrow raises of damaged files; ValueError of names that are no text."""
+_DICTIONARY_BATCH, _RECORD_BATCH = 2, 3
+_OF_0_17 = b"ARROW:experimental_compression"
+"""How a message of Arrow 0.17 says that it is compressed, in its custom metadata."""
+
+
+Compressed: TypeAlias = tuple[int, int]
+"""Bytes of a buffer or of a body, and those that it unpacks to."""
 
 
 class ArrowSource(Source):
@@ -312,7 +108,7 @@ class ArrowSource(Source):
         at = number = 0
         try:
             with self._bytes() as stream, self._opened(stream) as opened, self._file.open() as messages:
-                packed = packed_in(messages, is_stream=self._is_stream)
+                packed = compressed_in(messages, is_stream=self._is_stream)
                 while True:
                     self._check(next(packed, []), number)
                     try:
@@ -334,7 +130,7 @@ class ArrowSource(Source):
                 hint="what was loaded before stays; repair the file and load it again",
             ) from None
 
-    def _check(self, packed: Iterable[Packed], number: int) -> None:
+    def _check(self, packed: Iterable[Compressed], number: int) -> None:
         """Refuse a record batch that no memory could hold, before Arrow makes room for it."""
         for before, after in packed:
             if after > max(self._max_bytes, PACKED_AT_MOST * before):
@@ -376,3 +172,156 @@ class ArrowSource(Source):
         if self._is_stream:
             return pa.ipc.open_stream(stream)
         return pa.ipc.open_file(stream)
+
+
+def pieces(
+    source: str, start: int, table: pa.RecordBatch, *, batch_rows: int, batch_bytes: int
+) -> Iterator[ArrowRows]:
+    """A record batch in pieces.
+
+    Args:
+        source: The source's name.
+        start: The number of the first row.
+        table: The rows.
+        batch_rows: Rows of a piece at the most.
+        batch_bytes: Bytes of a piece at the most, its dictionaries spread out; a larger row is one by itself.
+    """
+    for at in range(0, len(table), batch_rows):
+        for offset, piece in _halved(table.slice(at, batch_rows), at, batch_bytes):
+            yield ArrowRows(Span(source, start + offset, start + offset + len(piece)), piece)
+
+
+def _halved(table: pa.RecordBatch, at: int, most: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    if len(table) > 1 and sum(map(_bytes, table.columns)) > most:
+        half = len(table) // 2
+        yield from _halved(table.slice(0, half), at, most)
+        yield from _halved(table.slice(half), at + half, most)
+    else:
+        yield at, table
+
+
+def _bytes(array: pa.Array) -> int:
+    try:
+        return spread_bytes(array)
+    except pa.ArrowException:
+        return int(array.nbytes)  # a type that Arrow can't decode: whoever needs the column says so
+
+
+def spread_bytes(array: pa.Array) -> int:
+    """Bytes of an array as it is once dictionaries and runs are spread out to a value each."""
+    kind = array.type
+    if isinstance(array, pa.ExtensionArray):
+        return spread_bytes(array.storage)
+    if pa.types.is_dictionary(kind):
+        lengths = value_bytes(array.dictionary)
+        known = array.indices.drop_null().to_numpy().astype(np.int64)
+        return int(lengths[known].sum())
+    if pa.types.is_run_end_encoded(kind):
+        return len(array) * int(value_bytes(array.values).max(initial=1))
+    if pa.types.is_struct(kind):
+        return sum(map(spread_bytes, array.flatten()))
+    if pa.types.is_map(kind):
+        entries = (
+            pa.ListArray.from_arrays(array.offsets, array.keys),
+            pa.ListArray.from_arrays(array.offsets, array.items),
+        )
+        return sum(map(spread_bytes, entries))
+    if is_list(kind) and not _flat(kind.value_type):
+        return 8 * len(array) + spread_bytes(array.flatten())
+    return int(array.nbytes)
+
+
+def value_bytes(values: pa.Array) -> NDArray[np.int64]:
+    """Bytes of each value of an array: int64, as long as that."""
+    if is_text(values.type) or is_binary(values.type):
+        if pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):
+            values = values.cast(pa.large_binary())
+        return lengths_of(values, null=0)
+    return np.full(len(values), -(-values.nbytes // max(len(values), 1)), dtype=np.int64)
+
+
+def _flat(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_primitive(kind) or is_text(kind) or is_binary(kind))
+
+
+def compressed_in(stream: BinaryIO, *, is_stream: bool) -> Iterator[list[Compressed]]:
+    """What is compressed in each record batch and in the dictionaries before it, as Arrow would unpack them.
+
+    Each is given before Arrow has to read it: each buffer, and all of them together.
+
+    Args:
+        stream: An Arrow IPC file or stream, which can seek.
+        is_stream: Which of both.
+
+    Raises:
+        ValueError: A message is damaged.
+        OSError: It can't be read.
+    """
+    found: list[Compressed] = []
+    try:
+        for is_last, packed in _of_stream(stream) if is_stream else _of_file(stream):
+            found += packed
+            if is_last:
+                yield [*found, (sum(one for one, _ in found), sum(other for _, other in found))]
+                found = []
+    except struct.error:
+        raise ValueError("a message is damaged") from None
+
+
+def _of_stream(stream: BinaryIO) -> Iterator[tuple[bool, list[Compressed]]]:
+    """Of each message, whether it is a record batch."""
+    at = 0
+    while True:
+        stream.seek(at)
+        begin = stream.read(8)
+        if len(begin) < 8 or not begin.startswith(STREAM_MAGIC):
+            return  # its end, or where Arrow says what is wrong
+        size = int.from_bytes(begin[4:], "little", signed=True)
+        if size <= 0:
+            return
+        kind, body, packed = _message(stream, stream.read(size), at + 8 + size)
+        at += 8 + size + body
+        yield kind == _RECORD_BATCH, packed
+
+
+def _of_file(stream: BinaryIO) -> Iterator[tuple[bool, list[Compressed]]]:
+    end = stream.seek(-10, io.SEEK_END)
+    size = int.from_bytes(stream.read(10)[:4], "little", signed=True)
+    if not 0 < size <= end:
+        raise struct.error("no footer")
+    stream.seek(end - size)
+    footer = stream.read(size)
+    root = Table.root(footer)
+    for field in (2, 3):  # dictionaries, all of which Arrow reads before the first batch; record batches
+        for offset, before_body, _ in root.structs(field, "<qi4xq"):
+            if offset < 0 or before_body < 0:
+                raise struct.error("before the beginning")
+            stream.seek(offset)
+            metadata = stream.read(before_body)
+            metadata = metadata[8 if metadata.startswith(STREAM_MAGIC) else 4 :]
+            yield field == 3, _message(stream, metadata, offset + before_body)[2]
+
+
+def _message(stream: BinaryIO, metadata: bytes, begin: int) -> tuple[int, int, list[Compressed]]:
+    """The kind of a message, the bytes of its body, and what is compressed in that."""
+    message = Table.root(metadata)
+    kind, size = message.number(1, "<B"), message.number(3, "<q")
+    if size < 0:
+        raise struct.error("a body of less than nothing")
+    batch = message.optional_table(2)
+    if batch is not None and kind == _DICTIONARY_BATCH:
+        batch = batch.optional_table(1)
+    elif kind != _RECORD_BATCH:
+        batch = None
+    if batch is None or not (batch.place(3) or _OF_0_17 in metadata):
+        return kind, size, []
+    found: list[Compressed] = []
+    for offset, packed in batch.structs(2, "<qq"):
+        if packed < 8:
+            continue  # empty
+        if offset < 0:
+            raise struct.error("before the beginning")
+        stream.seek(begin + offset)
+        unpacked = struct.unpack("<q", stream.read(8))[0]
+        found.append((packed, packed - 8 if unpacked < 0 else unpacked))
+    return kind, size, found

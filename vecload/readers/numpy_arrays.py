@@ -37,7 +37,7 @@ _DAMAGE = (zipfile.BadZipFile, EOFError, zlib.error)
 """What reading from a damaged archive raises, beside OSError."""
 
 
-class ReadOptions(Protocol):
+class ColumnReader(Protocol):
     """A column that is being read. Rows are asked for in order."""
 
     def rows(self, start: int, stop: int) -> pa.Array:
@@ -51,7 +51,7 @@ class ReadOptions(Protocol):
         """Let go of the file."""
 
 
-class Stored(Protocol):
+class StoredColumn(Protocol):
     """A column of a file of its own."""
 
     @property
@@ -65,7 +65,7 @@ class Stored(Protocol):
     def __len__(self) -> int:
         """How many rows it has."""
 
-    def reading(self) -> ReadOptions:
+    def reader(self) -> ColumnReader:
         """Begin to read it."""
 
 
@@ -139,9 +139,9 @@ class Array:
     def __len__(self) -> int:
         return int(self.shape[0])
 
-    def reading(self) -> ReadOptions:
+    def reader(self) -> ColumnReader:
         """Begin to read it."""
-        return _ArrayReading(self)
+        return _ArrayReader(self)
 
 
 class _Header:
@@ -156,7 +156,7 @@ class _Header:
         return self._stream.read(size)
 
 
-class _ArrayReading(Closing):
+class _ArrayReader(Closing):
     def __init__(self, array: Array) -> None:
         self._array = array
         self._stream = array.open()
@@ -212,7 +212,7 @@ def _as_arrow(values: NDArray[Any]) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
 
 
-class Lines:
+class TextColumn:
     """A text file as a column: one value a line. An empty line is an empty value.
 
     Args:
@@ -233,13 +233,13 @@ class Lines:
     def __len__(self) -> int:
         return self._length
 
-    def reading(self) -> ReadOptions:
+    def reader(self) -> ColumnReader:
         """Begin to read it."""
-        return _LinesReading(self)
+        return _TextReader(self)
 
 
-class _LinesReading(Closing):
-    def __init__(self, lines: Lines) -> None:
+class _TextReader(Closing):
+    def __init__(self, lines: TextColumn) -> None:
         self._stream = lines.file.open()
         self._at = 0
 

@@ -20,7 +20,7 @@ from vecload.readers.json.causes import wide_encoding
 from vecload.readers.parquet.vdf import find_vdf
 from vecload.readers.source import ExportFacts, Source
 from vecload.readers.storage.compressed import Unpacked, codec_of, plain_name
-from vecload.readers.storage.expand import Places
+from vecload.readers.storage.expand import FileFinder
 from vecload.readers.storage.files import (
     STDIN,
     STDIN_NAME,
@@ -96,7 +96,7 @@ class ReadOptions:
 
 def open_sources(
     names: Sequence[str],
-    reading: ReadOptions = ReadOptions(),
+    options: ReadOptions = ReadOptions(),
     *,
     failed: Callable[[SourceError], None] | None = None,
 ) -> list[Source]:
@@ -104,7 +104,7 @@ def open_sources(
 
     Args:
         names: Paths, URIs, folders, patterns, `-` for standard input.
-        reading: How they are read.
+        options: How they are read.
         failed: Told of each file that can't be opened, which is then left out; without it, that is raised.
 
     Raises:
@@ -112,14 +112,14 @@ def open_sources(
     """
     from vecload.readers.added_columns import partition_values, with_partitions
 
-    places = Places(reading.endpoint_url)
+    finder = FileFinder(options.endpoint_url)
     sources: list[Source] = []
     partitions: list[dict[str, str | None]] = []
     seen: set[str] = set()
     for name in names:
         found = None if name == STDIN else find_vdf(name)
         place = found.folder if found else name
-        files: Sequence[File] = [StandardInput(reading.interrupted)] if name == STDIN else places.named(place)
+        files: Sequence[File] = [StandardInput(options.interrupted)] if name == STDIN else finder.find(place)
         for file in files:
             if file.location in seen:
                 raise SourceError(f"{file.name} is named twice")
@@ -127,13 +127,13 @@ def open_sources(
             if file.nbytes == 0 and len(files) > 1 and _is_lines(file):
                 continue  # Spark writes such files for partitions without rows
             try:
-                sources.append(open_source(file, reading, places, export=found.facts if found else None))
+                sources.append(open_source(file, options, finder, export=found.facts if found else None))
                 partitions.append({} if name == STDIN else partition_values(_whole(file), _whole(place)))
             except SourceError as error:
                 if failed is None:
                     raise
                 failed(error)
-    if reading.ids_file is not None and len(sources) > 1:
+    if options.ids_file is not None and len(sources) > 1:
         raise SourceError("--ids-file is for one source", hint="load each array by itself")
     return with_partitions(sources, partitions)
 
@@ -147,14 +147,14 @@ def _whole(place: File | str) -> str:
 
 
 def open_source(
-    file: File, reading: ReadOptions, places: Places, *, export: ExportFacts | None = None
+    file: File, options: ReadOptions, finder: FileFinder, *, export: ExportFacts | None = None
 ) -> Source:
     """Open one source by what it holds.
 
     Args:
         file: The file.
-        reading: How it is read.
-        places: Where the ids file is looked for.
+        options: How it is read.
+        finder: Where the ids file is looked for.
         export: What the export says that the file is part of.
 
     Raises:
@@ -167,19 +167,19 @@ def open_source(
     if codec is not None:
         file = Unpacked(file, codec)
         head = _head(file)
-    kind = reading.format or _kind(file, head)
-    if kind == "jsonl" and reading.format is None and _is_document(file, head):
+    kind = options.format or _kind(file, head)
+    if kind == "jsonl" and options.format is None and _is_document(file, head):
         kind = "json"
     if kind == "jsonl":
         # Each takes long to import: only what is used is loaded.
         from vecload.readers.json.jsonl import JsonlSource
 
-        return JsonlSource(file, line_max_bytes=reading.max_line_bytes)
+        return JsonlSource(file, line_max_bytes=options.max_line_bytes)
     if kind == "json":
         from vecload.readers.json.documents import DocumentSource
 
         whole = Spooled(file) if isinstance(file, StandardInput) else file
-        return DocumentSource(whole, max_bytes=reading.max_json_bytes)
+        return DocumentSource(whole, max_bytes=options.max_json_bytes)
     if codec is not None:
         raise SourceError(
             f"{file.name} is {codec} of a format that can't be read through it",
@@ -190,41 +190,41 @@ def open_source(
     if kind == "parquet":
         from vecload.readers.parquet.reader import ParquetSource
 
-        return ParquetSource(file, row_group_max_bytes=reading.row_group_max_bytes, export=export)
+        return ParquetSource(file, row_group_max_bytes=options.row_group_max_bytes, export=export)
     if kind == "arrow":
         from vecload.readers.arrow import ArrowSource
 
-        return ArrowSource(file, max_bytes=reading.row_group_max_bytes)
-    return _arrays(file, head, reading, places)
+        return ArrowSource(file, max_bytes=options.row_group_max_bytes)
+    return _arrays(file, head, options, finder)
 
 
-def _arrays(file: File, head: bytes, reading: ReadOptions, places: Places) -> Source:
-    from vecload.readers.arrays import VECTOR, ArraySource, Joined, archive
-    from vecload.readers.numpy_arrays import MAGIC, Array, Lines
+def _arrays(file: File, head: bytes, options: ReadOptions, finder: FileFinder) -> Source:
+    from vecload.readers.arrays import VECTOR, ArraySource, JoinedSource, archive
+    from vecload.readers.numpy_arrays import MAGIC, Array, TextColumn
 
-    most = reading.row_group_max_bytes
+    most = options.row_group_max_bytes
     if head.startswith(b"PK"):
         return archive(file, max_bytes=most)
     try:
         vectors = Array(file.open, file.name, max_bytes=most)
-        if reading.ids_file is None and not reading.ids_needed:
+        if options.ids_file is None and not options.ids_needed:
             return ArraySource(file.name, [file], {VECTOR: vectors})
-        if reading.ids_file is None:
+        if options.ids_file is None:
             raise SourceError(
                 f"{file.name} holds vectors without ids", hint="name a file of them with --ids-file"
             )
-        (ids,) = places.named(reading.ids_file)
+        (ids,) = finder.find(options.ids_file)
         begins = _head(ids)
         if begins.startswith(MAGIC):
             id_array = Array(ids.open, ids.name, max_bytes=most)
             return ArraySource(file.name, [file, ids], {"id": id_array, VECTOR: vectors})
         if codec_of(begins) is None and _known(ids, begins) is None:
-            return ArraySource(file.name, [file, ids], {"id": Lines(ids), VECTOR: vectors})
+            return ArraySource(file.name, [file, ids], {"id": TextColumn(ids), VECTOR: vectors})
     except ValueError:
-        raise SourceError(f"{reading.ids_file} is several files", hint="name one with --ids-file") from None
+        raise SourceError(f"{options.ids_file} is several files", hint="name one with --ids-file") from None
     except OSError as error:
         raise unreadable(file, error) from None
-    return Joined(vectors, file, open_source(ids, replace(reading, format=None), places))
+    return JoinedSource(vectors, file, open_source(ids, replace(options, format=None), finder))
 
 
 def _kind(file: File, head: bytes) -> str:

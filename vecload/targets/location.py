@@ -145,9 +145,9 @@ def exclusive(folder: str) -> Iterator[None]:
 def is_half_made(folder: str, name: str) -> bool:
     """Whether a kill left the index without its settings.
 
-    Of an index the engine writes three files below `_catalog/config`, one after the other: its wrapped key, its
-    entry in the list of indexes, its settings. A kill before the last leaves an index that is listed, holds
-    nothing, opens with no key, and can neither be deleted nor created again by the engine's own means.
+    The engine writes three files of an index below `_catalog/config`, one after the other: its wrapped key,
+    its entry in the list of indexes, its settings. A kill before the last leaves an index that is listed,
+    holds nothing, opens with no key, and can neither be deleted nor created again by the engine's own means.
     """
     key, entry, settings = _files(folder, name)
     return key.exists() and entry.exists() and not settings.exists()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vecload.readers.json.lines import Block, cut_blocks, lines_of, not_blank, read_blocks
+from vecload.readers.json.blocks import Block, cut_blocks, lines_of, not_blank, read_blocks
 
 BOM = b"\xef\xbb\xbf"
 TEXTS = st.lists(
@@ -147,7 +147,7 @@ def test_blank_bytes_are_passed_over_all_at_once(blank: bytes, bom: bytes, monke
         looks += 1
         return not_blank(data, at)
 
-    monkeypatch.setattr("vecload.readers.json.lines.not_blank", looked)
+    monkeypatch.setattr("vecload.readers.json.blocks.not_blank", looked)
     lines = [
         line
         for block in read_blocks(io.BytesIO(whole), 0, None, size=2**18, line_max=2**19)

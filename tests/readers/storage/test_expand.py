@@ -6,7 +6,7 @@ import pytest
 
 from vecload.errors import SourceError
 from vecload.readers import open_sources
-from vecload.readers.storage.expand import Places, leads_to
+from vecload.readers.storage.expand import FileFinder, leads_to
 
 ROW = b'{"id": "a", "vector": [1, 2]}\n'
 
@@ -18,7 +18,7 @@ def make(folder: Path, *names: str) -> None:
 
 
 def below(folder: Path, name: str) -> list[str]:
-    return [str(Path(file.name).relative_to(folder)) for file in Places().named(name)]
+    return [str(Path(file.name).relative_to(folder)) for file in FileFinder().find(name)]
 
 
 def test_a_folder_is_its_files_sorted_at_any_depth_without_what_is_no_data(tmp_path: Path) -> None:
@@ -46,12 +46,12 @@ def test_a_pattern_is_what_matches_sorted_and_a_file_of_that_very_name_goes_befo
     assert below(tmp_path, f"{tmp_path}/**/a?.jsonl") == ["a1.jsonl", "a2.jsonl", "c/a3.jsonl"]
     assert below(tmp_path, f"{tmp_path}/x[1].jsonl") == ["x[1].jsonl"]
     with pytest.raises(SourceError, match="no file matches"):
-        Places().named(f"{tmp_path}/z*")
+        FileFinder().find(f"{tmp_path}/z*")
 
 
 def test_a_file_uri_is_a_path(tmp_path: Path) -> None:
     make(tmp_path, "a b.jsonl")
-    (file,) = Places().named(f"file://{tmp_path}/a%20b.jsonl")
+    (file,) = FileFinder().find(f"file://{tmp_path}/a%20b.jsonl")
     assert file.location == str((tmp_path / "a b.jsonl").resolve())
 
 
@@ -67,7 +67,7 @@ def test_a_file_uri_is_a_path(tmp_path: Path) -> None:
 def test_a_folder_whose_files_hold_deleted_rows_is_refused(tmp_path: Path, name: str, kind: str) -> None:
     make(tmp_path, "t/a.parquet", name)
     with pytest.raises(SourceError, match=kind):
-        Places().named(str(tmp_path / "t"))
+        FileFinder().find(str(tmp_path / "t"))
 
 
 def test_a_file_found_twice_is_refused(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_name_leads_to_a_file_that_it_would_find_were_it_there(
     (tmp_path / "link").symlink_to(tmp_path / "data")
     told = leads_to(str(tmp_path / name), str(tmp_path / file))
     make(tmp_path, file)
-    found = {Path(each.name).resolve() for each in Places().named(str(tmp_path / name))}
+    found = {Path(each.name).resolve() for each in FileFinder().find(str(tmp_path / name))}
     assert told == (tmp_path / file in found)
 
 

@@ -8,16 +8,16 @@ import pytest
 
 from tests.stores import BUCKET, CREDENTIALS
 from vecload.errors import SourceError, SourceUnreachable
-from vecload.readers.storage.expand import Places
+from vecload.readers.storage.expand import FileFinder
 from vecload.readers.storage.files import LocalFile, unreadable
 from vecload.readers.storage.remote import RemoteFile, failure
 
 
 @pytest.fixture
-def places(bucket: tuple[str, Any], monkeypatch: pytest.MonkeyPatch) -> Places:
+def places(bucket: tuple[str, Any], monkeypatch: pytest.MonkeyPatch) -> FileFinder:
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    return Places(bucket[0])
+    return FileFinder(bucket[0])
 
 
 def put(bucket: tuple[str, Any], **objects: bytes) -> None:
@@ -25,10 +25,10 @@ def put(bucket: tuple[str, Any], **objects: bytes) -> None:
         bucket[1].put_object(Bucket=BUCKET, Key=key.replace("__", "/"), Body=body)
 
 
-def test_a_file_is_read_from_any_place(bucket: tuple[str, Any], places: Places) -> None:
+def test_a_file_is_read_from_any_place(bucket: tuple[str, Any], places: FileFinder) -> None:
     data = os.urandom(100_000)
     put(bucket, any__file=data)
-    (file,) = places.named("s3://vectors/any/file")
+    (file,) = places.find("s3://vectors/any/file")
     assert isinstance(file, RemoteFile)
     assert (file.name, file.location, file.nbytes) == (*["s3://vectors/any/file"] * 2, len(data))
     with file.open() as stream:
@@ -39,12 +39,14 @@ def test_a_file_is_read_from_any_place(bucket: tuple[str, Any], places: Places) 
         assert stream.read() == data
 
 
-def test_a_fingerprint_tells_another_object_of_the_same_size(bucket: tuple[str, Any], places: Places) -> None:
+def test_a_fingerprint_tells_another_object_of_the_same_size(
+    bucket: tuple[str, Any], places: FileFinder
+) -> None:
     put(bucket, print__a=b"one")
-    before = places.named("s3://vectors/print/a")[0].fingerprint()
-    assert places.named("s3://vectors/print/a")[0].fingerprint() == before
+    before = places.find("s3://vectors/print/a")[0].fingerprint()
+    assert places.find("s3://vectors/print/a")[0].fingerprint() == before
     put(bucket, print__a=b"two")
-    assert places.named("s3://vectors/print/a")[0].fingerprint() != before
+    assert places.find("s3://vectors/print/a")[0].fingerprint() != before
 
 
 @pytest.mark.parametrize(
@@ -63,26 +65,24 @@ def test_a_fingerprint_tells_another_object_of_the_same_size(bucket: tuple[str, 
     ],
 )
 def test_folders_and_patterns_are_as_on_disks(
-    bucket: tuple[str, Any], places: Places, tmp_path: Path, name: str, found: list[str]
+    bucket: tuple[str, Any], places: FileFinder, tmp_path: Path, name: str, found: list[str]
 ) -> None:
     names = ("tree/_SUCCESS", "tree/a1.jsonl", "tree/b/a2.jsonl", "tree/b/c/a3.jsonl")
     put(bucket, **{each.replace("/", "__"): b"{}" for each in names})
-    assert [file.name for file in places.named(f"s3://vectors/{name}")] == [
-        f"s3://vectors/{f}" for f in found
-    ]
+    assert [file.name for file in places.find(f"s3://vectors/{name}")] == [f"s3://vectors/{f}" for f in found]
     for each in names:
         (tmp_path / each).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / each).write_bytes(b"{}")
-    assert [file.name for file in places.named(f"{tmp_path}/{name}")] == [f"{tmp_path}/{f}" for f in found]
+    assert [file.name for file in places.find(f"{tmp_path}/{name}")] == [f"{tmp_path}/{f}" for f in found]
 
 
 @pytest.mark.parametrize(
     ("name", "says"),
     [("nothing/x*", "no file matches"), ("nothing", "is not there")],
 )
-def test_what_is_not_there_is_said(places: Places, name: str, says: str) -> None:
+def test_what_is_not_there_is_said(places: FileFinder, name: str, says: str) -> None:
     with pytest.raises(SourceError, match=says):
-        places.named(f"s3://vectors/{name}")
+        places.find(f"s3://vectors/{name}")
 
 
 def test_a_store_that_fails_may_answer_later_and_one_that_refuses_will_not() -> None:

@@ -22,8 +22,8 @@ from vecload.errors import SourceError
 from vecload.limits import JSON_MAX_BYTES
 from vecload.mapping import Column, JsonRows
 from vecload.mapping.rows import Fault
+from vecload.readers.json.blocks import skip_blank
 from vecload.readers.json.causes import cause_in_document, hint_of_rows
-from vecload.readers.json.lines import skip_blank
 from vecload.readers.source import HEAD_ROWS, ExportFacts, Source, missing
 from vecload.readers.storage.compressed import Unpacked
 from vecload.readers.storage.files import File, LocalFile, as_argument, as_file, unreadable
@@ -53,9 +53,9 @@ class DocumentSource(Source):
 
     @property
     def files(self) -> Sequence[File]:
-        """The document, and once its shape is known the one beside it that holds a part of its items."""
-        beside = self._beside()
-        return (self._file,) if beside is None else (self._file, beside)
+        """The document, and once its shape is known the one companion it that holds a part of its items."""
+        companion = self._companion()
+        return (self._file,) if companion is None else (self._file, companion)
 
     @property
     def export(self) -> ExportFacts:
@@ -125,13 +125,13 @@ class DocumentSource(Source):
         """
         document = self._load(self._file, loads)
         shape = self._shape = shape_of_document(document, self.name)
-        beside = self._beside()
-        return shape.rows(document, None if beside is None else self._load(beside, loads), self.name)
+        companion = self._companion()
+        return shape.rows(document, None if companion is None else self._load(companion, loads), self.name)
 
-    def _beside(self) -> File | None:
-        if self._shape is None or self._shape.beside is None or not isinstance(self._file, LocalFile):
+    def _companion(self) -> File | None:
+        if self._shape is None or self._shape.companion is None or not isinstance(self._file, LocalFile):
             return None
-        path = Path(self._file.path).parent / self._shape.beside
+        path = Path(self._file.path).parent / self._shape.companion
         return LocalFile(str(path)) if path.is_file() else None
 
     def _load(self, file: File, loads: Any) -> Any:
@@ -223,15 +223,15 @@ class DocumentShape:
     begins: how such a document begins where it is written on one long line.
     recognised: whether a parsed document is of this shape.
     rows: its rows, with `id`, `vector`, `contents` and `metadata` as far as it has them. Takes the document,
-        the document beside it, None if there is none, and the file's name for messages.
-    beside: the name of a file in the same folder that holds a part of the items.
+        the document companion it, None if there is none, and the file's name for messages.
+    companion: the name of a file in the same folder that holds a part of the items.
     """
 
     name: str
     begins: re.Pattern[bytes]
     recognised: Callable[[Any], bool]
     rows: Callable[[Any, Any, str], list[Any]]
-    beside: str | None = None
+    companion: str | None = None
 
 
 def shape_of_document(document: Any, name: str) -> DocumentShape:
@@ -250,7 +250,7 @@ def shape_of_document(document: Any, name: str) -> DocumentShape:
     if is_docstore(document):
         raise SourceError(
             f"{name} is LlamaIndex's document store, which holds no vectors",
-            hint="name the vector store beside it, default__vector_store.json: both are read",
+            hint="name the vector store companion it, default__vector_store.json: both are read",
         )
     hint = hint_of_rows(document, name)
     if is_table(document) and not hint:
@@ -262,7 +262,7 @@ def shape_of_document(document: Any, name: str) -> DocumentShape:
 
 
 def is_docstore(document: Any) -> bool:
-    """Whether it is LlamaIndex's document store, which is read with the vector store beside it."""
+    """Whether it is LlamaIndex's document store, which is read with the vector store companion it."""
     return isinstance(document, dict) and ("docstore/data" in document or "docstore/metadata" in document)
 
 
@@ -287,7 +287,7 @@ def is_table(document: Any) -> bool:
     )
 
 
-def _array(document: Any, _beside: Any, _name: str) -> list[Any]:
+def _array(document: Any, _companion: Any, _name: str) -> list[Any]:
     rows: list[Any] = document
     return rows
 
@@ -308,7 +308,7 @@ _CHROMA = {
 }
 
 
-def _chroma(document: Any, _beside: Any, name: str) -> list[Row]:
+def _chroma(document: Any, _companion: Any, name: str) -> list[Row]:
     ids = document["ids"]
     if ids and isinstance(ids[0], list):
         raise SourceError(
@@ -346,7 +346,7 @@ def _is_langchain(document: Any) -> bool:
     )
 
 
-def _langchain(document: Any, _beside: Any, _name: str) -> list[Row]:
+def _langchain(document: Any, _companion: Any, _name: str) -> list[Row]:
     return [_langchain_row(item_id, entry) for item_id, entry in document.items()]
 
 
@@ -373,8 +373,8 @@ _OF_NODES = ("_node_content", "_node_type", "document_id", "doc_id", "ref_doc_id
 """What LlamaIndex's vector store adds to a node's own metadata."""
 
 
-def _llamaindex(document: Any, beside: Any, _name: str) -> list[Row]:
-    stored = beside.get("docstore/data", {}) if isinstance(beside, dict) else {}
+def _llamaindex(document: Any, companion: Any, _name: str) -> list[Row]:
+    stored = companion.get("docstore/data", {}) if isinstance(companion, dict) else {}
     told = document.get("metadata_dict") or {}
     parents = document.get("text_id_to_ref_doc_id") or {}
     rows: list[Row] = []
@@ -401,7 +401,7 @@ SHAPES = (
         re.compile(rb'\s*\{\s*"embedding_dict"\s*:'),
         _is_llamaindex,
         _llamaindex,
-        beside="docstore.json",
+        companion="docstore.json",
     ),
     DocumentShape(
         "langchain",

@@ -11,7 +11,7 @@ from vecload.limits import LINE_MAX_BYTES
 from vecload.mapping.columns import Column
 from vecload.mapping.json_rows import JsonRows, VectorParser, vector_parser_for
 from vecload.mapping.mapper import Mapper
-from vecload.readers.json.lines import (
+from vecload.readers.json.blocks import (
     BLOCK_BYTES_MIN,
     Block,
     BlockMapper,

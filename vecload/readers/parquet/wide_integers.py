@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vecload.errors import SourceError
+from vecload.readers.flatbuffer import Table
 from vecload.readers.parquet.footer import Compact
 
 _MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError, struct.error, RecursionError)
@@ -100,7 +101,7 @@ def refused_arrow(name: str, stream: pa.NativeFile, *, is_stream: bool) -> Sourc
         stream.seek(end - 4)
         size = int.from_bytes(stream.read(4), "little")
         stream.seek(end - 4 - size)
-        columns = _wide_fields(_Table.root(stream.read(size)).table(1))
+        columns = _wide_fields(Table.root(stream.read(size)).table(1))
         return _refused(name, columns) if columns else None
     except (*_MALFORMED, OSError, pa.ArrowException):
         return None
@@ -116,23 +117,23 @@ def _refused(name: str, columns: Sequence[str]) -> SourceError:
     )
 
 
-def _schema_of(message: bytes) -> _Table:
+def _schema_of(message: bytes) -> Table:
     """The schema in an encapsulated message."""
     if not message.startswith(_CONTINUATION):
         raise ValueError
-    return _Table.root(message[_MESSAGE_BEGINS:]).table(2)
+    return Table.root(message[_MESSAGE_BEGINS:]).table(2)
 
 
-def _as_bytes(field: _Table, message: bytearray) -> bool:
+def _as_bytes(field: Table, message: bytearray) -> bool:
     """Make a column's type that of 16 bytes, in place; False if it is no signed integer of 128 bits.
 
     The tables of both types begin with their width.
     """
     kind, width = field.place(2), field.table(3).place(0)
     if (
-        field.number(2, "B") != _INTEGER
-        or field.table(3).number(0, "i") != 128
-        or not field.table(3).number(1, "B")
+        field.number(2, "<B") != _INTEGER
+        or field.table(3).number(0, "<i") != 128
+        or not field.table(3).number(1, "<B")
     ):
         return False
     message[_MESSAGE_BEGINS + kind] = _FIXED_BYTES
@@ -140,71 +141,11 @@ def _as_bytes(field: _Table, message: bytearray) -> bool:
     return True
 
 
-def _wide_fields(schema: _Table) -> list[str]:
+def _wide_fields(schema: Table) -> list[str]:
     return [field.text(0) for field in schema.tables(1) if _is_wide(field)]
 
 
-def _is_wide(field: _Table) -> bool:
-    if field.number(2, "B") == _INTEGER and field.table(3).number(0, "i") > _MOST_BITS:
+def _is_wide(field: Table) -> bool:
+    if field.number(2, "<B") == _INTEGER and field.table(3).number(0, "<i") > _MOST_BITS:
         return True
     return any(map(_is_wide, field.tables(5)))
-
-
-class _Table:
-    """A table of a flatbuffer: its values by the numbers of their fields.
-
-    Args:
-        data: The buffer.
-        at: Where the table begins.
-    """
-
-    def __init__(self, data: bytes, at: int) -> None:
-        self._data = data
-        self._at = at
-        self._slots = at - self._read(at, "i")
-
-    @classmethod
-    def root(cls, data: bytes) -> _Table:
-        """The table that a buffer begins with."""
-        return cls(data, int(struct.unpack_from("<I", data)[0]))
-
-    def number(self, field: int, kind: str) -> int:
-        """A number; 0 if it is not there."""
-        place = self.place(field)
-        return self._read(place, kind) if place else 0
-
-    def table(self, field: int) -> _Table:
-        """A table; one that is not there is malformed."""
-        return _Table(self._data, self._to(field))
-
-    def tables(self, field: int) -> list[_Table]:
-        """A list of tables; an empty one if it is not there."""
-        if not self.place(field):
-            return []
-        at = self._to(field)
-        places = range(at + 4, at + 4 + 4 * self._read(at, "I"), 4)
-        return [_Table(self._data, place + self._read(place, "I")) for place in places]
-
-    def text(self, field: int) -> str:
-        """A text."""
-        at = self._to(field)
-        return self._data[at + 4 : at + 4 + self._read(at, "I")].decode()
-
-    def _to(self, field: int) -> int:
-        place = self.place(field)
-        if not place:
-            raise KeyError(field)
-        return place + self._read(place, "I")
-
-    def place(self, field: int) -> int:
-        """Where a field's value is; 0 if it is not there."""
-        slot = 4 + 2 * field
-        if slot >= self._read(self._slots, "H"):
-            return 0
-        offset = self._read(self._slots + slot, "H")
-        return self._at + offset if offset else 0
-
-    def _read(self, at: int, kind: str) -> int:
-        if at < 0:
-            raise IndexError(at)
-        return int(struct.unpack_from(f"<{kind}", self._data, at)[0])

@@ -31,7 +31,7 @@ _ABOUT_DATA = re.compile(
 WILDCARD = re.compile(r"[*?[]")
 
 
-class Places:
+class FileFinder:
     """Where names lead. Keeps a connection to each store.
 
     Args:
@@ -42,7 +42,7 @@ class Places:
         self._endpoint_url = endpoint_url
         self._stores: dict[tuple[str, str], Store] = {}
 
-    def named(self, name: str) -> Sequence[File]:
+    def find(self, name: str) -> Sequence[File]:
         """The files of a name: those of a folder or of a pattern sorted by their names.
 
         Raises:
@@ -77,7 +77,7 @@ class Places:
         if magic is None:
             raise SourceError(f"{name} is not there")
         if _ALL_BELOW.search(name) and not WILDCARD.search(folder := _ALL_BELOW.sub("", name)):
-            return self.named(folder)
+            return self.find(folder)
         folder = name[: magic.start()].rpartition("/")[0]
         if folder.endswith(":/"):
             raise SourceError(f"{name} has a pattern for a bucket", hint="name the bucket")
