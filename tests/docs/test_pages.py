@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import yaml
 
 from tests.cli.options_table import BEGIN, options_tables
 from tests.docs.pages import PAGES, ROOT, SECONDS, SERVICE, Reader, blocks, examples, same
-from tests.servers import free_port
+from tests.servers import Service, free_port
 from vecload import __version__
 
 README = ROOT / "README.md"
@@ -38,13 +39,19 @@ def reader(tmp_path: Path) -> Reader:
     return Reader(tmp_path / "reader")
 
 
+@pytest.fixture(scope="module")
+def pages_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service for the pages alone; no two pages load into an index of the same name."""
+    with Service(tmp_path_factory.mktemp("pages-service")) as running:
+        yield running.url
+
+
 @pytest.mark.parametrize("page", with_blocks("console"), ids=named)
 def test_the_commands_of_a_page_print_what_it_shows(
     page: Path, reader: Reader, request: pytest.FixtureRequest
 ) -> None:
-    # One service for all pages that need one: no two of them load into an index of the same name.
     if SERVICE in page.read_text():
-        reader.service = request.getfixturevalue("service")
+        reader.service = request.getfixturevalue("pages_service")
     for block in blocks(page):
         if block.file:
             reader.write(block)
@@ -105,11 +112,11 @@ def test_the_line_of_the_crontab_is_the_one_that_was_tried() -> None:
 
 
 @pytest.mark.parametrize("workflow", ["test.yml", "seed.yml"])
-def test_the_steps_of_a_workflow_run(workflow: str, reader: Reader, service: str) -> None:
+def test_the_steps_of_a_workflow_run(workflow: str, reader: Reader, pages_service: str) -> None:
     job = yaml.safe_load(file_of(HOWTO / "ci.md", workflow))["jobs"].popitem()[1]
     reader.ended("mkdir data && cp samples/articles.parquet data && vecload keygen seed.key")
     key = tomllib.loads((reader.work / "seed.key").read_text())
-    values = {"VECLOAD_TO": service, "VECLOAD_API_KEY": "x"}
+    values = {"VECLOAD_TO": pages_service, "VECLOAD_API_KEY": "x"}
     values |= {f"VECLOAD_{name.upper()}": key[name] for name in ("index_key", "contents_key")}
     reader.environment |= {name: values[name] for name in job.get("env", {})}
     steps = [step["run"] for step in job["steps"] if "run" in step and step["name"] != "Install"]
@@ -138,7 +145,7 @@ def test_the_steps_of_a_workflow_run(workflow: str, reader: Reader, service: str
 
 
 def test_the_job_of_kubernetes_loads_with_nothing_but_its_own_variables(
-    reader: Reader, service: str, index_name: str
+    reader: Reader, pages_service: str, index_name: str
 ) -> None:
     job: dict[str, Any] = next(
         found
@@ -151,7 +158,7 @@ def test_the_job_of_kubernetes_loads_with_nothing_but_its_own_variables(
     secret = {"index-key": key["index_key"], "contents-key": key["contents_key"], "api-key": "x"}
     mounted = {mount["mountPath"]: str(reader.work / mount["name"]) for mount in container["volumeMounts"]}
     variables = {
-        one["name"]: secret[one["valueFrom"]["secretKeyRef"]["key"]] if "valueFrom" in one else service
+        one["name"]: secret[one["valueFrom"]["secretKeyRef"]["key"]] if "valueFrom" in one else pages_service
         for one in container["env"]
     }
     arguments = [
