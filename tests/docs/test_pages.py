@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import re
 import shlex
 import signal
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from tests.cli.options_table import BEGIN, options_tables
+from tests.cli.sources import write_jsonl
 from tests.docs.pages import PAGES, ROOT, SECONDS, SERVICE, Reader, blocks, examples, same
 from tests.servers import Service, free_port
 from vecload import __version__
@@ -67,6 +73,56 @@ def test_the_python_of_a_page_runs(page: Path, reader: Reader) -> None:
     (reader.work / "page.py").write_text(reader.here("\n".join(own)))
     ended = reader.ended("python page.py")
     assert ended.returncode == 0, ended.stdout
+
+
+VECTOR = [0.1] * 8
+
+
+def damaged_gzip(path: Path) -> None:
+    packed = bytearray(gzip.compress(json.dumps({"id": "a", "vector": VECTOR}).encode()))
+    packed[-8] ^= 1  # of the checksum
+    path.write_bytes(packed)
+
+
+def parts(path: Path) -> None:
+    path.mkdir()
+    for number, ids in enumerate((range(6), range(5, 9))):
+        rows = {"id": [str(one) for one in ids], "vector": [VECTOR] * len(ids)}
+        pq.write_table(pa.table(rows), path / f"part-{number}.parquet")
+
+
+def hybrid(path: Path) -> None:
+    sparse = [None, {"indices": [1], "values": [0.5]}]
+    pq.write_table(pa.table({"id": ["a", "b"], "values": [VECTOR] * 2, "sparse_values": sparse}), path)
+
+
+def two_vectors(path: Path) -> None:
+    write_jsonl(path, [{"id": "a", "title_vec": [0.1, 0.2], "body_vec": [0.3, 0.4]}])
+
+
+def a_short_vector(path: Path) -> None:
+    rows = [{"id": f"doc-{row + 1}", "vector": [0.1] * (383 if row == 41 else 384)} for row in range(50)]
+    write_jsonl(path, rows)
+
+
+@pytest.mark.parametrize(
+    ("page", "source", "write"),
+    [
+        ("sources.md", "v.npy", lambda path: np.save(path, np.ones((3, 8), np.float32))),
+        ("sources.md", "crc.jsonl.gz", damaged_gzip),
+        ("mapping.md", "two.jsonl", two_vectors),
+        ("mapping.md", "parts", parts),
+        ("mapping.md", "hybrid.parquet", hybrid),
+        ("exit-codes.md", "data.jsonl", a_short_vector),
+    ],
+)
+def test_an_error_is_the_one_that_a_page_quotes(
+    page: str, source: str, write: Callable[[Path], None], reader: Reader
+) -> None:
+    write(reader.work / source)
+    error = reader.run(f"vecload upsert {source} --index docs --quiet")[-1]
+    assert error.startswith("vecload: ")
+    assert f"\n{error}\n" in (ROOT / "docs" / page).read_text()
 
 
 def test_a_page_that_shows_something_else_is_noticed() -> None:
