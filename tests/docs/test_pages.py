@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import re
 import shlex
 import signal
 import subprocess
 import tomllib
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from tests.cli.options_table import BEGIN, options_tables
+from tests.cli.sources import write_jsonl
 from tests.docs.pages import PAGES, ROOT, SECONDS, SERVICE, Reader, blocks, examples, same
 from tests.servers import Service, free_port
 from vecload import __version__
@@ -39,18 +45,26 @@ def reader(tmp_path: Path) -> Reader:
     return Reader(tmp_path / "reader")
 
 
+@pytest.fixture(scope="module")
+def pages_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service for the pages alone; no two pages load into an index of the same name."""
+    with Service(tmp_path_factory.mktemp("pages-service")) as running:
+        yield running.url
+
+
 @pytest.mark.parametrize("page", with_blocks("console"), ids=named)
-def test_the_commands_of_a_page_print_what_it_shows(page: Path, reader: Reader, tmp_path: Path) -> None:
-    # A service of its own, where a page needs one: its index has the same name in every page.
-    with Service(tmp_path / "service") if SERVICE in page.read_text() else nullcontext() as running:
-        reader.service = running.url if running else ""
-        for block in blocks(page):
-            if block.file:
-                reader.write(block)
-            elif block.kind == "console":
-                for example in examples(block.body):
-                    printed = reader.run(example.command)
-                    assert same(example.printed, printed), (example.command, example.printed, printed)
+def test_the_commands_of_a_page_print_what_it_shows(
+    page: Path, reader: Reader, request: pytest.FixtureRequest
+) -> None:
+    if SERVICE in page.read_text():
+        reader.service = request.getfixturevalue("pages_service")
+    for block in blocks(page):
+        if block.file:
+            reader.write(block)
+        elif block.kind == "console":
+            for example in examples(block.body):
+                printed = reader.run(example.command)
+                assert same(example.printed, printed), (example.command, example.printed, printed)
 
 
 @pytest.mark.parametrize("page", with_blocks("python"), ids=named)
@@ -59,6 +73,56 @@ def test_the_python_of_a_page_runs(page: Path, reader: Reader) -> None:
     (reader.work / "page.py").write_text(reader.here("\n".join(own)))
     ended = reader.ended("python page.py")
     assert ended.returncode == 0, ended.stdout
+
+
+VECTOR = [0.1] * 8
+
+
+def damaged_gzip(path: Path) -> None:
+    packed = bytearray(gzip.compress(json.dumps({"id": "a", "vector": VECTOR}).encode()))
+    packed[-8] ^= 1  # of the checksum
+    path.write_bytes(packed)
+
+
+def parts(path: Path) -> None:
+    path.mkdir()
+    for number, ids in enumerate((range(6), range(5, 9))):
+        rows = {"id": [str(one) for one in ids], "vector": [VECTOR] * len(ids)}
+        pq.write_table(pa.table(rows), path / f"part-{number}.parquet")
+
+
+def hybrid(path: Path) -> None:
+    sparse = [None, {"indices": [1], "values": [0.5]}]
+    pq.write_table(pa.table({"id": ["a", "b"], "values": [VECTOR] * 2, "sparse_values": sparse}), path)
+
+
+def two_vectors(path: Path) -> None:
+    write_jsonl(path, [{"id": "a", "title_vec": [0.1, 0.2], "body_vec": [0.3, 0.4]}])
+
+
+def a_short_vector(path: Path) -> None:
+    rows = [{"id": f"doc-{row + 1}", "vector": [0.1] * (383 if row == 41 else 384)} for row in range(50)]
+    write_jsonl(path, rows)
+
+
+@pytest.mark.parametrize(
+    ("page", "source", "write"),
+    [
+        ("sources.md", "v.npy", lambda path: np.save(path, np.ones((3, 8), np.float32))),
+        ("sources.md", "crc.jsonl.gz", damaged_gzip),
+        ("mapping.md", "two.jsonl", two_vectors),
+        ("mapping.md", "parts", parts),
+        ("mapping.md", "hybrid.parquet", hybrid),
+        ("exit-codes.md", "data.jsonl", a_short_vector),
+    ],
+)
+def test_an_error_is_the_one_that_a_page_quotes(
+    page: str, source: str, write: Callable[[Path], None], reader: Reader
+) -> None:
+    write(reader.work / source)
+    error = reader.run(f"vecload upsert {source} --index docs --quiet")[-1]
+    assert error.startswith("vecload: ")
+    assert f"\n{error}\n" in (ROOT / "docs" / page).read_text()
 
 
 def test_a_page_that_shows_something_else_is_noticed() -> None:
@@ -104,11 +168,11 @@ def test_the_line_of_the_crontab_is_the_one_that_was_tried() -> None:
 
 
 @pytest.mark.parametrize("workflow", ["test.yml", "seed.yml"])
-def test_the_steps_of_a_workflow_run(workflow: str, reader: Reader, service: str) -> None:
+def test_the_steps_of_a_workflow_run(workflow: str, reader: Reader, pages_service: str) -> None:
     job = yaml.safe_load(file_of(HOWTO / "ci.md", workflow))["jobs"].popitem()[1]
     reader.ended("mkdir data && cp samples/articles.parquet data && vecload keygen seed.key")
     key = tomllib.loads((reader.work / "seed.key").read_text())
-    values = {"VECLOAD_TO": service, "VECLOAD_API_KEY": "x"}
+    values = {"VECLOAD_TO": pages_service, "VECLOAD_API_KEY": "x"}
     values |= {f"VECLOAD_{name.upper()}": key[name] for name in ("index_key", "contents_key")}
     reader.environment |= {name: values[name] for name in job.get("env", {})}
     steps = [step["run"] for step in job["steps"] if "run" in step and step["name"] != "Install"]
@@ -137,7 +201,7 @@ def test_the_steps_of_a_workflow_run(workflow: str, reader: Reader, service: str
 
 
 def test_the_job_of_kubernetes_loads_with_nothing_but_its_own_variables(
-    reader: Reader, service: str, index_name: str
+    reader: Reader, pages_service: str, index_name: str
 ) -> None:
     job: dict[str, Any] = next(
         found
@@ -150,7 +214,7 @@ def test_the_job_of_kubernetes_loads_with_nothing_but_its_own_variables(
     secret = {"index-key": key["index_key"], "contents-key": key["contents_key"], "api-key": "x"}
     mounted = {mount["mountPath"]: str(reader.work / mount["name"]) for mount in container["volumeMounts"]}
     variables = {
-        one["name"]: secret[one["valueFrom"]["secretKeyRef"]["key"]] if "valueFrom" in one else service
+        one["name"]: secret[one["valueFrom"]["secretKeyRef"]["key"]] if "valueFrom" in one else pages_service
         for one in container["env"]
     }
     arguments = [
