@@ -113,7 +113,7 @@ def test_options_are_frozen_picklable_and_replaced_field_by_field() -> None:
     [
         ({"max_errors": "x"}, "max_errors 'x' is neither"),
         ({"batch_rows": 0}, "batch_rows 0 is neither 'auto' nor"),
-        ({"wire": "xml"}, "wire 'xml' is none of auto, json, binary"),
+        ({"wire": "xml"}, "wire 'xml' is not one of auto, json, binary"),
         ({"batch_bytes": "6 MB"}, "batch_bytes is '6 MB', not a number"),
         ({"seal": "no"}, "seal is 'no', neither True nor False"),
         ({"id_column": ""}, "id_column is empty"),
