@@ -1,6 +1,6 @@
-"""Options: all that a load can be asked for, each in one place, and the numbers behind the defaults.
+"""Options: every option of a load, each defined in one place.
 
-From a field of `LoadOptions` follow its flag, its variable, its line of help and its line in docs/options.md.
+Each field of `LoadOptions` yields its flag, its variable, its help and its line in docs/options.md.
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ OUTPUT = "Output"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What the command line says of an option.
+    """What the command line shows for an option.
 
     Attributes:
         panel: The heading under which the help lists it.
         help: One or two sentences.
-        metavar: What its value looks like; "" has the type say it.
-        least, most: The smallest and the largest number it takes.
-        usual: The default in words, where the value does not say it.
-        common: One of those that most people use: `--help` shows it. `--help-all` shows all.
-        or_auto: It takes the word `auto` as well as a number.
+        metavar: What its value looks like; "" shows the type.
+        least, most: The smallest and largest number allowed.
+        usual: The default in words, where the value does not show it.
+        common: Most people use it, so `--help` shows it. `--help-all` shows all options.
+        or_auto: It takes the word `auto` or a number.
     """
 
     panel: str
@@ -81,13 +81,13 @@ def _option(default: Any, panel: str, text: str, **about: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadOptions:
-    """All that a load can be asked for, besides its sources, target, index and key.
+    """All options of a load except its sources, target, index and key.
 
-    Each field is named as the flag of `vecload upsert`, whose help says what it does. Frozen and picklable;
-    holds no secret. Where a field takes several names, one text stands for a tuple of one.
+    Each field has the name of a flag of `vecload upsert`; the help of that flag describes it. Frozen and
+    picklable; holds no secrets. Where a field takes several names, a single text means a tuple of one.
 
     Raises:
-        UsageError: A value that the field does not take.
+        UsageError: A field does not take the value.
     """
 
     format: Format | None = _option(
@@ -96,7 +96,7 @@ class LoadOptions:
     ids_file: str | None = _option(
         None,
         SOURCES,
-        "Ids of a NumPy array: one a line, an array of them, or a source with an id column and metadata.",
+        "Ids of a NumPy array: one per line, an array of ids, or a source with an id column and metadata.",
         metavar="FILE",
     )
     endpoint_url: str | None = _option(
@@ -159,7 +159,7 @@ class LoadOptions:
     metadata_exclude: tuple[str, ...] = _option(
         (),
         COLUMNS,
-        "Column, field or metadata name to leave out of the metadata. Repeatable.",
+        "Column, field or metadata name to omit from the metadata. Repeatable.",
         metavar="NAME",
     )
     rename: tuple[str, ...] = _option(
@@ -185,7 +185,7 @@ class LoadOptions:
     generate_ids: bool = _option(
         False,
         ITEMS,
-        "Give a row without an id a digest of its item: equal rows become one item.",
+        "If a row has no id, use a digest of its item as the id. Equal rows become one item.",
         common=True,
     )
     max_id_bytes: int = _option(
@@ -256,7 +256,7 @@ class LoadOptions:
     parse_workers: int | Literal["auto"] = _option(
         "auto",
         SENDING,
-        "Processes that parse large JSON Lines files, 0 for none; auto uses one a core.",
+        "Processes that parse large JSON Lines files, 0 for none; auto uses one per core.",
         metavar="auto|N",
         least=0,
         most=64,
@@ -333,7 +333,7 @@ class LoadOptions:
     retry_rejects: str | None = _option(
         None, REJECTS, "Load only the rows in this reject file again, from their sources.", metavar="FILE"
     )
-    fresh: bool = _option(False, REJECTS, "Load from the start, whatever an earlier run loaded.")
+    fresh: bool = _option(False, REJECTS, "Load from the start; ignore what an earlier run loaded.")
     skip_loaded: bool = _option(
         False,
         REJECTS,
@@ -365,16 +365,16 @@ def flag_of(name: str) -> str:
 
 
 def about(name: str) -> About:
-    """What the command line says of a field."""
+    """What the command line shows for a field."""
     found: About = next(one.metadata["about"] for one in fields(LoadOptions) if one.name == name)
     return found
 
 
 def error_limit(text: int | str) -> tuple[int | None, float | None]:
-    """The rows or the percentage that `max_errors` means.
+    """The number of rows or the percentage that `max_errors` means.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: The text is neither.
     """
     try:
         if isinstance(text, str) and text.endswith("%"):
@@ -389,10 +389,10 @@ def error_limit(text: int | str) -> tuple[int | None, float | None]:
 
 
 def _checked(name: str, value: Any, hint: Any, about: About) -> Any:
-    """A value in the type of its field.
+    """A value, converted to the type of its field.
 
     Raises:
-        UsageError: It is of another type, or out of range.
+        UsageError: It has another type or is out of range.
     """
     flag = flag_of(name)
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
@@ -406,7 +406,7 @@ def _checked(name: str, value: Any, hint: Any, about: About) -> Any:
     if words and not about.or_auto:
         if value in words:
             return value
-        raise UsageError(f"{flag} {value!r} is none of {', '.join(words)}")
+        raise UsageError(f"{flag} {value!r} is not one of {', '.join(words)}")
     if about.or_auto:
         if value == "auto":
             return value
@@ -443,9 +443,9 @@ def _number(flag: str, value: Any, kind: type, about: About) -> Any:
     except TypeError:
         raise UsageError(f"{flag} is {value!r}, not a number") from None
     if about.least is not None and not number >= about.least:
-        raise UsageError(f"{flag} is {value!r}, and must be at least {about.least}")
+        raise UsageError(f"{flag} is {value!r}, but must be at least {about.least}")
     if about.most is not None and number > about.most:
-        raise UsageError(f"{flag} is {value!r}, and must be at most {about.most}")
+        raise UsageError(f"{flag} is {value!r}, but must be at most {about.most}")
     return number
 
 
@@ -464,11 +464,11 @@ def _names(flag: str, value: Any) -> tuple[str, ...]:
 
 
 MAY_BE_EMPTY: Final = frozenset({"id_prefix"})
-"""Options for which an empty text is a text as any other. The separator is none: it would be in every id."""
+"""Options for which an empty text is valid. The separator is not one: an empty one makes ids ambiguous."""
 
 
 def as_parameters(text: str) -> str:
-    """A message that names flags, as Python callers know them: `max_errors` for `--max-errors`."""
+    """A message with its flags replaced by Python's parameters: `max_errors` for `--max-errors`."""
     for flag, parameter in _SPECIAL.items():
         text = re.sub(rf"{flag}(?![\w-])", parameter, text)
     known = {flag_of(name): name for name in HINTS}
@@ -491,4 +491,4 @@ _SPECIAL: Final = {
     "--allow-zero-vectors": "allow_zero_vectors=True",
     "--skip-loaded": "skip_loaded=True",
 }
-"""Flags whose parameter reads otherwise."""
+"""Flags whose parameter is written differently."""

@@ -33,12 +33,12 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]
 def test_an_empty_value_of_a_load_names_its_flag_or_its_variable(
     folder: Path, option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused = (2, f"vecload: --{option} is empty; leave it out for its default\n")
+    refused = (2, f"vecload: --{option} is empty; omit it for its default\n")
     assert said(capsys, *LOAD, f"--{option}", "") == refused
     assert said(capsys, *LOAD, f"--{option}=") == refused
     variable = f"VECLOAD_{option.upper().replace('-', '_')}"
     monkeypatch.setenv(variable, "")
-    assert said(capsys, *LOAD) == (2, f"vecload: {variable} is set and empty; run: unset {variable}\n")
+    assert said(capsys, *LOAD) == (2, f"vecload: {variable} is set but empty; run: unset {variable}\n")
     monkeypatch.delenv(variable)
     (folder / "named.toml").write_text(f'[upsert]\n{option} = ""\n')
     code, error = said(capsys, "--config", "named.toml", "index", "list")
@@ -75,7 +75,7 @@ def test_every_option_of_every_command_is_checked(
         if param.name != "id_prefix":
             monkeypatch.setenv(param.envvar, "")
             code, error = said(capsys, *words.split(), *arguments)
-            assert (code, f"{param.envvar} is set and empty" in error) == (2, True), (param.name, error)
+            assert (code, f"{param.envvar} is set but empty" in error) == (2, True), (param.name, error)
             monkeypatch.delenv(param.envvar)
     for name in range(len(arguments)):
         code, error = said(capsys, *words.split(), *arguments[:name], "", *arguments[name + 1 :])
@@ -88,9 +88,9 @@ def test_an_empty_key_is_an_error_where_it_would_be_looked_at(
 ) -> None:
     monkeypatch.setenv(variable, "")
     for command in (LOAD, ("get", "a"), ("index", "describe", "x")):
-        assert said(capsys, *command) == (2, f"vecload: {variable} is set and empty; run: unset {variable}\n")
+        assert said(capsys, *command) == (2, f"vecload: {variable} is set but empty; run: unset {variable}\n")
     flag = "--api-key-file" if "API" in variable else "--key-file"
-    assert "is set and empty" not in said(capsys, "get", "a", flag, "missing")[1]
+    assert "is set but empty" not in said(capsys, "get", "a", flag, "missing")[1]
 
 
 @pytest.mark.parametrize("name", ["config", "profile"])
@@ -99,7 +99,7 @@ def test_an_empty_configuration_or_profile_is_an_error(
 ) -> None:
     assert said(capsys, f"--{name}", "", *LOAD)[1].startswith(f"vecload: --{name} is empty; ")
     monkeypatch.setenv(f"VECLOAD_{name.upper()}", "")
-    assert said(capsys, *LOAD)[1].startswith(f"vecload: VECLOAD_{name.upper()} is set and empty; ")
+    assert said(capsys, *LOAD)[1].startswith(f"vecload: VECLOAD_{name.upper()} is set but empty; ")
     assert said(capsys, "upsert", "--help")[0] == 0
 
 

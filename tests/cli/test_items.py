@@ -90,8 +90,8 @@ def test_a_query_finds_what_was_loaded_by_json_by_file_and_by_row(loaded: Path, 
     ("arguments", "says"),
     [
         (("[1, 2, 3]",), "a query needs one vector of 8 finite numbers"),
-        (('["a"]',), "no JSON array of numbers"),
-        (("[1, 2",), "no JSON array of numbers"),
+        (('["a"]',), "not a JSON array of numbers"),
+        (("[1, 2",), "not a JSON array of numbers"),
         (("nowhere.json",), "nowhere.json can't be read"),
         ((SAMPLES / "articles.parquet", "--row", "300"), "has no row 300"),
         ((SAMPLES / "articles.jsonl", "--row", "300"), "has no row 300"),
@@ -143,7 +143,7 @@ def test_contents_that_were_not_sealed_are_marked() -> None:
     forged = {"$bytes": base64.b64encode(b"forged").decode()}
     assert (items["doc-3"]["contents"], items["doc-3"]["sealed"]) == (forged, False)
     assert (items["doc-2"]["sealed"], items["doc-5"]["sealed"]) == (True, True)
-    assert "not sealed: the contents of 1 of 3 items" in ended.err
+    assert "the contents of 1 of 3 items are not sealed" in ended.err
 
 
 @pytest.mark.usefixtures("forged")
@@ -169,7 +169,7 @@ def test_a_query_marks_or_refuses_contents_that_were_not_sealed() -> None:
     assert [name for name, hit in hits.items() if hit["sealed"] is False] == ["doc-3"]
     assert "'doc-4'" in marked.error
     assert {json.loads(line)["id"] for line in refused.out.splitlines()} == {*hits} - {"doc-3"}
-    assert "2 of 20 items can't be given" in refused.error
+    assert "2 of 20 items can't be printed" in refused.error
     assert "the contents of item 'doc-3' are not sealed" in refused.err
     assert (marked.code, refused.code, without.code) == (1, 1, 2)
     assert "--contents" in without.error

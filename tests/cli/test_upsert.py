@@ -592,7 +592,7 @@ def test_the_defaults_of_vecload_toml_hold_until_a_variable_or_a_flag_says_other
     listed = vecload("index", "list", cwd=tmp_path)
     assert listed.out.split() == ["from-file", "from-flag", "from-variable"]
     (tmp_path / "vecload.toml").write_text("bach-rows = 5\n")
-    assert "'bach-rows', which is no option" in vecload("index", "list", cwd=tmp_path).error
+    assert "'bach-rows', which is not an option" in vecload("index", "list", cwd=tmp_path).error
 
 
 def test_a_terminal_gets_a_progress_display_and_a_log_gets_none_of_it(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from tests.cli.command import vecload
 from vecload.errors import MappingError
+from vecload.loading.index_checks import check_policy_names
 from vecload.loading.plan import make_plan
-from vecload.loading.policy_names import check_policy_names
 from vecload.mapping import ColumnChoice
 from vecload.readers import open_sources
 

@@ -113,7 +113,7 @@ def test_options_are_frozen_picklable_and_replaced_field_by_field() -> None:
     [
         ({"max_errors": "x"}, "max_errors 'x' is neither"),
         ({"batch_rows": 0}, "batch_rows 0 is neither 'auto' nor"),
-        ({"wire": "xml"}, "wire 'xml' is none of auto, json, binary"),
+        ({"wire": "xml"}, "wire 'xml' is not one of auto, json, binary"),
         ({"batch_bytes": "6 MB"}, "batch_bytes is '6 MB', not a number"),
         ({"seal": "no"}, "seal is 'no', neither True nor False"),
         ({"id_column": ""}, "id_column is empty"),
@@ -225,6 +225,16 @@ def test_an_event_stops_a_load_which_goes_on_later(tmp_path: Path, key: vecload.
     ended = vecload.load(source, **call, on_progress=seen.append)
     assert (ended.status, ended.loaded + ended.skipped, ended.skipped) == ("complete", 300, result.loaded)
     assert (seen[-1].part, seen[-1].index) == (1.0, "rows")
+
+
+def test_an_event_that_is_set_before_stops_a_load_before_anything_is_created(tmp_path: Path) -> None:
+    source = write_jsonl(tmp_path / "rows.jsonl", rows(5))
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(vecload.Interrupted) as stopped:
+        vecload.load(source, to=tmp_path / "store", stop=stop)
+    assert stopped.value.result.status == "interrupted"
+    assert not (tmp_path / "store").exists()
 
 
 def test_what_on_progress_raises_stops_the_load_and_what_is_loaded_is_recorded(

@@ -71,7 +71,7 @@ def main(
 
 
 SIMILAR = 0.75
-"""How like a flag a mistyped one must be, by `difflib`, for it to be suggested."""
+"""Similarity by `difflib` from which a mistyped flag gets a suggestion."""
 VARIABLES = "Every option has a variable: VECLOAD_MAX_ERRORS for --max-errors. Flags override variables."
 UPSERT_HELP = f"""Load sources into an index.
 
@@ -92,8 +92,8 @@ INSPECT_HELP = f"""Report what sources are and what a load would do.
 
 Nothing is created or written; the target is only queried.
 
-Takes the options of 'vecload upsert' and returns the exit code the load would return, as far as the rows it
-reads say.
+Takes the options of 'vecload upsert' and returns the exit code the load would return, judging by the rows it
+reads.
 
 {VARIABLES} --help-all shows all options.
 """
@@ -109,7 +109,7 @@ OF_LOADS_ALONE = (
     "skip_loaded",
     "state_dir",
 )
-"""Options of `upsert` that change nothing in a report."""
+"""Options of `upsert` that do not change the report."""
 
 Sources = Annotated[
     list[str] | None,
@@ -185,7 +185,7 @@ def _request(
     key_command: str | None,
     api_key_file: Path | None,
 ) -> Request:
-    """The load that a command asks for."""
+    """The load that a command describes."""
     from vecload.cli.config import api_key, policy_of_defaults
     from vecload.loading.request import Request
 
@@ -212,7 +212,7 @@ def get(
     api_key_file: opt.ApiKeyFile = None,
     require_sealed: opt.RequireSealed = False,
 ) -> None:
-    """Print items as JSON Lines, contents opened, `sealed` if they were; bytes as {"$bytes": "base64"}."""
+    """Print items as JSON Lines with decrypted contents. Bytes appear as {"$bytes": "base64"}."""
     from vecload.cli.config import api_key
     from vecload.cli.items import Place, Printing, get_items
 
@@ -229,7 +229,7 @@ def query(
         str,
         typer.Argument(
             metavar="VECTOR|FILE",
-            help="A JSON array, a file of one, or a source.",
+            help="A JSON array, a file that holds one, or a source.",
             show_default=False,
         ),
     ],
@@ -252,7 +252,7 @@ def query(
     from vecload.cli.items import Place, Printing, run_query
 
     if require_sealed and not contents:
-        raise UsageError("--require-sealed needs --contents, which it is about")
+        raise UsageError("--require-sealed checks contents, so it needs --contents")
     place = Place(to, index, opt.key_source(context, key_file, key_command), api_key(to, api_key_file))
     run_query(vector, row, options, top_k, contents, place, Printing(out, tell, require_sealed))
 
@@ -267,7 +267,7 @@ def rejects(
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
 ) -> None:
-    """Print the rejects of a load, the rows that --reject-rows wrote opened."""
+    """Print the rejects of a load. Decrypts the rows that --reject-rows wrote."""
     from vecload.cli.config import api_key
     from vecload.cli.items import Place, Printing, print_rejects
 
@@ -279,16 +279,16 @@ def rejects(
 def keygen(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The key file to write.", show_default=False)],
 ) -> None:
-    """Write a new key file, readable by you alone. An existing one is never overwritten."""
+    """Write a new key file that only you can read. Never overwrites a file."""
     from vecload.sealing import generate_key
 
     key = generate_key()
     key.save(file)
-    tell(f"wrote {file} (key id {key.key_id}); without it, what is sealed with it is gone: keep a copy")
+    tell(f"wrote {file} (key id {key.key_id}); keep a copy: without it, nothing sealed with it can be opened")
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line, and return its exit code. An error is one line on standard error."""
+    """Run the command line and return its exit code. Errors are one line on standard error."""
     command: Any = get_command(app)
     for name in ("upsert", "inspect"):
         opt.show_common(command.commands[name])
@@ -313,12 +313,12 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return 1
     except Exception as error:
-        # A defect: one line, and none of the values that a traceback could show.
+        # A bug in vecload. A traceback could show secret values, so print one line only.
         if os.environ.get("VECLOAD_TRACEBACK"):
             raise
         tell(
-            f"vecload: a defect of vecload: {type(error).__name__}; please report it with what "
-            "VECLOAD_TRACEBACK=1 shows"
+            f"vecload: this is a bug in vecload: {type(error).__name__}; please report it with the output of "
+            "VECLOAD_TRACEBACK=1"
         )
         return 1
 
@@ -336,11 +336,11 @@ def _usage_error(error: typer.TyperException) -> int:
 
 
 def nearest(wrong: str, flags: Sequence[str]) -> str:
-    """The flag that a mistyped one was meant to be; "" if none is near.
+    """The flag that a mistyped one probably means; "" if none is similar.
 
     Args:
-        wrong: A flag that there is not: a beginning of one, or one with letters missing or wrong.
-        flags: The flags that there are.
+        wrong: An unknown flag: the beginning of a known one, or a misspelt one.
+        flags: The known flags.
     """
     longer = [flag for flag in flags if flag.startswith(wrong)]
     return min(longer, key=len) if longer else next(iter(get_close_matches(wrong, flags, 1, SIMILAR)), "")

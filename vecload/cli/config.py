@@ -1,6 +1,6 @@
-"""The configuration: files of defaults for the options, and whose the credentials in them are.
+"""The configuration: files with defaults for the options, and the target each credential in them is for.
 
-A credential that is set together with a target is not sent to another service.
+A credential that is set together with a target is never sent to another service.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vecload.errors import UsageError
 from vecload.places import config_folder, short
 
 OWNERS = "owners of credentials"
-"""The entry of a command's defaults that says which target each credential is for."""
+"""The entry in a command's defaults that holds the target of each credential."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class Owner:
     """Where a credential was set.
 
     Attributes:
-        to: The target set with it; None is the user's own store.
-        name: The file, for people.
+        to: The target set with it; None means the user's local store.
+        name: The file, as messages name it.
     """
 
     to: str | None
@@ -39,9 +39,9 @@ class Owner:
 
 
 def for_its_target(context: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
-    """An option's callback: a credential that belongs to another service than the command's is left out.
+    """An option's callback that drops a credential of another service than the command's.
 
-    Flags are for the command they are given to. Needs the option `--to` to be known by then: it is eager.
+    A flag always counts. The option `--to` must be parsed first, so it is eager.
     """
     source = context.get_parameter_source(param.name or "")
     origin = "" if source is None else source.name
@@ -51,17 +51,17 @@ def for_its_target(context: typer.Context, param: typer.CallbackParam, value: An
     if origin == "ENVIRONMENT":
         if variables_are_for(to):
             return value
-        tell(f"{param.envvar} is not used: VECLOAD_TO names another service than --to")
+        tell(f"ignoring {param.envvar}: VECLOAD_TO names another service than --to")
         return None
     owner = (context.default_map or {}).get(OWNERS, {}).get(param.name, Owner(None, ""))
     if is_for(owner.to, to):
         return value
-    tell(f"{param.opts[0].lstrip('-')} of {owner.name} is not used: it is for another target than this one")
+    tell(f"ignoring {param.opts[0].lstrip('-')} of {owner.name}: it is for another target")
     return None
 
 
 def is_for(owner: str | None, to: str | None) -> bool:
-    """Whether a credential of one target may be used with another: nothing travels to a folder."""
+    """Whether a credential of one target may be used with another. A folder receives none, so any will do."""
     from vecload.targets import is_service
     from vecload.targets.location import service_location
 
@@ -71,14 +71,14 @@ def is_for(owner: str | None, to: str | None) -> bool:
 
 
 def variables_are_for(to: str | None, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether the environment's credentials may be used with a target: not if VECLOAD_TO names another."""
+    """Whether the credentials in the environment are for a target: not if VECLOAD_TO names another."""
     named = environ.get("VECLOAD_TO")
     return not named or is_for(named, to)
 
 
 CONFIG_NAME = "vecload.toml"
 USER_CONFIG_NAME = "config.toml"
-"""In the user's folder of vecload's configuration."""
+"""The file in the user's configuration folder of vecload."""
 CONFIG_MAX_BYTES = 1 << 20
 
 CREDENTIALS = ("api-key-file", "key-file", "key-command")
@@ -94,22 +94,23 @@ FOUND_MAY_SET = frozenset(
         *("full", "items", "json", "explain", "row", "top-k", "contents"),
     )
 )
-"""All that a file that was found may set. Nothing else: not where data goes or what is read, with which
-secret, what goes unsealed, what is left out or lost, and what is said of it. A new option belongs here only
-if it can do none of that.
+"""The options that a file found in the working folder may set.
+
+Such a file must not decide where data goes, what is read, which key is used, what stays unsealed, what is
+omitted or lost, or what is reported about it. Add a new option only if it does none of these.
 """
 FOUND_ID_COLUMN = "id column of a file that was found"
-"""The entry of a command's defaults that says that its id column is not the user's own choice."""
+"""The entry in a command's defaults that marks an id column which the user did not choose."""
 
 
 def default_map(command: Any, path: str | None, profile: str | None) -> tuple[dict[str, Any], list[Section]]:
-    """The map of defaults for a group of commands, as a typer context takes it; and where it is from.
+    """The defaults for a group of commands, in the form of a typer context, and the sections they come from.
 
-    A key at the top of a file holds for every command that has the option; one in a table named as a
-    command (`[upsert]`, `[index.create]`) for that one, and before the other.
+    A key at the top of a file applies to every command with that option. A key in a table named after a
+    command (`[upsert]`, `[index.create]`) applies to that command and overrides the top one.
 
     Raises:
-        UsageError: A file can't be read, names no option, or sets what it may not.
+        UsageError: A file can't be read, sets an unknown option, or sets one that it may not set.
     """
     sections = read_sections(path, profile)
     for section in sections:
@@ -120,12 +121,12 @@ def default_map(command: Any, path: str | None, profile: str | None) -> tuple[di
 
 
 def in_use(sections: Sequence[Section], own: dict[str, Any] | None, arguments: Sequence[str]) -> str:
-    """The line that says which files set something for a command; empty if none does, or it is to be quiet.
+    """The line that names the files with defaults for a command; "" if there are none, or with `--quiet`.
 
     Args:
-        sections: What was read.
+        sections: The sections read.
         own: The command's defaults.
-        arguments: Of the command line: the command's own options are parsed later.
+        arguments: Of the command line, because the command's own options are parsed later.
     """
     if own is None or all(value == {} for value in own.values()):
         return ""
@@ -145,9 +146,9 @@ def _for_group(
 
     Args:
         group: The group.
-        tables: Its table in each section.
+        tables: The group's table in each section.
         sections: The sections.
-        shared: What each section sets for all commands.
+        shared: The values each section sets for all commands.
     """
     shared = [
         above | {key: value for key, value in table.items() if not isinstance(value, dict)}
@@ -159,11 +160,11 @@ def _for_group(
         if getattr(command, "commands", None):
             defaults[name] = _for_group(command, own, sections, shared)
             continue
-        # To look at a load is to look at it with its own options.
-        looked_at = [_table(table, "upsert") if name == "inspect" else {} for table in tables]
+        # `inspect` reports what `upsert` would do, so it takes the defaults of `upsert` too.
+        of_upsert = [_table(table, "upsert") if name == "inspect" else {} for table in tables]
         layers = [
             (section, layer)
-            for section, *of_section in zip(sections, shared, looked_at, own, strict=True)
+            for section, *of_section in zip(sections, shared, of_upsert, own, strict=True)
             for layer in of_section
         ]
         defaults[name] = _resolved(layers, _by_flag(command))
@@ -171,7 +172,7 @@ def _for_group(
 
 
 def _resolved(layers: Sequence[tuple[Section, dict[str, Any]]], by_flag: dict[str, str]) -> dict[str, Any]:
-    """One command's defaults: later layers before earlier ones. A credential is of the target set with it."""
+    """One command's defaults: later layers win. A credential is for the target set with it."""
     defaults: dict[str, Any] = {}
     owners: dict[str, Owner] = {}
     to: str | None = None
@@ -185,8 +186,8 @@ def _resolved(layers: Sequence[tuple[Section, dict[str, Any]]], by_flag: dict[st
                 owners[by_flag[key]] = Owner(to, section.name)
                 if key == "api-key-file" and to is None:
                     raise UsageError(
-                        f"{section.name} sets api-key-file, and not the service that it is for",
-                        hint="set 'to' with it",
+                        f"{section.name} sets api-key-file without the service that it is for",
+                        hint="set 'to' in the same file",
                     )
             is_path = key in ("api-key-file", "key-file") and isinstance(value, str)
             if key == "id-column":
@@ -196,10 +197,10 @@ def _resolved(layers: Sequence[tuple[Section, dict[str, Any]]], by_flag: dict[st
 
 
 def policy_of_defaults(context: Any) -> Literal["reject"] | None:
-    """What becomes of repeated ids where nobody says: an id column that a found file names costs no row.
+    """The default of `--repeated-ids`: `reject` if a found file names the id column, so that no row is lost.
 
     Args:
-        context: Of a command with the option `--id-column`.
+        context: The context of a command with the option `--id-column`.
     """
     source = context.get_parameter_source("id_column")
     by_file = source is not None and source.name == "DEFAULT_MAP"
@@ -207,7 +208,7 @@ def policy_of_defaults(context: Any) -> Literal["reject"] | None:
 
 
 def _by_flag(command: Any) -> dict[str, str]:
-    """Parameters by their long options without dashes: a file sets no argument."""
+    """Parameters by their long options without dashes. A file can't set arguments."""
     return {
         flag.removeprefix("--"): each.name
         for each in command.params
@@ -217,28 +218,28 @@ def _by_flag(command: Any) -> dict[str, str]:
 
 
 def _table(table: dict[str, Any], name: str) -> dict[str, Any]:
-    # `index` at the top is the option; `[index.…]` are tables for the commands of that name.
+    # `index = …` at the top sets the option; `[index.…]` are tables for the commands of that name.
     own = table.get(name)
     return own if isinstance(own, dict) else {}
 
 
 def _check(group: Any, section: Section) -> None:
-    """Refuse a section that sets what is no option, or what it may not."""
+    """Refuse a section that sets an unknown option, or one that it may not set."""
     options = _options(group)
     if section.found and (
         refused := sorted(_settings(section.values) & {*options, "profiles"} - FOUND_MAY_SET)
     ):
         own = own_name()
         raise UsageError(
-            f"{section.name} sets {', '.join(refused)}: a file that is found in a folder may not say where "
-            "data goes, with which key, what goes unsealed, or what is left out",
+            f"{section.name} sets {', '.join(refused)}: a file in the working folder may not choose where "
+            "data goes, the key, what stays unsealed, or what is omitted",
             hint=f"move that to {own}; or, if you trust the file, name it: --config {CONFIG_NAME}",
         )
     _check_table(group, section.values, section, "")
 
 
 def _options(group: Any) -> set[str]:
-    """The options of all commands of a group."""
+    """The options of all commands in a group."""
     return set().union(
         *(
             _options(command) if getattr(command, "commands", None) else _by_flag(command)
@@ -248,7 +249,7 @@ def _options(group: Any) -> set[str]:
 
 
 def _settings(table: dict[str, Any]) -> set[str]:
-    """The names in a table and in all tables within it, however deep."""
+    """The names in a table and in all its nested tables."""
     names: set[str] = set()
     tables = [table]
     while tables:
@@ -263,9 +264,9 @@ def _check_table(group: Any, table: dict[str, Any], section: Section, prefix: st
     for key, value in table.items():
         if isinstance(value, dict):
             if key not in group.commands:
-                raise UsageError(f"{section.name} has a table [{prefix}{key}], which is no command")
+                raise UsageError(f"{section.name} has a table [{prefix}{key}], which is not a command")
         elif key not in options:
-            raise UsageError(f"{section.name} sets {key!r}, which is no option")
+            raise UsageError(f"{section.name} sets {key!r}, which is not an option")
         elif is_empty(key, value):
             raise UsageError(f"{section.name} sets {key!r} to an empty text", hint="remove that line")
     for name, command in group.commands.items():
@@ -276,9 +277,13 @@ def _check_table(group: Any, table: dict[str, Any], section: Section, prefix: st
         by_flag = _by_flag(command)
         for key, value in own.items():
             if key not in by_flag:
-                raise UsageError(f"{section.name} sets {key!r} in [{prefix}{name}], which is no option of it")
+                raise UsageError(
+                    f"{section.name} sets {key!r} in [{prefix}{name}], which does not have that option"
+                )
             if isinstance(value, dict):
-                raise UsageError(f"{section.name} makes {key!r} in [{prefix}{name}] a table: it is an option")
+                raise UsageError(
+                    f"{section.name} has a table {key!r} in [{prefix}{name}]: that is an option, not a table"
+                )
             if is_empty(key, value):
                 raise UsageError(
                     f"{section.name} sets {key!r} in [{prefix}{name}] to an empty text",
@@ -288,15 +293,16 @@ def _check_table(group: Any, table: dict[str, Any], section: Section, prefix: st
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Defaults for options, of one file or of one profile in it.
+    """Defaults for options, from one file or from one profile in it.
 
-    Keys are long options without their dashes; those at the top hold for every command that has them, those
-    in a table named as a command for that one alone.
+    Keys are long options without their dashes. Those at the top apply to every command that has them; those
+    in a table named after a command apply to that command only.
 
     Attributes:
-        values: As TOML has them.
-        name: The file, and the profile, for people.
-        found: The file was found in the working folder: nobody named it, and anybody may have written it.
+        values: As parsed from TOML.
+        name: The file and profile, as messages name them.
+        found: The file was found in the working folder. The user did not name it, and anyone may have
+            written it.
     """
 
     values: dict[str, Any] = field(repr=False)
@@ -305,15 +311,15 @@ class Section:
 
 
 def read_sections(path: str | None, profile: str | None) -> list[Section]:
-    """The defaults that are set in files, the later before the earlier.
+    """The defaults set in files. Later sections override earlier ones.
 
     Args:
-        path: The only file to read; None for the user's own configuration, then `vecload.toml` of the working
+        path: The only file to read; None for the user's own configuration, then `vecload.toml` in the working
             folder.
-        profile: The profile of the user's own configuration, or of `path`, to take.
+        profile: The profile to use, from the user's own configuration or from `path`.
 
     Raises:
-        UsageError: A file is missing, no TOML, or can be written by others; or there is no such profile.
+        UsageError: A file is missing, is not TOML, or can be written by others; or the profile is missing.
     """
     own = Path(path) if path else _own_file()
     sections: list[Section] = []
@@ -342,7 +348,7 @@ def read_sections(path: str | None, profile: str | None) -> list[Section]:
 
 
 def _own_file() -> Path | None:
-    """The user's own configuration; None for a user without a home, who has none."""
+    """The user's own configuration; None for a user without a home folder."""
     try:
         return config_folder() / USER_CONFIG_NAME
     except UsageError:
@@ -350,7 +356,7 @@ def _own_file() -> Path | None:
 
 
 def own_name() -> str:
-    """The user's own configuration, for people."""
+    """The user's own configuration, as messages name it."""
     own = _own_file()
     return short(str(own)) if own else "a configuration of your own (set HOME, or XDG_CONFIG_HOME)"
 
@@ -358,7 +364,7 @@ def own_name() -> str:
 def _read(file: Path, *, trusted: bool) -> dict[str, Any] | None:
     """A file of defaults; None if there is none."""
     try:
-        # Not to wait for the writer of a named pipe that nobody named.
+        # A file that the user did not name may be a pipe: do not wait for its writer.
         with os.fdopen(
             os.open(file, os.O_RDONLY | os.O_CLOEXEC | (0 if trusted else os.O_NONBLOCK)), "rb"
         ) as stream:
@@ -382,14 +388,14 @@ def _read(file: Path, *, trusted: bool) -> dict[str, Any] | None:
     try:
         return tomllib.loads(text.decode())
     except ValueError as error:
-        # Also a number of thousands of digits.
+        # Python raises this also for a number with thousands of digits.
         raise UsageError(f"{file} is not TOML: {error}") from None
     except RecursionError:
-        raise UsageError(f"{file} is not TOML: it is nested too deep") from None
+        raise UsageError(f"{file} is not TOML: it is nested too deeply") from None
 
 
 def api_key(to: str | None, file: Path | None) -> str | None:
-    """The API key for a target: from a file, else from VECLOAD_API_KEY if that is for this target.
+    """The API key for a target: from a file, or else from VECLOAD_API_KEY if that is for this target.
 
     Raises:
         UsageError: The file can't be read.
@@ -398,7 +404,7 @@ def api_key(to: str | None, file: Path | None) -> str | None:
 
 
 def read_api_key(file: Path | None, environ: Mapping[str, str] = os.environ) -> str | None:
-    """The API key for a service: from a file, else from VECLOAD_API_KEY.
+    """The API key for a service: from a file, or else from VECLOAD_API_KEY.
 
     Raises:
         UsageError: The file can't be read.

@@ -1,6 +1,6 @@
-"""No option has an empty value: an option that is left out means its default, an empty text is a mistake.
+"""Refuse empty option values: omit an option for its default; an empty text is a mistake.
 
-A script that writes `--to "$TARGET"` where the variable is not set would else load into the local store.
+Otherwise a script with `--to "$TARGET"` and an unset variable would load into the local store.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typer.core import TyperGroup
 from vecload.errors import UsageError
 
 MAY_BE_EMPTY = ("id-prefix",)
-"""Options whose empty text is a text as any other. A separator is not among them: it would be in every id."""
+"""Options for which an empty text is valid. The separator is not one: an empty one makes ids ambiguous."""
 KEY_VARIABLES = {
     ("key_file", "key_command"): ("VECLOAD_INDEX_KEY", "VECLOAD_CONTENTS_KEY"),
     ("api_key_file",): ("VECLOAD_API_KEY",),
 }
-"""Variables that are no option's, by the options that come before them."""
+"""Variables without an option of their own, by the options that override them."""
 
 
 class NoEmptyValues(TyperGroup):
-    """A group of commands that refuses empty values of its own options and of its commands'."""
+    """A group of commands that refuses empty values of its own and its commands' options."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As the base class, after the check of the group's own options."""
+        """As in the base class, after checking the group's own options."""
         check_given(self, ctx, args)
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """As the base class, with the check of the command's options."""
+        """As in the base class, and check the command's options."""
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None and not getattr(command, "commands", None):
             check_given(command, Context(command, info_name=name, parent=ctx), rest)
@@ -42,10 +42,10 @@ class NoEmptyValues(TyperGroup):
 def check_given(
     command: Any, context: Any, arguments: Sequence[str], environ: Mapping[str, str] = os.environ
 ) -> None:
-    """Refuse an empty value on the command line, or in a variable that the command would look at.
+    """Refuse an empty value on the command line, or in a variable that the command would read.
 
     Raises:
-        UsageError: There is one.
+        UsageError: A value is empty.
     """
     given, _, _ = command.make_parser(context).parse_args(args=[*arguments])
     if given.get("help") or given.get("version"):
@@ -56,8 +56,8 @@ def check_given(
         is_option = flag.startswith("--")
         if value is not None and is_empty(flag.removeprefix("--"), value):
             named = flag if is_option else param.metavar or param.name
-            raise UsageError(f"{named} is empty", hint="leave it out for its default" if is_option else "")
-        # Typer takes an empty variable for one that is not set.
+            raise UsageError(f"{named} is empty", hint="omit it for its default" if is_option else "")
+        # Typer treats an empty variable as unset.
         if value is None and param.envvar and environ.get(param.envvar) == "" and param.default != "":
             raise _empty_variable(param.envvar)
     names = {param.name: param.envvar for param in command.params}
@@ -70,9 +70,9 @@ def check_given(
 
 
 def is_empty(option: str, value: Any) -> bool:
-    """Whether an option's value is an empty text, or holds one, and may not be."""
+    """Whether an option's value is empty or contains an empty text, where that is not allowed."""
     return option not in MAY_BE_EMPTY and (value == "" or (isinstance(value, list | tuple) and "" in value))
 
 
 def _empty_variable(variable: str) -> UsageError:
-    return UsageError(f"{variable} is set and empty", hint=f"run: unset {variable}")
+    return UsageError(f"{variable} is set but empty", hint=f"run: unset {variable}")

@@ -17,7 +17,7 @@ from vecload.options import LoadOptions
 from vecload.places import short
 
 NAME_CHARACTERS = 200
-"""Of an index's name, which no target makes longer."""
+"""Characters of an index's name that are shown; no target allows longer names."""
 
 index_app = typer.Typer(cls=NoEmptyValues, help="List, describe, create and delete indexes.")
 
@@ -26,7 +26,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The index.", show_def
 
 @index_app.command("list")
 def list_indexes(to: opt.To = None, api_key_file: opt.ApiKeyFile = None) -> None:
-    """Print the names of the target's indexes, one a line."""
+    """Print the names of the target's indexes, one per line."""
     from vecload.targets.opening import connect_to
 
     with connect_to(to, api_key(to, api_key_file), read_only=True, must_exist=True, tell=tell) as target:
@@ -43,7 +43,7 @@ def describe(
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
 ) -> None:
-    """Print what the target tells of an index, as a JSON object."""
+    """Print the settings and size of an index as a JSON object."""
     import orjson
 
     from vecload.targets.opening import connect_to, open_existing
@@ -71,14 +71,14 @@ def create(
     api_key_file: opt.ApiKeyFile = None,
     options: LoadOptions,
 ) -> None:
-    """Create an index. Without a key file named, its key is made and kept in your key store."""
+    """Create an index. If you name no key, vecload generates one and keeps it in your key store."""
     from vecload.loading.request import index_settings
     from vecload.targets.opening import check_made_as, connect_to, create_new
 
     settings = index_settings(options)
     with connect_to(to, api_key(to, api_key_file), tell=tell) as target:
         opened = create_new(target, name, opt.key_source(context, key_file, key_command), settings, tell=tell)
-        said = "made index" if opened.created else "an earlier run made index"
+        said = "created index" if opened.created else "an earlier run created index"
         if not opened.created:
             check_made_as(opened, settings)
         tell(f"{said} {name!r} in {short(target.location)}")
@@ -95,7 +95,7 @@ def delete(
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
 ) -> None:
-    """Delete an index and all that is in it. Its key file stays."""
+    """Delete an index and everything in it. Its key file stays."""
     from vecload.targets.opening import connect_to, open_existing
 
     with connect_to(to, api_key(to, api_key_file), must_exist=True, tell=tell) as target:

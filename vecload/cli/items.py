@@ -1,4 +1,4 @@
-"""`vecload get` and `vecload query`: items out of an index, so that a person can see what is in it."""
+"""`vecload get`, `vecload query` and `vecload rejects`: print items of an index and rejected rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the items are: the target and the index as they were named, and where their keys are."""
+    """Where the items are: the target and index as the user named them, and where to find their keys."""
 
     to: str | None
     index: str | None
@@ -31,19 +31,19 @@ class Place:
 
     @contextmanager
     def opened(self) -> Iterator[OpenedIndex]:
-        """The index, for reading."""
+        """The index, opened for reading."""
         with connect_to(self.to, self.api_key, read_only=True, must_exist=True, tell=tell) as target:
             yield open_existing(target, self.index or only_index(target), self.keys)
 
 
 @dataclass(slots=True)
 class Printing:
-    """Prints items, and in the end what could not be printed: one item costs itself alone.
+    """Prints items, and at the end the items that failed. A failed item does not affect the others.
 
     Attributes:
         write: Takes a line of data.
-        tell: Says a line to people.
-        require_sealed: Contents that are not sealed are an error of their item.
+        tell: Takes a message.
+        require_sealed: Treat unsealed contents as an error of their item.
         failed: The errors, by item.
     """
 
@@ -55,14 +55,14 @@ class Printing:
     _unsealed: int = 0
 
     def get(self, index: Index, ids: Sequence[str], include: Sequence[str]) -> list[dict[str, Any]]:
-        """Those of the items that there are, and that open."""
+        """The items that exist and whose contents open."""
         unopened: dict[str, SealError] = {}
         items = index.get(ids, include, require_sealed=self.require_sealed, unopened=unopened)
         self.failed |= unopened
         return items
 
     def print(self, item: dict[str, Any]) -> None:
-        """Write an item, one JSON object on a line."""
+        """Write an item as one line of JSON."""
         try:
             line = _line(item)
         except VecloadError as error:
@@ -73,19 +73,19 @@ class Printing:
         self._unsealed += item.get("sealed") is False
 
     def end(self, asked: int, missing: int = 0) -> None:
-        """Say what stood in the way of some.
+        """Report the items that were not printed.
 
         Args:
-            asked: How many items were asked for.
-            missing: How many of them are not there.
+            asked: How many items the user asked for.
+            missing: How many of them are not in the index.
 
         Raises:
-            VecloadError: Some are missing, or could not be printed.
+            VecloadError: Some are missing or could not be printed.
         """
         if self._unsealed:
             self.tell(
-                f"not sealed: the contents of {self._unsealed} of {self._contents} items; whoever can write "
-                "to the index may have put them there (--require-sealed refuses them)"
+                f"the contents of {self._unsealed} of {self._contents} items are not sealed; anyone who can "
+                "write to the index may have written them (--require-sealed refuses them)"
             )
         absent = f"{missing} of {asked} ids are not in the index"
         if not self.failed:
@@ -99,7 +99,7 @@ class Printing:
             raise errors[0]
         for error in errors:
             self.tell(str(error.args[0]))
-        total = VecloadError(f"{len(errors)} of {asked} items can't be given", hint=errors[0].hint)
+        total = VecloadError(f"{len(errors)} of {asked} items can't be printed", hint=errors[0].hint)
         total.exit_code = max(error.exit_code for error in errors)
         raise total
 
@@ -109,10 +109,10 @@ def get_items(
     place: Place,
     printing: Printing,
 ) -> None:
-    """Print the items found.
+    """Print the items with these ids.
 
     Raises:
-        VecloadError: Some are not there, or can't be printed; the others were.
+        VecloadError: Some are missing or can't be printed. The others were printed.
     """
     from vecload.index import FIELDS, SEALED, Index
 
@@ -136,7 +136,7 @@ def run_query(
     """Print the nearest items.
 
     Raises:
-        VecloadError: Some can't be printed; the others were.
+        VecloadError: Some can't be printed. The others were printed.
     """
     from vecload.index import SEALED, Index
 
@@ -163,7 +163,7 @@ def print_rejects(
     place: Place,
     printing: Printing,
 ) -> None:
-    """Write the rejects of a file, one JSON object a line, the rows that they hold opened."""
+    """Write the rejects in a file as JSON Lines, with their rows decrypted."""
     from vecload.loading.rejects import rejects_of, row_name
     from vecload.sealing import Opener
 
@@ -184,10 +184,10 @@ def print_rejects(
 
 
 def read_vector(text: str, row: int, options: LoadOptions) -> list[float]:
-    """A vector: of a JSON array, of a file that holds one, or of a row of a source.
+    """A vector: from a JSON array, from a file that holds one, or from a row of a source.
 
     Raises:
-        UsageError: It is none of these.
+        UsageError: The text is not a vector or a source.
         SourceError: The file can't be read, or has no such row.
     """
     if text.lstrip().startswith("["):
@@ -229,7 +229,7 @@ def _numbers(text: bytes, where: str) -> list[float]:
     except orjson.JSONDecodeError:
         values = None
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
-        raise UsageError(f"{where} is no JSON array of numbers")
+        raise UsageError(f"{where} is not a JSON array of numbers")
     return values
 
 
@@ -239,7 +239,7 @@ def _line(item: dict[str, Any]) -> bytes:
     try:
         return dumps(_printable(item))
     except (TypeError, ValueError, UnicodeEncodeError):
-        raise VecloadError(f"item {item['id']!r} holds what JSON can't say") from None
+        raise VecloadError(f"item {item['id']!r} has a value that JSON can't represent") from None
 
 
 def _printable(item: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`vecload upsert` and `vecload inspect`: a load or an inspection with this process's signals and screen."""
+"""`vecload upsert` and `vecload inspect`: run a load or an inspection with signals and terminal output."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from vecload.loading.result import LoadResult
 from vecload.loading.run import Caller, run_load
 
 GC_OBJECTS = 50_000
-"""New objects before the collector looks for cycles: a batch's metadata alone are thousands."""
+"""New objects before the garbage collector runs: the metadata of one batch are thousands of objects."""
 
 
 def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool) -> int:
-    """Run a load to its end and print what it came to, whatever that is.
+    """Run a load and print its summary, also if the load stops.
 
     Args:
         request: The load.
@@ -34,10 +34,10 @@ def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool) -> int:
         The exit code of a load that ended.
 
     Raises:
-        VecloadError: It stopped.
+        VecloadError: The load stopped.
     """
     stop = StopAsked()
-    result = LoadResult(error="a defect of vecload")
+    result = LoadResult(error="a bug in vecload")
     progress = display(quiet=quiet, terminal=terminal)
 
     @contextmanager
@@ -61,17 +61,17 @@ def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool) -> int:
 
 
 def inspect(request: Request, *, full: bool, items: int, json: bool, quiet: bool) -> int:
-    """Look at sources and target, and print the report.
+    """Inspect the sources and the target, and print the report.
 
     Args:
         request: The load.
-        full: Look at every row.
-        items: First items to show.
+        full: Read every row.
+        items: How many of the first items to show.
         json: Print the report as a JSON object.
-        quiet: Say nothing meanwhile.
+        quiet: Print no messages meanwhile.
 
     Returns:
-        The exit code that the load would return, as far as the rows looked at say.
+        The exit code that the load would return, judging by the rows read.
 
     Raises:
         VecloadError: There is nothing to report on.
@@ -90,7 +90,7 @@ def inspect(request: Request, *, full: bool, items: int, json: bool, quiet: bool
 
 @contextmanager
 def _few_collections() -> Iterator[None]:
-    """Let the garbage collector look for cycles rarely, and never through what is there already."""
+    """Make the garbage collector run rarely, and skip objects that exist already."""
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(GC_OBJECTS, 20, 20)
@@ -102,10 +102,10 @@ def _few_collections() -> Iterator[None]:
 
 
 class StopAsked(threading.Event):
-    """Set when a load is to stop.
+    """Set to stop a load.
 
     Attributes:
-        number: Of the signal that asked; 0 if none did.
+        number: The number of the signal that stops it; 0 without a signal.
     """
 
     number = 0
@@ -113,7 +113,7 @@ class StopAsked(threading.Event):
 
 @contextmanager
 def stopping_on_signals(stop: StopAsked) -> Iterator[None]:
-    """Let SIGINT and SIGTERM ask the load to stop; a second one ends the process at once."""
+    """Make SIGINT and SIGTERM stop the load; a second signal ends the process at once."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.number:

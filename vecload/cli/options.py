@@ -1,4 +1,4 @@
-"""The commands' options: those of a load from `LoadOptions`, the others one line each.
+"""The commands' options: those of a load come from `LoadOptions`, the others are defined here.
 
 Every option has a variable: VECLOAD_MAX_ERRORS for --max-errors.
 """
@@ -21,7 +21,7 @@ from vecload.targets.opening import KeySource
 TARGET = "Target and keys"
 LOOKING = "Looking before loading"
 COMMON = ("to", "index", "key_file", "api_key_file", "dry_run", "json_output", "quiet")
-"""Options of `upsert` besides those of LoadOptions that its short help shows."""
+"""Options outside LoadOptions that the short help of `upsert` shows."""
 
 
 def option(
@@ -30,13 +30,13 @@ def option(
     """An option in typer's form.
 
     Args:
-        name: The parameter's name without `_output` and the like: it names the flag and the variable.
+        name: The name of the flag and the variable: the parameter's name without a suffix like `_output`.
         panel: The heading under which the help lists it.
         text: Its help.
         more: Further spellings: `-q`.
-        usual: The default in words, where the value does not say it.
-        flags: The flag, if it has a form for no: `--seal/--no-seal`.
-        typers: More arguments of typer's.
+        usual: The default in words, where the value does not show it.
+        flags: The flag, if it has a negative form: `--seal/--no-seal`.
+        typers: Further arguments for typer.
     """
     if usual:
         typers["show_default"] = False
@@ -144,15 +144,15 @@ HelpAll = Annotated[
     bool, typer.Option("--help-all", help="Show all options and exit.", is_eager=True, callback=_help_all)
 ]
 INDEX_OPTIONS = tuple(one.name for one in fields(LoadOptions) if one.metadata["about"].panel == INDEX)
-"""Options of a new index; `create` and `train` are of loads alone."""
+"""Options of a new index; only loads take `create` and `train`."""
 
 
 def takes(*names: str, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of a load, in place of its parameter `options`, a LoadOptions.
+    """Replace a command's parameter `options`, a LoadOptions, by the options of a load.
 
     Args:
-        names: Fields of LoadOptions; none at all means every one.
-        without: Fields to leave out.
+        names: Fields of LoadOptions; without any name, all fields.
+        without: Fields to omit.
     """
     chosen = [one.name for one in fields(LoadOptions) if not names or one.name in names]
     chosen = [name for name in chosen if name not in without]
@@ -197,7 +197,7 @@ def _parameter(name: str) -> inspect.Parameter:
 
 
 def _kind(hint: Any, one: About) -> Any:
-    """The type by which typer reads a field."""
+    """The type with which typer parses a field."""
     kinds = [kind for kind in get_args(hint) if kind is not type(None)] or [hint]
     if get_origin(hint) is tuple:
         return list[str] | None
@@ -209,7 +209,7 @@ def _kind(hint: Any, one: About) -> Any:
 
 
 def show_common(command: Any) -> None:
-    """Let the help of a command show the options that most people use, and no others."""
+    """Make the help of a command show only the options that most people use."""
     common = {one.name for one in fields(LoadOptions) if one.metadata["about"].common} | {*COMMON}
     for param in command.params:
         if param.param_type_name == "option" and param.name not in (*common, "help", "help_all"):
@@ -217,14 +217,14 @@ def show_common(command: Any) -> None:
 
 
 def show_all(command: Any) -> None:
-    """Let the help of a command show all its options."""
+    """Make the help of a command show all its options."""
     for param in command.params:
         if param.param_type_name == "option":
             param.hidden = False
 
 
 def key_source(context: typer.Context, file: Path | None, command: str | None) -> KeySource:
-    """Where the key is, in the order of docs/keys.md: flags, then variables, then the configuration."""
+    """Where to find the key, in the order of docs/keys.md: flags, then variables, then the configuration."""
 
     def origin(name: str) -> str:
         source = context.get_parameter_source(name)
@@ -241,7 +241,7 @@ def key_source(context: typer.Context, file: Path | None, command: str | None) -
 
 
 def secret_files(keys: KeySource, api_key_file: Path | None) -> Mapping[str, str]:
-    """The files of keys that a command reads, and what each is."""
+    """The key files that a command reads, and what each one is."""
     found = {
         keys.file: "is the key file",
         keys.environ.get("VECLOAD_KEY_FILE"): "is the key file",
@@ -252,20 +252,20 @@ def secret_files(keys: KeySource, api_key_file: Path | None) -> Mapping[str, str
 
 
 def print_help(group: Any, arguments: Sequence[str]) -> bool:
-    """Print the help if nothing but that is asked for: of the program, or of a command.
+    """Print the help of the program or of a command if the arguments ask for nothing else.
 
-    Typer would print the same after it had turned the flag into a value by pydantic, whose import takes a
-    quarter of the time (`python -m benchmarks.start`).
+    Typer would print the same, but imports pydantic to parse the flag, which takes a quarter of the time
+    (`python -m benchmarks.start`).
 
     Args:
         group: Typer's group of all commands.
-        arguments: The command line's.
+        arguments: The arguments of the command line.
 
     Returns:
-        Whether it was.
+        Whether the help was printed.
 
     Raises:
-        UsageError: The configuration, whose defaults the help of a command shows, can't be used.
+        UsageError: The configuration can't be used. The help of a command shows its defaults.
     """
     *names, flag = arguments
     commands = [group]

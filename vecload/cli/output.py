@@ -1,4 +1,4 @@
-"""Output: data on standard output; lines for people and the progress on standard error."""
+"""Output: data goes to standard output; messages and progress go to standard error."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from vecload.safe_text import escaped, escaped_json
 
 
 def tell(line: str) -> None:
-    """Say a line to people: on standard error, and as one line whatever a file's name holds."""
+    """Write a message to standard error, as one line even if a file's name contains line breaks."""
     typer.echo(escaped(line), err=True)
 
 
 def say(line: str) -> None:
-    """Say a line of a report that was asked for: on standard output."""
+    """Write a line of a report to standard output."""
     out(escaped(line).encode("utf-8", "backslashreplace"))
 
 
 def out(line: bytes) -> None:
-    """Write a line of data, text or JSON: on standard output, with nothing in it that a terminal would obey.
+    """Write a line of data, text or JSON, to standard output. Terminal control characters are escaped.
 
     Raises:
-        VecloadError: It can't be written.
+        VecloadError: Standard output can't be written.
     """
     try:
         typer.echo(escaped_json(line))
@@ -39,11 +39,11 @@ def out(line: bytes) -> None:
 
 
 LINE_SECONDS = 10.0
-"""Seconds between plain lines, so that a log of a night's load stays short."""
+"""Seconds between plain lines, so that the log of a long load stays short."""
 
 
 def display(*, quiet: bool, terminal: bool) -> Display:
-    """The display for an output."""
+    """The progress display for standard error."""
     return Display() if quiet else Bar() if terminal else Lines()
 
 
@@ -51,14 +51,14 @@ class Display(Closing):
     """Shows nothing."""
 
     def update(self, progress: Progress) -> None:
-        """Show how far a load is."""
+        """Show the progress of a load."""
 
 
 class Lines(Display):
-    """A line now and then, for logs.
+    """Writes a line every LINE_SECONDS, for logs.
 
     Args:
-        write: Where a line goes.
+        write: Takes each line.
     """
 
     def __init__(self, *, write: Callable[[str], object] = sys.stderr.write) -> None:
@@ -66,14 +66,14 @@ class Lines(Display):
         self._shown = 0.0
 
     def update(self, progress: Progress) -> None:
-        """Write a line, if it is time to."""
+        """Write a line if LINE_SECONDS have passed."""
         if progress.seconds - self._shown >= LINE_SECONDS:
             self._shown = progress.seconds
             self._write(f"{progress.part:4.0%}  {_counts(progress)}\n")
 
 
 class Bar(Display):
-    """A bar that stays on its line."""
+    """A progress bar on one line."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -89,7 +89,7 @@ class Bar(Display):
         self._bar.update(self._task, completed=progress.part, counts=_counts(progress))
 
     def _start(self, title: str) -> None:
-        # rich takes 60 ms to import: only a terminal pays for it.
+        # Importing rich takes 60 ms, so import it only for a terminal.
         from rich.console import Console
         from rich.markup import escape
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -107,7 +107,7 @@ class Bar(Display):
         self._bar.start()
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

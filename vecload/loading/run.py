@@ -189,6 +189,8 @@ class _Load:
         checks.run(checks.plan_checks(request, plan))
         for hint in binary_hints(plan):
             self._say(hint)
+        if self._caller.stop.is_set():
+            raise Interrupted(self._caller.stopped_by())  # before anything is created
         target = self._connect(plan)
         access = when_up(
             lambda: self._open(plan, target),
@@ -253,7 +255,7 @@ class _Load:
         result.key_id, result.key_from = access.key.key_id, access.key_from
         result.about = f"{info.dimension or plan.dimension} dimensions, {info.metric}"
         if access.created:
-            self._say(f"made index {info.name!r} ({result.about}); its key: {short(access.key_from)}")
+            self._say(f"created index {info.name!r} ({result.about}); its key: {short(access.key_from)}")
         if not self._request.seal and any(mapping.contents for mapping in plan.mappings):
             self._say("contents go unsealed: the engine keeps no type, and can't tell empty from absent")
         if access.key.derived and self._request.seal:

@@ -321,9 +321,8 @@ def cleartext_line(found: Sequence[Cleartext]) -> str:
     """A line about them, for people."""
     shown = ", ".join(map(str, found[:NAMED_MOST]))
     more = f" and {len(found) - NAMED_MOST} more" if len(found) > NAMED_MOST else ""
-    verb = "is" if len(found) == 1 else "are"
-    fields = f"{shown}{more} {verb}"
-    return f"no contents: {fields} stored unsealed in metadata; seal text with --contents-column NAME"
+    goes = "goes" if len(found) == 1 else "go"
+    return f"no contents: {shown}{more} {goes} unsealed into metadata; seal text with --contents-column NAME"
 
 
 def _text_values(entries: dict[str, Any], outer: str) -> Iterator[tuple[str, str]]:
