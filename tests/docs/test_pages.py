@@ -255,6 +255,13 @@ def test_the_files_of_the_project_that_a_page_names_are_there() -> None:
             assert (ROOT / name).exists(), f"{named(page)} names {name}"
 
 
+def test_the_layout_in_the_design_has_every_module_and_no_other() -> None:
+    layout = (ROOT / "docs" / "design.md").read_text().partition("## Layout")[2].split("```")[1]
+    modules = {path.stem for path in (ROOT / "vecload").rglob("*.py") if not path.stem.startswith("_")}
+    assert modules - set(re.findall(r"\w+", layout)) == set()
+    assert {name for name in re.findall(r"\b(\w+)\.py", layout) if not name.startswith("_")} <= modules
+
+
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.MULTILINE)

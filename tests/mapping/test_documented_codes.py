@@ -13,7 +13,7 @@ def codes_in_code() -> set[tuple[str, str]]:
     source = "".join(
         path.read_text("utf-8") for room in ROOMS for path in (REPOSITORY / "vecload" / room).rglob("*.py")
     )
-    return set(re.findall(r'Fault\(\s*"([a-z]+)", "([a-z0-9-]+)"', source))
+    return set(re.findall(r'Fault\(\s*"([a-z]+)",\s*"([a-z0-9-]+)"', source))
 
 
 def codes_in_docs() -> set[tuple[str, str]]:
@@ -23,6 +23,7 @@ def codes_in_docs() -> set[tuple[str, str]]:
         "Metadata": "metadata",
         "Contents": "contents",
         "Lines of JSON": "line",
+        "Rows of Python": "row",
     }
     sections = re.split(r"^## ", (REPOSITORY / "docs" / "values.md").read_text("utf-8"), flags=re.MULTILINE)
     found = set()
@@ -30,7 +31,7 @@ def codes_in_docs() -> set[tuple[str, str]]:
         field = fields.get(section.partition("\n")[0])
         for row in re.findall(r"^\|.*\|$", section, flags=re.MULTILINE):
             last = row.rstrip("|").rpartition("|")[2]
-            if field == "line" or "reject:" in last:
+            if field in ("line", "row") or "reject:" in last:
                 found |= {(field or "", code) for code in re.findall(r"`([a-z][a-z0-9-]+)`", last)}
     return found
 
