@@ -186,7 +186,7 @@ def test_a_list_that_was_named_as_metadata_may_be_clear(tmp_path: Path) -> None:
 def test_sources_with_two_embeddings_are_no_one_load(tmp_path: Path) -> None:
     one = lines(tmp_path / "a.jsonl", {"id": "a", "title_embedding": V})
     other = lines(tmp_path / "b.jsonl", {"id": "b", "body_embedding": V})
-    assert "which may be two embeddings" in stop(one, other)
+    assert "which may be different embeddings" in stop(one, other)
     other = lines(tmp_path / "b.jsonl", {"id": "b", "embedding_v2": V})
     assert make_plan(open_sources([str(one), str(other)]), ColumnChoice(), embed=False).dimension == 8
 

@@ -57,7 +57,7 @@ def test_a_reject_file_that_is_none_or_does_not_fit_is_refused(tmp_path: Path) -
     empty.write_text("")
 
     for file, says in (
-        (path, "is no reject file"),
+        (path, "is not a reject file"),
         (past, "have only 0 of the 1 rows"),
         (empty, "names no row"),
     ):
@@ -192,12 +192,12 @@ def test_a_finished_load_whose_items_others_deleted_is_loaded_again(
     others = vecload("upsert", path, *here)
 
     assert fewer.code == 0, fewer.err
-    assert "loading again: the index holds 30 items, and held 40" in fewer.err
+    assert "loading again: the index holds 30 items, but held 40" in fewer.err
     assert json.loads(fewer.out)["loaded"] == 40
     assert "nothing to do: all 40 rows were loaded, and the sources are unchanged" in then.err
     assert (json.loads(then.out)["loaded"], json.loads(then.out)["skipped"]) == (0, 40)
     assert others.code == 0, others.err
-    assert "lacks items that this load had put there" in others.err
+    assert "lacks items that this load stored" in others.err
     assert json.loads(others.out)["loaded"] == 40
 
 

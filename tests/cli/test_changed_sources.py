@@ -76,7 +76,7 @@ def test_a_file_that_changed_while_it_was_loaded_ends_in_an_error_that_names_it(
     assert f"vecload: {path} changed while it was loaded: " in told
     assert "--fresh" in told
     write(path, rows(20))
-    assert "changed since the load of it began" in vecload("upsert", path).error
+    assert "changed since its unfinished load began" in vecload("upsert", path).error
     assert vecload("upsert", path, "--fresh").code == 0
 
 
@@ -88,7 +88,7 @@ def test_lines_that_were_appended_while_others_were_loaded_are_told_of(
     code, told = load_while(append, path, monkeypatch, capsys)
 
     assert code == 0
-    assert f"{path} was appended to while it was loaded" in told
+    assert f"{path} was appended to during the load" in told
     again = vecload("upsert", path, "--skip-loaded")
     assert again.code == 0
     assert "21 loaded" in again.err
@@ -141,7 +141,7 @@ def test_lines_behind_the_last_recorded_row_may_be_fixed_and_those_before_it_may
     ended = vecload(*command)
 
     assert refused.code == 2
-    assert "changed since the load of it began" in refused.error
+    assert "changed since its unfinished load began" in refused.error
     assert ended.code == 0, ended.err
     assert loaded(ended) == (129, 129 - done, done)
     assert titles() == {row["id"]: row["title"] for row in whole}
@@ -163,10 +163,10 @@ def test_a_file_that_grows_is_loaded_run_by_run_and_half_a_line_waits(tmp_path: 
 
     for ended in (first, again, grown):
         assert ended.code == 1, ended.err
-        assert "ends in half a line" in ended.error
+        assert "ends with an incomplete line" in ended.error
         assert "run again" in ended.error
     assert dry.code == 1
-    assert "ends in half a line" in dry.out + dry.err
+    assert "ends with an incomplete line" in dry.out + dry.err
     assert f"at byte {len(b''.join(lines[:110])):,}" in first.error
     assert loaded(first) == (110, 110, 0)
     assert loaded(again) == (110, 0, 110)
@@ -191,7 +191,7 @@ def test_half_a_line_that_grew_meanwhile_waits_and_the_rest_counts_as_loaded(
     code, told = load_while(go_on, path, monkeypatch, capsys)
 
     assert code == 0
-    assert "was appended to while it was loaded" in told
+    assert "was appended to during the load" in told
     assert "21 loaded" in vecload("upsert", path, "--skip-loaded").err
 
 

@@ -110,11 +110,11 @@ def test_what_is_beyond_a_limit_stops_the_load(
         (("--rename", "n"), "--rename 'n' is not of the form old=new"),
         (("--rename", "=n"), "is not of the form old=new"),
         (("--rename", "n="), "is not of the form old=new"),
-        (("--rename", "n=a", "--rename", "n=b"), "names what another --rename names"),
-        (("--rename", "n=a", "--rename", "payload=a"), "names what another --rename names"),
+        (("--rename", "n=a", "--rename", "n=b"), "uses a name of another --rename"),
+        (("--rename", "n=a", "--rename", "payload=a"), "uses a name of another --rename"),
         (("--metadata-exclude", "nn"), "has no metadata 'nn' (--metadata-exclude)"),
         (("--contents-column", "payload.txt"), "it has 'payload.text', 'payload.internal'"),
-        (("--shape", "chroma"), "has not the shape of chroma"),
+        (("--shape", "chroma"), "does not look like an export from chroma"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_made(
@@ -157,6 +157,6 @@ def test_an_export_of_a_metric_that_cyborgdb_lacks_needs_another(loading: Loadin
     about = {"data_path": "x", "metric": "Dot", "dimensions": 2}
     (tmp_path / "vdf" / "VDF_META.json").write_text(json.dumps({"indexes": {"x": [about]}}))
     said = loading.load(tmp_path / "vdf", code=2)
-    assert "the metric 'Dot', which CyborgDB doesn't have; name one that it has with --metric" in said
+    assert "the metric 'Dot', which CyborgDB does not have; choose another with --metric" in said
     loading.load(tmp_path / "vdf", "--metric", "cosine")
     assert [*loading.items()] == ["a"]

@@ -29,10 +29,10 @@ from vecload.loading.ledger import Ledger
         ("data", "data/a.jsonl", "is a source"),
         ("data/*.jsonl", "data/a.jsonl", "is a source"),
         ("data", "hard", "is a source"),
-        ("data", "data/new.jsonl", "looks for sources"),
-        ("data/*.jsonl", "data/new.jsonl", "looks for sources"),
+        ("data", "data/new.jsonl", "a later run would load it"),
+        ("data/*.jsonl", "data/new.jsonl", "a later run would load it"),
         ("data", "mine.toml", "is the key file"),
-        ("data", "notes.txt", "is no reject file"),
+        ("data", "notes.txt", "is not a reject file"),
     ],
 )
 def test_a_reject_file_that_is_read_or_would_be_is_refused_before_it_is_touched(
@@ -230,9 +230,9 @@ def put_another(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda path: os.truncate(path, 10), "was cut"),
-        (lambda path: os.truncate(path, 0), "was cut"),
-        (lambda path: path.write_bytes(path.read_bytes() + b"more"), "was written to"),
+        (lambda path: os.truncate(path, 10), "was truncated"),
+        (lambda path: os.truncate(path, 0), "was truncated"),
+        (lambda path: path.write_bytes(path.read_bytes() + b"more"), "was changed"),
         (put_another, "was replaced"),
     ],
 )
@@ -281,5 +281,5 @@ def test_a_reject_file_that_is_cut_before_a_load_stops_by_something_else_is_said
     out, told = capsys.readouterr()
     assert code == 2
     assert "the source is gone" in told
-    assert "was cut by others" in told
+    assert "was truncated by another program" in told
     assert (json.loads(out)["rejected"], json.loads(out)["rejects_missing"]) == (1, 1)

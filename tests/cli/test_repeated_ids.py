@@ -227,12 +227,12 @@ def test_what_a_load_does_with_repeated_ids_is_part_of_what_it_is(tmp_path: Path
     assert vecload(*load).code == STOPPED
     other = vecload(*load, "--repeated-ids", "last")
     assert other.code == 2
-    assert f"had other settings ({REJECTED}); go on with --repeated-ids reject" in other.error
+    assert f"had other settings ({REJECTED}); resume with --repeated-ids reject" in other.error
     assert vecload(*load, "--repeated-ids", "last", "--fresh", "--max-errors", "0").code == STOPPED
     # As an unfinished load of a version that rejected none: it named no such setting.
     other = vecload(*load)
     assert other.code == 2
-    assert "go on with --repeated-ids last, or load from the start with --fresh" in other.error
+    assert "resume with --repeated-ids last, or load from the start with --fresh" in other.error
     assert vecload(*load, "--repeated-ids", "last").code == ALLOWED
     assert titles("rows", "doc-7") == ["Title 150"]
 

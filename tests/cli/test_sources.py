@@ -174,7 +174,7 @@ def test_a_file_added_to_a_folder_under_an_unfinished_load_is_told(tmp_path: Pat
     ended = vecload(*load, "--max-errors", "1")
 
     assert ended.code == 2
-    assert "b.jsonl was added since the load of it began" in ended.error
+    assert "b.jsonl was added since its unfinished load began" in ended.error
     (tmp_path / "data" / "b.jsonl").unlink()
     again = vecload(*load, "--max-errors", "1")
     assert again.code == 3, again.err

@@ -45,7 +45,7 @@ def test_an_index_dropped_and_made_anew_during_a_load_is_an_error(
         fresh = vecload(*load, "--fresh")
 
     assert ended.code == 1
-    assert "lacks items that this load had put there" in ended.error
+    assert "lacks items that this load stored" in ended.error
     assert "--fresh" in ended.error
     assert "replaced by later rows" not in ended.err
     assert (again.code, fresh.code) == (2, 0)
@@ -82,8 +82,8 @@ def test_what_is_there_is_no_error(
     [
         (["b"], ["a", "b"], 2, None, "1 of 2 that were looked up"),
         (["old", "older"], ["a"], 2, 0, "1 of 1 that were looked up"),
-        (["a"], ["a"], 3, 1, "it holds 1 items, and 2 were put there"),
-        (["a"], [], 2, 0, "it holds 1 items, and 2 were put there"),
+        (["a"], ["a"], 3, 1, "it holds 1 items, but the load stored 2"),
+        (["a"], [], 2, 0, "it holds 1 items, but the load stored 2"),
     ],
 )
 def test_what_is_gone_is_one(

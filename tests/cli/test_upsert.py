@@ -166,7 +166,7 @@ def test_unsealed_contents_are_read_by_the_official_client_and_sealed_ones_are_n
     for index, flag in (("open-contents", "--no-seal"), ("sealed-contents", "--seal")):
         ended = vecload("upsert", path, "--to", service, "--index", index, "--key-file", key_file, flag)
         assert ended.code == 0, ended.err
-        assert ("contents go unsealed" in ended.err) == (flag == "--no-seal")
+        assert ("contents are not sealed" in ended.err) == (flag == "--no-seal")
 
     client = cyborgdb.Client(service, "")
     key = api.Key.load(key_file).index_key
@@ -349,7 +349,7 @@ def test_a_load_that_was_stopped_goes_on_and_a_finished_one_loads_again_or_not_a
     # All of the 150 rows before the bad one's batch, less batches that were not begun when it was met.
     left = summary(stopped)["loaded"]
     assert 0 < left <= 150
-    assert f"resuming: {left} rows are in" in resumed.err
+    assert f"resuming: {left} rows are done" in resumed.err
     told = summary(resumed)
     assert (told["read"], told["loaded"], told["skipped"]) == (160, 159 - left, left)
     assert summary(again)["loaded"] == 159
@@ -371,7 +371,7 @@ def test_a_source_that_changed_under_an_unfinished_load_is_refused_until_it_star
     fresh = vecload("upsert", path, "--batch-rows", "10", "--fresh", "--json")
 
     assert refused.code == 2
-    assert "changed since the load of it began" in refused.error
+    assert "changed since its unfinished load began" in refused.error
     assert fresh.code == 0
     assert summary(fresh)["loaded"] == 130
 
@@ -405,7 +405,7 @@ def test_an_index_that_was_dropped_and_filled_again_is_not_taken_for_the_same(tm
     ended = vecload("upsert", path, "--batch-rows", "10", "--max-errors", "1")
 
     assert ended.code == 2
-    assert "lacks items that this load had put there" in ended.error
+    assert "lacks items that this load stored" in ended.error
 
 
 def test_a_finished_load_is_not_skipped_when_its_index_is_another(tmp_path: Path) -> None:
@@ -441,8 +441,8 @@ def test_a_source_of_no_rows_is_a_complete_load_of_nothing(tmp_path: Path, conte
         (("--dimension", "9"), "--dimension is 9"),
         (("--rejects", "rows.jsonl"), "is a source"),
         (("--rejects", "."), "the reject file . is a folder"),
-        (("--rejects", "nowhere/rejects"), "no reject file can be written"),
-        (("--state-dir", "rows.jsonl/x"), "no journal can be kept"),
+        (("--rejects", "nowhere/rejects"), "can't write a reject file"),
+        (("--state-dir", "rows.jsonl/x"), "can't keep a journal"),
         (("--max-errors", "many"), "neither a number of rows nor a percentage"),
         (("--embed",), "there is no store at"),
         (("--to", "127.0.0.1:8000"), "write http://HOST:PORT for a service"),

@@ -62,7 +62,7 @@ def test_the_limit_of_items_stops_a_load_and_what_is_in_stays_in(tmp_path: Path)
 
     again = vecload(*load, *options)
     assert again.code == 1
-    assert f"resuming: {LEFT} rows are in" in again.err
+    assert f"resuming: {LEFT} rows are done" in again.err
     assert (json.loads(again.out)["loaded"], json.loads(again.out)["skipped"]) == (0, LEFT)
 
     # At the limit the engine refuses ids that are in as well: a load from the start can't be acknowledged.

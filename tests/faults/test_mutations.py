@@ -20,7 +20,7 @@ CAUGHT: dict[str, tuple[Scenario, type[AssertionError], str]] = {
     "any_200_is_an_acknowledgement": (
         scenarios.foreign_200s,
         AssertionError,
-        "lacks items that this load had put there|lost: ",
+        "lacks items that this load stored|lost: ",
     ),
     "no_journal": (scenarios.stopped_and_resumed, AssertionError, "rows that were in are sent again"),
     "journaled_before_the_acknowledgement": (

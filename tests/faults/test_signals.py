@@ -197,4 +197,4 @@ def test_a_signal_ends_a_load_while_the_embedded_engine_trains(tmp_path: Path, n
             assert running.wait(LATE_SECONDS) == 128 + number
         finally:
             running.kill()
-        assert "all rows are in" in running.stderr.read()
+        assert "all rows are done" in running.stderr.read()

@@ -172,8 +172,8 @@ def test_a_long_wait_for_a_busy_target_is_told_of_and_again_only_after_a_minute(
         numbered(1)
     )
     assert told == [
-        "the service answered 429 (slow down): trying again in 25 s, and for 300 s at the most",
-        "the service answered 429 (slow down): trying again in 25 s, and for 225 s at the most",
+        "the service answered 429 (slow down): retrying in 25 s, for up to 300 s",
+        "the service answered 429 (slow down): retrying in 25 s, for up to 225 s",
     ]
 
 

@@ -359,7 +359,7 @@ def test_an_iterator_is_read_as_a_stream_and_one_that_fails_keeps_what_came_befo
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "needs the name of an index"),
+        ({}, "needs an index name"),
         ({"index": "a", "retry_rejects": "bad.jsonl"}, "retry_rejects"),
         ({"index": "a", "skip_loaded": True}, "skip_loaded"),
         ({"index": "a", "format": "parquet"}, "format is for files"),

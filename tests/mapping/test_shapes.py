@@ -60,7 +60,7 @@ def test_a_shape_may_be_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", ["chroma", "vdf"])
 def test_a_file_that_has_not_the_named_shape_is_refused(tmp_path: Path, shape: str) -> None:
-    with pytest.raises(MappingError, match=f"has not the shape of {shape}"):
+    with pytest.raises(MappingError, match=f"does not look like an export from {shape}"):
         chosen(jsonl(tmp_path, {"id": "a", "vector": V}), ColumnChoice(shape=shape))
 
 

@@ -458,7 +458,7 @@ def test_a_row_that_is_no_dict_is_a_reject() -> None:
 
 
 def test_no_dict_at_all_is_an_error() -> None:
-    with pytest.raises(SourceError, match="holds no dict in its first rows: row 0 is not a dict but str"):
+    with pytest.raises(SourceError, match="has no dict in its first rows: row 0 is not a dict but str"):
         planned(open_memory_source(text for text in ["a.parquet"]))
     with pytest.raises(SourceError, match=r"row 0 is not a dict but numpy\.ndarray"):
         planned(open_memory_source(np.ones((3, 2))))

@@ -1,4 +1,4 @@
-"""Books: the journal and the reject file of a load, opened; and what is said of the rejects in it."""
+"""Books: open the journal and the reject file of a load, and report missing rejects."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Books:
     """The durable records of a load.
 
     Attributes:
-        journal: Begun.
-        identity: What makes it the same load in another run.
+        journal: The journal, begun.
+        identity: Identifies the load in later runs.
         rejects: The reject file; None if this run names none.
-        sealer: Seals contents, and rows in the reject file; None leaves contents to the engine.
+        sealer: Seals contents and rows in the reject file; None leaves contents to the engine.
     """
 
     journal: Journal
@@ -43,12 +43,12 @@ class Books:
     sealer: Sealer | None
 
     def say_rejects(self, result: LoadResult, named: str | None, say: Say) -> None:
-        """Say if the reject file holds fewer rejects than are counted, however the run ends.
+        """Report if the reject file holds fewer rejects than were counted. Runs however the load ends.
 
         Args:
-            result: The load's.
+            result: The result of the load.
             named: The reject file that this run names.
-            say: Takes a line for people.
+            say: Takes a message.
         """
         if self.rejects is None:
             _say_missing(result, _held_before(self.journal, named), self.journal.rejects_path(), say)
@@ -57,7 +57,7 @@ class Books:
             self.rejects.check()
         except JournalError as error:
             say(str(error))
-        if self.rejects.failed:  # and that was said
+        if self.rejects.failed:  # reported already
             result.rejects_missing = max(0, result.rejected - rejects_held(self.rejects.path))
         else:
             _say_missing(result, self.rejects.held, self.rejects.path, say)
@@ -79,21 +79,21 @@ def open_books(
         request: The load.
         plan: Its sources.
         ids: Its repeated ids.
-        target: Where it goes.
+        target: Its target.
         access: Its index.
         result: Filled in if everything was loaded before.
         opened: Closes the records.
-        say: Takes a line for people.
+        say: Takes a message.
 
     Returns:
-        The books; None if everything was loaded before, and is to be skipped.
+        The books; None if everything was loaded before and the load is skipped.
 
     Raises:
-        VecloadError: They can't be kept, or the index is not the one that the load began with.
+        VecloadError: The records can't be written, or the index is not the one that the load began with.
     """
     options, folder = request.options, request.state_folder
     if plan.once:
-        say(f"{plan.once} can be read only once: if this load stops, it can't go on from there")
+        say(f"{plan.once} can be read only once: if this load stops, it can't resume")
     if not plan.known_again:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="vecload-")))
     stored = (
@@ -111,7 +111,7 @@ def open_books(
     hidden = options.allow_zero_vectors
     if journal.had_finished and not options.fresh:
         if options.skip_loaded:
-            why = "the sources or the settings are not the same"
+            why = "the sources or the settings changed"
             if journal.unchanged:
                 why = why_not_skipped(journal, access, hidden=hidden)
             if not why:
@@ -132,7 +132,7 @@ def open_books(
 
 
 def _skip(journal: Journal, identity: Identity, result: LoadResult, named: str | None, say: Say) -> None:
-    """Say that everything was loaded before."""
+    """Report that everything was loaded before."""
     loaded, rejected = journal.totals()
     result.read, result.skipped, result.rejected = loaded + rejected, loaded, rejected
     result.status = "rejected" if rejected else "complete"
@@ -142,7 +142,7 @@ def _skip(journal: Journal, identity: Identity, result: LoadResult, named: str |
 
 
 def _held_before(journal: Journal, named: str | None) -> int:
-    """How many of the rejects are in the reject file that earlier runs wrote, if it is that file."""
+    """How many rejects are in the reject file of earlier runs, unless this run names another file."""
     with suppress(JournalError):
         path = journal.rejects_path()
         if path is not None and (named is None or os.path.realpath(named) == path):
@@ -151,12 +151,12 @@ def _held_before(journal: Journal, named: str | None) -> int:
 
 
 def _say_missing(result: LoadResult, held: int, path: str | None, say: Say) -> None:
-    """Say if the reject file holds fewer rejects than are counted."""
+    """Report if the reject file holds fewer rejects than were counted."""
     if path is None:
         return
     result.rejects_missing = max(0, result.rejected - held)
     if result.rejects_missing:
         say(
             f"{result.rejects_missing:,} of the {result.rejected:,} rejected rows are not in {path}: "
-            "it holds those of runs that named it with --rejects; to have them all, load with --fresh"
+            "it holds only those of runs with --rejects; to get them all, load with --fresh"
         )

@@ -1,6 +1,6 @@
-"""Preflight: what a load is refused for before anything is created or sent.
+"""Preflight checks: reasons to refuse a load before anything is created or sent.
 
-One list of checks for each moment. A load raises the first that fails, an inspection shows all of them.
+There is one list of checks for each stage. A load raises the first that fails; an inspection shows them all.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ from vecload.targets.base import check_settings
 from vecload.targets.opening import OpenedIndex
 
 TRAIN_MULTIPLE = 32
-"""Other dimensions can't be trained (docs/cyborgdb.md)."""
+"""The engine trains only dimensions that are multiples of this (docs/cyborgdb.md)."""
 
 Check: TypeAlias = tuple[str, Callable[[], Any]]
-"""What is looked at, in one or two words, and the look itself, which raises what a load stops with."""
+"""What is checked, in one or two words, and the check itself, which raises the error that stops a load."""
 
 
 def run(checks: Sequence[Check]) -> None:
-    """Raise what the first check that fails raises."""
+    """Run the checks in order, and raise the error of the first that fails."""
     for _, look in checks:
         look()
 
 
 def source_checks(request: Request, names: Sequence[str], sources: Sequence[Source]) -> list[Check]:
-    """When the sources are open."""
+    """Checks for when the sources are open."""
     return [("reject file", lambda: check_reject_file(request, names, sources))]
 
 
 def plan_checks(request: Request, plan: Plan, *, read_only: bool = False) -> list[Check]:
-    """When it is known what the columns are."""
+    """Checks for when the columns are known."""
     return [
         ("options", lambda: check_dimension(request, plan)),
         ("options", lambda: check_trainable(request, plan)),
@@ -67,14 +67,14 @@ def new_index_checks(
     creation: IndexSettings,
     models: Callable[[], Sequence[str]],
 ) -> list[Check]:
-    """When the index would be created now.
+    """Checks for when the index is about to be created.
 
     Args:
         request: The load.
         plan: Its sources.
         name: The index.
-        creation: What it would be created with.
-        models: Asks the target for its embedding models.
+        creation: The settings of the new index.
+        models: Returns the target's embedding models.
     """
     return [
         ("model", lambda: check_model(creation, models)),
@@ -86,7 +86,7 @@ def new_index_checks(
 
 
 def index_checks(request: Request, plan: Plan, opened: OpenedIndex) -> list[Check]:
-    """When the index is there, and open."""
+    """Checks for when an existing index is open."""
     dimension = opened.index.describe().dimension
     return [
         ("fit", lambda: check_index_settings(request, opened)),
@@ -97,16 +97,16 @@ def index_checks(request: Request, plan: Plan, opened: OpenedIndex) -> list[Chec
 
 
 def rejected_rows(request: Request) -> dict[str, dict[int, RejectedRow]]:
-    """The rows of `--retry-rejects`, by their sources; none without that.
+    """The rows that `--retry-rejects` names, by source; empty without that option.
 
     Raises:
         UsageError: Nothing names a source.
-        SourceError: The reject file can't be read, or is none.
+        SourceError: The reject file can't be read, or is not a reject file.
     """
     if request.options.retry_rejects is not None:
         if request.sources and not request.names:
             raise UsageError(
-                "--retry-rejects can't find rows of data in memory again", hint="load a file of them"
+                "--retry-rejects can't find rows of data in memory again", hint="load them from a file"
             )
         return read_rejects(request.options.retry_rejects)
     if not request.sources:
@@ -115,45 +115,45 @@ def rejected_rows(request: Request) -> dict[str, dict[int, RejectedRow]]:
 
 
 def check_options(request: Request, sources: Sequence[str]) -> None:
-    """Refuse what can't be done whatever the sources hold.
+    """Refuse options that can't work with any content of the sources.
 
     Raises:
-        UsageError: An option has no such value, or two exclude each other.
+        UsageError: An option does not suit the sources, or two options exclude each other.
     """
     if request.options.reject_rows and not request.options.rejects:
-        raise UsageError("--reject-rows needs --rejects FILE, where they go")
+        raise UsageError("--reject-rows needs --rejects FILE to write them to")
     if not sources and request.options.skip_loaded:
         raise UsageError(
-            "--skip-loaded can't tell whether data in memory is the same", hint="load a file of it"
+            "--skip-loaded can't know whether data in memory is the same", hint="load it from a file"
         )
     if STDIN in sources and request.options.retry_rejects:
-        raise UsageError("rows of standard input can't be read again", hint="load a file of them")
+        raise UsageError("rows of standard input can't be read again", hint="load them from a file")
     if STDIN in sources and request.options.skip_loaded:
-        raise UsageError("--skip-loaded can't tell one standard input from another")
+        raise UsageError("--skip-loaded can't know whether standard input is the same")
     if request.options.rejects:
         path = os.path.realpath(request.options.rejects)
         if request.options.retry_rejects and path == os.path.realpath(request.options.retry_rejects):
             raise UsageError(
-                "--rejects and --retry-rejects name the same file", hint="write new rejects to another"
+                "--rejects and --retry-rejects name the same file", hint="write new rejects to another file"
             )
 
 
 def check_reject_file(request: Request, names: Sequence[str], sources: Sequence[Source]) -> None:
-    """Refuse a reject file that would take the place of something else, before it is touched.
+    """Refuse a reject file that would replace another file, before touching it.
 
     Args:
         request: The load.
-        names: What was named: files, folders, patterns.
-        sources: What was found there.
+        names: The names that the user gave: files, folders, patterns.
+        sources: The sources found there.
 
     Raises:
-        UsageError: It is a source, is read beside the sources, would be a source of the next run, or is no
-            reject file.
+        UsageError: It is a source or another file of the load, would be a source of the next run, or is not
+            a reject file.
     """
     if not request.options.rejects:
         return
     check_place(request.options.rejects)
-    other = "write the rejects to a file of their own, beside the sources"
+    other = "write the rejects to a separate file, outside the sources"
     read = {
         **{file.location: "is a source" for source in sources for file in source.files},
         **{located(name): "is a source" for name in names},
@@ -168,14 +168,14 @@ def check_reject_file(request: Request, names: Sequence[str], sources: Sequence[
     for name in names:
         if leads_to(name, rejects):
             raise UsageError(
-                f"--rejects {request.options.rejects} is where {name} looks for sources: a later run would "
-                "load it",
+                f"--rejects {request.options.rejects} is within {name}: a later run would load it as a "
+                "source",
                 hint=other,
             )
     if not may_start_anew(rejects):
         raise UsageError(
-            f"--rejects {request.options.rejects} is there already, and is no reject file",
-            hint="name another file, or move that one away",
+            f"--rejects {request.options.rejects} exists and is not a reject file",
+            hint="name another file, or move that one",
         )
 
 
@@ -184,18 +184,18 @@ def _same_file(location: str, path: str) -> bool:
     try:
         return Path(location).samefile(path)
     except OSError:
-        return False  # one is not there, or not of this machine
+        return False  # one does not exist, or is not on this machine
 
 
 def check_records(request: Request, *, read_only: bool = False) -> None:
-    """Refuse a load that could keep no journal or no reject file.
+    """Refuse a load that can't write its journal or its reject file.
 
     Args:
         request: The load.
-        read_only: Make nothing, not even to try.
+        read_only: Create nothing, not even the folder.
 
     Raises:
-        JournalError: There is no place for the journal or the reject file.
+        JournalError: The journal or the reject file can't be written.
     """
     if request.options.rejects:
         _check_writable(Path(request.options.rejects).absolute())
@@ -206,11 +206,11 @@ def check_records(request: Request, *, read_only: bool = False) -> None:
         else:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise JournalError(f"no journal can be kept in {folder}: {error.strerror}") from None
+        raise JournalError(f"can't keep a journal in {folder}: {error.strerror}") from None
 
 
 def _check_writable(path: Path) -> None:
-    """See whether the reject file could be written. Nothing is made: another load may make it this moment."""
+    """Check that the reject file can be written. Creates nothing, since another load may be creating it."""
     there = path.exists()
     if not there and not path.parent.is_dir():
         why = os.strerror(errno.ENOTDIR if path.parent.exists() else errno.ENOENT)
@@ -219,14 +219,14 @@ def _check_writable(path: Path) -> None:
         why = os.strerror(errno.EROFS if read_only else errno.EACCES)
     else:
         return
-    raise JournalError(f"no reject file can be written at {path}: {why}")
+    raise JournalError(f"can't write a reject file at {path}: {why}")
 
 
 def _could_make(folder: Path) -> None:
-    """Raise what making a folder would, as far as permissions say."""
+    """Raise the error that creating a folder would raise, judging by permissions."""
     there = next(each for each in (folder, *folder.parents) if each.exists())
     if not there.is_dir():
-        # As mkdir says it: of the folder itself that it is there, of one above that it is no folder.
+        # As mkdir: EEXIST if the path itself is a file, ENOTDIR if a parent is one.
         raise OSError(*_ERRORS[errno.EEXIST if there == folder else errno.ENOTDIR])
     if not os.access(there, os.W_OK | os.X_OK):
         raise OSError(*_ERRORS[errno.EACCES])
@@ -236,10 +236,10 @@ _ERRORS = {code: (code, os.strerror(code)) for code in (errno.EEXIST, errno.ENOT
 
 
 def check_dimension(request: Request, plan: Plan) -> None:
-    """Refuse a dimension that is not that of the vectors.
+    """Refuse a `--dimension` that differs from the vectors' dimension.
 
     Raises:
-        IndexMismatch: It is not.
+        IndexMismatch: It differs.
     """
     wanted = request.options.dimension
     if not request.options.embed and wanted not in (None, plan.dimension):
@@ -247,7 +247,7 @@ def check_dimension(request: Request, plan: Plan) -> None:
 
 
 def check_trainable(request: Request, plan: Plan) -> None:
-    """Refuse to train what the engine can't.
+    """Refuse to train a dimension that the engine can't train.
 
     Raises:
         UsageError: The dimension can't be trained.
@@ -265,7 +265,7 @@ def _vectors_have(plan: Plan) -> str:
 
 
 def known_metric(exported: str) -> Metric | None:
-    """CyborgDB's metric that an export tells of; None if it has none such."""
+    """CyborgDB's name for an export's metric; None if CyborgDB does not have it."""
     return next((metric for metric in get_args(Metric) if metric == exported), None)
 
 
@@ -273,7 +273,7 @@ def check_model(creation: IndexSettings, models: Callable[[], Sequence[str]]) ->
     """Refuse an embedding model that the target does not have.
 
     Raises:
-        UsageError: It has others.
+        UsageError: The target has only other models.
     """
     wanted = creation.embedding_model
     known = models() if wanted is not None else ()
@@ -286,33 +286,33 @@ def check_model(creation: IndexSettings, models: Callable[[], Sequence[str]]) ->
 
 
 def check_metric(request: Request, plan: Plan) -> None:
-    """Refuse to create an index for vectors of a metric that CyborgDB does not have.
+    """Refuse to create an index if the export has a metric that CyborgDB does not have.
 
     Raises:
-        UsageError: The export says so, and `--metric` names no other.
+        UsageError: The export has such a metric, and `--metric` names no other.
     """
     if plan.metric and request.options.metric is None and known_metric(plan.metric) is None:
         raise UsageError(
-            f"{plan.sources[0].name} comes from an index of the metric {plan.metric!r}, which CyborgDB "
-            "doesn't have",
-            hint="name one that it has with --metric",
+            f"{plan.sources[0].name} comes from an index with the metric {plan.metric!r}, which CyborgDB "
+            "does not have",
+            hint="choose another with --metric",
         )
 
 
 def index_name(sources: Sequence[str]) -> str:
-    """An index named after the only source.
+    """The index name that follows from the only source.
 
     Raises:
-        UsageError: There are several, or its name makes none.
+        UsageError: There are several sources, or no index can have that name.
     """
     if len(sources) != 1:
         several = "several sources need" if sources else "data in memory needs"
-        raise UsageError(f"{several} the name of an index", hint="give it with --index")
+        raise UsageError(f"{several} an index name", hint="give it with --index")
     file = Path(plain_name(sources[0]))
     stem = file.stem if file.suffix.lower() in SUFFIXES else file.name
     if set("*?[") & set(stem):
         stem = ""
     name = re.sub(r"[^\w.-]+", "-", stem).strip("-.")
     if not name or name == "default":
-        raise UsageError(f"no index can be named after {sources[0]}", hint="name one with --index")
+        raise UsageError(f"can't name an index after {sources[0]}", hint="name one with --index")
     return name

@@ -1,4 +1,4 @@
-"""Identity: what makes a load the same load, and what of an unfinished one may have changed since."""
+"""Identity: what identifies a load, and which changes an unfinished one allows."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from vecload.errors import SourceError, UsageError
 from vecload.readers.storage.files import tells_too_little
 
 REJECTED = "repeated ids rejected"
-"""The setting of loads that reject them. Others name none, as those of versions that rejected none did."""
+"""The setting of loads that reject repeated ids. Other loads have none, like those of older versions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a journal has of an unfinished load.
+    """What a journal holds about an unfinished load.
 
     Attributes:
-        sources: Those of which any row is recorded.
-        beginnings: By the locations of files, fingerprints of what they held up to the last recorded row.
-        touched: Files that changed under a run that read them.
-        rejects: Rows that are recorded as rejects.
+        sources: The sources with recorded rows.
+        beginnings: Fingerprints of files up to the last recorded row, by their locations.
+        touched: Files that changed while a run read them.
+        rejects: How many rows are recorded as rejects.
     """
 
     sources: frozenset[str]
@@ -33,18 +33,18 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What makes a load the same load.
+    """What identifies a load.
 
     Attributes:
         target: The target's location.
         index: The index.
-        sources: What was named, in order: the locations of files, folders, patterns.
-        fingerprints: By the location of each file that these were when the load began.
-        settings: All else that changes what is stored: mapping, key id, sealing, wire options.
-        named: The same, as absolute paths whose links are not followed.
-        owners: By the location of a file, that of the source whose rows alone depend on it.
-        holds: Whether a file, by its location, is what a fingerprint says, whose text may be of another
-            version; with True for the third argument, whether it is one that begins so and may go on.
+        sources: The locations of the files, folders and patterns that the user named, in order.
+        fingerprints: The fingerprint of each file when the load began, by location.
+        settings: All other settings that change what is stored: mapping, key id, sealing, wire options.
+        named: The names of the sources as absolute paths, with links not followed.
+        owners: The location of the source that a file belongs to, by the file's location.
+        holds: Whether the file at a location matches a fingerprint, which may be from another version. With
+            True as the third argument, the file only needs to begin that way.
     """
 
     target: str
@@ -58,29 +58,29 @@ class Identity:
 
     @property
     def name(self) -> str:
-        """The journal's name: the same for the same sources into the same index of the same target."""
+        """The name of the journal: one for each combination of sources, target and index."""
         what = json.dumps([self.target, self.index, self.sources])
         return hashlib.sha256(what.encode()).hexdigest()[:24]
 
     @property
     def names(self) -> str:
-        """What is the same for the same names into the same index, wherever their links lead."""
+        """Like `name`, but for the names as the user gave them, wherever links lead."""
         what = json.dumps([self.target, self.index, self.named or self.sources])
         return hashlib.sha256(what.encode()).hexdigest()[:24]
 
     def text(self) -> str:
-        """All of it as JSON."""
+        """The fingerprints and settings as JSON."""
         return json.dumps([dict(self.fingerprints), self.settings])
 
     def differs(
         self, before: Mapping[str, str], settings: Sequence[str], recorded: Recorded | None = None
     ) -> UsageError | None:
-        """What keeps this load from being the one that a journal is of; None if nothing does.
+        """Why this load is not the load of a journal; None if it is.
 
         Args:
-            before: That load's fingerprints.
-            settings: Its settings.
-            recorded: What is recorded of it: only what the recorded rows come from must be the same. None if
+            before: The fingerprints in the journal.
+            settings: The settings in the journal.
+            recorded: What the journal records: only the sources of recorded rows must be unchanged. None if
                 all must be.
         """
         for path in sorted({*before, *self.fingerprints}):
@@ -90,8 +90,8 @@ class Identity:
                 touched = recorded is not None and path in recorded.touched
                 if not touched and tells_too_little(before[path]):
                     return SourceError(
-                        f"{path} was moved, copied or changed since the load of it began, and what an "
-                        "earlier version of vecload wrote down does not tell which",
+                        f"{path} was moved, copied or changed since its unfinished load began, and the journal "
+                        "of that earlier version of vecload does not show which",
                         hint="load from the start with --fresh",
                     )
                 return _changed(path, "changed", touched=touched)
@@ -99,12 +99,12 @@ class Identity:
         if differing == [REJECTED] and REJECTED in settings and recorded is not None and not recorded.rejects:
             return None  # no row was rejected: the last row of each id is the only one
         if differing:
-            go_on = "use the same to go on"
+            resume = "use the same settings to resume"
             if differing == [REJECTED]:
-                go_on = f"go on with --repeated-ids {'reject' if REJECTED in settings else 'last'}"
+                resume = f"resume with --repeated-ids {'reject' if REJECTED in settings else 'last'}"
             return UsageError(
                 f"an unfinished load of these sources had other settings ({', '.join(differing)})",
-                hint=f"{go_on}, or load from the start with --fresh",
+                hint=f"{resume}, or load from the start with --fresh",
             )
         return None
 
@@ -124,8 +124,8 @@ class Identity:
 
 def _changed(path: str, happened: str, *, touched: bool = False) -> SourceError:
     return SourceError(
-        f"{path} {happened} since the load of it began, and that load is unfinished",
+        f"{path} {happened} since its unfinished load began",
         hint="it changed while a run read it: load from the start with --fresh"
         if touched
-        else "put back what was there to go on, or load from the start with --fresh",
+        else "restore the earlier sources to resume, or load from the start with --fresh",
     )

@@ -1,4 +1,4 @@
-"""Index checks: whether sources and index fit, and whether an index still holds what a load put there."""
+"""Index checks: whether sources and index fit, and whether an index still holds what a load stored."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ from vecload.targets import TargetIndex
 from vecload.targets.opening import OpenedIndex
 
 SEALED_LOOKED_AT = 5
-"""Items of an index whose contents are tried with the contents key before a load adds to them."""
+"""Items whose contents a load tries to open with its contents key before it adds to an index."""
 LOOKS = 4
 LOOK_SECONDS = 0.25
-"""Looks until items count as gone: for a moment the engine lacks one that another process replaces."""
+"""How often items are looked up, and the pause between, before they count as gone: the engine briefly lacks
+an item while another process replaces it."""
 
 
 def check_first_rows(request: Request, plan: Plan, index_dimension: int = 0) -> None:
-    """Before an index is made or a row is written: refuse sources whose first rows would stop the load.
+    """Refuse sources whose first rows would stop the load, before an index is created or a row written.
 
     Args:
         request: The load.
-        plan: Its sources: every one is looked at, so that none is refused when those before it are loaded.
-        index_dimension: The index's; 0 where there is none yet.
+        plan: Its sources. All are checked, so that none is refused after earlier ones are loaded.
+        index_dimension: The index's dimension; 0 if it does not exist yet.
 
     Raises:
-        RowsRejected: No row may be rejected, and one would be.
+        RowsRejected: A row would be rejected, and none may be.
     """
     if request.max_errors.rows != 0 or request.options.rejects or request.options.retry_rejects:
         return
@@ -52,36 +53,36 @@ def check_first_rows(request: Request, plan: Plan, index_dimension: int = 0) -> 
 
 
 def check_index_settings(request: Request, access: OpenedIndex) -> None:
-    """Refuse an index that was made with other settings than those that are asked for.
+    """Refuse an index whose settings differ from the requested ones.
 
     Raises:
-        IndexMismatch: It was.
+        IndexMismatch: They differ.
     """
     info = access.index.describe()
     wanted = request.creation
     if wanted.metric not in (None, info.metric):
         raise IndexMismatch(
             f"index {info.name!r} has the metric {info.metric}, not {wanted.metric}",
-            hint="leave --metric away, or load into another index",
+            hint="omit --metric, or load into another index",
         )
     for name, policy in wanted.metadata_schema().items():
         if info.metadata_schema.get(name) != policy:
             raise IndexMismatch(
-                f"index {info.name!r} was made with another policy for the field {name!r}",
-                hint="an index keeps its policies: leave the option away, or load into another index",
+                f"index {info.name!r} was created with another policy for the field {name!r}",
+                hint="policies can't be changed later: omit the option, or load into another index",
             )
 
 
 def check_contents_key(plan: Plan, access: OpenedIndex) -> int:
-    """Open a few of the contents that are there: they are found as the nearest to the first row.
+    """Try to open the contents of a few items, the nearest to the first row.
+
+    A damaged or forged item says nothing about the key, so it is ignored here.
 
     Returns:
-        How many were sealed, and did open.
-
-    An item that is damaged or forged says nothing of the key: it costs itself, when it is read.
+        How many sealed contents opened.
 
     Raises:
-        WrongKey: None opens, and one was sealed with another key.
+        WrongKey: None opens, and at least one was sealed with another key.
     """
     job = plan.jobs(index_dimension=0, allow_zero_vectors=True)[0]
     head = job.source.head()
@@ -114,7 +115,7 @@ def check_policies(request: Request, plan: Plan) -> None:
     """Refuse policies of a new index for fields that no source has.
 
     Raises:
-        MappingError: A name is not there.
+        MappingError: No source has a field of that name.
     """
     wanted = request.creation
     check_policy_names(
@@ -124,14 +125,14 @@ def check_policies(request: Request, plan: Plan) -> None:
 
 
 def check_policy_names(plan: Plan, policies: Mapping[str, Sequence[str]]) -> None:
-    """Refuse a name that no source's metadata has, as far as that can be known.
+    """Refuse a name that is certainly in no source's metadata.
 
     Args:
-        plan: The load's.
+        plan: The plan of the load.
         policies: Names of metadata fields, dot paths inside objects, by the flags that name them.
 
     Raises:
-        MappingError: No source has one, and no later row can.
+        MappingError: No source has a field, and no later row can have it.
     """
     if not any(policies.values()):
         return
@@ -149,7 +150,7 @@ def check_policy_names(plan: Plan, policies: Mapping[str, Sequence[str]]) -> Non
 
 
 class _Names:
-    """Dot paths of metadata that there are, and the beginnings of such as may come."""
+    """Dot paths of known metadata fields, and prefixes under which later rows may add fields."""
 
     def __init__(self) -> None:
         self._known: dict[str, None] = {}
@@ -159,11 +160,11 @@ class _Names:
         return iter(self._known)
 
     def may_have(self, name: str) -> bool:
-        """Whether a field of that name is there, or can't be known not to come."""
+        """Whether a field of that name exists or may appear in a later row."""
         return name in self._known or any(map(name.startswith, self._open))
 
     def add(self, source: Source, mapping: ColumnMapping, head: Rows) -> None:
-        """The names of one source."""
+        """Add the names of one source."""
         for entries in rows_for(head, mapping).metadata(mapping).values or ():
             self._add_entries(entries or {}, "")
         if has_more(source, head):
@@ -202,38 +203,38 @@ def _is_whole(source: Source, head: Rows) -> bool:
 
 
 def why_not_skipped(journal: Journal, access: OpenedIndex, *, hidden: bool) -> str:
-    """What speaks against skipping a finished load whose sources are unchanged; "" if nothing does.
+    """Why a finished load with unchanged sources must not be skipped; "" if it may be.
 
     Args:
-        journal: The load's.
+        journal: The journal of the load.
         access: The index.
-        hidden: The engine may hide items, whose vectors may be of zeros: they are only counted.
+        hidden: The engine may hide items, because vectors may be all zeros: only count them.
     """
     if access.created:
         return "the index is new"
     if not journal.is_last():
-        return "these names led to other sources in between"
+        return "these names led to other sources meanwhile"
     held, known = access.index.count(), journal.items_at_end()
     if known is not None and held < known:
-        return f"the index holds {held:,} items, and held {known:,} when that load ended"
+        return f"the index holds {held:,} items, but held {known:,} when that load ended"
     if not held and journal.totals()[0]:
         return "the index is empty"
     asked = [] if hidden else journal.samples()
     if asked and len({item.id for item in access.index.get(asked, [])}) < len(asked):
-        return "the index lacks items that this load had put there"
+        return "the index lacks items that this load stored"
     return ""
 
 
 def check_same_index(journal: Journal, access: OpenedIndex, *, hidden: bool) -> None:
-    """Before a load goes on: refuse an index that is not the one it began with.
+    """Refuse to resume a load into an index that is not the one it began with.
 
     Args:
-        journal: With the ids of some items that the load had put there.
+        journal: The journal, which holds the ids of some items that the load stored.
         access: The index.
-        hidden: The engine may hide items, whose vectors may be of zeros: it is only asked if there are any.
+        hidden: The engine may hide items, because vectors may be all zeros: only check that it has any.
 
     Raises:
-        IndexMismatch: They are not there any more.
+        IndexMismatch: The items are gone.
     """
     loaded, _ = journal.totals()
     asked = [] if hidden else journal.samples()
@@ -241,7 +242,7 @@ def check_same_index(journal: Journal, access: OpenedIndex, *, hidden: bool) -> 
     empty = loaded > 0 and (access.created or not access.index.count())
     if empty or not found.issuperset(asked):
         raise IndexMismatch(
-            f"index {access.index.name!r} lacks items that this load had put there; was it dropped?",
+            f"index {access.index.name!r} lacks items that this load stored; was it dropped?",
             hint="load everything again with --fresh",
         )
 
@@ -255,21 +256,21 @@ def check_still_there(
     hidden: bool = False,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Refuse to call a load complete whose index was dropped, and made anew, meanwhile.
+    """Refuse to call a load complete if its index was dropped and created again meanwhile.
 
-    The index's count alone says little where it held items before, or others delete some, or where ids repeat
-    and nobody counted how many: then ids of this load, the first among them, are looked up.
+    The index's count proves little if it held items before, if others delete some, or if the number of
+    repeated ids is unknown. So this also looks up ids of this load, the first among them.
 
     Args:
         index: The index.
-        samples: Ids that the load had acknowledged, spread over its time.
-        loaded: Items that the load was acknowledged, in earlier runs too.
-        repeated: How many of them a later row replaced; None where that is not known exactly.
-        hidden: The engine may hide items, whose vectors may be of zeros: none is looked up.
+        samples: Acknowledged ids, spread over the time of the load.
+        loaded: Acknowledged items, in earlier runs too.
+        repeated: How many of them a later row replaced; None if that is not known exactly.
+        hidden: The engine may hide items, because vectors may be all zeros: look up none.
         sleep: Waits some seconds.
 
     Raises:
-        IndexReplaced: The index holds fewer items than were put there, or lacks some of those ids.
+        IndexReplaced: The index holds fewer items than the load stored, or lacks some of those ids.
     """
     least = min(loaded, 1) if repeated is None else loaded - repeated
     count = lacking = 0
@@ -281,13 +282,13 @@ def check_still_there(
         lacking = len({*samples} - found)
         if count >= least and not lacking:
             return
-    told = (
-        f"{lacking} of {len({*samples})} that were looked up are gone"
+    evidence = (
+        f"{lacking} of {len({*samples})} items looked up are gone"
         if lacking
-        else f"it holds {count:,} items, and {least:,} were put there"
+        else f"it holds {count:,} items, but the load stored {least:,}"
     )
     raise IndexReplaced(
-        f"index {index.name!r} lacks items that this load had put there ({told}): it was dropped meanwhile, "
-        "or others deleted them",
+        f"index {index.name!r} lacks items that this load stored ({evidence}): it was dropped meanwhile, or "
+        "others deleted them",
         hint="load everything again with --fresh",
     )

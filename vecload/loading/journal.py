@@ -1,8 +1,8 @@
-"""The journal: the durable record of acknowledged spans, by which a load resumes.
+"""The journal: the durable record of acknowledged spans, from which a load resumes.
 
-One SQLite file for each load, found by what is loaded where: the same command finds it again. A span is
-recorded only after its target's acknowledgement was checked and its rejects are on the disk. Commits are
-grouped: what a kill loses of them is only sent again.
+Each load has one SQLite file, named after its sources, target and index, so that the same command finds it
+again. A span is recorded only after the target's acknowledgement was checked and its rejects are on the disk.
+Commits are grouped: if a kill loses some, their rows are only sent again.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from vecload.loading.identity import Identity, Recorded
 from vecload.readers.storage.files import located
 
 COMMIT_SECONDS = 0.1
-"""Spans are committed together that often; a commit for each costs 5% of an embedded load."""
+"""Seconds between commits. A commit for each span would cost 5% of an embedded load."""
 ALIVE_SECONDS = 1.0
-"""How often a run that waits for its target leaves a sign of that."""
+"""How often a run that waits for its target records that it is alive."""
 _FORMAT = 3
 _READABLE = (2, _FORMAT)
-"""Formats that an unfinished load may go on from: 2 had other fingerprints, which `Identity.holds` knows."""
+"""Formats from which a load can resume. Format 2 had other fingerprints, which `Identity.holds` understands."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS load (
@@ -56,19 +56,19 @@ CREATE TABLE IF NOT EXISTS ended (items INTEGER NOT NULL);
 
 
 class Journal:
-    """The journal of one load, held by one process at a time.
+    """The journal of one load, open in one process at a time.
 
     Args:
-        folder: Where journals are kept; made if missing.
+        folder: The folder of journals; created if missing.
         identity: The load.
         fresh: Forget what an earlier run recorded.
         clock: Monotonic seconds.
 
     Raises:
         LoadLocked: The same load is running.
-        SourceError: A source changed under the unfinished load.
+        SourceError: A source changed since the unfinished load began.
         UsageError: The unfinished load had other settings.
-        JournalError: It can't be kept.
+        JournalError: The journal can't be written.
     """
 
     def __init__(
@@ -93,13 +93,13 @@ class Journal:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise JournalError(f"no journal can be kept in {folder}: {error.strerror}") from None
+            raise JournalError(f"can't keep a journal in {folder}: {error.strerror}") from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._lock)
             raise LoadLocked(
-                f"the same load into index {identity.index!r} is running already", hint="wait for it to end"
+                f"the same load into index {identity.index!r} is already running", hint="wait for it to end"
             ) from None
         try:
             self._database = self._open()
@@ -120,7 +120,7 @@ class Journal:
         readable = known is not None and known[0] in _READABLE
         if self.unfinished and not readable and not fresh:
             raise JournalError(
-                f"the journal {self.path} is of another version", hint="start over with --fresh"
+                f"the journal {self.path} is from another version of vecload", hint="start over with --fresh"
             )
         self.unchanged = readable and known[1] == self._identity_text
         if readable and self.had_finished and not self.unchanged:
@@ -134,11 +134,11 @@ class Journal:
         self.reject_bytes = int(known[3])
 
     def _go_on(self, before: Mapping[str, str], settings: Sequence[str], identity: Identity) -> None:
-        """Take up an unfinished load.
+        """Resume an unfinished load.
 
         Raises:
-            SourceError: What it has recorded is not what its sources hold.
-            UsageError: It had other settings.
+            SourceError: A source with recorded rows changed.
+            UsageError: The load had other settings.
         """
         recorded = Recorded(
             frozenset(str(source) for (source,) in self._run("SELECT DISTINCT source FROM span")),
@@ -149,11 +149,11 @@ class Journal:
         difference = identity.differs(before, settings, recorded)
         if difference is not None:
             raise difference
-        # What its sources are now, the next run may find.
+        # The next run compares with the sources as they are now.
         self._run("UPDATE load SET format = ?, identity = ?", (_FORMAT, self._identity_text))
 
     def _holds_anything(self) -> bool:
-        """Whether a run recorded anything: without that, there is nothing to go on from."""
+        """Whether a run recorded anything to resume from."""
         (found,) = self._run(
             "SELECT EXISTS (SELECT 1 FROM span) OR EXISTS (SELECT 1 FROM sample) "
             "OR EXISTS (SELECT 1 FROM load WHERE reject_bytes > 0)"
@@ -161,7 +161,7 @@ class Journal:
         return bool(found)
 
     def start_over(self) -> None:
-        """Forget every span: the load begins."""
+        """Forget every span and begin a new load."""
         for table in ("span", "sample", "reject_file", "beginning", "touched", "ended", "load"):
             self._run(f"DELETE FROM {table}")  # noqa: S608 of the names above
         self.reject_bytes = 0
@@ -170,34 +170,34 @@ class Journal:
         self._run("BEGIN IMMEDIATE")
 
     def rejects_go_to(self, path: str) -> None:
-        """Note where the reject file is; a load that goes on keeps to it. Durable at the next commit.
+        """Record the path of the reject file, which a resumed load must keep. Durable at the next commit.
 
         Args:
-            path: Absolute.
+            path: The absolute path.
 
         Raises:
-            UsageError: The load has rejects in another.
+            UsageError: The load has rejects in another file.
         """
         known = self._run("SELECT path FROM reject_file").fetchone()
         if known is not None and known[0] != path and self.reject_bytes:
             raise UsageError(
                 f"the rejects of this unfinished load are in {known[0]}, not in {path}",
-                hint="name that one with --rejects to go on, or load from the start with --fresh",
+                hint="name that file with --rejects to resume, or load from the start with --fresh",
             )
         self._run("DELETE FROM reject_file")
         self._run("INSERT INTO reject_file VALUES (?)", (path,))
 
     def rejects_path(self) -> str | None:
-        """Where the load's reject file is; None if no run of it named one."""
+        """The path of the load's reject file; None if no run named one."""
         known = self._run("SELECT path FROM reject_file").fetchone()
         return None if known is None else str(known[0])
 
     def done(self, source: str, *, rejecting: bool | None = None) -> list[Span]:
-        """The spans of a source that are recorded, joined where they touch, in order.
+        """The recorded spans of a source, in order. Adjacent ones are joined.
 
         Args:
             source: Its name.
-            rejecting: Those with rejects alone, or those without.
+            rejecting: Only spans with rejects (True), or only those without (False).
         """
         rows = self._run(
             'SELECT start, stop, begin, "end" FROM span WHERE source = ? '
@@ -213,7 +213,7 @@ class Journal:
         return spans
 
     def totals(self) -> tuple[int, int]:
-        """Rows loaded and rows rejected, as recorded."""
+        """The recorded numbers of rows loaded and rows rejected."""
         loaded, rejected = self._run(
             "SELECT coalesce(sum(loaded), 0), coalesce(sum(rejected), 0) FROM span"
         ).fetchone()
@@ -225,52 +225,52 @@ class Journal:
         self._waiting.append((source, span.start, span.stop, span.begin, span.end, loaded, rejected))
 
     def remember(self, item_id: str) -> None:
-        """Note an acknowledged item, by which the index is known again. Durable at the next commit."""
+        """Record an acknowledged item, to recognise the index later. Durable at the next commit."""
         self._samples.append(item_id)
 
     def recorded_to(self, source: str) -> int | None:
-        """The byte of a source at which the last of its recorded spans ends; None if none tells."""
+        """The byte at which the last recorded span of a source ends; None if spans have no bytes."""
         found = self._run('SELECT max("end") FROM span WHERE source = ?', (self._path(source),)).fetchone()[0]
         return None if found is None else int(found)
 
     def begins_as(self, file: str, fingerprint: str) -> None:
-        """Note what a file's beginning is, up to where its recorded rows end. Durable at the next commit.
+        """Record the fingerprint of a file up to the end of its recorded rows. Durable at the next commit.
 
         Args:
             file: Its location.
-            fingerprint: Of that beginning.
+            fingerprint: The fingerprint of that part.
         """
         self._run("INSERT OR REPLACE INTO beginning VALUES (?, ?)", (file, fingerprint))
 
     def was_touched(self, file: str) -> None:
-        """Note that a file changed under a run that read it: its rows may be of two files."""
+        """Record that a file changed while a run read it, so its rows may come from two versions."""
         self._run("INSERT OR IGNORE INTO touched VALUES (?)", (file,))
 
     def samples(self) -> list[str]:
-        """The items noted, those that are not durable yet too."""
+        """The recorded items, including those that are not durable yet."""
         return [*(str(item_id) for (item_id,) in self._run("SELECT id FROM sample")), *self._samples]
 
     def ended_with(self, items: int) -> None:
-        """Note how many items the index holds at the end of the load. Durable at the next commit."""
+        """Record how many items the index holds at the end of the load. Durable at the next commit."""
         self._run("DELETE FROM ended")
         self._run("INSERT INTO ended VALUES (?)", (items,))
 
     def items_at_end(self) -> int | None:
-        """How many items the index held at the end of the load; None if that was not noted."""
+        """How many items the index held at the end of the load; None if that was not recorded."""
         found = self._run("SELECT items FROM ended").fetchone()
         return None if found is None else int(found[0])
 
     def is_last(self) -> bool:
-        """Whether no other load began under these names since: links among them may have led elsewhere."""
+        """Whether no other load has begun since under these names, for example through changed links."""
         try:
             return self._last.read_text() == self.path.stem
         except FileNotFoundError:
-            return True  # earlier versions noted nothing
+            return True  # earlier versions recorded nothing
         except (OSError, ValueError):
             return False
 
     def begin(self) -> None:
-        """Note that rows are about to be sent: from now on this is the last load under these names.
+        """Record that this is now the last load under these names. Called before rows are sent.
 
         Raises:
             JournalError: It can't be written.
@@ -286,7 +286,7 @@ class Journal:
             with suppress(OSError):
                 written.unlink()
             raise JournalError(
-                f"no journal can be kept in {self.path.parent}: {error.strerror}",
+                f"can't keep a journal in {self.path.parent}: {error.strerror}",
                 hint="make room or fix the disk, then run the same command again",
             ) from None
 
@@ -295,14 +295,14 @@ class Journal:
         return bool(self._waiting) and self._clock() - self._committed >= COMMIT_SECONDS
 
     def commit(self, *, reject_bytes: int | None, finished: bool = False) -> None:
-        """Make what was recorded durable.
+        """Make the records durable.
 
         Args:
-            reject_bytes: The reject file's length, which is on the disk already; None without such a file.
+            reject_bytes: The length of the reject file, which is already on the disk; None without one.
             finished: The load is complete.
 
         Raises:
-            JournalError: It can't be written; nothing recorded since the last commit may be claimed.
+            JournalError: The journal can't be written. Records since the last commit do not count.
         """
         self._run("INSERT OR REPLACE INTO span VALUES (?, ?, ?, ?, ?, ?, ?)", many=self._waiting)
         self._run("INSERT OR IGNORE INTO sample VALUES (?)", many=[(item_id,) for item_id in self._samples])
@@ -317,14 +317,14 @@ class Journal:
         self._committed = self._clock()
 
     def alive(self) -> None:
-        """Leave a sign that this run still waits for the target: what it has sent may be stored any time."""
+        """Record that this run still waits for the target, which may store sent batches at any time."""
         if self._clock() - self._alive >= ALIVE_SECONDS:
             self._alive = self._clock()
-            with suppress(OSError):  # a disk that fails is met by the next commit
+            with suppress(OSError):  # the next commit reports a failing disk
                 os.utime(self._lock)
 
     def age(self, now: float) -> float:
-        """Seconds since an earlier run last recorded something, or waited for the target.
+        """Seconds since an earlier run last recorded something or waited for the target.
 
         Args:
             now: Seconds since the epoch.
@@ -332,16 +332,16 @@ class Journal:
         return now - self._written
 
     def close(self) -> None:
-        """Let go of the journal. What was not committed is forgotten."""
+        """Close the journal. Uncommitted records are lost."""
         try:
             self._database.close()
         except sqlite3.Error:
-            pass  # nothing more is claimed
+            pass  # all that counts is committed
         finally:
             os.close(self._lock)
 
     def _path(self, source: str) -> str:
-        """A source's name in the journal: the same however the user spells it."""
+        """A source's name in the journal, independent of how the user spells it."""
         if source not in self._paths:
             self._paths[source] = located(source)
         return self._paths[source]
@@ -365,7 +365,7 @@ class Journal:
         self, statement: str, values: Sequence[Any] = (), *, many: Iterable[Sequence[Any]] | None = None
     ) -> sqlite3.Cursor:
         if self._failure is not None:
-            # SQLite may have undone the transaction: half of the next one would be made durable by itself.
+            # SQLite may have rolled back the transaction; later statements alone must not become durable.
             raise self._failure
         try:
             if many is not None:
@@ -381,11 +381,11 @@ class Journal:
             f"the journal {self.path} can't be used: {error}",
             hint="the file is damaged: remove it and load from the start"
             if damaged
-            else "make room or mend the disk, then run the same command again",
+            else "make room or fix the disk, then run the same command again",
         )
 
 
 def _written(path: Path) -> float:
-    """When a run last left a sign in its journal; seconds since the epoch, 0 if there is none."""
+    """When a run last wrote to its journal, in seconds since the epoch; 0 if there is no journal."""
     files = (path, Path(f"{path}-wal"), path.with_suffix(".lock"))
     return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)

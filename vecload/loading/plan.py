@@ -1,4 +1,4 @@
-"""The plan of a load: which columns of each source become what, and of which dimension."""
+"""The plan of a load: the column mapping of each source, and the dimension of the vectors."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from vecload.readers.source import HEAD_ROWS, ExportFacts
 from vecload.readers.storage.compressed import Unpacked
 from vecload.readers.storage.files import ChangedError, File, LocalFile, located, reason, spelled, unreadable
 
-EXPORTS_THAT_TELL = ("chroma", "vdf")
-"""Shapes that are no matter of columns: what is opened has them, or not."""
+SHAPES_OF_FILES = ("chroma", "vdf")
+"""Exports recognised when opened, not from their columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What was found out before anything is made or sent.
+    """What the sources are, as found before anything is created or sent.
 
     Attributes:
-        sources: With rows, in order.
-        mappings: Of each source.
-        dimension: Of the vectors; 0 where there are none.
-        embed: The index makes the vectors.
-        metric: Of the index that they were exported from; "" if nothing tells.
+        sources: The sources with rows, in order.
+        mappings: The column mapping of each source.
+        dimension: The vectors' dimension; 0 if there are no vectors.
+        embed: The index creates the vectors.
+        metric: The metric of the index that the sources were exported from; "" if unknown.
     """
 
     sources: tuple[Source, ...]
@@ -49,37 +49,37 @@ class Plan:
 
     @property
     def once(self) -> str:
-        """The source that can be read only once, so that no other run can go on; "" if there is none."""
+        """The source that can be read only once, so that another run can't resume; "" if there is none."""
         return next((source.name for source in self.sources if source.once), "")
 
     @property
     def known_again(self) -> bool:
-        """Whether another run can know the sources again: they are files, which can be read again."""
+        """Whether another run can recognise the sources: they are files, which can be read again."""
         return not self.once and all(source.files for source in self.sources)
 
     def check_dimension(self, index_dimension: int) -> None:
         """Refuse an index of another dimension.
 
         Args:
-            index_dimension: The index's; 0 where no upsert has set it.
+            index_dimension: The index's dimension; 0 if no upsert has set it.
 
         Raises:
-            IndexMismatch: It is another.
+            IndexMismatch: The dimensions differ.
         """
         if self.dimension and index_dimension and index_dimension != self.dimension:
             raise IndexMismatch(
-                f"the vectors of {self.sources[0].name} have {self.dimension} dimensions, the index has "
+                f"the vectors of {self.sources[0].name} have {self.dimension} dimensions, but the index has "
                 f"{index_dimension}",
                 hint="load into another index with --index, or pick another column with --vector-column",
             )
 
     def jobs(self, *, index_dimension: int, allow_zero_vectors: bool, keep_rows: bool = False) -> list[Job]:
-        """The plan for an index.
+        """The jobs of this plan for an index, one for each source.
 
         Args:
-            index_dimension: The index's; 0 where no upsert has set it.
-            allow_zero_vectors: Let vectors of zeros pass.
-            keep_rows: Let rejects hold their rows.
+            index_dimension: The index's dimension; 0 if no upsert has set it.
+            allow_zero_vectors: Accept vectors of zeros.
+            keep_rows: Keep the rows in their rejects.
 
         Raises:
             IndexMismatch: The index has another dimension.
@@ -95,12 +95,14 @@ class Plan:
         ]
 
     def distinct(self) -> list[tuple[Source, ColumnMapping]]:
-        """The mappings that differ, each with the first source that has it."""
+        """The different mappings, each with the first source that has it."""
         found = {str(m): (s, m) for s, m in reversed([*zip(self.sources, self.mappings, strict=True)])}
         return [*reversed(found.values())]
 
     def cleartexts(self) -> list[Cleartext]:
-        """Long or nearly unique texts that go unsealed, in the first rows of sources without contents.
+        """Long or nearly unique metadata texts, which are not sealed, in sources without contents.
+
+        Looks at the first rows only.
 
         Raises:
             SourceError: A source can't be read.
@@ -124,14 +126,14 @@ class Plan:
         named: Sequence[str] = (),
         rejects: str | None = None,
     ) -> Identity:
-        """What makes this load the same load, for its journal.
+        """What identifies this load, for its journal.
 
         Args:
             target: The target's location.
             index: The index.
-            settings: What else changes what is stored.
-            named: What the user named, the folders and patterns in which the sources were found among it.
-            rejects: The reject file whose rows alone are loaded.
+            settings: All other settings that change what is stored.
+            named: The names that the user gave, including folders and patterns.
+            rejects: The reject file, if only its rows are loaded.
 
         Raises:
             SourceError: A source can't be read.
@@ -165,15 +167,15 @@ class Plan:
 def check_unchanged(
     sources: Sequence[Source], fingerprints: Mapping[str, str], tell: Callable[[str], None]
 ) -> None:
-    """See whether sources are what they were when the load began.
+    """Check that sources have not changed since the load began.
 
     Args:
-        sources: All of them were read.
-        fingerprints: Those of their files when the load began, by location.
-        tell: Is told of JSON Lines that were only appended to: all that they had then is loaded.
+        sources: The sources, all read to their ends.
+        fingerprints: The fingerprints of their files when the load began, by location.
+        tell: Takes a message about JSON Lines that were only appended to. Their earlier lines are loaded.
 
     Raises:
-        SourceError: One changed.
+        SourceError: A source changed.
     """
     for source in sources:
         for file in source.files:
@@ -184,20 +186,20 @@ def check_unchanged(
             except OSError as error:
                 raise unreadable(file, ChangedError(reason(error))) from None
             if not grew:
-                raise unreadable(file, ChangedError("it is not what it was when the load began"))
-            tell(f"{file.name} was appended to while it was loaded: run again for what came last")
+                raise unreadable(file, ChangedError("it changed since the load began"))
+            tell(f"{file.name} was appended to during the load: run again to load the new lines")
 
 
 def _grew(source: Source, file: File, fingerprints: Mapping[str, str]) -> bool:
-    """Whether lines were appended to a file, and nothing else happened to it."""
+    """Whether lines were appended to a file and nothing else changed."""
     return source.appendable and isinstance(file, LocalFile) and file.grew_from(fingerprints[file.location])
 
 
 def check_whole(sources: Sequence[Source]) -> None:
-    """See whether sources at rest end where a row ends; all other rows of them are loaded.
+    """Check that sources which are not growing end with a complete row. All other rows are loaded.
 
     Raises:
-        SourceUnfinished: One ends in half a line.
+        SourceUnfinished: A source ends with an incomplete line.
     """
     for source in sources:
         if source.unfinished_at is None:
@@ -208,30 +210,31 @@ def check_whole(sources: Sequence[Source]) -> None:
             raise unreadable(source.files[0], ChangedError(reason(error))) from None
         if not grew:
             raise SourceUnfinished(
-                f"{source.name} ends in half a line, at byte {source.unfinished_at:,}, which is not loaded",
-                hint="run again when it is written to its end; with a newline behind it, it counts as a row",
+                f"{source.name} ends with an incomplete line, at byte {source.unfinished_at:,}, which is not "
+                "loaded",
+                hint="run again when the file is complete; a newline at its end makes the line a row",
             )
 
 
 def note_stop(journal: Journal, sources: Sequence[Source], fingerprints: Mapping[str, str]) -> None:
-    """Write down what the files of a load that stops are, for the run that goes on.
+    """Record the state of the files of a load that stops, for the run that resumes it.
 
-    Of JSON Lines on a disk, only what the recorded rows come from must be the same then.
+    Of JSON Lines on a disk, only the part with the recorded rows must then be unchanged.
 
     Args:
-        journal: The load's.
-        sources: All of them.
-        fingerprints: Those of their files when the load began, by location.
+        journal: The journal of the load.
+        sources: All sources of the load.
+        fingerprints: The fingerprints of their files when the load began, by location.
 
     Raises:
-        JournalError: It can't be written.
+        JournalError: The journal can't be written.
     """
     for source in sources:
         end = journal.recorded_to(source.name)
         for file in source.files:
             stored = file.file if isinstance(file, Unpacked) else file
             if not isinstance(stored, LocalFile):
-                continue  # a store that is silent must not hold up a load that stops
+                continue  # an object store that does not answer must not delay the stop
             try:
                 if file.changed() and not _grew(source, file, fingerprints):
                     journal.was_touched(file.location)
@@ -257,17 +260,17 @@ def make_plan(
     rules: Rules = Rules(),  # noqa: B008 a frozen value
     dimension: int | None = None,
 ) -> Plan:
-    """Look at the first rows of every source, and decide.
+    """Choose the columns from the first rows of every source.
 
     Args:
         sources: In the order of the load.
-        choice: Which columns the user named.
-        embed: The index makes the vectors.
-        rules: What else is asked of items.
-        dimension: Of the vectors of sources whose first rows have none.
+        choice: The columns that the user named.
+        embed: The index creates the vectors.
+        rules: The other rules for items.
+        dimension: The dimension for sources whose first rows have no vectors.
 
     Raises:
-        MappingError: The columns can't be told, or sources differ in dimension or in what is contents.
+        MappingError: The columns are not clear, or sources differ in their dimension or their contents.
         SourceError: A source can't be read.
     """
     kept: list[Source] = []
@@ -283,12 +286,12 @@ def make_plan(
             fault = head.broken[0].message
             if source.format == "memory":
                 raise SourceError(
-                    f"{source.name} holds no dict in its first rows: row 0 {fault}",
+                    f"{source.name} has no dict in its first rows: row 0 {fault}",
                     hint="pass a dict for each row",
                 )
             raise SourceError(
-                f"{source.name} holds no JSON object in its first rows: row 0 {fault}",
-                # A cause that is known says itself what to do.
+                f"{source.name} has no JSON object in its first rows: row 0 {fault}",
+                # A known cause comes with its own hint.
                 hint="" if ";" in fault else "JSON Lines has one object a line",
             )
         export = source.export
@@ -301,7 +304,7 @@ def make_plan(
             dimensions.setdefault(found, source.name)
             if export is not None and export.dimension not in (None, found):
                 raise SourceError(
-                    f"{source.name} has vectors of {found} values, its export says {export.dimension}",
+                    f"{source.name} has vectors of {found} values, but its export says {export.dimension}",
                     hint="pick another column with --vector-column, or export it again",
                 )
         first_ids.add(source.name, mapping, head)
@@ -311,7 +314,7 @@ def make_plan(
     if len(dimensions) > 1:
         (one, first), (other, second) = list(dimensions.items())[:2]
         raise MappingError(
-            f"the vectors of {first} have {one} dimensions, those of {second} {other}",
+            f"the vectors of {first} have {one} dimensions, those of {second} have {other}",
             hint="load them into different indexes",
         )
     _check_agreement(kept, mappings)
@@ -327,7 +330,7 @@ def _mapping(
     rules: Rules,
     dimension: int | None,
 ) -> ColumnMapping:
-    """Which column is which: as the user said, else as the export tells, else as it is guessed."""
+    """The column mapping: as the user chose, or else as the export says, or else as guessed."""
     head, columns = head.with_rules(rules), source.columns()
     if rules.binary_as_text:
         columns = [bytes_as_text(column, head, choice) for column in columns]
@@ -336,10 +339,10 @@ def _mapping(
     more = head.columns_vary and later
     export = source.export or ExportFacts()
     if not export.shape:
-        if choice.shape in EXPORTS_THAT_TELL:
+        if choice.shape in SHAPES_OF_FILES:
             raise MappingError(
-                f"{source.name} has not the shape of {choice.shape}",
-                hint="leave --shape away to have it seen",
+                f"{source.name} does not look like an export from {choice.shape}",
+                hint="omit --shape to detect it",
             )
         mapping = guess_mapping(columns, choice, source=source.name, embed=embed, rules=rules, more=more)
     else:
@@ -357,75 +360,73 @@ def _mapping(
         mapping = guess_mapping(columns, known, source=source.name, embed=embed, rules=rules, more=more)
         why = mapping.reasons
         if export.id and not choice.id:
-            why = replace(why, id="the export tells")
+            why = replace(why, id="from the export")
         if export.vector and not choice.vector and not embed:
-            why = replace(why, vector="the export tells")
+            why = replace(why, vector="from the export")
         mapping = replace(mapping, shape=export.shape, reasons=why)
     return with_vector_dtype(mapping, columns, source.name, dimension)
 
 
 def _of_rows_inside(source: Source, head: Rows) -> MappingError | None:
-    """What to say of an only row that is a service's answer, with rows inside; None if it is none."""
+    """The error for a single row that is an object with rows inside, like a service's answer; None if not."""
     if not head.columns_vary or head.broken or len(head.span) > 1 or has_more(source, head):
         return None
     hint = hint_of_rows(loads(head.raw(0).rstrip("\0")), source.name, sure=True)
-    return (
-        MappingError(f"{source.name} has no rows but an object with rows inside", hint=hint) if hint else None
-    )
+    return MappingError(f"{source.name} is one object with rows inside", hint=hint) if hint else None
 
 
 def has_more(source: Source, head: Rows) -> bool:
-    """Whether rows after the first may have columns that these don't."""
+    """Whether rows after the first ones may have other columns."""
     return head.columns_vary and _has_later(source, head)
 
 
 def _has_later(source: Source, head: Rows) -> bool:
-    """Whether there are rows after the first."""
+    """Whether there are rows after the first ones."""
     if source.total_rows is not None:
         return source.total_rows > len(head.span)
     if source.once:
-        return len(head.span) >= HEAD_ROWS  # what comes after is not waited for
+        return len(head.span) >= HEAD_ROWS  # do not wait for later rows
     return next(source.read(batch_rows=1, batch_bytes=1, done=[head.span]), None) is not None
 
 
 class _FirstIds:
-    """The ids in the first rows of all sources, where only their values speak for them."""
+    """The ids in the first rows of all sources whose id column was chosen by its values alone."""
 
     def __init__(self) -> None:
         self._seen: dict[str, str] = {}
 
     def add(self, source: str, mapping: ColumnMapping, head: Rows) -> None:
-        """Look at one source's.
+        """Add the ids of one source.
 
         Raises:
-            MappingError: One stands in an earlier source.
+            MappingError: An earlier source has one of them.
         """
         if not mapping.unsure_id:
             return
         ids = [*dict.fromkeys(item_id for item_id in Mapper(mapping, 0).ids(head) if item_id)]
-        again = next((item_id for item_id in ids if item_id in self._seen), None)
-        if again is not None:
+        repeated = next((item_id for item_id in ids if item_id in self._seen), None)
+        if repeated is not None:
             raise MappingError(
-                f"{mapping.id!r} is not surely the id: {again!r} is in the first rows of "
-                f"{self._seen[again]} and of {source}",
-                hint="name the id with --id-column, several columns together with --id-column A "
-                "--id-column B, or have ids made with --generate-ids",
+                f"{mapping.id!r} may not be the id: {repeated!r} is in the first rows of "
+                f"{self._seen[repeated]} and of {source}",
+                hint="name the id with --id-column, combine columns with --id-column A --id-column B, or "
+                "generate ids with --generate-ids",
             )
         self._seen |= dict.fromkeys(ids, source)
 
 
 def _check_agreement(sources: Sequence[Source], mappings: Sequence[ColumnMapping]) -> None:
-    """Refuse sources with two embeddings, or of which one seals what another sends as clear metadata.
+    """Refuse sources with different embeddings, or where one seals a column that another sends in clear.
 
     Raises:
-        MappingError: They differ so.
+        MappingError: The sources disagree.
     """
     vectors = {m.vector: source.name for source, m in zip(sources, mappings, strict=True) if m.vector}
     for one, other in itertools.combinations(vectors, 2):
         if len({frozenset(vector_qualifiers(path)) for path in (one, other)} - {frozenset()}) > 1:
             raise MappingError(
                 f"the vectors are in {one!r} of {vectors[one]} and in {other!r} of {vectors[other]}, "
-                "which may be two embeddings",
+                "which may be different embeddings",
                 hint="load them into different indexes, or one by one with --vector-column",
             )
     sealed = {
@@ -435,16 +436,16 @@ def _check_agreement(sources: Sequence[Source], mappings: Sequence[ColumnMapping
         for path, other in sealed.items():
             if path in mapping.columns and path not in mapping.all_contents and mapping.leftover([path]):
                 if mapping.metadata_fields is not None:
-                    continue  # it was named as metadata
+                    continue  # the user named it as metadata
                 raise MappingError(
-                    f"{path!r} is the contents in {other}, and would be clear metadata in {source.name}",
+                    f"{path!r} is contents in {other}, but would be unsealed metadata in {source.name}",
                     hint=f"name the contents of all sources with --contents-column {path}, "
                     "or load them one by one",
                 )
 
 
 def binary_hints(plan: Plan) -> list[str]:
-    """What to say of columns that are loaded as bytes and look like text: a line a source at the most."""
+    """Hints about columns that are loaded as bytes but look like text: at most one line for each source."""
     said: list[str] = []
     for source, mapping in zip(plan.sources, plan.mappings, strict=True):
         names = [column.name for column in source.columns() if column.kind == "bytes"]

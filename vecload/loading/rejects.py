@@ -1,4 +1,4 @@
-"""Rejects: how many a load allows, and the file that holds them."""
+"""Rejects: how many a load allows, and the reject file."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from vecload.readers.storage.files import located
 from vecload.sealing import Sealer
 
 PERCENT_FROM_ROWS = 1000
-"""Rows that must be read before a percentage of them is judged; at the end it is judged in any case."""
+"""Rows that must be read before a limit in percent applies; at the end it always applies."""
 
 FIRST_LINE_BYTES = 2**26
-"""Of a file's first line, by which a reject file is known; a longer one is not read to its end."""
+"""Bytes read of a file's first line, which shows whether it is a reject file."""
 _BEGINS = b'{"source":"'
 
 
@@ -36,15 +36,15 @@ class ErrorLimit:
 
     @classmethod
     def parse(cls, text: int | str) -> Self:
-        """Read `N` or `N%`.
+        """Parse `N` or `N%`.
 
         Raises:
-            UsageError: Neither.
+            UsageError: The text is neither.
         """
         return cls(*error_limit(text))
 
     def exceeded(self, rejected: int, read: int, *, ended: bool) -> bool:
-        """Whether that many rejects of that many rows are too many."""
+        """Whether that many rejects among that many rows are too many."""
         if self.rows is not None:
             return rejected > self.rows
         if not ended and read < PERCENT_FROM_ROWS:
@@ -53,24 +53,24 @@ class ErrorLimit:
 
 
 def check_place(path: str) -> None:
-    """Refuse what is there and can't be a reject file; nothing is made, opened or changed.
+    """Refuse a path that can't be a reject file. Creates, opens and changes nothing.
 
     Args:
-        path: As it was named: a link is refused, wherever it leads.
+        path: As the user gave it: a link is refused, wherever it leads.
 
     Raises:
-        UsageError: A device, a FIFO, a socket, a link, a folder, or another user's file.
+        UsageError: It is a device, a FIFO, a socket, a link, a folder, or another user's file.
     """
     try:
         status = os.lstat(path)
     except OSError:
-        return  # missing, or for whoever writes it to find out
+        return  # missing, or the write will report the error
     if why := _not_ours(status):
-        raise UsageError(f"the reject file {path} {why}", hint="name a regular file of yours, or a new one")
+        raise UsageError(f"the reject file {path} {why}", hint="name your own regular file, or a new one")
 
 
 def _not_ours(status: os.stat_result) -> str:
-    """What keeps something that is there from being a reject file; "" if nothing does."""
+    """Why an existing path can't be a reject file; "" if it can."""
     if not stat.S_ISREG(status.st_mode):
         return f"is {next((kind for test, kind in _KINDS if test(status.st_mode)), 'something else')}"
     return "" if status.st_uid == os.geteuid() else "belongs to another user"
@@ -85,13 +85,13 @@ _KINDS = (
     (stat.S_ISSOCK, "a socket"),
 )
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-"""Whatever took a file's place in between must not be followed, nor waited for."""
+"""The path may have been replaced since it was checked: do not follow links or wait for pipes."""
 
 
 def may_start_anew(path: str) -> bool:
-    """Whether nothing but rejects would be lost if a file were emptied: its first line tells.
+    """Whether emptying a file would lose nothing but rejects, judging by its first line.
 
-    A line that a full disk cut short is still one of ours. What can't be read is left to who writes it.
+    A line that a full disk cut short still counts as a reject. If the file can't be read, the write reports it.
     """
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -127,11 +127,11 @@ def _holds_rejects(descriptor: int) -> bool:
 
 
 def rejects_held(path: str, length: int | None = None) -> int:
-    """How many rejects a file holds; 0 for a file that is gone, or holds something else.
+    """How many rejects a file holds; 0 for a file that is missing or holds something else.
 
     Args:
         path: The file.
-        length: Its bytes that count; None counts all.
+        length: Count only the first bytes; None counts all.
     """
     try:
         with Path(path).open("rb", 0) as file:
@@ -150,20 +150,20 @@ def _lines(descriptor: int, length: int) -> int:
 
 
 class RejectFile:
-    """A file of JSON Lines, one for each reject, readable by its owner alone.
+    """A file of JSON Lines, one for each reject, readable by its owner only.
 
     Args:
-        path: Where; appended to.
-        length: Its length in bytes when the load that goes on now last recorded it; what a killed run wrote
-            after that is cut off. None for a load that begins: then an existing reject file is started anew.
-        sealer: Seals the rows that rejects hold, if they do.
+        path: The file to append to.
+        length: For a resumed load, the last recorded length in bytes; anything that a killed run wrote after
+            it is cut off. None for a new load, which empties an existing reject file.
+        sealer: Seals the rows in rejects, if they hold rows.
 
     Attributes:
         held: How many rejects it holds.
 
     Raises:
-        JournalError: It can't be written, is no regular file, or is another user's.
-        UsageError: A load begins, and the file is there and holds something else.
+        JournalError: It can't be written, is not a regular file, or belongs to another user.
+        UsageError: For a new load, the file exists and holds something else.
     """
 
     def __init__(self, path: str, length: int | None = None, *, sealer: Sealer | None = None) -> None:
@@ -181,12 +181,12 @@ class RejectFile:
             raise
 
     def _opened(self) -> io.FileIO:
-        """The file, made if there is none."""
+        """The file, created if it does not exist."""
         try:
             try:
                 descriptor = os.open(self.path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
             except FileExistsError:
-                # Opening a device may do something already.
+                # Check before opening: opening a device can have effects.
                 self._check_ours(os.lstat(self.path))
                 descriptor = os.open(self.path, _FLAGS)
         except OSError as error:
@@ -194,7 +194,7 @@ class RejectFile:
         return io.FileIO(descriptor, "r+b")
 
     def _begin(self, length: int) -> None:
-        """Cut the file to its length, and go on at its end."""
+        """Truncate the file to its recorded length, and continue at its end."""
         descriptor = self._file.fileno()
         status = os.fstat(descriptor)
         self._check_ours(status)
@@ -202,20 +202,20 @@ class RejectFile:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise JournalError(
-                f"another load is writing the reject file {self.path}", hint="give each load one of its own"
+                f"another load is writing the reject file {self.path}", hint="give each load its own file"
             ) from None
         ours = _holds_rejects(descriptor)
         if not length and not ours:
-            raise UsageError(f"{self.path} is there already, and is no reject file", hint="name another file")
+            raise UsageError(f"{self.path} exists and is not a reject file", hint="name another file")
         if os.fstat(descriptor).st_size < length:
             raise JournalError(
-                f"the reject file {self.path} is shorter than the load left it",
-                hint="put it back, or start over with --fresh",
+                f"the reject file {self.path} is shorter than when the load stopped",
+                hint="restore it, or start over with --fresh",
             )
         if length and (os.pread(descriptor, 1, length - 1) != b"\n" or not ours):
             raise JournalError(
-                f"the reject file {self.path} is not as the load left it",
-                hint="put it back, or start over with --fresh",
+                f"the reject file {self.path} changed since the load stopped",
+                hint="restore it, or start over with --fresh",
             )
         if stat.S_IMODE(status.st_mode) != 0o600:
             os.fchmod(descriptor, 0o600)
@@ -228,19 +228,19 @@ class RejectFile:
         if why := _not_ours(status):
             raise JournalError(
                 f"the reject file {self.path} can't be written: it {why}",
-                hint="name a regular file of yours, or a new one",
+                hint="name your own regular file, or a new one",
             )
 
     def check(self) -> None:
-        """See whether the file still is where it was named, and holds what was written.
+        """Check that the file is still at its path and holds what was written.
 
-        A file that was removed is written again; it is still open.
+        If the file was removed, it is written again from the open descriptor.
 
         Raises:
-            JournalError: Others cut it, wrote to it, or put another in its place, and rejects are lost.
+            JournalError: Another program truncated, changed or replaced the file, and rejects are lost.
         """
         if not self.held or self._failure is not None:
-            return  # there is nothing in it to be lost
+            return  # it holds nothing that could be lost
         try:
             own = os.fstat(self._file.fileno())
             try:
@@ -248,7 +248,7 @@ class RejectFile:
             except FileNotFoundError:
                 there = None
             if own.st_size != self._length:
-                happened = "was cut" if own.st_size < self._length else "was written to"
+                happened = "was truncated" if own.st_size < self._length else "was changed"
             elif there is None:
                 self._write_again()
                 return
@@ -260,9 +260,9 @@ class RejectFile:
             raise self._fail(self._unwritable(error)) from None
         raise self._fail(
             JournalError(
-                f"the reject file {self.path} {happened} by others while the load wrote to it",
-                hint="it does not hold every reject: load from the start with --fresh, and let nothing else "
-                "touch it",
+                f"the reject file {self.path} {happened} by another program during the load",
+                hint="it does not hold every reject: load from the start with --fresh, and let no other "
+                "program write to it",
             )
         )
 
@@ -271,7 +271,7 @@ class RejectFile:
         return error
 
     def _write_again(self) -> None:
-        """Put what the removed file held into a new one of its name."""
+        """Copy the removed file to a new one at its path."""
         new = os.open(self.path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
         copy = io.FileIO(new, "r+b")
         try:
@@ -290,23 +290,23 @@ class RejectFile:
 
     @property
     def failed(self) -> bool:
-        """Whether something was not written, or others touched it: it may hold less than `held`."""
+        """Whether a write failed or another program changed the file, so that it may hold less than `held`."""
         return self._failure is not None
 
     @property
     def length(self) -> int:
-        """Bytes that are surely on the disk: whole lines."""
+        """Bytes that are certainly on the disk: whole lines."""
         return self._length
 
     def write(self, rejects: Sequence[Reject]) -> None:
-        """Append rejects, and have them on the disk before returning.
+        """Append rejects and sync them to the disk.
 
         Raises:
             JournalError: They can't be written.
         """
         self.check()
         if self._failure is not None:
-            raise self._failure  # nothing may follow half a line
+            raise self._failure  # nothing may follow an incomplete line
         lines = b"".join(map(self._line, rejects))
         try:
             while lines:
@@ -342,15 +342,15 @@ class RejectFile:
 
 
 def row_name(source: str, row: int) -> str:
-    """What stands for an item id where a row of a reject file is sealed."""
+    """The name under which a row in a reject file is sealed, in place of an item id."""
     return f"{source}:{row}"
 
 
 def rejects_of(path: str) -> Iterator[dict[str, Any]]:
-    """The rejects of a file, as its lines have them.
+    """The rejects in a file, as parsed from its lines.
 
     Raises:
-        SourceError: It can't be read, or is no reject file.
+        SourceError: The file can't be read, or is not a reject file.
     """
     try:
         lines = Path(path).read_bytes().splitlines()
@@ -362,25 +362,25 @@ def rejects_of(path: str) -> Iterator[dict[str, Any]]:
             row_name(reject["source"], reject["row"] + 0)
         except (orjson.JSONDecodeError, TypeError, KeyError):
             raise SourceError(
-                f"{path} is no reject file: line {number + 1} names no row of a source"
+                f"{path} is not a reject file: line {number + 1} names no row of a source"
             ) from None
         yield reject
 
 
 def too_many(first: Reject | None, rejected: int, *, recorded: bool = False) -> RowsRejected:
-    """The error that stops a load; without a first reject, earlier runs of it had too many.
+    """The error that stops a load with too many rejects.
 
     Args:
-        first: The first reject of this run.
-        rejected: How many there are, in earlier runs too.
-        recorded: Some are recorded as rejected, so that a run that goes on does not read them again.
+        first: The first reject of this run; None if only earlier runs rejected rows.
+        rejected: How many rows were rejected, in earlier runs too.
+        recorded: Some are recorded as rejected, so a resumed run does not read them again.
     """
     if first is None:
         return RowsRejected(
             f"{rejected} rows were rejected by earlier runs of this load",
-            hint="let them be left out with --max-errors, or load from the start with --fresh",
+            hint="skip them with --max-errors, or load from the start with --fresh",
         )
-    others = f" ({rejected} rows were rejected so far)" if rejected > 1 else ""
+    others = f" ({rejected} rows rejected so far)" if rejected > 1 else ""
     if first.code == "repeated-id":
         return RowsRejected(
             f"{first}{others}",
@@ -388,7 +388,7 @@ def too_many(first: Reject | None, rejected: int, *, recorded: bool = False) -> 
             "--id-column, combine columns (--id-column doc_id --id-column chunk_no), or skip the later rows "
             "with --max-errors and --rejects FILE",
         )
-    again = "fix the rows and load from the start with --fresh" if recorded else "fix the row"
+    fix = "fix the rows and load from the start with --fresh" if recorded else "fix the row"
     return RowsRejected(
-        f"{first}{others}", hint=f"{again}, or skip bad rows with --max-errors and --rejects FILE"
+        f"{first}{others}", hint=f"{fix}, or skip bad rows with --max-errors and --rejects FILE"
     )

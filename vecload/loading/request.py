@@ -1,4 +1,4 @@
-"""Request: one load as it is asked for, by the command line or from Python, and what its options mean."""
+"""Request: one load as requested by the command line or from Python, and what its options mean."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from vecload.targets.opening import KeySource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One load, as it is asked for.
+    """One load, as requested.
 
     Attributes:
         sources: Paths, URIs, folders and patterns; or one object in memory.
-        to: A service's address or a folder; None is the user's local store.
-        index: The index's name; None takes the name of the only source.
-        keys: Where the key is.
-        api_key: For a service.
-        options: All else.
-        secret_files: Files of keys, which no reject file may replace, and what each is.
+        to: The address of a service, or a folder; None means the user's local store.
+        index: The index's name; None names it after the only source.
+        keys: Where to find the key.
+        api_key: The API key for a service.
+        options: All other options.
+        secret_files: Key files, which a reject file must not replace, and what each one is.
     """
 
     sources: tuple[Any, ...]
@@ -46,12 +46,12 @@ class Request:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The sources, if they are named; none if they are in memory."""
+        """The names of the sources; empty if the source is in memory."""
         return () if any(map(is_memory_source, self.sources)) else self.sources
 
     @property
     def reading(self) -> ReadOptions:
-        """How the sources are read."""
+        """How to read the sources."""
         asked = self.options
         return ReadOptions(
             format=asked.format,
@@ -68,7 +68,7 @@ class Request:
         """The columns that the user named.
 
         Raises:
-            UsageError: A renaming is not `old=new`, two rename the same name, or a column is named twice.
+            UsageError: A renaming is not `old=new`, two have the same name, or a column is named twice.
         """
         asked = self.options
         for flag, names in (("--id-column", asked.id_column), ("--contents-column", asked.contents_column)):
@@ -89,7 +89,7 @@ class Request:
 
     @property
     def rules(self) -> Rules:
-        """How items are made of rows."""
+        """How rows become items."""
         asked = self.options
         return Rules(
             id_prefix=asked.id_prefix,
@@ -106,12 +106,12 @@ class Request:
 
     @property
     def creation(self) -> IndexSettings:
-        """The settings asked for a new index."""
+        """The settings for a new index."""
         return index_settings(self.options)
 
     @property
     def seal(self) -> bool:
-        """Whether contents are sealed: not if the index makes vectors of them."""
+        """Whether contents are sealed: not if the index creates vectors from them."""
         return self.options.seal and not self.options.embed
 
     @property
@@ -126,7 +126,7 @@ class Request:
 
 
 def index_settings(options: LoadOptions) -> IndexSettings:
-    """What an index is created with."""
+    """The settings of a new index, from the options."""
     return IndexSettings(
         dimension=options.dimension,
         metric=options.metric,
@@ -145,7 +145,7 @@ def _renamings(texts: tuple[str, ...]) -> list[tuple[str, str]]:
         if not old or not equals or not new:
             raise UsageError(f"--rename {text!r} is not of the form old=new")
         if any(old == other or new == taken for other, taken in pairs):
-            raise UsageError(f"--rename {text!r} names what another --rename names")
+            raise UsageError(f"--rename {text!r} uses a name of another --rename")
         pairs.append((old, new))
     return pairs
 
@@ -160,11 +160,11 @@ def request_of(
     options: LoadOptions | None,
     fields: Mapping[str, Any],
 ) -> Request:
-    """The request that the arguments of `vecload.load` and `vecload.inspect` make.
+    """The request for the arguments of `vecload.load` or `vecload.inspect`.
 
     Raises:
-        UsageError: An argument has a value that can't be.
-        TypeError: An argument has another type, or there is no such option.
+        UsageError: An argument has an impossible value.
+        TypeError: An argument has another type, or an option does not exist.
     """
     if options is not None and not isinstance(options, LoadOptions):
         raise ItemTypeError(f"options is {type(options).__name__}, not LoadOptions")
@@ -196,10 +196,10 @@ def _sources_of(sources: Any) -> tuple[Any, ...]:
 
 @contextmanager
 def parameters_named() -> Iterator[None]:
-    """Let errors name the parameters of Python's functions, not the flags of the command line.
+    """Make errors name Python's parameters instead of flags of the command line.
 
     Raises:
-        VecloadError: What was raised inside, so worded.
+        VecloadError: The error raised inside, reworded.
     """
     try:
         yield

@@ -1,6 +1,6 @@
-"""Sending one batch until it is acknowledged, or until it is known that it won't be.
+"""Send one batch until the target acknowledges it, or until that is hopeless.
 
-The circuit breaker: while the target is down, one thread at a time asks whether it is back.
+A circuit breaker makes one thread at a time ask a target that is down whether it is back.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from vecload.limits import GIVE_UP_AFTER
 from vecload.targets import Ack
 
 SERVER_FAULTS = 3
-"""500s in a row after which a batch is taken to hold a row that the service can't stand."""
+"""After this many 500s in a row, the batch probably holds a row that the service can't process."""
 UNACKNOWLEDGED = 5
-"""Answers in a row that are no acknowledgement after which the target is taken to be something else."""
+"""After this many answers in a row without an acknowledgement, the target is probably not CyborgDB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class RetryPolicy:
 
     Attributes:
         wait_initial: Seconds, the upper bound of the first wait.
-        wait_max: Seconds, the upper bound of any wait that the service didn't ask for.
-        give_up_after: Seconds from a batch's first failure to its last try, its parts included; anew after an
-            acknowledged part.
+        wait_max: Seconds, the upper bound of any wait that the service did not ask for.
+        give_up_after: Seconds from a batch's first failure to its last try, including its parts. An
+            acknowledged part starts the time again.
     """
 
     wait_initial: float = 0.25
@@ -53,7 +53,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a batch: every item was acknowledged, or is among the rejects."""
+    """The outcome of a batch: every item is acknowledged or among the rejects."""
 
     batch: Batch
     ack: Ack
@@ -62,23 +62,23 @@ class Outcome:
 
 
 class Stopping(Exception):
-    """The load is stopping; a batch that was waiting to be sent again is abandoned."""
+    """The load is stopping; a batch that waits for a retry is abandoned."""
 
 
 @dataclass(slots=True)
 class Sender:
-    """Sends batches to one index. May be shared by threads.
+    """Sends batches to one index. Threads may share it.
 
     Attributes:
-        prepare: Encodes a batch; the returned call stores it, or raises a TargetError, and may be repeated.
-        probe: Whether the target is up; asked before a batch is sent again after a lost connection.
-        policy: The waits.
+        prepare: Encodes a batch; the returned call stores it or raises a TargetError, and may be repeated.
+        probe: Whether the target is up; called before a retry after a lost connection.
+        policy: How long to wait.
         stop: Set to abandon batches that wait.
         clock: Monotonic seconds.
-        pause: Waits for some seconds, less if `stop` is set.
+        pause: Waits for some seconds, or until `stop` is set.
         chance: Uniform in [0, 1).
         on_busy: Called when the target asks for less.
-        tell: Says a line to people, when the target goes down and when it is back.
+        tell: Takes a message, when the target goes down and when it is back.
     """
 
     prepare: Callable[[Batch], Callable[[], Ack]]
@@ -93,7 +93,7 @@ class Sender:
     _breaker: Breaker = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Not by way of this object: in a circle it would outlive its use, and an engine's threads with it.
+        # Do not refer to self: a reference cycle would keep this object, and an engine's threads, alive.
         policy, chance = self.policy, self.chance
         self._breaker = Breaker(
             self.probe,
@@ -103,13 +103,13 @@ class Sender:
         )
 
     def ready(self, batch: Batch) -> Callable[[], Outcome]:
-        """Encode a batch, while others are on their way; the returned call sends it as `send` does."""
+        """Encode a batch while others are in flight; the returned call sends it as `send` does."""
         return partial(self._send, batch, self.prepare(batch))
 
     def send(self, batch: Batch) -> Outcome:
         """Send a batch until every item is acknowledged or rejected.
 
-        A batch that the target refuses is halved, left half first, until the bad rows stand alone.
+        A batch that the target refuses is halved, left half first, until each bad row is alone.
 
         Raises:
             TargetError: It can't be stored now, or the target refuses all of it for another reason.
@@ -128,28 +128,28 @@ class Sender:
             total = _Total(patience)
             self._split(batch, error, total)
             if total.suspects and not total.ack.items:
-                # Nothing at all is taken: that is the service's fault, not the rows'.
+                # The service accepts nothing at all, so the rows are not the cause.
                 raise total.suspects[0][1] from None
             rejects = [*total.rejects, *(_reject(part, cause) for part, cause in total.suspects)]
             rejects.sort(key=lambda reject: reject.row)
             return Outcome(batch, total.ack, tuple(rejects), total.requests)
 
     def insist(self, batch: Batch) -> Ack:
-        """Send a batch whole, again and again while that can help.
+        """Send a whole batch, and retry while that can help.
 
         Raises:
-            TargetError: It can't be stored now, or is refused.
+            TargetError: It can't be stored now, or the target refuses it.
             Stopping: The load is stopping.
         """
         return self._insist(self.prepare(batch), SERVER_FAULTS, _Patience())[0]
 
     def _insist(self, store: Callable[[], Ack], server_faults: int, patience: _Patience) -> tuple[Ack, int]:
-        """Store a batch; the acknowledgement, and how often it was sent again.
+        """Store a batch; returns the acknowledgement and the number of retries.
 
         Args:
             store: Sends the batch.
-            server_faults: 500s in a row after which it is not sent again.
-            patience: Of the batch that this is a part of.
+            server_faults: How many 500s in a row end the retries.
+            patience: The patience of the whole batch, if this is a part.
         """
         failures = in_a_row = 0
         kind: tuple[type[TargetError], int | None] | None = None
@@ -174,10 +174,10 @@ class Sender:
                 self._wait(error, failures, patience)
 
     def _wait(self, error: TargetError, failures: int, patience: _Patience) -> None:
-        """Wait before the next try; where the target may be down, until it is up again.
+        """Wait before the next try; if the target may be down, until it is up again.
 
         Raises:
-            TargetError: The error itself, when the time is over.
+            TargetError: The time is over: the given error.
             Stopping: The load is stopping.
         """
         failed_at = self.clock()
@@ -186,7 +186,7 @@ class Sender:
         if (error.retry_after or 0) > end - failed_at:
             patience.over = True
             raise error
-        self._breaker.tell_of_wait(error, wait, end - failed_at)
+        self._breaker.report_wait(error, wait, end - failed_at)
         while (left := end - self.clock()) > 0:
             (self.pause or self.stop.wait)(min(wait, left))
             if self.stop.is_set():
@@ -198,7 +198,7 @@ class Sender:
         raise error
 
     def _split(self, batch: Batch, error: TargetError, total: _Total) -> None:
-        """Send the halves of a refused batch, and theirs, in order."""
+        """Send the halves of a refused batch, and their halves, in order."""
         if len(batch) == 1:
             if _server_fault(error):
                 total.suspects.append((batch, error))
@@ -209,7 +209,7 @@ class Sender:
         for half in (batch.part(0, middle), batch.part(middle, len(batch))):
             total.requests += 1
             try:
-                # A row alone is not condemned by one 500, which may be another's.
+                # One 500 does not prove that a single row is bad: another batch may have caused it.
                 ack, retries = self._insist(
                     self.prepare(half), 1 if len(half) > 1 else SERVER_FAULTS, total.patience
                 )
@@ -222,11 +222,11 @@ class Sender:
 
 @dataclass(slots=True)
 class _Patience:
-    """Since when a batch fails, all its parts together: else each would be waited for by itself.
+    """How long a batch has been failing. Its parts share it, so that their waits do not add up.
 
     Attributes:
-        begun: The first failure that no acknowledgement followed; None while there is none.
-        over: The batch is given up, whatever its last answer would mean.
+        begun: The first failure since the last acknowledgement; None if there is none.
+        over: The load gives up on the batch, whatever the last answer means.
     """
 
     begun: float | None = None
@@ -234,7 +234,7 @@ class _Patience:
 
 
 class _Total:
-    """What the parts of a split batch came to."""
+    """The outcomes of a split batch's parts, added up."""
 
     def __init__(self, patience: _Patience) -> None:
         self.patience = patience
@@ -262,34 +262,34 @@ def _reject(batch: Batch, error: TargetError) -> Reject:
 
 
 GATEWAY_STATUSES = (502, 503, 504)
-"""What a gateway answers for a service that is down; one that is merely busy passes the probe."""
+"""A gateway's answers for a service that is down. A service that is only busy passes the probe."""
 START_SECONDS = 10.0
-"""How long a target is waited for before anything was loaded: the service starts in 0.6 to 3.5 s."""
+"""How long to wait for a target before anything is loaded: the service starts in 0.6 to 3.5 s."""
 START_PAUSE_SECONDS = 0.25
 LONG_SECONDS = 5.0
-"""Waits from which people are told of, so that a load that stands still says why."""
+"""Waits from this length are reported, so that a load that stands still says why."""
 TELL_AGAIN_SECONDS = 60.0
 ASKING_SECONDS = 0.1
-"""How long others wait before they look whether a probe was answered."""
+"""How long threads wait for the answer to another thread's probe before they check again."""
 
 T = TypeVar("T")
 
 
 def may_be_down(error: TargetError) -> bool:
-    """Whether the target may be down, so that it is asked before anything is sent again."""
+    """Whether the target may be down, so that a probe must come before a retry."""
     return isinstance(error, Unreachable) or (isinstance(error, Busy) and error.status in GATEWAY_STATUSES)
 
 
 class Breaker:
-    """Knows whether the target is down. Shared by the threads that send.
+    """Tracks whether the target is down. The sending threads share it.
 
-    A target that is down gets one probe at a time, at growing intervals, however many batches wait for it.
+    A target that is down gets one probe at a time, at growing intervals, however many batches wait.
 
     Args:
         probe: Whether the target is up.
-        next_wait: Seconds until the next probe, from how many failed.
+        next_wait: Seconds until the next probe, from the number of failed ones.
         clock: Monotonic seconds.
-        tell: Says a line to people: once when the target is found down, once when it is back.
+        tell: Takes a message: once when the target goes down, once when it is back.
     """
 
     def __init__(
@@ -306,16 +306,16 @@ class Breaker:
         self._lock = threading.Lock()
         self._asking = False
         self._failed = 0
-        self._next = self._up_at = self._told_at = float("-inf")
+        self._next = self._up_at = self._reported_at = float("-inf")
         self._down_since: float | None = None
 
     def lets_pass(self, error: TargetError, failed_at: float, left: float) -> bool:
-        """Whether a batch may be sent again; asks the target where that is not known.
+        """Whether a batch may be sent again. Asks the target if its state is not known.
 
         Args:
-            error: What the batch failed with.
-            failed_at: When that was.
-            left: Seconds after which the batch is given up, to tell people.
+            error: The error of the batch.
+            failed_at: When it failed.
+            left: Seconds until the load gives up on the batch, for the message.
         """
         with self._lock:
             if self._up_at > failed_at:
@@ -330,40 +330,40 @@ class Breaker:
             self._answered(error, left, up=up)
         return up
 
-    def tell_of_wait(self, error: TargetError, wait: float, left: float) -> None:
-        """Tell people of a long wait for a target that is up but takes nothing, though not of each."""
+    def report_wait(self, error: TargetError, wait: float, left: float) -> None:
+        """Report a long wait for a target that is up but accepts nothing, at most once a minute."""
         with self._lock:
             now = self._clock()
             if (
                 wait < LONG_SECONDS
                 or self._down_since is not None
-                or now < self._told_at + TELL_AGAIN_SECONDS
+                or now < self._reported_at + TELL_AGAIN_SECONDS
             ):
                 return
-            self._told_at = now
-        self._tell(f"{error.args[0]}: trying again in {wait:.0f} s, and for {left:.0f} s at the most")
+            self._reported_at = now
+        self._tell(f"{error.args[0]}: retrying in {wait:.0f} s, for up to {left:.0f} s")
 
     def wait(self) -> float:
-        """Seconds until it is worth asking again."""
+        """Seconds until the next check is due."""
         return max(self._next - self._clock(), ASKING_SECONDS)
 
     def _answered(self, error: TargetError, left: float, *, up: bool) -> None:
-        told = None
+        message = None
         with self._lock:
             now = self._clock()
             self._asking = False
             if up:
                 if self._down_since is not None:
-                    told = f"the service is back after {now - self._down_since:.0f} s"
+                    message = f"the service is back after {now - self._down_since:.0f} s"
                 self._up_at, self._down_since, self._failed = now, None, 0
             else:
                 if self._down_since is None:
-                    told = f"{error.args[0]}: waiting up to {left:.0f} s for the service to come back"
+                    message = f"{error.args[0]}: waiting up to {left:.0f} s for the service to come back"
                     self._down_since = now
                 self._failed += 1
                 self._next = now + self._next_wait(self._failed)
-        if told:
-            self._tell(told)
+        if message:
+            self._tell(message)
 
 
 def when_up(
@@ -374,27 +374,27 @@ def when_up(
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], object] = time.sleep,
 ) -> T:
-    """Ask a target that may be starting.
+    """Ask a target that may still be starting.
 
     Args:
-        ask: Asks it; may be repeated.
-        tell: Says a line to people, if it has to be waited for.
-        seconds: How long it is waited for.
+        ask: Asks the target; may be repeated.
+        tell: Takes a message, if the target is not up at once.
+        seconds: How long to wait for it.
         clock: Monotonic seconds.
         pause: Waits for some seconds.
 
     Raises:
-        Unreachable: It does not answer in that time, or its address can't be right.
+        Unreachable: It does not answer in that time, or its address is wrong.
     """
     end = clock() + seconds
-    told = False
+    reported = False
     while True:
         try:
             return ask()
         except Unreachable as error:
             if error.bad_address or clock() >= end:
                 raise
-            if not told:
+            if not reported:
                 tell(f"{error.args[0]}: waiting up to {seconds:.0f} s for the service to start")
-                told = True
+                reported = True
             pause(START_PAUSE_SECONDS)

@@ -1,6 +1,6 @@
-"""One load from its request to its result, whoever calls it: `vecload.load` and `vecload upsert` alike.
+"""One load from its request to its result, for `vecload.load` and `vecload upsert`.
 
-Nothing here prints, handles signals or tunes the process: that is left to the caller.
+Nothing here prints, handles signals or tunes the process: callers do that.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ from vecload.targets import IndexSettings, Target, is_service
 from vecload.targets.opening import OpenedIndex, connect_to, open_existing, open_or_create
 
 CONCURRENCY_MOST = 8
-"""How far `--concurrency auto` goes with a service."""
+"""The most batches in flight that `--concurrency auto` tries with a service."""
 MAPPINGS_SAID = 3
 """Mappings of further sources that are printed, where sources differ."""
 QUEUED = 2
-"""Batches that wait encoded for the embedded engine's writers."""
+"""Encoded batches that wait for the embedded engine's writers."""
 STOP_SECONDS = 0.1
-"""How often a long call of the engine is left to see whether the load is to stop."""
+"""How often a wait for a long call of the engine checks whether the load must stop."""
 
 
 _log = logging.getLogger("vecload")
@@ -70,30 +70,30 @@ def load(
 ) -> LoadResult:
     """Load sources into an index: the same engine as `vecload upsert`.
 
-    May be called in any thread and any process, several at once on different indexes. It prints nothing and
-    handles no signals; what the command line says on the way goes to the logger `vecload`. A load of files
-    that stopped goes on where it was when it is called again.
+    May run in any thread and process, several at once on different indexes. It prints nothing and handles no
+    signals; the messages of the command line go to the logger `vecload`. If a load of files stops, call it
+    again to resume.
 
     Args:
         sources: A path, URI, folder or pattern, or a list of them; or an object with `__arrow_c_stream__` (a
             pandas or polars DataFrame, a DuckDB relation, a dataset, a pyarrow Table), a
             `pyarrow.RecordBatchReader`, or an iterable of dicts, read as a stream.
         to: A CyborgDB service's URL, or the folder of an embedded store; None is your local store.
-        index: The index, created if there is none; None names it after the only file.
-        key: A Key, its 32 bytes, or the path of a key file; None takes the one in your key store, which is
-            made for a new index.
-        api_key: For a service. No variable is read.
-        options: All else.
-        on_progress: Called in this thread as the load goes on.
-        stop: Set it in another thread to stop the load: what is acknowledged is recorded.
+        index: The index, created if it does not exist; None names it after the only file.
+        key: A Key, its 32 bytes, or the path of a key file; None uses the key in your key store, which
+            vecload generates for a new index.
+        api_key: The API key for a service. No environment variable is read.
+        options: All other options.
+        on_progress: Called in this thread during the load.
+        stop: Set it in another thread to stop the load. Acknowledged rows are recorded.
         fields: Fields of LoadOptions, which replace those of `options`.
 
     Returns:
-        What it came to: its status is `complete`, or `rejected` where `max_errors` allowed rejects.
+        The result: its status is `complete`, or `rejected` if rows were rejected within `max_errors`.
 
     Raises:
-        VecloadError: It stopped; `error.result` says how far it was.
-        TypeError: There is no such option.
+        VecloadError: The load stopped; `error.result` shows how far it came.
+        TypeError: An option does not exist.
     """
     with parameters_named():
         request = request_of(
@@ -104,13 +104,13 @@ def load(
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What a load says to whoever called it, and hears from them.
+    """How a load reports to its caller, and how the caller stops it.
 
     Attributes:
-        say: Takes a line for people.
-        on_progress: Takes the progress, several times a second at the most useful moments.
-        stop: Set when the load is to stop. Its attribute `number` may name the signal that asked.
-        around: Entered before the first row is read, and left when the last is recorded.
+        say: Takes a message.
+        on_progress: Takes the progress, after each span that is done.
+        stop: Set to stop the load. Its attribute `number` may hold the number of the signal.
+        around: A context that spans the load from before its first row is read until its last is recorded.
     """
 
     say: Callable[[str], None] = lambda line: None
@@ -119,7 +119,7 @@ class Caller:
     around: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def stopped_by(self) -> int:
-        """The number of the signal that asked the load to stop; 0 if nobody did."""
+        """The number of the signal that stops the load; 0 if nothing does."""
         return getattr(self.stop, "number", 0) or (int(signal.SIGINT) if self.stop.is_set() else 0)
 
 
@@ -127,17 +127,17 @@ def run_load(request: Request, caller: Caller) -> LoadResult:
     """Run a load to its end.
 
     Args:
-        request: What to load where, and how.
-        caller: Who hears of it, and may stop it.
+        request: The load.
+        caller: Takes its messages and may stop it.
 
     Returns:
-        What it came to: `complete`, or `rejected` where some rows were and that is allowed.
+        The result: its status is `complete`, or `rejected` if rows were rejected within `max_errors`.
 
     Raises:
-        VecloadError: It stopped. The error has the result as `result`.
-        KeyboardInterrupt: Somebody interrupted this process.
+        VecloadError: The load stopped. The error has the result as `result`.
+        KeyboardInterrupt: The user interrupted this process.
     """
-    result = LoadResult(error="a defect of vecload")
+    result = LoadResult(error="a bug in vecload")
     try:
         with ExitStack() as opened:
             _Load(request, caller, result, opened).run()
@@ -155,7 +155,7 @@ def run_load(request: Request, caller: Caller) -> LoadResult:
 
 
 class _Load:
-    """The steps of a load; each fills in the result as far as it goes."""
+    """The steps of a load. Each fills in its part of the result."""
 
     def __init__(self, request: Request, caller: Caller, result: LoadResult, opened: ExitStack) -> None:
         self._request = request
@@ -166,10 +166,10 @@ class _Load:
         self._opened = opened
 
     def run(self) -> None:
-        """Run it.
+        """Run all steps.
 
         Raises:
-            VecloadError: It stopped.
+            VecloadError: The load stopped.
         """
         request, result = self._request, self._result
         rejected = rejected_rows(request)
@@ -207,7 +207,7 @@ class _Load:
         if rejected:
             jobs, replaced = choose_rows(jobs, rejected, ids)
             if replaced:
-                self._say(f"{replaced:,} rejected rows are left out: later rows of the same ids were loaded")
+                self._say(f"omitting {replaced:,} rejected rows: later rows with the same ids were loaded")
         try:
             self._send(plan, jobs, ids, target, access)
         finally:
@@ -228,7 +228,7 @@ class _Load:
         return self._opened.enter_context(target)
 
     def _open(self, plan: Plan, target: Target) -> OpenedIndex:
-        """The index, created where there is none; one that is there is checked."""
+        """The index: created if it does not exist, checked if it does."""
         request, name = self._request, self._result.index
         wanted = creation_of(request, plan)
         if wanted is None:
@@ -249,7 +249,7 @@ class _Load:
         return access
 
     def _describe(self, access: OpenedIndex, plan: Plan) -> None:
-        """Say what goes where, before a row is written."""
+        """Report the mapping and the index before a row is written."""
         self._say_mapping(plan)
         result, info = self._result, access.index.describe()
         result.key_id, result.key_from = access.key.key_id, access.key_from
@@ -257,10 +257,12 @@ class _Load:
         if access.created:
             self._say(f"created index {info.name!r} ({result.about}); its key: {short(access.key_from)}")
         if not self._request.seal and any(mapping.contents for mapping in plan.mappings):
-            self._say("contents go unsealed: the engine keeps no type, and can't tell empty from absent")
+            self._say(
+                "contents are not sealed: the engine loses their type, and treats empty ones as missing"
+            )
         if access.key.derived and self._request.seal:
             self._say(
-                "the key has no contents key of its own: whoever sees the index key could open contents"
+                "the contents key is derived from the index key: anyone with the index key can open contents"
             )
 
     def _say_mapping(self, plan: Plan) -> None:
@@ -274,7 +276,7 @@ class _Load:
         for other in result.other_mappings[:MAPPINGS_SAID]:
             self._say(f"columns   {escaped(other['line'])} (in {escaped(other['source'])})")
         if len(others) > MAPPINGS_SAID:
-            self._say(f"columns   {len(others) - MAPPINGS_SAID} more; --json has them all")
+            self._say(f"columns   {len(others) - MAPPINGS_SAID} more; --json shows all")
         if clear := plan.cleartexts():
             result.clear_text = [asdict(text) for text in clear]
             self._say(escaped(cleartext_line(clear)))
@@ -282,7 +284,7 @@ class _Load:
     def _send(
         self, plan: Plan, jobs: Sequence[Job], ids: RepeatedIds, target: Target, access: OpenedIndex
     ) -> None:
-        """Open the books, wire the parts of the flow together, and let it run."""
+        """Open the books, connect the parts of the flow, and run it."""
         options, result, index = self._options, self._result, access.index
         with ExitStack() as opened:
             books = open_books(self._request, plan, ids, target, access, result, opened, self._say)
@@ -304,9 +306,9 @@ class _Load:
             if ledger.totals.read:
                 known = [source.total_rows for source in plan.sources]
                 of_all = f" of {sum(n or 0 for n in known):,}" if None not in known else ""
-                self._say(f"resuming: {ledger.totals.read:,}{of_all} rows are in")
+                self._say(f"resuming: {ledger.totals.read:,}{of_all} rows are done")
             if journal.unfinished and remote:
-                # What a killed run had in flight may still be stored: not after what is sent now.
+                # The service may still store what a killed run had in flight. Wait, so that it comes first.
                 self._caller.stop.wait(max(0.0, options.resume_wait - max(0.0, journal.age(time.time()))))
             rows = batch_rows_of(options.batch_rows, plan.dimension)
             concurrency = _concurrency(options.concurrency, index.writers, rows, remote=remote)
@@ -373,9 +375,9 @@ class _Load:
                 )
 
     def _train(self, access: OpenedIndex) -> None:
-        """Train the index, and see whether it is trained."""
+        """Train the index, and report whether it is trained."""
         self._say("training the index")
-        hint = "all rows are in, and the index is not known to be trained: run it again with --skip-loaded"
+        hint = "all rows are loaded, but the index may not be trained: run again with --skip-loaded"
         try:
             _interruptibly(access.index.train, self._caller.stop)
         except KeyboardInterrupt as stopped:
@@ -386,7 +388,7 @@ class _Load:
         self._say(
             "the index is trained"
             if trained
-            else "the index stays untrained: it holds too few items, and queries search it whole"
+            else "the index is not trained, because it has too few items; queries search all of it"
         )
 
 
@@ -401,12 +403,12 @@ def sources_of(
 
     Args:
         request: The load.
-        names: Its sources by name; none where it loads an object in memory.
-        interrupted: The number of the signal that asked the load to stop.
-        failed: Takes the error of each file that can't be opened; without it, that is raised.
+        names: Its sources by name; empty if it loads an object in memory.
+        interrupted: The number of the signal that stops the load.
+        failed: Takes the error of each file that can't be opened; without it, the error is raised.
 
     Raises:
-        SourceError: One can't be opened.
+        SourceError: A source can't be opened.
     """
     if names:
         return open_sources(names, replace(request.reading, interrupted=interrupted), failed=failed)
@@ -414,7 +416,7 @@ def sources_of(
 
 
 def plan_of(request: Request, sources: Sequence[Source]) -> Plan:
-    """Which columns become what."""
+    """The plan for the sources of a load."""
     options = request.options
     return make_plan(
         sources, request.columns, embed=options.embed, rules=request.rules, dimension=options.dimension
@@ -422,45 +424,45 @@ def plan_of(request: Request, sources: Sequence[Source]) -> Plan:
 
 
 def creation_of(request: Request, plan: Plan) -> IndexSettings | None:
-    """What an index is created with, if one is missing; None where none may be created."""
+    """The settings for a missing index; None if it must not be created."""
     options, asked = request.options, request.creation
     if not options.create:
         return None
     if not options.embed:
         metric = options.metric or known_metric(plan.metric)
         return replace(asked, dimension=plan.dimension, metric=metric, embedding_model=None)
-    return asked if options.embedding_model is not None else None  # else it could not embed anything
+    return asked if options.embedding_model is not None else None  # without a model it can't embed
 
 
 def batch_rows_of(asked: int | str, dimension: int) -> BatchRows:
-    """The rows of a batch that `batch_rows` means."""
+    """The rows of a batch, from the option `batch_rows`."""
     return BatchRows.auto(dimension) if asked == "auto" else BatchRows([int(asked)])
 
 
 def _concurrency(asked: int | str, writers: int, rows: BatchRows, *, remote: bool) -> Concurrency:
-    """The limit of batches in flight that `concurrency` means."""
+    """The limit of batches in flight, from the option `concurrency`."""
     if asked == "auto" and remote:
         return Concurrency(writers, CONCURRENCY_MOST, rows=rows)
     limit = writers if asked == "auto" else int(asked)
-    # A writer of the embedded engine is done with a batch in milliseconds: its next one must be there.
+    # A writer of the embedded engine finishes a batch in milliseconds, so the next one must be ready.
     return Concurrency(limit, limit, queued=0 if remote else QUEUED, rows=rows)
 
 
 def _interruptibly(work: Callable[[], None], stop: threading.Event) -> None:
-    """Run an uninterruptible C call in a thread of its own, so that a signal or an event ends the wait.
+    """Run an uninterruptible C call in a thread, so that signals and `stop` still work.
 
-    The thread is then left behind; it ends with the process.
+    After a stop, the thread runs on until the process ends.
 
     Raises:
         KeyboardInterrupt: A signal came.
-        Exception: What the work raised.
+        Exception: The work raised it.
     """
     raised: list[BaseException] = []
 
     def run() -> None:
         try:
             work()
-        except BaseException as error:  # noqa: BLE001 raised again where it is waited for
+        except BaseException as error:  # noqa: BLE001 raised again by the waiting thread
             raised.append(error)
 
     thread = threading.Thread(target=run, name="vecload-training", daemon=True)

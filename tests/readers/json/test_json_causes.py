@@ -129,7 +129,7 @@ def test_a_file_without_a_row_says_the_cause_and_what_to_do_once(
     path.write_bytes(b"\x1e" + line + b"\n" + line + b"\n")
     with pytest.raises(SourceError) as raised:
         make_plan(open_sources([str(path)]), ColumnChoice(), embed=False)
-    assert str(raised.value) == f"{path} holds no JSON object in its first rows: row 0 is not JSON: {cause}"
+    assert str(raised.value) == f"{path} has no JSON object in its first rows: row 0 is not JSON: {cause}"
 
 
 @pytest.mark.parametrize(

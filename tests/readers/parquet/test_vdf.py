@@ -33,7 +33,7 @@ def test_the_export_tells_the_columns_and_the_metric(tmp_path: Path) -> None:
     plan = make_plan(open_sources([export(tmp_path, entry("articles"))]), ColumnChoice(), embed=False)
     (mapping,) = plan.mappings
     assert (mapping.id, mapping.vector, mapping.shape, plan.metric) == ("key", "v", "vdf", "cosine")
-    assert (mapping.reasons.id, mapping.reasons.vector) == ("the export tells", "the export tells")
+    assert (mapping.reasons.id, mapping.reasons.vector) == ("from the export", "from the export")
 
 
 def test_what_the_user_names_comes_before_what_the_export_tells(tmp_path: Path) -> None:
