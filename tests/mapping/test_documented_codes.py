@@ -13,7 +13,7 @@ def codes_in_code() -> set[tuple[str, str]]:
     source = "".join(
         path.read_text("utf-8") for room in ROOMS for path in (REPOSITORY / "vecload" / room).glob("*.py")
     )
-    return set(re.findall(r'Fault\(\s*"([a-z]+)", "([a-z0-9-]+)"', source))
+    return set(re.findall(r'Fault\(\s*"([a-z]+)",\s*"([a-z0-9-]+)"', source))
 
 
 def codes_in_docs() -> set[tuple[str, str]]:

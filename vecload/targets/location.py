@@ -1,6 +1,6 @@
-"""Locations: which are a service's address, which a folder, and which are misspelt.
+"""Locations of targets: the address of a service, or a folder. Refuses misspelt ones.
 
-A location may hold a user, a password or a token: no error repeats those parts.
+A location may contain a user, a password or a token: no error repeats these.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NAME = r"[A-Za-z0-9-]+"
 _NUMBERS = r"\d{1,3}(?:\.\d{1,3}){3}"
 _HOST_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _HOST = re.compile(
-    # With a port anything is a host; without one: localhost, IP addresses, dotted names that end in letters.
+    # With a port, any name is a host. Without one: localhost, IP addresses, dotted names that end in letters.
     rf"(?:[\w.\-]*{_PORT}|\[[0-9A-Fa-f:.]+\](?:{_PORT})?|[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*"
     rf"|(?:localhost|{_NUMBERS}|{_NAME}(?:\.{_NAME})*\.[A-Za-z]{{2,}})\.?)",
     re.IGNORECASE,
@@ -26,57 +26,57 @@ _HOST = re.compile(
 
 
 def check_folder_name(name: str, *, bare: bool = True) -> None:
-    """Refuse the name of a folder that looks like a service's address.
+    """Refuse the name of a folder if it looks like the address of a service.
 
     Args:
-        name: The location: no URL, since it has no `://`.
-        bare: It may be a bare host. Not if the caller says that it is a path.
+        name: The location, which has no `://`.
+        bare: It may be a bare host. False if the caller knows that it is a path.
 
     Raises:
-        UsageError: It looks like a host, or like a URL that is misspelt, and is not a folder that is there.
+        UsageError: It looks like a host and is not an existing folder, or it looks like a misspelt URL.
     """
     hint = "write http://HOST:PORT for a service, ./NAME for a folder"
     if _BROKEN_URL.match(name):
         raise UsageError(f"{redacted_address(name)!r} is not a URL", hint=hint)
-    if not bare or os.path.isdir(os.path.expanduser(name)):  # noqa: PTH111, PTH112 a text, as it was given
+    if not bare or os.path.isdir(os.path.expanduser(name)):  # noqa: PTH111, PTH112 the text as the user wrote it
         return
     first, _, rest = name.rpartition("@")[2].partition("/")
     if rest not in ("", "v1", "v1/") and not re.search(f"{_PORT}$", first):
         return
     if _HOST.fullmatch(first):
-        raise UsageError(f"{redacted_address(name)!r} looks like a service's address", hint=hint)
+        raise UsageError(f"{redacted_address(name)!r} looks like the address of a service", hint=hint)
 
 
 def redacted_url(url: str) -> str:
-    """An address as errors may repeat it: without query and fragment; with a user in it, its scheme alone."""
+    """A URL that errors may show: without query and fragment, and only the scheme if it names a user."""
     if "@" in url:
-        # A password may hold every character that ends it elsewhere.
+        # A password may contain any character that usually ends it.
         scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:?/{1,2}", url)
         return f"{scheme[0] if scheme else ''}…"
     return url.partition("?")[0].partition("#")[0]
 
 
 def redacted_address(url: str) -> str:
-    """A service's address as errors may repeat it: as `shown`, and without a path, which may hold a token.
+    """A service's address that errors may show: as `redacted_url`, and without a path, which may be a token.
 
     The path `/v1`, which every service has, stays.
     """
-    told = redacted_url(url)
-    host = re.match(r"(?:https?(?=//)|[A-Za-z][A-Za-z0-9+.-]*:)?/*[^/]*", told, re.IGNORECASE)
+    url = redacted_url(url)
+    host = re.match(r"(?:https?(?=//)|[A-Za-z][A-Za-z0-9+.-]*:)?/*[^/]*", url, re.IGNORECASE)
     kept = host[0] if host else ""
-    return told if told[len(kept) :] in ("", "/", "/v1", "/v1/") else f"{kept}/…"
+    return url if url[len(kept) :] in ("", "/", "/v1", "/v1/") else f"{kept}/…"
 
 
 def service_location(url: str) -> str:
-    """The one spelling of a service's address: scheme, host and port in lower case, nothing after.
+    """The only spelling of a service's address: scheme, host and port in lower case, without a path.
 
     Raises:
-        UsageError: It is no such address, or holds a user name or password.
+        UsageError: It is not such an address, or it contains a user name or password.
     """
     if "@" in url:
-        raise UsageError("the service's address holds a password", hint="set VECLOAD_API_KEY instead")
+        raise UsageError("the service's address contains a password", hint="set VECLOAD_API_KEY instead")
     no_address = UsageError(
-        f"{redacted_address(url)!r} is not the address of a service", hint="it looks like http://host:8000"
+        f"{redacted_address(url)!r} is not the address of a service", hint="write it like http://host:8000"
     )
     try:
         parts = urllib.parse.urlsplit(url)
@@ -89,22 +89,22 @@ def service_location(url: str) -> str:
     if parts.path not in ("", "/", "/v1", "/v1/") or parts.query or parts.fragment:
         raise UsageError(
             f"{redacted_address(url)!r} has a path or a query",
-            hint="give the address alone: http://host:8000",
+            hint="give only the address: http://host:8000",
         )
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")
 
 
 def _is_host(name: str) -> bool:
-    """Whether a name is one that a socket can look up.
+    """Whether a name can be a host.
 
     Raises:
-        ValueError: It is not, either.
+        ValueError: It can't.
     """
     if ":" in name or re.fullmatch(_NUMBERS, name):
         ipaddress.ip_address(name)
         return True
     ascii_name = name.encode("idna")
-    # The encoding takes one character for another in some names (ß for ss): these would reach another host.
+    # The encoding replaces some characters (ß by ss), so that the name would reach another host.
     same = ascii_name.decode("idna") == name or name.isascii()
     return same and _HOST_NAME.fullmatch(ascii_name.decode("ascii")) is not None

@@ -1,8 +1,8 @@
-"""The folder of an embedded store: one process at a time makes an index in it, and may be killed at that.
+"""The folder of an embedded store: locking it, and repairing an index that a kill left incomplete.
 
-Of an index the engine writes three files below `_catalog/config`, one after the other: its wrapped key, its
-entry in the list of indexes, its settings. A kill before the last leaves an index that is listed, holds
-nothing, opens with no key, and can neither be deleted nor made again by the engine's own means.
+For a new index the engine writes three files below `_catalog/config`, one after the other: the wrapped key,
+the entry in the list of indexes, and the settings. A kill before the last one leaves an index that is listed
+and empty, that no key opens, and that the engine can neither delete nor create again.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from vecload.errors import UsageError
 
 
 def expand_home(folder: Path) -> Path:
-    """A folder with `~` and `~name` at its start as the home that they stand for.
+    """A folder, with `~` or `~name` at its start replaced by the home folder.
 
     Raises:
-        UsageError: There is no such user, or this one has no home folder.
+        UsageError: There is no such user, or the user has no home folder.
     """
     try:
         return folder.expanduser()
     except RuntimeError:
         raise UsageError(
-            f"{str(folder)!r} stands below the home folder of nobody", hint="write ./NAME, or the whole path"
+            f"the home folder in {str(folder)!r} does not exist", hint="write ./NAME, or the whole path"
         ) from None
 
 
 @contextmanager
 def exclusive(folder: str) -> Iterator[None]:
-    """Keep others that ask for the same out of a folder, where its file system can lock."""
+    """Hold a lock on a folder, if its file system can lock. Other callers wait for it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(OSError):
@@ -44,16 +44,16 @@ def exclusive(folder: str) -> Iterator[None]:
 
 
 def is_half_made(folder: str, name: str) -> bool:
-    """Whether a kill left the index without its settings."""
+    """Whether a kill left an index without its settings."""
     key, entry, settings = _files(folder, name)
     return key.exists() and entry.exists() and not settings.exists()
 
 
 def unlist_half_made(folder: str, name: str) -> None:
-    """Take an index that is half made off the list, so that the engine makes it anew.
+    """Remove an incomplete index from the list, so that the engine can create it again.
 
     Args:
-        folder: The store's; the caller is alone in it.
+        folder: The store's folder; the caller holds its lock.
         name: An index that `is_half_made`.
     """
     _files(folder, name)[1].unlink()
