@@ -56,7 +56,7 @@ def test_the_limit_of_items_stops_a_load_and_what_is_in_stays_in(tmp_path: Path)
     stopped = vecload(*load, *options)
     assert stopped.code == 1, stopped.err
     assert "the index is full" in stopped.error
-    assert "what is in stays in" in stopped.error
+    assert "the items that it has stay" in stopped.error
     assert json.loads(stopped.out)["loaded"] == LEFT
     assert count(store, "full", key) == LIMIT
 
@@ -68,7 +68,7 @@ def test_the_limit_of_items_stops_a_load_and_what_is_in_stays_in(tmp_path: Path)
     # At the limit the engine refuses ids that are in as well: a load from the start can't be acknowledged.
     fresh = vecload(*load, *options, "--fresh")
     assert fresh.code == 1
-    assert "rows that are in already" in fresh.error
+    assert "rows that replace items are refused too" in fresh.error
     assert json.loads(fresh.out)["loaded"] == 0
     assert count(store, "full", key) == LIMIT
 

@@ -158,5 +158,5 @@ def test_whoever_waited_for_a_key_that_was_removed_makes_one(path: Path) -> None
 
 def test_a_key_store_that_cannot_be_made_or_written_is_one_error(path: Path) -> None:
     path.parent.parent.write_text("a file")
-    with pytest.raises(KeyFileError, match="can't be made: Not a directory"), pending_key(path, never):
+    with pytest.raises(KeyFileError, match="can't be created: Not a directory"), pending_key(path, never):
         pass

@@ -197,7 +197,7 @@ def test_a_key_file_behind_another_users_link_is_refused(tmp_path: Path) -> None
     link.symlink_to(tmp_path / "key.toml")
     assert Key.load(link) == Key.load(tmp_path / "key.toml")
     os.lchown(link, 12345, 12345)
-    assert "symbolic link of another user" in said(lambda: Key.load(link))
+    assert "symbolic link that belongs to another user" in said(lambda: Key.load(link))
 
 
 def test_a_missing_key_file_and_a_folder_are_named(tmp_path: Path) -> None:

@@ -303,7 +303,7 @@ def test_a_batch_of_another_dimension_is_refused_whole(index: TargetIndex) -> No
 
 
 def test_a_batch_without_vectors_is_refused_where_the_index_embeds_nothing(index: TargetIndex) -> None:
-    with pytest.raises(IndexMismatch, match=r"embeds nothing itself.*vector"):
+    with pytest.raises(IndexMismatch, match=r"has no embedding model.*vector"):
         index.upsert(batch(["a"], None, None, ["text"]))
     assert index.count() == 0
 

@@ -228,7 +228,7 @@ def test_a_folder_that_is_no_store_prints_nothing_and_is_told(
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     for folder in (tmp_path / "file", tmp_path / "file" / "store"):
-        with pytest.raises(TargetError, match="can't be made") as caught:
+        with pytest.raises(TargetError, match="can't be created") as caught:
             EmbeddedTarget(folder)
         assert str(folder) in str(caught.value)
     assert capfd.readouterr() == ("", "")

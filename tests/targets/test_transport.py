@@ -349,7 +349,7 @@ def test_a_200_with_a_foreign_body_is_no_acknowledgement(
 def test_an_acknowledgement_of_fewer_items_is_none(connect: Connect) -> None:
     with (
         Server(always(http(b'{"status":"success","message":"Upserted 1 vectors"}'))) as server,
-        pytest.raises(NotAcknowledged, match="1 items of 2"),
+        pytest.raises(NotAcknowledged, match="1 of 2 items"),
     ):
         upsert(connect(server))
 

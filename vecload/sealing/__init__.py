@@ -1,4 +1,4 @@
-"""Contents: sealed and opened on this machine, and the keys that do it."""
+"""Sealing: encrypting and decrypting contents on this machine, and the keys for it."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
-"""Sealed contents, version 1: docs/envelope.md, byte for byte.
+"""Seals and opens contents, as docs/envelope.md defines it byte for byte (version 1).
 
 A sealed value is the base64 text of
 
     magic "VLE1" | suite 1 | type | key id 4 | salt 16 | commitment 32 | nonce 12 | ciphertext and tag n+16
 
-AES-256-GCM under a subkey that HKDF-SHA256 makes of the contents key and the segment's salt. The associated
-data are the first 58 bytes, the index name and the item id, so that contents moved elsewhere don't open.
+The cipher is AES-256-GCM with a subkey, which HKDF-SHA256 derives from the contents key and the segment's
+salt. The associated data are the first 58 bytes, the index name and the item id, so contents that are moved
+elsewhere do not open.
 """
 
 from __future__ import annotations
@@ -28,29 +29,29 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from vecload.errors import SealError
 
 UNKNOWN_KEY = "unknown key"
-"""The outcome for contents that were sealed with a key that is not at hand."""
+"""The outcome if contents were sealed with a key that the caller does not have."""
 MAGIC = b"VLE1"
 SUITE = 0x01
 TYPE_BYTES = 0
 TYPE_TEXT = 1
 OVERHEAD = 86
-"""Bytes that sealing adds, before base64."""
+"""Bytes that sealing adds before base64."""
 
 _HEADER_SIZE = 58
 _NONCE_SIZE = 12
 _SALT_SIZE = 16
 _TAG_SIZE = 16
 _MAGIC_CHARS = 8
-"""base64 characters that cover the magic and the suite."""
+"""base64 characters of the magic and the suite."""
 
 SEGMENT_ITEMS = 2**24
 SEGMENT_BYTES = 64 * 2**30
 OPENER_SEGMENTS = 1024
-"""Subkeys an Opener keeps at once: a load of any size makes one a process and segment."""
+"""Subkeys that an Opener keeps. A load makes one for each process and segment."""
 
 
 def key_id_of(contents_key: bytes) -> bytes:
-    """The 4 bytes that name a contents key and tell nothing else of it."""
+    """The 4 bytes that identify a contents key and reveal nothing else about it."""
     label = b"vecload/key-id/v1"
     return hashlib.sha256(label + b"\0" + hmac.digest(contents_key, label, "sha256")).digest()[:4]
 
@@ -68,13 +69,13 @@ def _binding(index_name: str) -> bytes:
 
 
 class _ProcessLock:
-    """A lock of one process: in a forked child, that of its parent may be held for ever."""
+    """A lock for one process: in a forked child, nobody may ever release the parent's lock."""
 
     def __init__(self) -> None:
         self._of = (os.getpid(), threading.Lock())
 
     def own(self) -> threading.Lock:
-        """This process's; of two threads of a child that need the first one at once, each may get its own."""
+        """The lock of this process. Two threads that need it first at the same time may get one each."""
         if self._of[0] != os.getpid():
             self._of = (os.getpid(), threading.Lock())
         return self._of[1]
@@ -85,18 +86,18 @@ class _Segment:
     pid: int
     aead: AESGCM
     headers: tuple[bytes, bytes]
-    """The first 58 bytes of every envelope of the segment, by type."""
+    """The first 58 bytes of every envelope in the segment, by type."""
     items: int = 0
     plaintext: int = 0
 
 
 class Sealer:
-    """Seals contents for one index with one contents key. May be shared by threads.
+    """Seals contents for one index with one contents key. Threads may share it.
 
     Args:
         contents_key: 32 uniformly random bytes.
-        index_name: The index; sealed contents open only under the same name.
-        urandom: The source of salts and nonces: n to n random bytes.
+        index_name: The index. Sealed contents open only with the same name.
+        urandom: Returns n random bytes, for salts and nonces.
     """
 
     def __init__(
@@ -125,14 +126,14 @@ class Sealer:
             contents: n texts, bytes or None each.
 
         Returns:
-            n base64 texts, None where there were no contents.
+            n base64 texts; None for items without contents.
         """
         contents = list(contents)
         present = [(i, c) for i, c in zip(ids, contents, strict=True) if c is not None]
         plain = [c.encode() if isinstance(c, str) else c for _, c in present]
         kinds = [TYPE_TEXT if isinstance(c, str) else TYPE_BYTES for _, c in present]
         segment = self._claim(len(plain), sum(map(len, plain)))
-        # Whole columns at a time: a loop over items costs as much as the encryption of a short text.
+        # Column by column: a loop over items takes as long as encrypting a short text.
         random = self._urandom(_NONCE_SIZE * len(plain))
         nonces = [random[at : at + _NONCE_SIZE] for at in range(0, len(random), _NONCE_SIZE)]
         bound = [header + self._binding for header in segment.headers]
@@ -148,7 +149,7 @@ class Sealer:
         return [None if c is None else next(sealed) for c in contents]
 
     def _claim(self, items: int, plaintext: int) -> _Segment:
-        """The segment for that much more: a new one at its bounds, and in a forked child."""
+        """The segment for that many more items: a new one at the limits, and in a forked child."""
         with self._lock.own():
             segment = self._segment
             if (
@@ -174,7 +175,7 @@ class Opener:
     """Opens what a Sealer sealed for the same index.
 
     Args:
-        contents_keys: The keys that may have sealed it: the present one and old ones, 32 bytes each.
+        contents_keys: The keys that may have sealed it: the current one and old ones, 32 bytes each.
         index_name: The index the contents were sealed for.
     """
 
@@ -188,16 +189,16 @@ class Opener:
         return f"Opener(key_ids={[key_id.hex() for key_id in self._keys]})"
 
     def open(self, item_id: str, stored: str | bytes) -> str | bytes:
-        """The contents as they were before sealing, in their original type.
+        """The original contents, in their original type.
 
-        What was not sealed is returned as it is.
+        Contents that are not sealed are returned as they are.
 
         Args:
-            item_id: The item they are stored with.
-            stored: As the target gave them.
+            item_id: The item.
+            stored: The contents from the target.
 
         Raises:
-            SealError: They were sealed, and do not open.
+            SealError: They are sealed, but do not open.
         """
         if not is_sealed(stored):
             return stored
@@ -211,7 +212,7 @@ class Opener:
         """Open the raw bytes of an envelope.
 
         Raises:
-            SealError: With the outcome by name, as in docs/envelope.md.
+            SealError: Its `outcome` is one of those in docs/envelope.md.
         """
         if envelope[:4] != MAGIC:
             raise SealError("bad magic", item_id=item_id)
@@ -251,12 +252,12 @@ class Opener:
 
 
 def sealed_size(nbytes: int) -> int:
-    """Characters of contents of that many bytes, once they are sealed."""
+    """Characters of sealed contents that have that many bytes."""
     return 4 * -(-(nbytes + OVERHEAD) // 3)
 
 
 def is_sealed(stored: str | bytes) -> bool:
-    """Whether stored contents begin as sealed ones do."""
+    """Whether stored contents begin like sealed ones."""
     head = stored[:_MAGIC_CHARS]
     try:
         return pybase64.b64decode(head, validate=True)[: len(MAGIC)] == MAGIC
@@ -265,15 +266,15 @@ def is_sealed(stored: str | bytes) -> bool:
 
 
 def decode_base64(text: str | bytes) -> bytes:
-    """The bytes of a base64 text: standard alphabet, padded, no white space, its unused bits zero.
+    """The bytes of a base64 text: standard alphabet, padding, no white space, unused bits zero.
 
     Raises:
-        ValueError: It is not the text that those bytes have.
+        ValueError: It is not exactly the text that encoding the bytes returns.
     """
     decoded = pybase64.b64decode(text, validate=True)
     if rest := len(decoded) % 3:
-        # All that a strict decoder passes over are bits in the last four characters.
+        # A strict decoder ignores only unused bits in the last four characters.
         last = text[-4:] if isinstance(text, bytes) else text[-4:].encode("ascii", "replace")
         if pybase64.b64encode(decoded[-rest:]) != last:
-            raise ValueError("bits are set behind the last byte")
+            raise ValueError("unused bits are set")
     return decoded

@@ -1,9 +1,9 @@
-"""The default key store: where it keeps the key of an index, and keys that are pending.
+"""The key store: the key files of indexes, and pending keys.
 
-A key that an index may have been made with is never lost: it is on the disk, as a pending key, before the
-target is asked to make the index, and becomes the index's key file once the index opens with it. A run that
-finds a pending key takes it up, whatever became of the run that made it. It is removed in one case alone: the
-process that made it knows that its only request was refused.
+A key that an index may have been created with is never lost. Before the target is asked to create the index,
+the key is on the disk as a pending key. It becomes the index's key file once the index opens with it. A run
+that finds a pending key uses it, whatever happened to the run that made it. A pending key is removed in only
+one case: the process that made it knows that the target refused its only request.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class StoredKey:
     Attributes:
         key: The key.
         path: Its file.
-        pending: It is not known to be the index's.
+        pending: It may not be the index's key.
     """
 
     key: Key
@@ -37,12 +37,12 @@ class StoredKey:
 
 @dataclass(frozen=True, slots=True)
 class PendingKey:
-    """A key to make an index with. No other process makes one, or takes this one up, while it is held.
+    """A key to create an index with. While a process holds it, no other process makes or uses one.
 
     Attributes:
         key: The key.
-        path: Where it will be once it is confirmed.
-        made: It was made by this process, so no request but this process's own can have used it.
+        path: The key file that it becomes.
+        made: This process made it, so no other process can have used it in a request.
     """
 
     key: Key
@@ -50,17 +50,17 @@ class PendingKey:
     made: bool
 
     def confirm(self) -> None:
-        """Make it the index's key file: the index opens with it."""
+        """Make it the index's key file, since the index opens with it."""
         confirm(self.path, self.key)
 
     def discard(self) -> None:
-        """The target refused to make the index: remove the key if nobody else can have used it."""
+        """Remove it after the target refused to create the index, if nobody else can have used it."""
         if self.made:
             _remove(pending_path(self.path))
 
 
 def pending_path(path: Path) -> Path:
-    """The file of the key that is pending for a key file.
+    """The file of the pending key for a key file.
 
     Args:
         path: The key file.
@@ -69,7 +69,7 @@ def pending_path(path: Path) -> Path:
 
 
 def find_stored(path: Path) -> StoredKey | None:
-    """The key of an index, or the pending one, if the key store has either.
+    """The key of an index, or its pending key; None if the key store has neither.
 
     Args:
         path: The index's key file.
@@ -77,7 +77,7 @@ def find_stored(path: Path) -> StoredKey | None:
     Raises:
         KeyFileError: It can't be read.
     """
-    # Once more at the end: another process may confirm a pending key between two looks.
+    # The key file again at the end: another process may confirm a pending key meanwhile.
     for file in (path, pending_path(path), path):
         if not file.exists():
             continue
@@ -90,7 +90,7 @@ def find_stored(path: Path) -> StoredKey | None:
 
 
 def tidy(path: Path) -> None:
-    """Remove what a kill left of a pending key that was confirmed.
+    """Remove the pending file that a kill left after the key was confirmed.
 
     Args:
         path: The index's key file.
@@ -106,10 +106,10 @@ def confirm(path: Path, key: Key) -> None:
 
     Args:
         path: The key file.
-        key: The pending key, with which the index was opened or made.
+        key: The pending key, which opened or created the index.
 
     Raises:
-        KeyFileError: It can't be written, or is there and holds another key; the pending key stays.
+        KeyFileError: The file can't be written, or it exists with another key. The pending key stays.
     """
     pending = pending_path(path)
     try:
@@ -121,25 +121,25 @@ def confirm(path: Path, key: Key) -> None:
         except FileExistsError:
             if Key.load(path) != key:
                 raise KeyFileError(
-                    f"{path} holds another key than the index was made with",
-                    hint=f"the index's key is {pending}: move the other file away, then run again",
+                    f"{path} contains another key than the index was created with",
+                    hint=f"the index's key is in {pending}: move the other file, then run again",
                 ) from None
         sync_folder(path.parent)
     except OSError as error:
         raise KeyFileError(
             f"the key file {path} can't be written: {error.strerror}",
-            hint=f"the index's key stays in {pending}, and is taken up by the next run",
+            hint=f"the index's key stays in {pending}, and the next run uses it",
         ) from None
     _remove(pending)
 
 
 @contextmanager
 def pending_key(path: Path, waits: Callable[[], object]) -> Iterator[PendingKey | None]:
-    """A new key on the disk, or the one that an earlier run left, to make an index with.
+    """A key to create an index with: a new one that is on the disk, or the one that an earlier run left.
 
     Args:
-        path: The index's key file, which is not there.
-        waits: Called if another process holds the pending key, and has to be waited for.
+        path: The index's key file, which does not exist.
+        waits: Called before waiting for another process that holds the pending key.
 
     Yields:
         The key; None if another process has made the key file meanwhile.
@@ -172,7 +172,7 @@ def _hold(path: Path, waits: Callable[[], object]) -> tuple[int, PendingKey | No
 
 
 def _create(path: Path, file: Path) -> tuple[int, PendingKey] | None:
-    """A key made now; None if there is one."""
+    """Make a pending key; None if there is one."""
     key = generate_key()
     locked: list[bool] = []
     try:
@@ -181,12 +181,12 @@ def _create(path: Path, file: Path) -> tuple[int, PendingKey] | None:
         )
     except FileExistsError:
         return None
-    # Where nothing can be locked another process may take the key up at any time: then it is never removed.
+    # Without locks another process may use the key at any time, so it must never be removed.
     return descriptor, PendingKey(key, path, made=locked[-1])
 
 
 def _take_over(path: Path, file: Path, waits: Callable[[], object]) -> tuple[int, PendingKey] | None:
-    """The key that is there, once nobody else holds it; None if it is gone by then."""
+    """Wait for the existing pending key until nobody else holds it; None if it is gone by then."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -205,7 +205,7 @@ def _take_over(path: Path, file: Path, waits: Callable[[], object]) -> tuple[int
 
 
 def _is_still(descriptor: int, file: Path) -> bool:
-    """Whether the file of that name is the one that was opened."""
+    """Whether the open file still has that name."""
     try:
         return os.path.samestat(os.fstat(descriptor), file.stat())
     except FileNotFoundError:
@@ -213,7 +213,7 @@ def _is_still(descriptor: int, file: Path) -> bool:
 
 
 def _lock(descriptor: int, *, wait: bool) -> bool:
-    """Lock a file until it is closed; whether it is locked. Not every file system can."""
+    """Lock a file until it is closed. False if the file system can't, or another process has it locked."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
@@ -222,14 +222,14 @@ def _lock(descriptor: int, *, wait: bool) -> bool:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make the key store, so that it outlives a power cut as the files in it do."""
+    """Make the key store, so that a power cut loses neither the folder nor the files in it."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for each in missing:
             sync_folder(each.parent)
     except OSError as error:
-        raise KeyFileError(f"the key store {folder} can't be made: {error.strerror}") from None
+        raise KeyFileError(f"the key store {folder} can't be created: {error.strerror}") from None
 
 
 def _remove(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""Keys: the pair an index needs, the file it is kept in, and where that file is looked for."""
+"""Key: the index key and the contents key of an index, the key file, and its place in the key store."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ KEY_COMMAND_SECONDS: Final = 30.0
 
 
 class Key:
-    """What an index is opened with: its index key and its contents key.
+    """The keys of an index: its index key and its contents key.
 
-    The index key goes to the service with every request, as CyborgDB's protocol has it. The contents key
-    never leaves this process.
+    CyborgDB's protocol sends the index key to the service with every request. The contents key never leaves
+    this process.
 
     Args:
         index_key: 32 bytes, the engine's key.
-        contents_key: 32 bytes that seal contents. None derives it from the index key: then whoever sees the
-            index key, the service among them, could open the contents.
-        old_contents_keys: Keys that only open.
+        contents_key: 32 bytes that seal contents. None derives it from the index key: then everyone who has
+            the index key, such as the service, could open the contents.
+        old_contents_keys: Keys that open contents but do not seal them.
 
     Raises:
         ItemTypeError: A key is not bytes.
-        ItemValueError: A key is not 32 bytes long; the index key or the contents key is all zeros; they are
-            equal. Any old key is taken: what was sealed with it must open.
+        ItemValueError: A key is not 32 bytes long; the index key or the contents key is all zeros; both are
+            equal. Old keys may have any value, since contents that they sealed must open.
     """
 
     __slots__ = ("contents_key", "derived", "index_key", "old_contents_keys")
@@ -67,7 +67,7 @@ class Key:
             if value is not None and not any(value):
                 raise ItemValueError(f"the {name} is all zeros")
         if contents_key is not None and bytes(contents_key) == bytes(index_key):
-            # A service gets the index key with every request.
+            # The service gets the index key with every request.
             raise ItemValueError("the contents key is the index key, so a service could open contents")
         self.index_key: Final = bytes(index_key)
         self.derived: Final = contents_key is None
@@ -81,28 +81,28 @@ class Key:
         """Read a key file.
 
         Raises:
-            KeyFileError: Missing, malformed, too large, readable by others, or behind another user's link.
+            KeyFileError: It is missing, malformed, too large, readable by others, or another user's link.
         """
         return cls._parse(_read_private(Path(path)), str(path))
 
     @classmethod
     def from_command(cls, command: str, *, seconds: float = KEY_COMMAND_SECONDS) -> Key:
-        """Run a command whose standard output is a key file.
+        """Run a command that prints a key file to standard output.
 
         Args:
-            command: An argv, split as a shell would; no shell runs it.
+            command: Program and arguments, split like in a shell. No shell runs it.
             seconds: How long it may take.
 
         Raises:
-            KeyFileError: It can't be run, fails, takes too long, or prints no key file.
+            KeyFileError: It can't be run, fails, takes too long, or does not print a key file.
         """
         try:
             argv = shlex.split(command)
             program = argv[0]
             code, output = _run(argv, seconds)
         except (OSError, ValueError, IndexError) as error:
-            # ValueError: quotes without an end, or a NUL.
-            why = error.strerror if isinstance(error, OSError) else "it is no command"
+            # ValueError: an open quote, or a NUL.
+            why = error.strerror if isinstance(error, OSError) else "it is not a command"
             program = command.split()[0] if command.split() else ""
             raise KeyFileError(f"the key command {program!r} can't be run: {why}") from None
         except subprocess.TimeoutExpired:
@@ -113,7 +113,7 @@ class Key:
 
     @classmethod
     def from_hex(cls, index_key: str, contents_key: str | None, *, where: str) -> Key:
-        """Make a key of hex digits, as VECLOAD_INDEX_KEY and VECLOAD_CONTENTS_KEY hold them."""
+        """A key from hex digits, as VECLOAD_INDEX_KEY and VECLOAD_CONTENTS_KEY contain them."""
         return cls._parse_fields(
             {"index_key": index_key, **({"contents_key": contents_key} if contents_key else {})}, where
         )
@@ -121,12 +121,16 @@ class Key:
     @classmethod
     def _parse(cls, text: bytes, where: str) -> Key:
         if len(text) > KEY_FILE_MAX_BYTES:
-            raise KeyFileError(f"{where} is larger than {KEY_FILE_MAX_BYTES // 1024} KiB, so no key file")
+            raise KeyFileError(
+                f"{where} is larger than {KEY_FILE_MAX_BYTES // 1024} KiB, so it is not a key file"
+            )
         try:
             fields = tomllib.loads(text.decode())
         except (ValueError, RecursionError):
-            # ValueError: also a number of thousands of digits. The own message could quote the key.
-            raise KeyFileError(f"{where} is not TOML", hint="make a key file with 'vecload keygen'") from None
+            # ValueError: also a number with thousands of digits. Its message could quote the key.
+            raise KeyFileError(
+                f"{where} is not TOML", hint="create a key file with 'vecload keygen'"
+            ) from None
         return cls._parse_fields(fields, where)
 
     @classmethod
@@ -136,7 +140,7 @@ class Key:
             # A long name may be a key in the wrong place.
             name = min(unknown)
             named = f" {name!r}" if len(name) <= 24 else ""
-            raise KeyFileError(f"{where} holds an unknown entry{named}")
+            raise KeyFileError(f"{where} contains an unknown entry{named}")
         index_key = _hex_key(fields.get("index_key"), "index_key", where)
         contents = fields.get("contents_key")
         contents_key = None if contents is None else _hex_key(contents, "contents_key", where)
@@ -155,7 +159,7 @@ class Key:
             raise KeyFileError(f"{where}: {error}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a new key file, readable by its owner alone: all of it, or nothing.
+        """Write a new key file, readable only by its owner: all of it, or nothing.
 
         Raises:
             KeyFileError: The file exists, or can't be written.
@@ -164,13 +168,13 @@ class Key:
             write_new(Path(path), self.file_text())
         except FileExistsError:
             raise KeyFileError(
-                f"{path} exists", hint="a key is never overwritten; choose another name, or move it away"
+                f"{path} exists", hint="a key is never overwritten; choose another name, or move the file"
             ) from None
         except OSError as error:
             raise KeyFileError(f"the key file {path} can't be written: {error.strerror}") from None
 
     def file_text(self) -> bytes:
-        """What a key file of this key holds."""
+        """The text of a key file for this key."""
         lines = [
             "# A vecload key file. Keep it, and keep it secret: contents sealed with a lost key are gone.",
             f'index_key = "{self.index_key.hex()}"',
@@ -181,12 +185,12 @@ class Key:
 
     @property
     def key_id(self) -> str:
-        """The contents key's id, 8 hex digits: what may be shown and logged."""
+        """The id of the contents key: 8 hex digits, which may be shown and logged."""
         return key_id_of(self.contents_key).hex()
 
     @property
     def opening_keys(self) -> tuple[bytes, ...]:
-        """Every contents key that may open, the present one first."""
+        """Every contents key that may open contents, the current one first."""
         return (self.contents_key, *self.old_contents_keys)
 
     def __repr__(self) -> str:
@@ -197,38 +201,38 @@ class Key:
             return NotImplemented
         return (self.index_key, self.opening_keys) == (other.index_key, other.opening_keys)
 
-    __hash__ = None  # type: ignore[assignment] # a key belongs in no set
+    __hash__ = None  # type: ignore[assignment] # no sets of keys
 
     def __reduce__(self) -> NoReturn:
-        # A key must not slip into a cache, a queue or another process as a pickle.
+        # A pickle could bring a key into a cache, a queue or another process by mistake.
         raise TypeError("a Key can't be pickled; give the other process the key file")
 
 
 def generate_key() -> Key:
-    """A new Key with an index key and a contents key of its own, from the system's randomness."""
+    """A new random Key, with separate index key and contents key."""
     return Key(secrets.token_bytes(KEY_SIZE), secrets.token_bytes(KEY_SIZE))
 
 
 def as_key(key: Key | bytes) -> Key:
-    """A Key of whatever the Python API takes for one: a Key, or 32 bytes.
+    """A Key from what the Python API accepts: a Key, or 32 bytes.
 
     Raises:
-        ItemTypeError: Neither.
-        ItemValueError: Bytes of another length.
+        ItemTypeError: It is neither.
+        ItemValueError: The bytes have another length.
     """
     return key if isinstance(key, Key) else Key(key)
 
 
 def stored_key_path(config_home: Path, location: str, index_name: str) -> Path:
-    """Where the default key store keeps the key of an index.
+    """The key file of an index in the key store.
 
     Args:
-        config_home: The user's folder of vecload's configuration.
-        location: The target's location, as it describes itself.
-        index_name: The index.
+        config_home: The user's configuration folder for vecload.
+        location: The target's location, as the target spells it.
+        index_name: The index, with any characters.
 
     Returns:
-        A path that differs for the same name on another target, whatever characters the name has.
+        A path that differs for the same name on another target.
     """
     digest = hashlib.sha256(f"{location}\0{index_name}".encode()).hexdigest()[:12]
     legible = re.sub(r"[^A-Za-z0-9._-]+", "_", index_name)[:64].strip("._") or "index"
@@ -251,7 +255,7 @@ def _hex_key(value: object, name: str, where: str) -> bytes:
 
 
 def _run(argv: list[str], seconds: float) -> tuple[int, bytes]:
-    """The exit code and the output of a program; one that prints more than a key file holds is ended."""
+    """The exit code and output of a program. It is killed if it prints more than a key file has."""
     deadline = time.monotonic() + seconds
     output = b""
     with subprocess.Popen(argv, stdout=subprocess.PIPE, bufsize=0) as process:  # noqa: S603 the user's own command
@@ -272,14 +276,15 @@ def _run(argv: list[str], seconds: float) -> tuple[int, bytes]:
 
 
 def _read_private(path: Path) -> bytes:
-    """The bytes of a file that only its owner can read."""
+    """The bytes of a file, if only its owner can read it."""
     try:
         link = path.lstat()
         if stat.S_ISLNK(link.st_mode) and link.st_uid not in (os.geteuid(), 0):
             raise KeyFileError(
-                f"the key file {path} is a symbolic link of another user", hint="name the file itself"
+                f"the key file {path} is a symbolic link that belongs to another user",
+                hint="name the file itself",
             )
-        # Not to wait for the writer of a named pipe.
+        # O_NONBLOCK: do not wait for the writer of a named pipe.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):

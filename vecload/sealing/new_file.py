@@ -1,4 +1,4 @@
-"""New files of which a kill or a full disk leaves all or nothing: written, synced, then linked into place."""
+"""New files, all or nothing: written and synced without a name, then linked, so a kill leaves no part."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from contextlib import suppress
 from pathlib import Path
 
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
-"""A file system that can't sync folders answers with one of these."""
+"""Errors of file systems that can't sync folders."""
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """Write a file that only its owner can read.
+    """Write a new file that only its owner can read.
 
     Raises:
-        FileExistsError: There is one of that name, which stays as it is.
-        OSError: It can't be written; then nothing of it is there.
+        FileExistsError: A file with that name exists; it is unchanged.
+        OSError: The file can't be written; nothing of it remains.
     """
     os.close(make_new(path, data))
 
 
 def make_new(path: Path, data: bytes, *, claim: Callable[[int], object] | None = None) -> int:
-    """Write a file as `write_new` does.
+    """Write a new file like `write_new`.
 
     Args:
         path: Its name.
-        data: What it holds.
-        claim: Called with its descriptor before anybody else can see the file.
+        data: Its bytes.
+        claim: Called with its descriptor before any other process can see the file.
 
     Returns:
         A descriptor of the file, for the caller to close.
 
     Raises:
-        FileExistsError: There is one of that name, which stays as it is.
-        OSError: It can't be written; then nothing of it is there.
+        FileExistsError: A file with that name exists; it is unchanged.
+        OSError: The file can't be written; nothing of it remains.
     """
     try:
         return _make(path, data, claim, named=False)
     except FileExistsError:
         raise
     except (OSError, AttributeError):
-        # No files without names on this system or file system, or no /proc to link them by.
+        # The system or file system has no files without names, or there is no /proc to link them.
         return _make(path, data, claim, named=True)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make what was linked and unlinked in a folder outlive a power cut."""
+    """Sync a folder, so that links and unlinks in it survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         _sync(descriptor)
@@ -93,9 +93,9 @@ def _open_aside(folder: int, aside: str | None) -> int:
 
 
 def _link(descriptor: int, aside: str | None, name: str, folder: int) -> None:
-    """Give the file its name. A link replaces nothing, where a rename would."""
+    """Give the file its name. Unlike a rename, a link replaces no file."""
     if aside is None:
-        # With dst_dir_fd, os.link follows the link that /proc has of the descriptor; without it doesn't.
+        # With dst_dir_fd, os.link follows the link in /proc to the file; without it, it does not.
         os.link(f"/proc/self/fd/{descriptor}", name, dst_dir_fd=folder, follow_symlinks=True)
     else:
         os.link(aside, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)

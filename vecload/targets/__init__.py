@@ -1,4 +1,4 @@
-"""Targets: the service, the embedded engine, memory; and which of them a location means."""
+"""Targets: a CyborgDB service, an embedded store, or memory; `connect_target` picks one by its location."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 
 def is_service(location: str) -> bool:
-    """Whether a location is the URL of a service; all else is a folder."""
+    """Whether a location is the URL of a service; anything else is a folder."""
     return "://" in location
 
 
@@ -40,19 +40,19 @@ def connect_target(
     binary_threshold: int = BINARY_THRESHOLD,
     read_only: bool = False,
 ) -> Target:
-    """The target at a location.
+    """Connect to the target at a location.
 
     Args:
-        location: `http://…` or `https://…` is a service; anything else a folder with an embedded store, if it
-            looks like no host and no misspelt URL.
+        location: `http://…` or `https://…` is a service; anything else is the folder of an embedded store,
+            unless it looks like a host or a misspelt URL.
         api_key: For a service.
         wire: The wire format, for a service.
-        binary_threshold: Items of a batch from which `auto` takes binary.
-        read_only: Let opening an embedded store write nothing.
+        binary_threshold: With wire `auto`, use binary from this many items on.
+        read_only: Write nothing when opening an embedded store.
 
     Raises:
         UsageError: The location is neither.
-        EngineMissing: An embedded store without cyborgdb-core.
+        EngineMissing: The location is a folder, and cyborgdb-core is not installed.
     """
     # httpcore takes 50 ms to import, the engine 40: only what is used is loaded.
     if is_service(os.fspath(location)):
@@ -61,7 +61,7 @@ def connect_target(
         return ServiceTarget(
             os.fspath(location), api_key=api_key, wire=wire, binary_threshold=binary_threshold
         )
-    # A Path that holds `http:/host` was a URL; a bare name was made a path on purpose.
+    # The Path `http:/host` was a URL once; any other Path means a folder, also one that looks like a host.
     check_folder_name(os.fspath(location), bare=isinstance(location, str))
     from vecload.targets.embedded import EmbeddedTarget
 
@@ -69,7 +69,7 @@ def connect_target(
 
 
 if TYPE_CHECKING:
-    # Every target keeps the interface: mypy says so here.
+    # mypy checks here that every target has the interface.
     from vecload.targets.embedded import EmbeddedTarget
     from vecload.targets.memory import MemoryTarget
     from vecload.targets.service import ServiceTarget

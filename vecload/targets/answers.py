@@ -1,18 +1,13 @@
-"""What the service's answers mean: each becomes an acknowledgement, a value, or the right error of ours.
+"""The service's answers: each becomes an acknowledgement, a checked value, or an error of ours.
 
-The service reports one and the same fault in several ways (docs/cyborgdb.md): a wrong index key is a 404 on
-one thread and a 401 on another, a locked store a 400, a missing index a 404 about an envelope. Its 422 bodies
-echo the request, the index key in it, so of those only the places and kinds of the faults are repeated. What
-stands between may echo it with any status: a text is repeated only if it begins as the service's own do, up
-to the first quotation mark or brace, with which all that JSON holds begins, and without what the request
-holds (echoes.py).
+The service reports the same fault in several ways (docs/cyborgdb.md): a wrong index key is a 404 on one
+thread and a 401 on another, a locked store is a 400, and a missing index is a 404 about an envelope.
 
-What the service says of an index, checked: it is shown to people, and decides what is sent.
-
-EchoFilter: what an answer repeats of the request, which may hold keys, contents and metadata.
-
-A server, or what stands in front of one, may put anything of a request into its answer, and in another form:
-spaced, in other letters, as base64. So texts are compared by their letters and digits alone.
+Answers may repeat the request, which contains keys, contents and metadata. The service's 422 bodies do, so of
+them errors show only the places and kinds of the faults. A proxy may do so with any status, in another form:
+with spaces, in other letters, as base64. So errors show a text only if it begins like one of the service's
+own, only up to the first quotation mark or brace, with which every JSON value of the request begins, and
+without what EchoFilter finds. It compares letters and digits alone.
 """
 
 from __future__ import annotations
@@ -60,10 +55,10 @@ _OWN = re.compile(
     r"BatchPushVariable |Item limit reached|[Ee]mbedding |Unexpected server error|Request timeout|"
     r"Training failed|Training )"
 )
-"""How the texts of the service and of its engine begin (0.18)."""
+"""How messages of the service and of its engine begin (0.18)."""
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _PLACES = 8
-"""Parts of the place of a fault: deeper ones are the request's own."""
+"""Parts of a fault's place that are shown: deeper ones come from the request."""
 _JSON = re.compile(r'["{]')
 
 _Maker = Callable[[str], VecloadError]
@@ -77,7 +72,7 @@ def _wrong_key(detail: str) -> VecloadError:
 
 def _unauthorised(detail: str) -> VecloadError:
     return Unauthorised(
-        f"the service refuses the API key ({detail})", hint="set VECLOAD_API_KEY, or name --api-key-file"
+        f"the service refuses the API key ({detail})", hint="set VECLOAD_API_KEY, or use --api-key-file"
     )
 
 
@@ -90,7 +85,7 @@ def _locked(detail: str) -> VecloadError:
 def _limit(detail: str) -> VecloadError:
     return ItemLimit(
         f"the index is full ({detail})",
-        hint="what is in stays in; near the limit rows that are in already are refused too; "
+        hint="the items that it has stay; near the limit, rows that replace items are refused too; "
         "the service needs a CyborgDB licence key to hold more",
     )
 
@@ -105,38 +100,38 @@ _MEANINGS: tuple[tuple[str, _Maker], ...] = (
     ("client_kek required", _wrong_key),
     ("do not supply index_key", _wrong_key),
     ("No KMS envelope", lambda detail: IndexNotFound(f"the service has no such index ({detail})")),
-    ("Config item not found", lambda detail: IndexNotFound(f"the index is not made yet ({detail})")),
+    ("Config item not found", lambda detail: IndexNotFound(f"the index is not created yet ({detail})")),
     ("does not exist", lambda detail: IndexNotFound(f"the service has no such index ({detail})")),
-    ("already exists", lambda detail: IndexExists(f"the service has that index already ({detail})")),
+    ("already exists", lambda detail: IndexExists(f"the service already has that index ({detail})")),
     (
         "not set up for automatic embedding",
         lambda detail: IndexMismatch(
-            f"the index embeds nothing itself ({detail})",
-            hint="leave --embed away, and give every row a vector",
+            f"the index has no embedding model ({detail})",
+            hint="omit --embed, and give every row a vector",
         ),
     ),
 )
-"""Parts of the engine's messages that say more than their status, and what each means."""
+"""Parts of the engine's messages that say more than the status, and what each means."""
 
 
 def error_of(
     status: int, headers: Mapping[str, str], body: bytes, redact: Callable[[str], str] = one_line
 ) -> VecloadError:
-    """The error that an answer other than 200 stands for.
+    """The error that an answer other than 200 means.
 
     Args:
         status: HTTP status.
-        headers: Response headers.
-        body: The response's body, which may be cut.
-        redact: Makes a text of the body fit to be shown.
+        headers: Response headers, by lower-case names.
+        body: The response's body.
+        redact: Makes a text of the body safe to show.
 
     Returns:
-        An error without keys, contents or request bodies in it.
+        An error without keys, contents or parts of request bodies.
     """
-    said, detail = _said(status, body)
+    message, detail = _message_in(status, body)
     detail = redact(detail) or "no reason given"
     for part, make in _MEANINGS:
-        if part in said:
+        if part in message:
             return make(detail)
     if status in (401, 403):
         return _unauthorised(detail)
@@ -157,32 +152,32 @@ def error_of(
 
 
 def check_upserted(body: bytes, items: int) -> None:
-    """Raise unless the body of a 200 acknowledges that many items.
+    """Check that the body of a 200 acknowledges that many items.
 
     Raises:
-        NotAcknowledged: Not JSON, not a success, or of another number of items.
+        NotAcknowledged: It is not JSON, does not report success, or has another number of items.
     """
     answer = object_of(body)
     message = answer.get("message")
     counted = _UPSERTED.fullmatch(message) if isinstance(message, str) else None
     if answer.get("status") != "success" or counted is None:
-        raise NotAcknowledged("the service answered 200, but with no acknowledgement of an upsert")
+        raise NotAcknowledged("the service answered 200, but did not acknowledge the upsert")
     if int(counted[1]) != items:
-        raise NotAcknowledged(f"the service acknowledged {counted[1]} items of {items}")
+        raise NotAcknowledged(f"the service acknowledged {counted[1]} of {items} items")
 
 
 def check_trained(answer: dict[str, Any]) -> None:
-    """Raise unless an answer says that a training succeeded.
+    """Check that an answer says that a training succeeded.
 
     Raises:
-        TrainingFailed: It did not.
+        TrainingFailed: It does not.
     """
     if answer.get("status") != "success":
         message = answer.get("message")
         reason = one_line(_own(message)) if isinstance(message, str) else ""
         raise TrainingFailed(
             f"the index was not trained ({reason or 'no reason given'})",
-            hint="what was loaded stays, and is found",
+            hint="the loaded items stay, and queries find them",
         )
 
 
@@ -190,7 +185,7 @@ def object_of(body: bytes) -> dict[str, Any]:
     """The JSON object in a body. Integers of up to 4300 digits stay exact; every number is finite.
 
     Raises:
-        NotAcknowledged: There is none.
+        NotAcknowledged: The body is not a JSON object.
     """
     try:
         answer = json.loads(body, parse_constant=_refused, parse_float=_finite)
@@ -198,7 +193,7 @@ def object_of(body: bytes) -> dict[str, Any]:
         answer = None
     if not isinstance(answer, dict):
         raise NotAcknowledged(
-            "the service answered 200, but with no JSON object",
+            "the service answered 200, but not with a JSON object",
             hint="is this the address of a CyborgDB service?",
         )
     return answer
@@ -216,22 +211,22 @@ def _finite(text: str) -> float:
 
 
 def stored_items_of(answer: dict[str, Any]) -> list[StoredItem]:
-    """The items in an answer to get.
+    """The items in an answer to a get.
 
     Raises:
-        NotAcknowledged: It holds something else.
+        NotAcknowledged: The answer has something else.
     """
     try:
         return [_stored(result) for result in _results(answer)]
     except (TypeError, ValueError, OverflowError):
-        raise NotAcknowledged("the service gave back items in a form not known") from None
+        raise NotAcknowledged("the service returned items in an unknown form") from None
 
 
 def hits_of(answer: dict[str, Any]) -> list[Hit]:
-    """The results in an answer to query.
+    """The results in an answer to a query.
 
     Raises:
-        NotAcknowledged: It holds something else.
+        NotAcknowledged: The answer has something else.
     """
     try:
         return [
@@ -239,18 +234,18 @@ def hits_of(answer: dict[str, Any]) -> list[Hit]:
             for result in _results(answer)
         ]
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise NotAcknowledged("the service gave back results in a form not known") from None
+        raise NotAcknowledged("the service returned results in an unknown form") from None
 
 
 def texts_of(answer: dict[str, Any], field: str) -> list[str]:
-    """A field that lists texts.
+    """A field that is a list of texts.
 
     Raises:
-        NotAcknowledged: It does not.
+        NotAcknowledged: It is not.
     """
     texts = answer.get(field)
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise NotAcknowledged(f"the service listed no {field}")
+        raise NotAcknowledged(f"the service returned no list of {field}")
     return texts
 
 
@@ -262,15 +257,15 @@ def number_of(answer: dict[str, Any], field: str) -> int:
     """
     number = answer.get(field)
     if type(number) is not int or not 0 <= number <= COUNT_MAX:
-        raise NotAcknowledged(f"the service told no number as {field}")
+        raise NotAcknowledged(f"the service returned no number as {field}")
     return number
 
 
 def retry_after_seconds(value: str | None, now: float) -> float | None:
-    """Seconds to wait of a Retry-After header, a number or a date; capped at 300.
+    """The seconds of a Retry-After header, which is a number or a date; 300 at most.
 
     Args:
-        value: The header, if any.
+        value: The header, if there is one.
         now: Seconds since the epoch.
     """
     if not value:
@@ -287,8 +282,8 @@ def retry_after_seconds(value: str | None, now: float) -> float | None:
     return min(max(seconds, 0.0), RETRY_AFTER_MAX_SECONDS)
 
 
-def _said(status: int, body: bytes) -> tuple[str, str]:
-    """What the body says of the fault: all of it, and what of it is the service's own text."""
+def _message_in(status: int, body: bytes) -> tuple[str, str]:
+    """What the body says about the fault: all of it, and the part that is the service's own text."""
     try:
         answer = json.loads(body)
         detail = answer.get("detail", "") if isinstance(answer, dict) else ""
@@ -302,8 +297,8 @@ def _said(status: int, body: bytes) -> tuple[str, str]:
 
 
 def _own(detail: str) -> str:
-    """What of a text is the service's own; nothing if it doesn't begin as such."""
-    # After "Invoked with" come the arguments of the engine's call, the index key among them.
+    """The part of a text that is the service's own; nothing if it does not begin like one of its messages."""
+    # After "Invoked with" come the arguments of the engine's call, which include the index key.
     detail = detail.partition("Invoked with")[0]
     return _JSON.split(detail, maxsplit=1)[0] if _OWN.match(detail) else ""
 
@@ -317,7 +312,7 @@ def _place(fault: Any) -> str:
 
 
 def _name(part: Any) -> str:
-    """A part of a place or a kind of fault, if it is a number or a short word as the service has them."""
+    """A part of a place, or a kind of fault, if it is a number or a short word."""
     return str(part) if _WORD.fullmatch(str(part)) else "…"
 
 
@@ -340,10 +335,10 @@ def _stored(result: dict[str, Any]) -> StoredItem:
 
 
 def index_info(name: str, answer: dict[str, Any]) -> IndexInfo:
-    """What an answer says of an index.
+    """The description of an index in an answer, checked: people see it, and it decides what is sent.
 
     Raises:
-        NotAcknowledged: It says something else.
+        NotAcknowledged: The answer has something else.
     """
     schema = answer.get("metadata_schema") or {}
     metric = answer.get("metric")
@@ -363,7 +358,7 @@ def index_info(name: str, answer: dict[str, Any]) -> IndexInfo:
             metadata_schema=schema,
         )
     except (KeyError, TypeError, ValueError):
-        raise NotAcknowledged("the service index_info the index in a form not known") from None
+        raise NotAcknowledged("the service described the index in an unknown form") from None
 
 
 def _whole(number: Any, most: int) -> int:
@@ -373,11 +368,11 @@ def _whole(number: Any, most: int) -> int:
 
 
 WINDOW = 12
-"""So many letters and digits in a row that the request holds too are an echo."""
+"""This many letters and digits in a row that are in the request too are an echo."""
 HEAD_BYTES = 4096
-"""Of a body, that hold the index key."""
+"""The first bytes of a body, which contain the index key."""
 SEARCHED_BYTES = 1_000_000
-"""Of larger answers, which hold items, only the plain forms of the keys are looked for."""
+"""In larger answers, which contain items, the search is only for plain forms of the keys."""
 
 _LOWER = bytes(range(256)).translate(
     bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
@@ -388,15 +383,15 @@ _OWN_FIELDS = re.compile(
     rb'"(?:index_name":"[^"]*"|(?:index_key|dimension|metric|storage_precision|metadata_schema|embedding_model'
     rb'|items|batch|ids|vectors_b64|metadata|contents|vector|query_vectors|top_k|include|distance)")'
 )
-"""What the protocol itself puts into a request, and the service into its messages."""
+"""What the protocol puts into every request, and the service into its messages."""
 
 
 class EchoFilter:
     """Finds what an answer repeats of one request.
 
     Args:
-        sent: The request's body in parts, but for what is sent as base64.
-        api_key: What its header held.
+        sent: The parts of the request's body, except those sent as base64.
+        api_key: The API key in its header.
     """
 
     def __init__(self, sent: Sequence[bytes] = (), api_key: str | None = None) -> None:
@@ -406,14 +401,14 @@ class EchoFilter:
         secrets += [api_key.encode()] if api_key else []
         forms = [form for secret in secrets for form in _forms(secret)]
         self._forms = [form for form in forms if len(form) >= WINDOW]
-        # A key that somebody chose may be a word: it is looked for whole.
+        # An API key that somebody chose may be a short word: the search is for all of it.
         self._short = {short for form in forms if len(form) < WINDOW and (short := _squeezed(form))}
 
     def __repr__(self) -> str:
         return "EchoFilter()"
 
     def redacted(self, text: str) -> str:
-        """A text of the answer as it may be shown: one line, without what the request holds."""
+        """A text of the answer that is safe to show: one line, without what is in the request."""
         text = text[:2000]
         squeezed, places = bytearray(), []
         for place, character in enumerate(text):
@@ -434,7 +429,7 @@ class EchoFilter:
         return one_line(_with_gaps(text, echoed))
 
     def holds_key(self, answer: bytes) -> bool:
-        """Whether an answer repeats a key, or half of one, whatever it does it in."""
+        """Whether an answer repeats a key, or half of one, in any of its forms."""
         if any(form in answer for form in self._forms):
             return True
         if len(answer) > SEARCHED_BYTES:
@@ -444,7 +439,7 @@ class EchoFilter:
 
 
 def _forms(secret: bytes) -> Iterable[bytes]:
-    """A secret as it may be written."""
+    """The forms in which a secret may be written."""
     digits = secret.hex().encode()
     return (
         digits,
@@ -462,7 +457,7 @@ def _halves(form: bytes) -> Iterable[bytes]:
 
 
 def _squeezed(text: bytes) -> bytes:
-    """Letters and digits, small, and what is not ASCII; a zero stays, which no text holds."""
+    """Letters and digits in lower case, and other characters than ASCII. NUL stays as a separator."""
     return text.translate(_LOWER, _DROPPED)
 
 

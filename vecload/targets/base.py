@@ -1,4 +1,4 @@
-"""Target: where items go. One interface over the service, the embedded engine and memory."""
+"""Target: where items go. One interface for the service, the embedded store and memory."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from vecload.errors import IndexMismatch
 from vecload.options import Metric, StoragePrecision
 
 DIMENSION_MAX = 65535
-"""The engine's limit of dimensions (docs/cyborgdb.md)."""
+"""The engine's highest dimension (docs/cyborgdb.md)."""
+INDEX_NAME_MAX_BYTES = 200
+"""The engine makes file names of index names; 255 bytes fail (docs/cyborgdb.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSettings:
-    """What an index is created with, for good.
+    """The settings of a new index, which never change.
 
-    dimension: Values a vector; None lets the first upsert decide.
-    unfilterable, pattern, full_text: metadata fields, by dot path, whose index differs from the default,
+    dimension: Length of a vector; None lets the first upsert decide.
+    unfilterable, pattern, full_text: metadata fields, by dot path, with another policy than the default,
         which makes every field filterable.
-    embedding_model: The engine's model that turns contents into vectors.
+    embedding_model: The engine's model that computes vectors from contents.
     """
 
     dimension: int | None = None
@@ -35,10 +37,10 @@ class IndexSettings:
     embedding_model: str | None = None
 
     def metadata_schema(self) -> dict[str, dict[str, bool]]:
-        """The engine's form of the fields' policies; fields of the default policy are left out.
+        """The fields' policies in the engine's form, without fields that have the default policy.
 
         Raises:
-            IndexMismatch: A field is declared in two ways that exclude each other.
+            IndexMismatch: A field has two policies that exclude each other.
         """
         for one, other in ((self.pattern, self.unfilterable), (self.pattern, self.full_text)):
             both = sorted(set(one) & set(other))
@@ -54,7 +56,7 @@ class IndexSettings:
 
 @dataclass(frozen=True, slots=True)
 class IndexInfo:
-    """What a target tells of an index. `dimension` is 0 while no upsert has set it."""
+    """A target's description of an index. `dimension` is 0 until the first upsert sets it."""
 
     name: str
     dimension: int
@@ -68,11 +70,11 @@ class IndexInfo:
 class Ack:
     """The checked acknowledgement of one batch.
 
-    items: how many items the target says it took: always those that were sent.
-    requests: how many requests carried them, by wire format; empty where there is no wire.
-    nbytes: bytes of the request bodies, or of the items where there is no wire.
-    sending: seconds in which the requests were written to the network; 0 where there is none.
-    waiting: seconds in which their answers were waited for.
+    items: how many items the target says it stored: always as many as were sent.
+    requests: how many requests carried them, by wire format; empty without a network.
+    nbytes: bytes of the request bodies, or of the items without a network.
+    sending: seconds to write the requests to the network; 0 without one.
+    waiting: seconds to wait for their answers.
     """
 
     items: int
@@ -82,7 +84,7 @@ class Ack:
     waiting: float = 0.0
 
     def __add__(self, other: Ack) -> Ack:
-        """Both together: of the parts of a batch."""
+        """The sum of both, for the parts of a batch."""
         return Ack(
             self.items + other.items,
             dict(Counter(self.requests) + Counter(other.requests)),
@@ -94,10 +96,10 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class StoredItem:
-    """An item as the target gives it back: contents as stored, sealed or not.
+    """An item as the target returns it, with contents as stored, sealed or not.
 
-    vector: float32, shape (dim,); None when not asked for, and for all zeros, which the engine hides.
-    contents: None when absent or not asked for; the engine can't tell empty from absent.
+    vector: float32, shape (dim,); None if not asked for, and for all zeros, which the engine hides.
+    contents: None if absent or not asked for. The engine does not distinguish empty from absent.
     """
 
     id: str
@@ -118,8 +120,8 @@ class Hit:
 class TargetIndex(Protocol):
     """One index of a target, opened with its index key.
 
-    Every method may be called from several threads at once, and may be called again after it failed:
-    an upsert that was stored the first time only stores the same again.
+    Threads may call every method at the same time. A method that failed may be called again: an upsert then
+    stores the same items once more.
     """
 
     @property
@@ -128,38 +130,38 @@ class TargetIndex(Protocol):
 
     @property
     def writers(self) -> int:
-        """How many batches at once this target gains from."""
+        """How many concurrent batches make this target faster."""
 
     def describe(self) -> IndexInfo:
         """Ask the target about the index.
 
         Raises:
-            TargetError: As every method here.
+            TargetError: It failed, as for every method here.
         """
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
-        """Encode a batch for the target, without touching it.
+        """Encode a batch for the target, without a request.
 
         Returns:
-            What stores the batch whole, and returns only after the target acknowledged every item. May be
-            called again after it failed; raises TargetError, whose `retryable` and `splittable` tell what may
-            help.
+            A function that stores the whole batch and returns after the target acknowledged every item. It
+            may be called again after it failed. It raises TargetError, whose `retryable` and `splittable` say
+            what may help.
         """
 
     def upsert(self, batch: Batch) -> Ack:
-        """Store a batch whole: encode it, and send it once.
+        """Store a whole batch: encode it, and send it once.
 
         Raises:
             TargetError: It failed.
         """
 
     def get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
-        """Fetch items in the order asked for; ids that are not there are left out.
+        """Fetch items in the order of the ids, without missing ones.
 
         Args:
             ids: Any number.
-            include: Of `vector`, `metadata`, `contents`. An item that lacks all that is asked for may
-                be left out as well: ask for nothing to learn whether it exists.
+            include: Some of `vector`, `metadata`, `contents`. An item that has none of them may be missing as
+                well: include nothing to learn whether it exists.
         """
 
     def query(self, vector: Vectors, top_k: int) -> list[Hit]:
@@ -169,25 +171,25 @@ class TargetIndex(Protocol):
         """How many items the index holds."""
 
     def list_ids(self) -> list[str]:
-        """The ids of all items, in no order."""
+        """The ids of all items, in any order."""
 
     def train(self) -> None:
-        """Train the index, so that queries need not search it whole; waits until it has ended.
+        """Train the index, so that queries search only a part of it. Returns after the training.
 
         Raises:
             TrainingFailed: It could not be trained.
         """
 
     def drop(self) -> None:
-        """Delete the index and all that is in it."""
+        """Delete the index and all of its items."""
 
 
 class Target(Protocol):
-    """A place that holds indexes. May be shared by threads."""
+    """A place that holds indexes. Threads may share it."""
 
     @property
     def location(self) -> str:
-        """Where it is, for people and for telling targets apart: a URL, or a folder."""
+        """A URL or a folder: it identifies the target, also for people."""
 
     def healthy(self) -> bool:
         """Whether it answers at all. Never raises."""
@@ -199,19 +201,19 @@ class Target(Protocol):
         """The models that may make vectors; empty where the target does not say."""
 
     def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> TargetIndex:
-        """Make an index and open it. What was begun is undone if it fails.
+        """Create an index and open it. A failure leaves nothing behind.
 
         Raises:
-            IndexExists: There is one of that name; it is untouched.
-            IndexMismatch: The settings can't be had.
+            IndexExists: There is one with that name; it is unchanged.
+            IndexMismatch: An index can't have these settings.
         """
 
     def open_index(self, name: str, index_key: bytes) -> TargetIndex:
         """Open an index.
 
         Raises:
-            IndexNotFound: There is none of that name.
-            WrongKey: It was made with another index key.
+            IndexNotFound: There is none with that name.
+            WrongKey: It was created with another index key.
         """
 
     def close(self) -> None:
@@ -233,28 +235,32 @@ class Target(Protocol):
 
 
 def check_settings(name: str, settings: IndexSettings) -> None:
-    """Refuse what no target can make.
+    """Refuse a name and settings that no target accepts.
 
     Raises:
-        IndexMismatch: The name, the dimension, the metric, the precision or the fields' policies.
+        IndexMismatch: The name, the dimension, the metric, the precision or the fields' policies are
+            impossible.
     """
     if not isinstance(name, str):
-        raise IndexMismatch(f"an index's name is text, not {type(name).__name__}")
+        raise IndexMismatch(f"the name of an index is text, not {type(name).__name__}")
     if not name or name != name.strip() or "/" in name or "\0" in name or name in (".", ".."):
         raise IndexMismatch(
-            f"{name!r} can't name an index", hint="use letters, digits, '-', '_' and '.', at most 200 bytes"
+            f"{name!r} can't be the name of an index",
+            hint="use letters, digits, '-', '_' and '.', at most 200 bytes",
         )
     try:
         too_long = len(name.encode()) > INDEX_NAME_MAX_BYTES
     except UnicodeEncodeError:
         too_long = True
     if too_long:
-        raise IndexMismatch(f"{name[:40]!r}… can't name an index", hint="use at most 200 bytes of UTF-8")
+        raise IndexMismatch(
+            f"{name[:40]!r}… can't be the name of an index", hint="use at most 200 bytes of UTF-8"
+        )
     if name == "default":
-        # The service reserves it, so an embedded index of that name could not be served.
+        # The service reserves it, so it could not serve an embedded index with that name.
         raise IndexMismatch("the service reserves the index name 'default'", hint="choose another")
     if settings.dimension is not None and type(settings.dimension) is not int:
-        # The engine's process ends by a segmentation fault on a fraction.
+        # A fraction makes the engine crash with a segmentation fault.
         raise IndexMismatch(f"dimension {settings.dimension!r} is not a whole number")
     if settings.dimension is not None and not 1 <= settings.dimension <= DIMENSION_MAX:
         raise IndexMismatch(f"dimension {settings.dimension} is not between 1 and {DIMENSION_MAX}")
@@ -263,16 +269,12 @@ def check_settings(name: str, settings: IndexSettings) -> None:
         ("storage precision", settings.storage_precision, get_args(StoragePrecision)),
     ):
         if value is not None and value not in known:
-            raise IndexMismatch(f"there is no {what} {value!r}", hint=f"it is one of {', '.join(known)}")
+            raise IndexMismatch(f"there is no {what} {value!r}", hint=f"choose one of {', '.join(known)}")
     settings.metadata_schema()
 
 
-INDEX_NAME_MAX_BYTES = 200
-"""The engine makes file names of it; 255 fail (docs/cyborgdb.md)."""
-
-
 def metadata_of(stored: Any) -> Metadata:
-    """The metadata of a stored item, which the engine leaves out when it is empty."""
+    """The metadata of a stored item. The engine omits empty metadata."""
     return stored if isinstance(stored, dict) else {}
 
 

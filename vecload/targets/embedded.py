@@ -42,9 +42,10 @@ GET_ITEMS = 5000
 
 
 class EmbeddedIndex:
-    """An index of an embedded store. Its writes may run on two threads at once."""
+    """An index of an embedded store. Two threads may write to it at the same time."""
 
-    # The engine releases the GIL: a second thread gains half again, more do not (docs/cyborgdb.md).
+    # The engine releases the GIL: a second thread adds half the speed of one, more add nothing
+    # (docs/cyborgdb.md).
     writers = 2
 
     def __init__(self, store: EmbeddedTarget, name: str, index_key: bytes, engine_index: Any) -> None:
@@ -55,7 +56,7 @@ class EmbeddedIndex:
         track_engine_objects(self, "_engine_index")
         store.track(self)
         self._dimension_known = False
-        """Whether this engine object is known to know the index's dimension."""
+        """Whether this object of the engine surely knows the index's dimension."""
 
     def __repr__(self) -> str:
         return f"EmbeddedIndex({self.name!r}, {self._store.location!r})"
@@ -79,7 +80,7 @@ class EmbeddedIndex:
         """Ask the engine about the index."""
         config = self._call(self._engine.index_config)
         if not config["dimension"]:
-            # The engine's object doesn't notice that another one's first upsert set the dimension.
+            # The engine's object does not notice that the first upsert of another object set the dimension.
             self._engine_index = self._store.load(self.name, self._key)
             config = self._call(self._engine.index_config)
         return IndexInfo(
@@ -92,21 +93,22 @@ class EmbeddedIndex:
         )
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
-        """A batch in the engine's form."""
+        """Bring a batch into the engine's form."""
         return partial(self._upsert_prepared, _for_engine(batch), Ack(len(batch), {}, batch.nbytes))
 
     def upsert(self, batch: Batch) -> Ack:
-        """Store a batch; the engine takes it whole or not at all, and syncs it before it returns."""
+        """Store a batch. The engine stores all of it or nothing, and syncs it before it returns."""
         return self.prepare(batch)()
 
     def _upsert_prepared(self, arguments: tuple[Any, ...], ack: Ack) -> Ack:
-        """Upsert, with care for the first one of all."""
-        self._store.check_process()  # before a lock, which may be held for ever
+        """Upsert, with care for the upsert that sets the dimension."""
+        self._store.check_process()  # first, since in a forked child the lock may never be released
         if self._dimension_known:
             self._call(self._engine.upsert, *arguments, index_key=self._key)
             return ack
-        # By an object that knows no dimension the engine lets an upsert set another one, and what the index
-        # held is lost (docs/cyborgdb.md): such upserts go one by one, each after a look.
+        # Through an object that does not know the dimension, an upsert may set another one, and the index
+        # loses its items (docs/cyborgdb.md). So these upserts run one at a time, each after asking for the
+        # dimension.
         with self._store.dimension_lock:
             self._dimension_known = self.describe().dimension > 0
             self._call(self._engine.upsert, *arguments, index_key=self._key)
@@ -155,13 +157,13 @@ class EmbeddedIndex:
         try:
             self._engine.train(index_key=self._key)
         except (ValueError, RuntimeError) as error:
-            told = _message_line(str(error))
             raise TrainingFailed(
-                f"the index was not trained ({told})", hint="what was loaded stays, and is found"
+                f"the index was not trained ({_message_line(str(error))})",
+                hint="the loaded items stay, and queries find them",
             ) from None
 
     def drop(self) -> None:
-        """Delete the index, and the envelope by which a service would serve it."""
+        """Delete the index, and the envelope that lets a service serve it."""
         self._call(self._engine.delete_index, index_key=self._key)
         self._store.delete_envelope(self.name)
 
@@ -179,7 +181,7 @@ def embedding_models() -> list[str]:
 
 
 def has_store(folder: Path) -> bool:
-    """Whether a folder holds an embedded store: the engine makes one of any other folder that it opens."""
+    """Whether a folder has an embedded store. The engine creates one in any other folder that it opens."""
     return (expand_home(folder) / "_catalog").exists()
 
 
@@ -187,9 +189,9 @@ class EmbeddedTarget(Closing):
     """An embedded store.
 
     Args:
-        folder: Where the engine keeps it; made if it is missing, readable by its owner alone.
-        clock: Seconds since the epoch, for the envelopes' dates.
-        read_only: Write nothing: of a store that is there (`has_store`), opening and reading touch no file.
+        folder: Where the engine keeps it. A missing folder is created, readable only by its owner.
+        clock: Seconds since the epoch, for the dates of envelopes.
+        read_only: Write nothing: in an existing store (`has_store`), opening and reading change no file.
 
     Raises:
         EngineMissing: cyborgdb-core is not installed.
@@ -211,7 +213,7 @@ class EmbeddedTarget(Closing):
             Path(self.location).mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_make(Path(self.location), error.strerror or "") from None
-        # The engine writes its own lines of log to both standard streams unless told not to.
+        # Otherwise the engine writes log lines to both standard streams.
         self._logger = cyborgdb_core.Logger.instance()
         self._logger.configure("critical")
         self._config = cyborgdb_core.StorageConfig.disk(self.location)
@@ -237,10 +239,10 @@ class EmbeddedTarget(Closing):
         self._indexes.add(index)
 
     def check_process(self) -> None:
-        """Raise in a forked child.
+        """Check that this process opened the store.
 
         Raises:
-            ForkedStore: The store was opened by another process.
+            ForkedStore: Another process opened it.
         """
         check_process(self._pid, self.location)
 
@@ -257,12 +259,12 @@ class EmbeddedTarget(Closing):
         return embedding_models()
 
     def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> EmbeddedIndex:
-        """Make an index that cyborgdb-service can serve from the same folder.
+        """Create an index that cyborgdb-service can serve from the same folder.
 
-        The envelope that the service looks for is written first, and again if a kill left it behind.
+        The envelope that the service needs is written first. If a kill left one behind, it is written again.
         """
         check_settings(name, settings)
-        # The engine lets two processes make one index, under two keys, of which one then opens nothing.
+        # The engine lets two processes create the same index with two keys, one of which then opens nothing.
         with exclusive(self.location):
             engine_index = self._create(name, index_key, settings)
         return EmbeddedIndex(self, name, index_key, engine_index)
@@ -273,7 +275,7 @@ class EmbeddedTarget(Closing):
                 if self._opened(name, index_key) is None:
                     unlist_half_made(self.location, name)
         if name in self.list_indexes():
-            raise IndexExists(f"there is an index {name!r} in {self.location} already")
+            raise IndexExists(f"there is already an index {name!r} in {self.location}")
         claim_engine()
         self._push_envelope(name)
         try:
@@ -294,7 +296,7 @@ class EmbeddedTarget(Closing):
             raise
 
     def open_index(self, name: str, index_key: bytes) -> EmbeddedIndex:
-        """Open an index; one made by the engine alone becomes servable as well."""
+        """Open an index. One that the engine alone created can then be served as well."""
         with exclusive(self.location):
             engine_index = self._opened(name, index_key) if name in self.list_indexes() else None
         if engine_index is None:
@@ -307,7 +309,7 @@ class EmbeddedTarget(Closing):
         return EmbeddedIndex(self, name, index_key, engine_index)
 
     def _opened(self, name: str, index_key: bytes) -> Any:
-        """The engine's object of a listed index; None if a kill left it half made, under this key."""
+        """The engine's object of a listed index; None if a kill left it incomplete, and with this key."""
         try:
             return self.load(name, index_key)
         except BatchRefused:
@@ -321,7 +323,7 @@ class EmbeddedTarget(Closing):
         return self.call(self._client.load_index, name, index_key, self._logger)
 
     def call(self, method: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Call the engine; its errors become ours."""
+        """Call the engine, and translate its errors."""
         self.check_process()
         try:
             return method(*args, **kwargs)
@@ -329,7 +331,7 @@ class EmbeddedTarget(Closing):
             raise self._error_of(str(error)) from None
 
     def delete_envelope(self, name: str) -> None:
-        """Forget how a service would serve an index."""
+        """Delete the envelope that lets a service serve an index."""
         self.call(self._core.delete_index_kms, self._config, name)
 
     def _push_envelope(self, name: str) -> None:
@@ -340,7 +342,7 @@ class EmbeddedTarget(Closing):
         line = _message_line(message)
         if "does not authenticate the stored wrap" in message:
             return WrongKey(
-                f"the key is not that of the index in {self.location}",
+                f"the key does not belong to the index in {self.location}",
                 hint="name the right one with --key-file",
             )
         if "locked by another store" in message:
@@ -351,20 +353,20 @@ class EmbeddedTarget(Closing):
         if "Item limit reached" in message:
             return ItemLimit(
                 f"the index is full ({line})",
-                hint="what is in stays in; near the limit rows that are in already are refused too; "
+                hint="the items that it has stay; near the limit, rows that replace items are refused too; "
                 "CYBORGDB_API_KEY lifts the limit",
             )
         if "not set up for automatic embedding" in message:
             return IndexMismatch(
-                "the index embeds nothing itself", hint="leave --embed away, and give every row a vector"
+                "the index has no embedding model", hint="omit --embed, and give every row a vector"
             )
         if "mbedding model" in message:
-            return TargetError(f"the embedding model can't be had ({line})")
+            return TargetError(f"the embedding model is not available ({line})")
         if "metric" in message or "storage_precision" in message or "metadata_schema" in message:
-            return IndexMismatch(f"the index can't be made with these settings ({line})")
+            return IndexMismatch(f"the index can't be created with these settings ({line})")
         if "[IoError]" in message or "[NoSpace]" in message or "commit" in message:
             return TargetError(f"the store {self.location} failed ({line})")
-        return BatchRefused(f"the engine refused ({line})")
+        return BatchRefused(f"the engine refused the request ({line})")
 
     def close(self) -> None:
         """Release the store: its lock lasts as long as the engine has an object of an index."""
@@ -374,20 +376,20 @@ class EmbeddedTarget(Closing):
 
 
 def _message_line(message: str) -> str:
-    """A message of the engine on one line, without the arguments of the call, the index key among them."""
+    """A message of the engine on one line, without the arguments of the call, which include the index key."""
     return one_line(" ".join(message.partition("Invoked with")[0].split()))
 
 
 def _for_engine(batch: Batch) -> tuple[Any, ...]:
-    """A batch as the arguments of the engine's upsert: an array where that is all there is, else dicts."""
+    """A batch as arguments of the engine's upsert: an array if items have only vectors, else dicts."""
     if batch.vectors is not None and batch.metadata is None and batch.contents is None:
-        # The engine ignores strides, silently (docs/cyborgdb.md): a Batch is C-contiguous.
+        # The engine silently ignores strides (docs/cyborgdb.md), so the array has to be C-contiguous.
         return batch.ids, np.ascontiguousarray(batch.vectors)
     return (_engine_items(batch),)
 
 
 def _engine_items(batch: Batch) -> list[dict[str, Any]]:
-    """A batch as the engine's dicts. Rows of a C-contiguous array are contiguous, as it needs them."""
+    """A batch as dicts for the engine. It needs contiguous vectors, as rows of a C-contiguous array are."""
     items: list[dict[str, Any]] = [{"id": item_id} for item_id in batch.ids]
     if batch.vectors is not None:
         for item, vector in zip(items, np.ascontiguousarray(batch.vectors), strict=True):

@@ -18,7 +18,7 @@ from vecload.errors import EngineMissing, ForkedStore
 
 ENGINE = "cyborgdb-core>=0.18,<0.19"
 """The engine's package and the versions that work, as pyproject.toml names them."""
-FORK_HINT = "start processes with multiprocessing's spawn, or open the store in the children alone"
+FORK_HINT = "start processes with multiprocessing's spawn, or open the store only in the child processes"
 
 
 def check_engine() -> None:
@@ -67,8 +67,8 @@ class _Engine:
     """The engine of this process.
 
     Attributes:
-        pid: The process in which it opened its first index; None before that.
-        holders: What holds objects of it, and as which attributes.
+        pid: The process that opened the first index; None before that.
+        holders: Our objects that hold objects of the engine, and in which attributes.
     """
 
     def __init__(self) -> None:
@@ -76,17 +76,17 @@ class _Engine:
         self.holders: weakref.WeakKeyDictionary[object, tuple[str, ...]] = weakref.WeakKeyDictionary()
 
 
-# The engine has one state a process, and so has this.
+# Module state, since the engine has one state per process.
 _ENGINE = _Engine()
 
 
 def track_engine_objects(holder: object, *attributes: str) -> None:
-    """Note that these attributes are objects of the engine."""
+    """Note that these attributes hold objects of the engine."""
     _ENGINE.holders[holder] = attributes
 
 
 def claim_engine() -> None:
-    """Before an index is opened or made.
+    """Check, before opening or creating an index, that this process may use the engine.
 
     Raises:
         ForkedStore: The engine was used before this process was forked.
@@ -94,30 +94,30 @@ def claim_engine() -> None:
     _ENGINE.pid = _ENGINE.pid or os.getpid()
     if _ENGINE.pid != os.getpid():
         raise ForkedStore(
-            "the embedded engine can't be used here: this process was forked after one had used it",
+            "the embedded engine can't be used here: the parent used it before it forked this process",
             hint=FORK_HINT,
         )
 
 
 def check_process(pid: int, location: str) -> None:
-    """Before each use of a store.
+    """Check, before each use of a store, that this process opened it.
 
     Args:
-        pid: The process that opened it.
+        pid: The process that opened the store.
         location: Its folder.
 
     Raises:
-        ForkedStore: It was another one.
+        ForkedStore: Another process opened it.
     """
     if pid != os.getpid():
         raise ForkedStore(
-            f"the store {location} was opened by process {pid}, and can't be used in one forked from it",
+            f"process {pid} opened the store {location}; a process forked from it can't use it",
             hint=FORK_HINT,
         )
 
 
 def _leak_in_child() -> None:
-    """In a forked child: never let the engine's objects be freed, which waits for threads that are gone."""
+    """In a forked child: never free the engine's objects, which would wait for threads that do not exist."""
     for holder, attributes in [*_ENGINE.holders.items()]:
         for name in attributes:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(getattr(holder, name, None)))

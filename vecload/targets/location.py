@@ -1,6 +1,6 @@
-"""Locations: which are a service's address, which the folder of an embedded store, and which are misspelt.
+"""Locations of targets: the address of a service, or the folder of an embedded store. Refuses misspelt ones.
 
-A location may hold a user, a password or a token: no error repeats those parts.
+A location may contain a user, a password or a token: no error repeats these.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NAME = r"[A-Za-z0-9-]+"
 _NUMBERS = r"\d{1,3}(?:\.\d{1,3}){3}"
 _HOST_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _HOST = re.compile(
-    # With a port anything is a host; without one: localhost, IP addresses, dotted names that end in letters.
+    # With a port, any name is a host. Without one: localhost, IP addresses, dotted names that end in letters.
     rf"(?:[\w.\-]*{_PORT}|\[[0-9A-Fa-f:.]+\](?:{_PORT})?|[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*"
     rf"|(?:localhost|{_NUMBERS}|{_NAME}(?:\.{_NAME})*\.[A-Za-z]{{2,}})\.?)",
     re.IGNORECASE,
@@ -32,57 +32,57 @@ _HOST = re.compile(
 
 
 def check_folder_name(name: str, *, bare: bool = True) -> None:
-    """Refuse the name of a folder that looks like a service's address.
+    """Refuse the name of a folder if it looks like the address of a service.
 
     Args:
-        name: The location: no URL, since it has no `://`.
-        bare: It may be a bare host. Not if the caller says that it is a path.
+        name: The location, which has no `://`.
+        bare: It may be a bare host. False if the caller knows that it is a path.
 
     Raises:
-        UsageError: It looks like a host, or like a URL that is misspelt, and is not a folder that is there.
+        UsageError: It looks like a host and is not an existing folder, or it looks like a misspelt URL.
     """
     hint = "write http://HOST:PORT for a service, ./NAME for a folder"
     if _BROKEN_URL.match(name):
         raise UsageError(f"{redacted_address(name)!r} is not a URL", hint=hint)
-    if not bare or os.path.isdir(os.path.expanduser(name)):  # noqa: PTH111, PTH112 a text, as it was given
+    if not bare or os.path.isdir(os.path.expanduser(name)):  # noqa: PTH111, PTH112 the text as the user wrote it
         return
     first, _, rest = name.rpartition("@")[2].partition("/")
     if rest not in ("", "v1", "v1/") and not re.search(f"{_PORT}$", first):
         return
     if _HOST.fullmatch(first):
-        raise UsageError(f"{redacted_address(name)!r} looks like a service's address", hint=hint)
+        raise UsageError(f"{redacted_address(name)!r} looks like the address of a service", hint=hint)
 
 
 def redacted_url(url: str) -> str:
-    """An address as errors may repeat it: without query and fragment; with a user in it, its scheme alone."""
+    """A URL that errors may show: without query and fragment, and only the scheme if it names a user."""
     if "@" in url:
-        # A password may hold every character that ends it elsewhere.
+        # A password may contain any character that usually ends it.
         scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:?/{1,2}", url)
         return f"{scheme[0] if scheme else ''}…"
     return url.partition("?")[0].partition("#")[0]
 
 
 def redacted_address(url: str) -> str:
-    """A service's address as errors may repeat it: as `shown`, and without a path, which may hold a token.
+    """A service's address that errors may show: as `redacted_url`, and without a path, which may be a token.
 
     The path `/v1`, which every service has, stays.
     """
-    told = redacted_url(url)
-    host = re.match(r"(?:https?(?=//)|[A-Za-z][A-Za-z0-9+.-]*:)?/*[^/]*", told, re.IGNORECASE)
+    url = redacted_url(url)
+    host = re.match(r"(?:https?(?=//)|[A-Za-z][A-Za-z0-9+.-]*:)?/*[^/]*", url, re.IGNORECASE)
     kept = host[0] if host else ""
-    return told if told[len(kept) :] in ("", "/", "/v1", "/v1/") else f"{kept}/…"
+    return url if url[len(kept) :] in ("", "/", "/v1", "/v1/") else f"{kept}/…"
 
 
 def service_location(url: str) -> str:
-    """The one spelling of a service's address: scheme, host and port in lower case, nothing after.
+    """The only spelling of a service's address: scheme, host and port in lower case, without a path.
 
     Raises:
-        UsageError: It is no such address, or holds a user name or password.
+        UsageError: It is not such an address, or it contains a user name or password.
     """
     if "@" in url:
-        raise UsageError("the service's address holds a password", hint="set VECLOAD_API_KEY instead")
+        raise UsageError("the service's address contains a password", hint="set VECLOAD_API_KEY instead")
     no_address = UsageError(
-        f"{redacted_address(url)!r} is not the address of a service", hint="it looks like http://host:8000"
+        f"{redacted_address(url)!r} is not the address of a service", hint="write it like http://host:8000"
     )
     try:
         parts = urllib.parse.urlsplit(url)
@@ -95,44 +95,44 @@ def service_location(url: str) -> str:
     if parts.path not in ("", "/", "/v1", "/v1/") or parts.query or parts.fragment:
         raise UsageError(
             f"{redacted_address(url)!r} has a path or a query",
-            hint="give the address alone: http://host:8000",
+            hint="give only the address: http://host:8000",
         )
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")
 
 
 def _is_host(name: str) -> bool:
-    """Whether a name is one that a socket can look up.
+    """Whether a name can be a host.
 
     Raises:
-        ValueError: It is not, either.
+        ValueError: It can't.
     """
     if ":" in name or re.fullmatch(_NUMBERS, name):
         ipaddress.ip_address(name)
         return True
     ascii_name = name.encode("idna")
-    # The encoding takes one character for another in some names (ß for ss): these would reach another host.
+    # The encoding replaces some characters (ß by ss), so that the name would reach another host.
     same = ascii_name.decode("idna") == name or name.isascii()
     return same and _HOST_NAME.fullmatch(ascii_name.decode("ascii")) is not None
 
 
 def expand_home(folder: Path) -> Path:
-    """A folder with `~` and `~name` at its start as the home that they stand for.
+    """A folder, with `~` or `~name` at its start replaced by the home folder.
 
     Raises:
-        UsageError: There is no such user, or this one has no home folder.
+        UsageError: There is no such user, or the user has no home folder.
     """
     try:
         return folder.expanduser()
     except RuntimeError:
         raise UsageError(
-            f"{str(folder)!r} stands below the home folder of nobody", hint="write ./NAME, or the whole path"
+            f"the home folder in {str(folder)!r} does not exist", hint="write ./NAME, or the whole path"
         ) from None
 
 
 @contextmanager
 def exclusive(folder: str) -> Iterator[None]:
-    """Keep others that ask for the same out of a folder, where its file system can lock."""
+    """Hold a lock on a folder, if its file system can lock. Other callers wait for it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(OSError):
@@ -154,10 +154,10 @@ def is_half_made(folder: str, name: str) -> bool:
 
 
 def unlist_half_made(folder: str, name: str) -> None:
-    """Take an index that is half made off the list, so that the engine makes it anew.
+    """Remove an incomplete index from the list, so that the engine can create it again.
 
     Args:
-        folder: The store's; the caller is alone in it.
+        folder: The store's folder; the caller holds its lock.
         name: An index that `is_half_made`.
     """
     _files(folder, name)[1].unlink()
@@ -170,7 +170,7 @@ def _files(folder: str, name: str) -> tuple[Path, Path, Path]:
 
 
 def check_can_make(folder: Path) -> None:
-    """See whether a folder could be made, as far as permissions say. Nothing is made.
+    """See whether a folder could be created, as far as permissions say. Nothing is created.
 
     Raises:
         TargetError: It could not.
@@ -183,5 +183,5 @@ def check_can_make(folder: Path) -> None:
 
 
 def cannot_make(folder: Path, why: str) -> TargetError:
-    """What to raise for a store that can't be made."""
-    return TargetError(f"the store {folder} can't be made: {why}", hint="give --to FOLDER another folder")
+    """What to raise for a store that can't be created."""
+    return TargetError(f"the store {folder} can't be created: {why}", hint="give --to FOLDER another folder")

@@ -1,4 +1,4 @@
-"""A target in memory, for unit tests and dry runs: what the engine would hold, and nothing kept."""
+"""A target in memory, for unit tests and dry runs. It keeps items as the engine does, and nothing on disk."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class MemoryIndex:
         return self._stored
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
-        """Nothing to encode."""
+        """Nothing has to be encoded."""
         return partial(self.upsert, batch)
 
     def upsert(self, batch: Batch) -> Ack:
-        """Keep the items; refuse a batch whole if one of them would be refused."""
+        """Keep the items, or refuse the whole batch."""
         if batch.vectors is None:
             raise IndexMismatch(
-                "the index embeds nothing itself", hint="leave --embed away, and give every row a vector"
+                "the index has no embedding model", hint="omit --embed, and give every row a vector"
             )
         with self._lock:
             dimension = batch.vectors.shape[1]
@@ -67,7 +67,7 @@ class MemoryIndex:
         return Ack(len(batch), {}, batch.nbytes)
 
     def get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
-        """The items, with the parts asked for."""
+        """The items, with the parts to include."""
         found = [self._items[item_id] for item_id in ids if item_id in self._items]
         return [
             StoredItem(
@@ -134,7 +134,7 @@ class MemoryTarget(Closing):
         self.check_open()
         check_settings(name, settings)
         if name in self._indexes:
-            raise IndexExists(f"there is an index {name!r} in {self.location}")
+            raise IndexExists(f"there is already an index {name!r} in {self.location}")
         index = self._indexes[name] = MemoryIndex(self, name, index_key, settings)
         return index
 
@@ -145,11 +145,11 @@ class MemoryTarget(Closing):
         if index is None:
             raise IndexNotFound(f"there is no index {name!r} in {self.location}")
         if index.index_key != index_key:
-            raise WrongKey(f"the key is not that of index {name!r}")
+            raise WrongKey(f"the key does not belong to the index {name!r}")
         return index
 
     def forget(self, name: str) -> None:
-        """Drop an index by name."""
+        """Delete an index by its name."""
         self.check_open()
         self._indexes.pop(name, None)
 

@@ -32,18 +32,18 @@ from vecload.targets.transport import Answer, Connections
 from vecload.targets.wire import Body, choose_format, dumps, encode_binary, encode_json, vectors_text_bytes
 
 REQUEST_SECONDS = 120.0
-"""How long one request may take in all: 120 s is what the engine itself waits for its store."""
+"""How long one request may take in all: the engine itself waits 120 s for its store."""
 BODY_MAX_BYTES = 10_000_000
-"""Request bodies stay below it: the service needs ten times a body's size in memory."""
+"""Largest request body: the service needs ten times its size in memory."""
 PROBE_SECONDS = 5.0
 TRAIN_SECONDS = 6 * 3600.0
-"""A training is one request: 24 s for 200,000 items of 768 dimensions."""
+"""A training is one request. It takes 24 s for 200,000 items of 768 dimensions."""
 ANSWER_MAX_BYTES = 1_000_000
 GET_ITEMS = 500
-"""Ids of one get: the service holds about 70 kB an item of 768 dimensions while it answers."""
+"""Ids of one get: the service needs about 70 kB for each item of 768 dimensions while it answers."""
 GET_MAX_BYTES = 1_000_000_000
 REFUSALS = (400, 401, 403, 409, 413, 422)
-"""Statuses by which the service says that it did nothing. After others it may still do what was asked."""
+"""With these statuses the service says that it did nothing. After others it may still execute the request."""
 
 
 class ServiceIndex:
@@ -54,17 +54,17 @@ class ServiceIndex:
         name: The index.
         index_key: 32 bytes.
         wire: The wire format.
-        binary_threshold: Items of a batch from which `auto` takes binary.
+        binary_threshold: With wire `auto`, use binary from this many items on.
     """
 
-    writers = 2  # two requests at once keep the service busy; more only queue (docs/cyborgdb.md)
+    writers = 2  # two concurrent requests keep the service busy; more only queue (docs/cyborgdb.md)
 
     def __init__(
         self, service: ServiceTarget, name: str, index_key: bytes, *, wire: WireFormat, binary_threshold: int
     ) -> None:
         self.name = name
         self._service = service
-        self._key_hex = index_key.hex()  # lower case: the service compares the text
+        self._key_hex = index_key.hex()  # in lower case, since the service compares the text
         self._wire = wire
         self._binary_threshold = binary_threshold
 
@@ -76,7 +76,7 @@ class ServiceIndex:
         return index_info(self.name, self._ask("/v1/indexes/describe"))
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
-        """A batch as the body of a request, or of several where one would be too large."""
+        """Encode a batch as the body of a request, or of several if one would be too large."""
         wire = choose_format(batch, self._wire, self._binary_threshold)
         if len(batch) > 1 and vectors_text_bytes(batch, wire) > BODY_MAX_BYTES:
             return partial(self._upsert_halves, batch)
@@ -101,7 +101,7 @@ class ServiceIndex:
         return replace(ack, sending=answer.sending, waiting=answer.waiting)
 
     def get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
-        """Fetch items, some hundreds a request."""
+        """Fetch items, some hundreds per request."""
         items: list[StoredItem] = []
         for start in range(0, len(ids), GET_ITEMS):
             answer = self._ask(
@@ -133,7 +133,7 @@ class ServiceIndex:
         return texts_of(self._ask("/v1/vectors/list_ids", limit=GET_MAX_BYTES), "ids")
 
     def train(self) -> None:
-        """Train the index; the service holds the request until it has ended, and answers 200 in any case."""
+        """Train the index. The service answers after the training, and with 200 in any case."""
         check_trained(self._ask("/v1/indexes/train", seconds=TRAIN_SECONDS))
 
     def drop(self) -> None:
@@ -154,7 +154,7 @@ class ServiceTarget(Closing):
         url: Its address, `http://` or `https://`, without a path.
         api_key: Sent as X-API-Key.
         wire: The wire format of upserts.
-        binary_threshold: Items of a batch from which `auto` takes binary.
+        binary_threshold: With wire `auto`, use binary from this many items on.
         request_seconds: How long one request may take in all.
     """
 
@@ -172,7 +172,9 @@ class ServiceTarget(Closing):
         self._binary_threshold = binary_threshold
         self._request_seconds = request_seconds
         if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
-            raise UsageError("the API key holds characters that no header can", hint="check VECLOAD_API_KEY")
+            raise UsageError(
+                "the API key contains characters that an HTTP header can't", hint="check VECLOAD_API_KEY"
+            )
         self._api_key = api_key
         self._connections = Connections(self.location, api_key)
 
@@ -180,7 +182,7 @@ class ServiceTarget(Closing):
         return f"ServiceTarget({self.location!r})"
 
     def healthy(self) -> bool:
-        """Whether the service answers its health check, which touches no storage."""
+        """Whether the service answers its health check, which does not use its storage."""
         try:
             answer = object_of(self.request("GET", "/v1/health", seconds=PROBE_SECONDS).body)
         except VecloadError:
@@ -188,7 +190,7 @@ class ServiceTarget(Closing):
         return answer.get("status") == "healthy"
 
     def list_indexes(self) -> list[str]:
-        """The names of the indexes; needs the root API key where the service has one."""
+        """The names of the indexes. Needs the root API key, if the service has one."""
         answer = object_of(self.request("GET", "/v1/indexes/list", limit=GET_MAX_BYTES).body)
         return sorted(texts_of(answer, "indexes"))
 
@@ -207,7 +209,7 @@ class ServiceTarget(Closing):
         return [name for name in found if isinstance(name, str)]
 
     def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> ServiceIndex:
-        """Make an index under this key."""
+        """Create an index with this key."""
         check_settings(name, settings)
         fields = {
             "index_name": name,
@@ -222,13 +224,15 @@ class ServiceTarget(Closing):
             body = Body(dumps({key: value for key, value in fields.items() if value}))
             self.request("POST", "/v1/indexes/create", body)
         except IndexExists as error:
-            raise _as(error, IndexExists(f"{self.location} has an index {name!r} already")) from None
+            raise _as(error, IndexExists(f"{self.location} already has an index {name!r}")) from None
         except BatchRefused as error:
-            raise _as(error, IndexMismatch(f"the index can't be made with these settings: {error}")) from None
+            raise _as(
+                error, IndexMismatch(f"the index can't be created with these settings: {error}")
+            ) from None
         return self._index(name, index_key)
 
     def open_index(self, name: str, index_key: bytes) -> ServiceIndex:
-        """Open an index: the service is asked to describe it, which needs the right key."""
+        """Open an index: ask the service to describe it, which needs the right key."""
         index = self._index(name, index_key)
         index.describe()
         return index
@@ -282,6 +286,6 @@ def _error_of(answer: Answer, echoes: EchoFilter) -> VecloadError:
 
 
 def _as(error: VecloadError, other: VecloadError) -> VecloadError:
-    """Another error for the same answer."""
+    """Replace an error by another one for the same answer."""
     other.refused = error.refused
     return other

@@ -1,7 +1,7 @@
-"""The wire formats: a batch as the bytes of a service request. Pure encoding, no I/O.
+"""The wire formats: encode a batch as the body of a service request. No I/O.
 
-Both formats carry every float32 exactly. `binary` sends the vectors' bytes as base64; `json` sends each
-value widened to float64, since the shortest text of some float32 reads back as its neighbour (0x15ae43fd).
+Both formats transfer every float32 exactly. `binary` sends the bytes of the vectors as base64. `json` sends
+every value as a float64, since the shortest text of some float32 parses as its neighbour (0x15ae43fd).
 """
 
 from __future__ import annotations
@@ -18,21 +18,23 @@ from vecload.batch import Batch
 from vecload.options import WireFormat
 
 PIECE_BYTES = 288 * 1024
-"""A multiple of the three bytes of which base64 makes four, within the 1 MiB of cache that a core has."""
+"""A multiple of 3, since base64 turns three bytes into four; small enough for a core's cache of 1 MiB."""
 JSON_VALUE_BYTES = 18
-"""A float32 widened to float64 is some 20 bytes of text, with its comma."""
+"""Approximate text of a float32 as a float64, with its comma."""
 
 
 class Body:
-    """The body of a request, iterated: its parts, as often as they are asked for.
+    """The body of a request. Iterating yields its bytes, as often as needed.
 
     Args:
-        parts: Bytes as they are, and views of memory that become base64 when their turn comes. That is a
-            piece at a time: what stays in the processor's cache needs no fresh memory, whose pages cost more
-            than base64 does.
+        parts: Bytes that are sent as they are, and views of memory that are sent as base64. These are encoded
+            a piece at a time: a piece that stays in the processor's cache needs no new memory, whose pages
+            cost more
+                time
+            than base64.
 
     Attributes:
-        nbytes: Its length.
+        nbytes: The length in bytes.
     """
 
     def __init__(self, *parts: bytes | memoryview) -> None:
@@ -42,7 +44,7 @@ class Body:
         )
 
     def texts(self) -> list[bytes]:
-        """Its parts that are texts already: all but what goes as base64."""
+        """The parts that are sent as they are."""
         return [part for part in self._parts if isinstance(part, bytes)]
 
     def __iter__(self) -> Generator[bytes, None, None]:
@@ -55,7 +57,7 @@ class Body:
 
 
 def choose_format(batch: Batch, wire: WireFormat, binary_threshold: int) -> WireFormat:
-    """`json` or `binary` for one batch; items without vectors can go as JSON only."""
+    """The format for one batch, `json` or `binary`. Items without vectors need JSON."""
     if batch.vectors is None:
         return "json"
     if wire != "auto":
@@ -64,7 +66,7 @@ def choose_format(batch: Batch, wire: WireFormat, binary_threshold: int) -> Wire
 
 
 def vectors_text_bytes(batch: Batch, wire: WireFormat) -> int:
-    """About how many bytes the vectors take in a body: one too large need not be written to be known."""
+    """Approximate bytes of the vectors in a body, so that a body that is too large need not be encoded."""
     if batch.vectors is None:
         return 0
     return batch.vectors.nbytes * 4 // 3 if wire == "binary" else batch.vectors.size * JSON_VALUE_BYTES
@@ -115,11 +117,11 @@ def encode_binary(batch: Batch, index_name: str, index_key: str) -> Body:
 
 
 def dumps(value: Any) -> bytes:
-    """JSON bytes. Integers of any size stay exact; numpy arrays are lists of numbers."""
+    """JSON bytes. Integers of any size stay exact; NumPy arrays become lists of numbers."""
     try:
         return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     except TypeError:
-        # orjson stops at 64 bits.
+        # orjson handles integers of up to 64 bits.
         return json.dumps(
             value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_list
         ).encode()
@@ -128,7 +130,7 @@ def dumps(value: Any) -> bytes:
 def _as_list(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} is no JSON value")
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
 def _head(index_name: str, index_key: str) -> bytes:
