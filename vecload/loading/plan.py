@@ -178,7 +178,7 @@ def check_unchanged(
             except OSError as error:
                 raise unreadable(file, ChangedError(reason(error))) from None
             if not grew:
-                raise unreadable(file, ChangedError("it is not what it was when the load began"))
+                raise unreadable(file, ChangedError("it is not the file that the load began with"))
             tell(f"{file.name} was appended to while it was loaded: run again for what came last")
 
 

@@ -233,7 +233,7 @@ def test_a_process_finds_another_file_where_its_parent_found_one(tmp_path: Path)
         mapper.map(block)
     write(tmp_path / "b", 3000)
     (tmp_path / "b").replace(path)
-    with BlockMapper(task) as mapper, pytest.raises(SourceError, match="another file stands in its place"):
+    with BlockMapper(task) as mapper, pytest.raises(SourceError, match="another file took its place"):
         mapper.map(block)
 
 
@@ -286,11 +286,11 @@ def test_processes_know_no_secret_and_leave_a_terminals_signals_to_their_parent(
 
 PARENT = """
 import sys, time
-from vecload.mapping import Mapper, Mapping
+from vecload.mapping import ColumnMapping, Mapper
 from vecload.readers.json.jsonl import JsonlSource
 from vecload.readers.json.workers import Parsers
 source, parsers = JsonlSource(sys.argv[1]), Parsers(2, pays_from=0)
-mapper = Mapper(Mapping("id", "vector"), 2)
+mapper = Mapper(ColumnMapping("id", "vector"), 2)
 for batch in source.batches(mapper, batch_rows=9, batch_bytes=999, parsers=parsers):
     print(*(worker.process.pid for worker in parsers.workers), flush=True)
     time.sleep(60)
@@ -329,7 +329,7 @@ def test_auto_is_one_process_a_core_and_none_on_one_core(monkeypatch: pytest.Mon
 MEASURED = """
 import sys
 from pathlib import Path
-from vecload.mapping import Mapper, Mapping
+from vecload.mapping import ColumnMapping, Mapper
 from vecload.readers.prefetch import batches
 from vecload.readers.json.jsonl import JsonlSource
 from vecload.readers.json.workers import Parsers
@@ -338,7 +338,7 @@ def peak(pid):
     status = Path(f"/proc/{pid}/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
-mapper, rows = Mapper(Mapping("id", "vector", "contents"), 256), 0
+mapper, rows = Mapper(ColumnMapping("id", "vector", "contents"), 256), 0
 with Parsers(2, pays_from=0) as parsers:
     source = JsonlSource(sys.argv[1])
     for batch in batches(source, mapper, batch_rows=1000, batch_bytes=6_000_000, parsers=parsers):
