@@ -149,7 +149,7 @@ def test_standard_input_is_loaded_and_says_that_it_can_not_be_resumed(tmp_path: 
     ("data", "flags", "says"),
     [
         (b"", (), "standard input is empty"),
-        (b"PAR1 and nothing", (), "standard input is no readable Parquet file"),
+        (b"PAR1 and nothing", (), "standard input is not a readable Parquet file"),
         (b"id,vector\n", (), "standard input is neither"),
         (b'{"id": "a", "vector": [1]}\n', ("--skip-loaded",), "--skip-loaded can't tell"),
     ],
@@ -219,8 +219,8 @@ def packed_file(path: Path) -> str:
 @pytest.mark.parametrize(
     ("source", "changed", "code", "says"),
     [
-        ("s3://vectors/missing", {}, 2, "s3://vectors/missing is not there"),
-        ("s3://no-such-bucket/a", {}, 2, "s3://no-such-bucket/a is not there"),
+        ("s3://vectors/missing", {}, 2, "s3://vectors/missing does not exist"),
+        ("s3://no-such-bucket/a", {}, 2, "s3://no-such-bucket/a does not exist"),
         ("s3://vectors/a", {"VECLOAD_ENDPOINT_URL": "http://127.0.0.1:9"}, 1, "can't be reached"),
         ("s3://key:SECRET@vectors/a", {}, 2, "holds credentials"),
     ],

@@ -96,7 +96,7 @@ def test_an_array_that_is_cut_off_is_an_error_that_names_the_row(tmp_path: Path,
     np.save(tmp_path / "v.npy", VECTORS)
     write_ids(tmp_path / "ids", "lines")
     (tmp_path / "v.npy").write_bytes((tmp_path / "v.npy").read_bytes()[:kept])
-    with pytest.raises(SourceError, match=r"v\.npy (can't be read at or after row|is no readable NumPy)"):
+    with pytest.raises(SourceError, match=r"v\.npy (can't be read at or after row|is not a readable NumPy)"):
         read(open_sources([str(tmp_path / "v.npy")], ReadOptions(ids_file=str(tmp_path / "ids")))[0])
 
 
@@ -214,7 +214,7 @@ def test_an_archive_packed_as_numpy_never_does_is_refused(tmp_path: Path, method
     np.save(array, np.zeros((10, 4), np.float32))
     with zipfile.ZipFile(tmp_path / "a.npz", "w", method) as members:
         members.writestr("vector.npy", array.getvalue())
-    with pytest.raises(SourceError, match="packed in a way that NumPy does not write"):
+    with pytest.raises(SourceError, match="uses a compression that NumPy does not write"):
         archive(LocalFile(str(tmp_path / "a.npz")))
 
 

@@ -214,7 +214,7 @@ def test_a_damaged_archive_of_arrays_that_is_read_without_an_error_holds_what_wa
 def test_a_column_whose_name_is_no_text_is_an_error(read: Worker, data: bytes) -> None:
     rows, error = read(data.replace(b"when", b"whe\xf9"))
     assert rows == []
-    assert "is no readable" in error
+    assert "is not a readable" in error
 
 
 def test_an_archive_whose_names_are_no_text_and_an_array_that_ends_in_its_header_are_errors(
@@ -225,14 +225,14 @@ def test_an_archive_whose_names_are_no_text_and_an_array_that_ends_in_its_header
     entry = named.rindex(b"PK\x01\x02", 0, named.rindex(b"id\xf9.npy"))
     named[entry + 9] |= 8  # names are UTF-8, it says
     (tmp_path / "rows.npz").write_bytes(named)
-    assert "no readable .npz archive" in outcome(tmp_path / "rows.npz")[1]
+    assert "not a readable .npz archive" in outcome(tmp_path / "rows.npz")[1]
     for begun in (
         b"\x93NUMPY\x01",
         b"\x93NUMPY\x01\0\x10\0{'descr': (\n     ",
         b"\x93NUMPY\x01\0\x90\x01" + b"(" * 400,
     ):
         (tmp_path / "rows.npy").write_bytes(begun)
-        assert "no readable NumPy array" in outcome(tmp_path / "rows.npy")[1]
+        assert "not a readable NumPy array" in outcome(tmp_path / "rows.npy")[1]
 
 
 @CHEAP

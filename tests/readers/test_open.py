@@ -67,7 +67,7 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_says_so(tmp_path: Path) -> None:
-    assert refusal(tmp_path) == "is a folder without a source"
+    assert refusal(tmp_path) == "is a folder without data files"
 
 
 @pytest.mark.parametrize("name", ["rows.parquet", "rows.jsonl", "rows"])
@@ -79,18 +79,18 @@ def test_an_empty_file_says_so(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: lzma.compress(ROW), "is xz, which is not read; unpack it first: xz -d"),
-        (lambda: bz2.compress(ROW), "is bzip2, which is not read; unpack it first: bzip2 -d"),
+        (lambda: lzma.compress(ROW), "is xz, which vecload can't read; unpack it first: xz -d"),
+        (lambda: bz2.compress(ROW), "is bzip2, which vecload can't read; unpack it first: bzip2 -d"),
         (zip_bytes, "is a zip archive without NumPy arrays; unpack it first"),
-        (lambda: pickle.dumps([1], 5), "is a Python pickle, which is not read; write it to Parquet"),
+        (lambda: pickle.dumps([1], 5), "is a Python pickle, which vecload can't read; write it to Parquet"),
         (
             lambda: gzip.compress(parquet_bytes()),
-            "is gzip of a format that can't be read through it; unpack it first: gzip -d",
+            "is gzip of a format that can't be read compressed; unpack it first: gzip -d",
         ),
         (numpy_bytes, "holds vectors without ids; name a file of them with --ids-file"),
         (
             feather_1_bytes,
-            "is Feather version 1, which is not read; write it to Parquet, or to Feather version 2",
+            "is Feather version 1, which vecload can't read; write it to Parquet, or to Feather version 2",
         ),
     ],
     ids=[
@@ -131,7 +131,7 @@ def test_what_is_neither_kind_says_so(tmp_path: Path, head: bytes) -> None:
 @pytest.mark.parametrize("kept", [4, 8, 50, -1, -8, -100])
 def test_a_truncated_parquet_file_is_no_readable_one(tmp_path: Path, kept: int) -> None:
     (tmp_path / "rows.parquet").write_bytes(parquet_bytes()[:kept])
-    assert refusal(tmp_path / "rows.parquet").startswith("is no readable Parquet file:")
+    assert refusal(tmp_path / "rows.parquet").startswith("is not a readable Parquet file:")
 
 
 def test_a_parquet_file_with_a_broken_footer_is_no_readable_one(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_parquet_file_with_a_broken_footer_is_no_readable_one(tmp_path: Path) 
     footer = int.from_bytes(whole[-8:-4], "little")
     whole[-8 - footer : -8] = b"\xa5" * footer
     (tmp_path / "rows.parquet").write_bytes(whole)
-    assert refusal(tmp_path / "rows.parquet").startswith("is no readable Parquet file:")
+    assert refusal(tmp_path / "rows.parquet").startswith("is not a readable Parquet file:")
 
 
 def test_one_bad_source_is_found_before_any_is_read(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_what_a_format_is_said_to_be_goes_before_what_it_looks_like(tmp_path: Pa
     (source,) = open_sources([str(tmp_path / "rows")], ReadOptions(format="jsonl"))
     assert isinstance(source, JsonlSource)
     if packed == ROW:
-        with pytest.raises(SourceError, match="is no readable Parquet file"):
+        with pytest.raises(SourceError, match="is not a readable Parquet file"):
             open_sources([str(tmp_path / "rows")], ReadOptions(format="parquet"))
 
 

@@ -58,7 +58,7 @@ def test_other_text_is_not_taken_for_csv(tmp_path: Path, data: bytes) -> None:
 def test_what_copy_writes_is_refused_with_how_to_write_json_lines(tmp_path: Path, name: str) -> None:
     said = refusal(tmp_path / name, COPIED)
     assert said.startswith(
-        "is text in columns between tabs, as PostgreSQL's COPY writes it; write its rows as JSON Lines"
+        "is tab-separated text, as PostgreSQL's COPY writes it; write its rows as JSON Lines"
     )
     assert "row_to_json" in said
     assert "csv header" in said

@@ -128,7 +128,7 @@ def partition_values(path: str, named: str) -> dict[str, str | None]:
         path: The file's: absolute, or a URI.
         named: What the user named and the file was found by, likewise: itself, a folder or a pattern.
             A folder counts with all below it. Of a file, and of a pattern from its first wildcard on, the
-            folders `key=value` count that it stands in without another between.
+            folders `key=value` directly around it count.
     """
     folders = path.split("/")[:-1]
     parts = named.rstrip("/").split("/")
@@ -177,7 +177,7 @@ def _typed(value: str | None, is_text: bool) -> pa.Scalar:
 
 
 class PartitionedSource(Source):
-    """A source with the same few values beside each of its rows; its own columns go before them.
+    """A source with the same few values added to each of its rows; its own columns take precedence.
 
     Args:
         source: The source.

@@ -27,7 +27,7 @@ VECTOR = "vector"
 
 
 class ArraySource(Source):
-    """Arrays of as many rows, each of which is a column.
+    """Arrays of the same length, each of them a column.
 
     Args:
         name: As people see it.
@@ -48,7 +48,8 @@ class ArraySource(Source):
         if len({len(array) for array in arrays.values()}) > 1:
             said = ", ".join(f"{array.name} has {len(array):,}" for array in arrays.values())
             raise SourceError(
-                f"{name}: the numbers of rows differ: {said}", hint="each row needs one of each"
+                f"{name}: its arrays differ in length: {said}",
+                hint="every array needs one value for each row",
             )
         self._row_bytes = sum(array.row_bytes for array in arrays.values())
 
@@ -96,7 +97,7 @@ class ArraySource(Source):
 
 
 class JoinedSource(Source):
-    """Vectors of an array beside the rows of another source, in its order.
+    """Vectors of an array, joined in order with the rows of another source.
 
     Args:
         vectors: The array.
@@ -125,7 +126,7 @@ class JoinedSource(Source):
     @property
     def kind(self) -> str:
         """Both of what it is made of."""
-        return f"NumPy beside {self._source.kind}"
+        return f"NumPy with {self._source.kind}"
 
     def part(self, span: Span) -> float:
         """What part it is of the other."""
@@ -176,7 +177,7 @@ def archive(file: File, *, max_bytes: int = ROW_GROUP_MAX_BYTES) -> ArraySource:
 
     Args:
         file: The archive.
-        max_bytes: What an array may unpack to, if it was packed beyond belief, and a row to.
+        max_bytes: The most bytes that a row may take, and that a suspiciously compressed array may unpack to.
 
     Raises:
         SourceError: It holds none, or some that can't be rows of one table.
@@ -203,7 +204,7 @@ def archive(file: File, *, max_bytes: int = ROW_GROUP_MAX_BYTES) -> ArraySource:
                 max_bytes=max_bytes,
             )
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError) as error:
-        raise SourceError(f"{file.name} is no readable .npz archive: {reason(error)}") from None
+        raise SourceError(f"{file.name} is not a readable .npz archive: {reason(error)}") from None
     if not arrays:
         raise SourceError(f"{file.name} is a zip archive without NumPy arrays", hint="unpack it first")
     return ArraySource(file.name, [file], arrays)
@@ -214,13 +215,13 @@ def _check_packing(file: File, array: str, member: zipfile.ZipInfo, max_bytes: i
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         # Of other kinds Python unpacks all of a piece at once, whatever it holds.
         raise SourceError(
-            f"{file.name}, array {array!r}: is packed in a way that NumPy does not write",
+            f"{file.name}, array {array!r}: uses a compression that NumPy does not write",
             hint="write it with numpy.savez or numpy.savez_compressed",
         )
     if member.file_size > max(max_bytes, PACKED_AT_MOST * member.compress_size):
         raise SourceError(
             f"{file.name}, array {array!r}: {member.compress_size:,} bytes unpack to {member.file_size:,}",
-            hint="if that is right, allow it with --max-row-group-bytes",
+            hint="if that is right, raise --max-row-group-bytes",
         )
 
 

@@ -28,7 +28,7 @@ STREAM_MAGIC = b"\xff\xff\xff\xff"
 END_MARK = b"\xff\xff\xff\xff\0\0\0\0"
 
 _DAMAGE = (pa.ArrowException, OSError, ValueError)
-"""What Arrow raises of damaged files; ValueError of names that are no text."""
+"""What Arrow raises for damaged files; ValueError for names that are not text."""
 _DICTIONARY_BATCH, _RECORD_BATCH = 2, 3
 _OF_0_17 = b"ARROW:experimental_compression"
 """How a message of Arrow 0.17 says that it is compressed, in its custom metadata."""
@@ -43,10 +43,10 @@ class ArrowSource(Source):
 
     Args:
         file: The file, or the path of a local one.
-        max_bytes: What a buffer of a record batch may unpack to, if it was packed beyond belief.
+        max_bytes: The most bytes that a suspiciously compressed buffer of a record batch may unpack to.
 
     Raises:
-        SourceError: It is none, or cut off.
+        SourceError: It is not such a file, or it is cut off.
     """
 
     format = "arrow"
@@ -62,7 +62,7 @@ class ArrowSource(Source):
             with self._bytes() as stream, self._opened(stream) as opened:
                 self._columns = columns_of(opened.schema)
         except _DAMAGE as error:
-            refused = SourceError(f"{self.name} is no readable Arrow IPC file: {reason(error)}")
+            refused = SourceError(f"{self.name} is not a readable Arrow IPC file: {reason(error)}")
             if isinstance(error, pa.ArrowNotImplementedError):
                 with self._bytes() as stream:
                     refused = refused_arrow(self.name, stream, is_stream=self._is_stream) or refused
@@ -127,7 +127,7 @@ class ArrowSource(Source):
         except _DAMAGE as error:
             raise SourceError(
                 f"{self.name} is damaged or can't be read at or after row {at}: {reason(error)}",
-                hint="what was loaded before stays; repair the file and load it again",
+                hint="the rows before stay loaded; repair the file and load it again",
             ) from None
 
     def _check(self, packed: Iterable[Compressed], number: int) -> None:
@@ -136,7 +136,7 @@ class ArrowSource(Source):
             if after > max(self._max_bytes, PACKED_AT_MOST * before):
                 raise SourceError(
                     f"{self.name}, record batch {number}: {before:,} bytes unpack to {after:,}",
-                    hint="if that is right, allow it with --max-row-group-bytes",
+                    hint="if that is right, raise --max-row-group-bytes",
                 )
 
     def _check_end(self, stream: pa.NativeFile, rows: int) -> None:
@@ -147,13 +147,13 @@ class ArrowSource(Source):
         stream.seek(max(0, end - len(END_MARK)))
         if stream.read(len(END_MARK)) != END_MARK:
             raise SourceError(
-                f"{self.name} ends after row {rows - 1} without the mark of its end: it is cut off",
-                hint="write it again, to its end",
+                f"{self.name} ends after row {rows - 1} without an end mark: it is cut off",
+                hint="write the whole file again",
             )
         if stream.read(1):
             raise SourceError(
-                f"{self.name} goes on behind the end of its stream, after row {rows - 1}",
-                hint="streams can't be joined: name a file for each",
+                f"{self.name} continues after the end of its stream, behind row {rows - 1}",
+                hint="joined streams are not read: write each to its own file",
             )
 
     def _next(self, opened: pa.ipc.RecordBatchReader, number: int) -> pa.RecordBatch:
@@ -183,8 +183,8 @@ def pieces(
         source: The source's name.
         start: The number of the first row.
         table: The rows.
-        batch_rows: Rows of a piece at the most.
-        batch_bytes: Bytes of a piece at the most, its dictionaries spread out; a larger row is one by itself.
+        batch_rows: The most rows of a piece.
+        batch_bytes: The most bytes of a piece, its dictionaries decoded; a larger row is a piece by itself.
     """
     for at in range(0, len(table), batch_rows):
         for offset, piece in _halved(table.slice(at, batch_rows), at, batch_bytes):

@@ -23,7 +23,7 @@ from vecload.readers.open import ReadOptions
 from vecload.readers.source import HEAD_BYTES, HEAD_ROWS, Source, missing
 
 _STEPS = 4
-"""How many times the bytes of a piece are converted at once at the most."""
+"""At most so many times the bytes of a piece are converted at once."""
 _STREAM_ROWS = 1000
 """Rows that a streamed dataset of Hugging Face gives at once."""
 
@@ -361,7 +361,7 @@ def _first_value(frame: Any, column: str) -> int | None:
 
 
 def _stream(value: Any) -> Stream | None:
-    """A value as a stream of record batches; None if it is none."""
+    """A value as a stream of record batches; None for other values."""
     if isinstance(value, pa.RecordBatchReader):
         return Stream(value.schema, iter(value))
     if hasattr(value, "__arrow_c_stream__"):

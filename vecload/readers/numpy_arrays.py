@@ -22,19 +22,19 @@ from vecload.readers.storage.files import DamagedError, File, reason
 
 MAGIC = b"\x93NUMPY"
 FORTRAN_MAX_BYTES = 2**30
-"""An array in columns is held whole: its rows lie scattered over all of it."""
+"""The largest array in column order: it is held whole, since its rows are scattered over all of it."""
 HEADER_MAX_BYTES = 2**20
-"""Of an array's header; NumPy refuses one of more than 10,000, but reads it first."""
+"""The largest header; NumPy refuses one of more than 10,000 bytes, but reads it first."""
 _SKIP_BYTES = 2**16
 _NO_HEADER = (
     *(ValueError, SyntaxError, KeyError, TypeError, EOFError, zlib.error),
     *(tokenize.TokenError, RecursionError, MemoryError),
 )
-"""What NumPy raises of a header, which it parses as Python."""
+"""What NumPy raises for a wrong header, which it parses as Python."""
 _TIMES = dict(zip("YMWDhms", "DDDDsss", strict=True)) | {unit: unit for unit in ("ms", "us", "ns")}
-"""Units of times, and what Arrow has of at least that fineness."""
+"""NumPy's units of time, and Arrow's unit that is at least as fine."""
 _DAMAGE = (zipfile.BadZipFile, EOFError, zlib.error)
-"""What reading from a damaged archive raises, beside OSError."""
+"""What reading a damaged archive raises, besides OSError."""
 
 
 class ColumnReader(Protocol):
@@ -48,7 +48,7 @@ class ColumnReader(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
 
 class StoredColumn(Protocol):
@@ -60,7 +60,7 @@ class StoredColumn(Protocol):
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of a row, at about."""
+        """About how many bytes a row takes."""
 
     def __len__(self) -> int:
         """How many rows it has."""
@@ -78,7 +78,7 @@ class Array:
         max_bytes: Of a row.
 
     Raises:
-        SourceError: It is none, or holds what can't be rows.
+        SourceError: It is not an array, or its values can't be rows.
         OSError: It can't be read.
     """
 
@@ -99,7 +99,7 @@ class Array:
                 read = of.read_array_header_1_0 if version == (1, 0) else of.read_array_header_2_0
                 self.shape, self.by_columns, self.dtype = read(header)
             except _NO_HEADER as error:
-                raise SourceError(f"{name} is no readable NumPy array: {reason(error)}") from None
+                raise SourceError(f"{name} is not a readable NumPy array: {reason(error)}") from None
             self.begin = stream.tell()
         if self.dtype.hasobject:
             raise SourceError(
@@ -122,18 +122,18 @@ class Array:
         if self.row_bytes > max_bytes:
             raise SourceError(
                 f"{name} has rows of {self.row_bytes:,} bytes",
-                hint="if that is right, allow it with --max-row-group-bytes",
+                hint="if that is right, raise --max-row-group-bytes",
             )
         rows = self.shape[0]
         # A header may say anything: of what it says, memory is asked for, and lengths are made.
         if rows < 0 or self.row_bytes < 0 or rows * max(self.row_bytes, 1) > sys.maxsize:
-            raise SourceError(f"{name} is no readable NumPy array: no array has the shape it says")
+            raise SourceError(f"{name} is not a readable NumPy array: its header claims an impossible shape")
         if rows and not self.row_bytes:
-            raise SourceError(f"{name} has rows of 0 bytes, which no item has")
+            raise SourceError(f"{name} has rows without values")
         if self.by_columns and self.row_bytes * len(self) > FORTRAN_MAX_BYTES:
             raise SourceError(
-                f"{name} is stored by columns, and too large to be turned in memory",
-                hint="save it by rows: numpy.ascontiguousarray(array)",
+                f"{name} is stored in column order, and too large to reorder in memory",
+                hint="save it in row order: numpy.ascontiguousarray(array)",
             )
 
     def __len__(self) -> int:
@@ -145,7 +145,7 @@ class Array:
 
 
 class _Header:
-    """A stream of which no more is read at once than a header may have."""
+    """A stream that refuses to read more at once than a header may have."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -194,7 +194,7 @@ class _ArrayReader(Closing):
 def _as_arrow(values: NDArray[Any]) -> pa.Array:
     """An array as Arrow has it, in this machine's byte order."""
     if values.dtype.kind in "US":
-        # Not checked here: what is no UTF-8 is a reject of its own, and so is a lone surrogate.
+        # Not checked here: what is not UTF-8 is a reject of its own, and so is a lone surrogate.
         texts = pa.array(
             [
                 text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")

@@ -1,6 +1,6 @@
 """Opening sources: what a file is, by its first bytes and then by its name.
 
-Text that is not read is refused with what to do about it.
+Other text (CSV, SQL, tab-separated) is refused with how to convert it.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from vecload.readers.storage.stdin import Spooled, StandardInput
 
 JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
 SUFFIXES = (".parquet", ".pq", *JSONL_SUFFIXES, ".arrow", ".feather", ".ipc", ".arrows", ".npy", ".npz")
-"""What names of sources end with, and names of their indexes don't."""
-HEAD_BYTES = 64
-"""Of a file's beginning, which tell what it is."""
+"""Endings of sources' names, which the names of their indexes lose."""
+MAGIC_BYTES = 64
+"""Of a file's beginning, which show what it is."""
 _BEFORE_TEXT = b" \t\r\n\v\f\x1e"
 _BLANK_BYTES = 2**16
 """Of blank lines before the first that is not."""
@@ -72,15 +72,15 @@ class ReadOptions:
     """How sources are read, whatever they are.
 
     Attributes:
-        format: What every source is: `parquet`, `jsonl`, `json`, `arrow` or `numpy`; None to see that from
-            what it holds.
+        format: What every source is: `parquet`, `jsonl`, `json`, `arrow` or `numpy`; None detects it from
+            the content.
         ids_file: Where the ids of a NumPy array are.
         ids_needed: Whether rows must have ids.
         endpoint_url: Of an S3-compatible store.
         max_line_bytes: A longer line of JSON Lines is rejected.
-        row_group_max_bytes: What a column of a Parquet row group, a record batch of Arrow or an array of an
-            archive may unpack to, if it was packed beyond belief, and a row to.
-        max_json_bytes: A larger JSON document, which is read whole, is refused.
+        row_group_max_bytes: The most bytes that a row may take, and that a suspiciously compressed column
+            of a row group, record batch or array may unpack to.
+        max_json_bytes: A larger JSON document is refused, since documents are read whole.
         interrupted: The number of the signal that asked to stop, 0 while none did.
     """
 
@@ -105,7 +105,7 @@ def open_sources(
     Args:
         names: Paths, URIs, folders, patterns, `-` for standard input.
         options: How they are read.
-        failed: Told of each file that can't be opened, which is then left out; without it, that is raised.
+        failed: Called with the error of each file that can't be opened and is skipped; None raises it.
 
     Raises:
         SourceError: One is missing, unreadable, empty, of another kind, or named twice.
@@ -134,7 +134,7 @@ def open_sources(
                     raise
                 failed(error)
     if options.ids_file is not None and len(sources) > 1:
-        raise SourceError("--ids-file is for one source", hint="load each array by itself")
+        raise SourceError("--ids-file works with one source only", hint="load each array separately")
     return with_partitions(sources, partitions)
 
 
@@ -171,7 +171,7 @@ def open_source(
     if kind == "jsonl" and options.format is None and _is_document(file, head):
         kind = "json"
     if kind == "jsonl":
-        # Each takes long to import: only what is used is loaded.
+        # Each takes long to import: only the one that is used is loaded.
         from vecload.readers.json.jsonl import JsonlSource
 
         return JsonlSource(file, line_max_bytes=options.max_line_bytes)
@@ -182,7 +182,7 @@ def open_source(
         return DocumentSource(whole, max_bytes=options.max_json_bytes)
     if codec is not None:
         raise SourceError(
-            f"{file.name} is {codec} of a format that can't be read through it",
+            f"{file.name} is {codec} of a format that can't be read compressed",
             hint=f"unpack it first: {codec} -d",
         )
     if isinstance(file, StandardInput):
@@ -231,7 +231,7 @@ def _kind(file: File, head: bytes) -> str:
     """The format of a file.
 
     Raises:
-        SourceError: It is none that is read.
+        SourceError: vecload does not read it.
     """
     if refused := refused_encoding(file.name, head):
         raise refused
@@ -240,7 +240,7 @@ def _kind(file: File, head: bytes) -> str:
         return known
     for magic, kind, hint in _OTHER_KINDS:
         if head.startswith(magic):
-            raise SourceError(f"{file.name} is {kind}, which is not read", hint=hint)
+            raise SourceError(f"{file.name} is {kind}, which vecload can't read", hint=hint)
     if _text(head).startswith(b"[") or _is_lines(file):
         return "jsonl"
     refused = refused_text(file.name, _head(file, LOOK_BYTES))
@@ -250,7 +250,7 @@ def _kind(file: File, head: bytes) -> str:
 
 
 def _known(file: File, head: bytes) -> str | None:
-    """The format that the first bytes tell; None where they don't."""
+    """The format that the first bytes show; None if they don't."""
     for magic, known in _FORMATS:
         if head.startswith(magic):
             return known
@@ -280,7 +280,7 @@ def _is_lines(file: File) -> bool:
     return plain_name(file.name).lower().endswith(JSONL_SUFFIXES)
 
 
-def _head(file: File, size: int = HEAD_BYTES) -> bytes:
+def _head(file: File, size: int = MAGIC_BYTES) -> bytes:
     try:
         with file.open() as stream:
             return stream.read(size)
@@ -306,7 +306,7 @@ class _Copied(csv.excel_tab):
 
 
 def refused_encoding(name: str, head: bytes) -> SourceError | None:
-    """What to say of text in UTF-16 or UTF-32; None if it is none.
+    """The error for text in UTF-16 or UTF-32; None for anything else.
 
     Args:
         name: The file's.
@@ -322,7 +322,7 @@ def refused_encoding(name: str, head: bytes) -> SourceError | None:
 
 
 def refused_text(name: str, head: bytes) -> SourceError | None:
-    """What to say of text in another format; None if it is none that is known.
+    """The error for text in another known format; None for anything else.
 
     Args:
         name: The file's.
@@ -339,9 +339,7 @@ def refused_text(name: str, head: bytes) -> SourceError | None:
         return SourceError(f"{name} is CSV, which has no column types", hint=_to_parquet(name, "from '{}'"))
     if _columns(head, "\t"):
         hint = _from_postgres("TABLE", "write")
-        return SourceError(
-            f"{name} is text in columns between tabs, as PostgreSQL's COPY writes it", hint=hint
-        )
+        return SourceError(f"{name} is tab-separated text, as PostgreSQL's COPY writes it", hint=hint)
     if _columns(head, ","):
         hint = _to_parquet(name, "from read_csv('{}')")
         return SourceError(f"{name} looks like CSV, which has no column types", hint=hint)
@@ -359,7 +357,7 @@ def _from_postgres(table: str, verb: str) -> str:
     # Not by COPY, which doubles the backslashes in JSON. Nothing here is run: it is text for people.
     select = f"psql -At -c 'select row_to_json(t) from {table} t' > rows.jsonl"  # noqa: S608 not run
     csv = f"\\copy (select * from {table}) to 'rows.csv' csv header"  # noqa: S608 not run
-    return f"{verb} its rows as JSON Lines: {select}; or as CSV, which duckdb makes Parquet of: {csv}"
+    return f"{verb} its rows as JSON Lines: {select}; or as CSV, which duckdb converts to Parquet: {csv}"
 
 
 def _columns(head: bytes, separator: str) -> bool:

@@ -1,4 +1,4 @@
-"""Batches of a source, whose next rows are read and mapped meanwhile, elsewhere where that pays."""
+"""Batches of a source; its next rows are read meanwhile by another thread, or parsed by other processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vecload.readers.source import Source
 T = TypeVar("T")
 
 AHEAD = 2
-"""How many pieces wait at the most, so that memory stays bounded by the batches' bytes."""
+"""The most pieces that wait, so that memory stays bounded by the batches' bytes."""
 LEAVE_SECONDS = 0.5
 """How long a load that stops waits for the thread that reads; it ends with the process."""
 _POLL_SECONDS = 0.1
@@ -140,10 +140,10 @@ def batches(
     Args:
         source: The source.
         mapper: How its rows become items.
-        batch_rows: Rows of a batch at the most.
-        batch_bytes: Bytes of a batch at about the most; a larger row is one by itself.
+        batch_rows: The most rows of a batch.
+        batch_bytes: About the most bytes of a batch; a larger row is a batch by itself.
         done: Spans that are not to be read again.
-        lap: Told what the caller's time since the last call was spent on.
+        lap: Called with what the time since the last call was spent on.
         parsers: Processes that may parse; None leaves it to this one.
         interrupted: The number of the signal that asked to stop, 0 while none did.
 

@@ -99,7 +99,7 @@ def test_integers_beyond_64_bits_are_exact(tmp_path: Path) -> None:
         ('[{"id": "a", "vector": [NaN]}]', "is not JSON: "),
         (
             '{\n "id": [1, 2]\n}',
-            "is one JSON object, and no export that vecload knows; JSON Lines has one a line",
+            "is one JSON object, but not an export that vecload knows; JSON Lines has one a line",
         ),
         ('{\n "points": [{"id": 1}]\n}', "if its rows are in .points: jq -c '.points[]' "),
         (
@@ -108,9 +108,9 @@ def test_integers_beyond_64_bits_are_exact(tmp_path: Path) -> None:
         ),
         ('[\n{"id": "a"},\n]', "it has a comma before a closing bracket"),
         ('[\n// comment\n{"id": "a"}]', "it has a comment, which JSON does not allow"),
-        ('[{"id": "a",\n "price": NaN}]', "field 'price' holds NaN, which JSON has no text for"),
-        ("[\n{'id': 'a'}]", "it is what Python prints of a dict; write it with json.dumps"),
-        ('{"id": "a"},\n{"id": "b"},\n', "it has commas between objects, and no array around them"),
+        ('[{"id": "a",\n "price": NaN}]', "field 'price' holds NaN, which JSON can't express"),
+        ("[\n{'id': 'a'}]", "it is a Python dict, not JSON; write it with json.dumps"),
+        ('{"id": "a"},\n{"id": "b"},\n', "it has commas between objects but no array around them"),
         (
             b'[{"id": "caf\xe9"}]',
             "it is not UTF-8; if it is Windows-1252 or Latin-1, convert the file: iconv",
@@ -156,7 +156,7 @@ def test_a_table_on_one_line_is_told_from_a_row(tmp_path: Path, orient: str, row
         "list": {"id": ids, "vector": vectors},
     }[orient]
     source = opened(tmp_path / "rows.json", json.dumps(document, separators=(",", ":")))
-    with pytest.raises(SourceError, match="is one JSON object, and no export that vecload knows") as told:
+    with pytest.raises(SourceError, match="is one JSON object, but not an export that vecload knows") as told:
         source.head()
     assert ("jq -c '.data[]'" if orient == "table" else "") in str(told.value)
 
@@ -188,7 +188,7 @@ def test_a_document_beyond_the_limit_is_refused_before_it_is_held(tmp_path: Path
     (exact,) = open_sources([str(path)], ReadOptions(max_json_bytes=len(text)))
     assert exact.total_rows == 7
     (source,) = open_sources([str(path)], ReadOptions(max_json_bytes=len(text) - 1))
-    with pytest.raises(SourceError, match=r"more than .* bytes, which is read whole; write it as JSON Lines"):
+    with pytest.raises(SourceError, match=r"over .* bytes, and is read whole; write it as JSON Lines"):
         source.head()
 
 

@@ -21,14 +21,14 @@ from vecload.readers.prefetch import batches
 ROW = {"id": "a", "vector": [0.5, -1.5], "note": "secret"}
 GOOD = json.dumps(ROW).encode()
 COMMENT = "it has a comment, which JSON does not allow; remove it"
-PYTHON = "it is what Python prints of a dict; write it with json.dumps"
+PYTHON = "it is a Python dict, not JSON; write it with json.dumps"
 PARTS = "it is a part of an object on several lines; write each on one line: jq -c ."
 NOT_UTF8 = (
     "it is not UTF-8; if it is Windows-1252 or Latin-1, convert the file: iconv -f windows-1252 -t utf-8"
 )
 
 CAUSES: list[tuple[bytes, str]] = [
-    (b'{"note": "secret", "price": NaN}', "field 'price' holds NaN, which JSON has no text for; write null in its place"),
+    (b'{"note": "secret", "price": NaN}', "field 'price' holds NaN, which JSON can't express; write null instead"),
     (b'{"a": {"price": [1, 2, NaN]}}', "field 'price' holds NaN, "),
     ('{"nöte": "secrét", "prïce": NaN}'.encode(), "field 'prïce' holds NaN, "),
     (b'{"a": -Infinity}', "field 'a' holds -Infinity, "),

@@ -233,7 +233,7 @@ def test_a_process_finds_another_file_where_its_parent_found_one(tmp_path: Path)
         mapper.map(block)
     write(tmp_path / "b", 3000)
     (tmp_path / "b").replace(path)
-    with BlockMapper(task) as mapper, pytest.raises(SourceError, match="another file stands in its place"):
+    with BlockMapper(task) as mapper, pytest.raises(SourceError, match="another file took its place"):
         mapper.map(block)
 
 

@@ -78,7 +78,7 @@ def test_folders_and_patterns_are_as_on_disks(
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("nothing/x*", "no file matches"), ("nothing", "is not there")],
+    [("nothing/x*", "no file matches"), ("nothing", "does not exist")],
 )
 def test_what_is_not_there_is_said(places: FileFinder, name: str, says: str) -> None:
     with pytest.raises(SourceError, match=says):

@@ -112,7 +112,7 @@ def test_a_link_and_its_file_are_one_place(tmp_path: Path) -> None:
     ("name", "says"),
     [
         ("s3://AKIAEXAMPLE:SECRET-KEY@bucket/key", "a s3:// name holds credentials"),
-        ("ftp://host/file", "ftp:// is no storage that vecload reads"),
+        ("ftp://host/file", "ftp:// is not a storage that vecload reads"),
         ("file://host/file", "names another machine"),
     ],
 )

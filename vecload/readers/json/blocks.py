@@ -1,4 +1,4 @@
-"""Lines of JSON: a file cut into blocks of whole lines, and blocks parsed and mapped."""
+"""Blocks: JSON Lines cut into pieces of whole lines, which are parsed and mapped by themselves."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def read_blocks(
         stream: Stands at `begin`.
         begin: A byte offset at which a line begins.
         end: Where the last line ends; None for the stream's end.
-        size: Bytes of a block at the most, or after its first line where that is longer; after a line that is
+        size: The most bytes of a block, or after its first line where that is longer; after a line that is
             not held, a mebibyte.
         line_max: A line of more bytes is not held.
     """
@@ -126,7 +126,7 @@ def read_blocks(
 
 
 def _blank(data: bytes, begin: int) -> bool:
-    """Whether there are only blanks in what begins there in a file; a byte order mark is none at all."""
+    """Whether there are only blanks in what begins there in a file; a byte order mark counts as nothing."""
     return (data if begin else data.removeprefix(codecs.BOM_UTF8)).isspace()
 
 
@@ -137,7 +137,7 @@ def cut_blocks(stream: BinaryIO, begin: int, end: int | None, *, size: int) -> I
         stream: The file, unbuffered.
         begin: A byte offset at which a line begins.
         end: Where the last line ends; None for the file's end.
-        size: Bytes of a block at the most; a longer line is a block by itself.
+        size: The most bytes of a block; a longer line is a block by itself.
     """
     while True:
         last = os.fstat(stream.fileno()).st_size if end is None else end
@@ -166,7 +166,7 @@ def _cut(stream: BinaryIO, begin: int, most: int, last: int) -> int:
 
 
 def half_line(stream: BinaryIO, size: int, line_max: int) -> int | None:
-    """Where a last line begins that was only half written; None if the last line is whole, or no JSON at all.
+    """Where a last line begins that was only half written; None if the last line is whole or not JSON.
 
     Args:
         stream: A file on a disk, unbuffered.
@@ -185,7 +185,7 @@ def half_line(stream: BinaryIO, size: int, line_max: int) -> int | None:
     if not begin:
         line = line.removeprefix(codecs.BOM_UTF8)
     try:
-        # A character that is cut is no fault of what stands before it.
+        # A character that is cut off does not make what is before it wrong.
         orjson.loads(line[: codecs.utf_8_decode(line, "strict", False)[1]])
     except orjson.JSONDecodeError as error:
         return begin if line.lstrip().startswith(b"{") and error.msg == CUT_OFF else None
@@ -222,7 +222,7 @@ def lines_of(block: Block, line_max: int) -> Iterator[Line]:
 
 
 def _first_of(data: bytes, at: int, after: int) -> int:
-    """Where a row begins in a line, behind what some writers put before it; the line's end if it is blank."""
+    """Where a row begins in a line, after what some writers put before it; the line's end if it is blank."""
     first = at
     while True:
         if data.startswith(codecs.BOM_UTF8, first, after):
@@ -238,7 +238,7 @@ def _first_of(data: bytes, at: int, after: int) -> int:
 
 
 def not_blank(data: bytes, at: int) -> int:
-    """Where the first byte stands that is not blank, from a place on; the length if there is none."""
+    """Where the first byte is that is not blank, from a place on; the length if there is none."""
     step = _BLANK_BYTES
     while at < len(data):
         piece = data[at : at + step]
@@ -249,7 +249,7 @@ def not_blank(data: bytes, at: int) -> int:
 
 
 def skip_blank(stream: BinaryIO) -> bytes:
-    """Pass over blank bytes of a stream; gives some that follow, the first of which is not blank."""
+    """Skip blank bytes of a stream, and give some bytes from the first one on that is not blank."""
     while piece := stream.read(_SKIP_BYTES):
         if rest := piece.lstrip():
             return rest
@@ -262,8 +262,8 @@ class Task:
 
     source: its name.
     mapper: how rows become items.
-    batch_rows: rows of a batch at the most.
-    block_bytes: bytes that are read at once at the most.
+    batch_rows: the most rows of a batch.
+    block_bytes: the most bytes that are read at once.
     line_max: a longer line is rejected.
     file: where blocks are read from; None where they hold their lines.
     """
@@ -327,7 +327,7 @@ class BlockMapper(Closing):
             raise unreadable(task.file, error) from None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._stream is not None:
             self._stream.close()
 
@@ -426,7 +426,7 @@ def _parse(line: bytes | None, line_max: int) -> dict[str, Any] | Fault:
         cause = cause_of(error, line) or f"{error.msg} at column {error.colno}"
         return Fault("line", "not-json", f"is not JSON: {cause}")
     if not isinstance(row, dict):
-        return Fault("line", "not-object", "is no JSON object")
+        return Fault("line", "not-object", "is not a JSON object")
     return row
 
 

@@ -1,8 +1,6 @@
-"""Why text is no JSON, in words that name the cause and what to do: a parser names only a place.
+"""Why text is not JSON, or where in a JSON object its rows are: the cause, and what to do about it.
 
-No value is quoted, only the name of a field.
-
-Where in a JSON object its rows are: what services answer, and what is to be done with it.
+A parser names only a place. No value is quoted here, only the name of a field.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ TO_UTF8 = "convert the file: iconv -f {} -t utf-8"
 _NOT_UTF8 = "is not valid UTF-8"
 _AFTER = "unexpected content after document"
 _KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*[^"{}]*$')
-"""The last name before a place, and what stands between: a list that is not closed at the most."""
+"""The last name before a place, and what is between: at most a list that is not closed."""
 _LOOK_BACK = 4096
 _NAME_MAX = 60
 _NO_NUMBERS = ("NaN", "Infinity", "nan", "inf")
@@ -83,13 +81,15 @@ def cause_in_document(error: orjson.JSONDecodeError, data: bytes, name: str) -> 
     if error.msg == _AFTER and rest.startswith(("{", "[")):
         return f"it holds several JSON documents; write each on one line: jq -c .{name}"
     if error.msg == _AFTER and rest.startswith(","):
-        return f"it has commas between objects, and no array around them; remove those: sed 's/,$//'{name}"
+        return (
+            f"it has commas between objects but no array around them; remove the commas: sed 's/,$//'{name}"
+        )
     cause = cause_of(error, data)
     return "" if "several lines" in cause else cause
 
 
 def wide_encoding(head: bytes) -> str:
-    """The encoding of text whose characters have two or four bytes each; "" if it is none.
+    """The encoding of text whose characters have two or four bytes each; "" for other text.
 
     Args:
         head: Its first bytes, which begin with a byte order mark or with ASCII.
@@ -112,9 +112,9 @@ def _of_values(doc: str, at: int) -> str:
         minus = "-" if doc[at - 1 : at] == "-" and rest.startswith("I") else ""
         number = "NaN" if rest[0] in "nN" else f"{minus}Infinity"
         what = f"field {found[1][:_NAME_MAX]!r} holds {number}" if found else f"it holds {number}"
-        return f"{what}, which JSON has no text for; write null in its place"
+        return f"{what}, which JSON can't express; write null instead"
     if rest.startswith("'") or _PYTHON.match(rest):
-        return "it is what Python prints of a dict; write it with json.dumps"
+        return "it is a Python dict, not JSON; write it with json.dumps"
     return ""
 
 

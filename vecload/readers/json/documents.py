@@ -1,6 +1,6 @@
 """JSON documents, read whole: arrays of objects, and exports that are one object.
 
-Exports that are one JSON document, as rows of the usual columns. A new one is one entry of `SHAPES`.
+An export becomes rows with the usual columns. A new kind of export is one entry of `SHAPES`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from vecload.readers.storage.compressed import Unpacked
 from vecload.readers.storage.files import File, LocalFile, as_argument, as_file, unreadable
 
 FIRST_LINE_BYTES = 2**20
-"""Of a first line, which tell a document on one line from JSON Lines."""
+"""Bytes of a first line that distinguish a document on one line from JSON Lines."""
 
 
 class DocumentSource(Source):
-    """A file of one JSON document, which has to fit in memory. Rows are numbered as they stand in it.
+    """A file of one JSON document, which has to fit in memory. Rows are numbered in its order.
 
     It is parsed when its first rows are looked at, and again when it is read: of several documents only one
     is held at a time.
@@ -53,7 +53,7 @@ class DocumentSource(Source):
 
     @property
     def files(self) -> Sequence[File]:
-        """The document, and once its shape is known the one companion it that holds a part of its items."""
+        """The document, and once its shape is known its companion, which holds a part of its items."""
         companion = self._companion()
         return (self._file,) if companion is None else (self._file, companion)
 
@@ -121,7 +121,7 @@ class DocumentSource(Source):
         """All its rows, parsed by `orjson.loads` or by `json.loads`.
 
         Raises:
-            SourceError: It can't be read, is too large, no JSON, or no export that is known.
+            SourceError: It can't be read, is too large, not JSON, or not a known export.
         """
         document = self._load(self._file, loads)
         shape = self._shape = shape_of_document(document, self.name)
@@ -136,7 +136,7 @@ class DocumentSource(Source):
 
     def _load(self, file: File, loads: Any) -> Any:
         too_large = SourceError(
-            f"{file.name} is one JSON document of more than {self._max_bytes:,} bytes, which is read whole",
+            f"{file.name} is one JSON document of over {self._max_bytes:,} bytes, and is read whole",
             hint="write it as JSON Lines (an array: jq -c '.[]'), or raise --max-json-bytes",
         )
         if (file.nbytes or 0) > self._max_bytes:
@@ -172,7 +172,7 @@ class _Exact:
 
 
 def _rows(span: Span, rows: list[Any], exact: _Exact) -> JsonRows:
-    wrong = Fault("line", "not-object", "is no JSON object")
+    wrong = Fault("line", "not-object", "is not a JSON object")
     broken = {position: wrong for position, row in enumerate(rows) if not isinstance(row, dict)}
     return JsonRows(
         span,
@@ -185,7 +185,7 @@ def _rows(span: Span, rows: list[Any], exact: _Exact) -> JsonRows:
 def is_document(file: File) -> bool:
     """Whether a file that begins as a JSON object or array is one document, and not JSON Lines.
 
-    A document stands on several lines, or alone on one and in a shape that is known.
+    A document takes several lines, or it is the only line and has a known shape.
 
     Raises:
         SourceError: It can't be read.
@@ -222,8 +222,8 @@ class DocumentShape:
     name: as `--shape` takes it.
     begins: how such a document begins where it is written on one long line.
     recognised: whether a parsed document is of this shape.
-    rows: its rows, with `id`, `vector`, `contents` and `metadata` as far as it has them. Takes the document,
-        the document companion it, None if there is none, and the file's name for messages.
+    rows: its rows, with those of `id`, `vector`, `contents` and `metadata` that it has. Takes the document,
+        the companion document or None, and the file's name for messages.
     companion: the name of a file in the same folder that holds a part of the items.
     """
 
@@ -242,7 +242,7 @@ def shape_of_document(document: Any, name: str) -> DocumentShape:
         name: The file's, for messages.
 
     Raises:
-        SourceError: It is none that is known.
+        SourceError: It has no known shape.
     """
     for shape in SHAPES:
         if shape.recognised(document):
@@ -250,19 +250,19 @@ def shape_of_document(document: Any, name: str) -> DocumentShape:
     if is_docstore(document):
         raise SourceError(
             f"{name} is LlamaIndex's document store, which holds no vectors",
-            hint="name the vector store companion it, default__vector_store.json: both are read",
+            hint="name the vector store in the same folder, default__vector_store.json: vecload reads both",
         )
     hint = hint_of_rows(document, name)
     if is_table(document) and not hint:
         hint = "JSON Lines has one a line, as pandas writes with to_json(path, orient='records', lines=True)"
     raise SourceError(
-        f"{name} is one JSON object, and no export that vecload knows",
+        f"{name} is one JSON object, but not an export that vecload knows",
         hint=hint or "JSON Lines has one a line",
     )
 
 
 def is_docstore(document: Any) -> bool:
-    """Whether it is LlamaIndex's document store, which is read with the vector store companion it."""
+    """Whether it is LlamaIndex's document store, which is read together with the vector store."""
     return isinstance(document, dict) and ("docstore/data" in document or "docstore/metadata" in document)
 
 
@@ -273,7 +273,7 @@ TABLE_BEGINS = re.compile(
 
 
 def is_table(document: Any) -> bool:
-    """Whether an object holds rows or columns, as pandas' `to_json` writes them, and is no row itself."""
+    """Whether an object holds rows or columns, as pandas' `to_json` writes them, and is not a row itself."""
     if not isinstance(document, dict) or not document:
         return False
     values = [*document.values()]
@@ -317,7 +317,7 @@ def _chroma(document: Any, _companion: Any, name: str) -> list[Row]:
         )
     if document.get("data"):
         raise SourceError(
-            f"{name} holds Chroma's 'data', which an index can't", hint="export it without 'data'"
+            f"{name} holds Chroma's 'data', which an index can't store", hint="export it without 'data'"
         )
     columns = {"id": ids}
     for key, column in _CHROMA.items():
@@ -375,16 +375,14 @@ _OF_NODES = ("_node_content", "_node_type", "document_id", "doc_id", "ref_doc_id
 
 def _llamaindex(document: Any, companion: Any, _name: str) -> list[Row]:
     stored = companion.get("docstore/data", {}) if isinstance(companion, dict) else {}
-    told = document.get("metadata_dict") or {}
+    own = document.get("metadata_dict") or {}
     parents = document.get("text_id_to_ref_doc_id") or {}
     rows: list[Row] = []
     for item_id, vector in document["embedding_dict"].items():
         node = (stored.get(item_id) or {}).get("__data__") or {}
         metadata = node.get("metadata")
         if metadata is None:
-            metadata = {
-                key: value for key, value in (told.get(item_id) or {}).items() if key not in _OF_NODES
-            }
+            metadata = {key: value for key, value in (own.get(item_id) or {}).items() if key not in _OF_NODES}
         parent = parents.get(item_id)
         if parent not in (None, "None"):
             metadata = {**metadata, "ref_doc_id": parent}

@@ -35,11 +35,11 @@ READ_BYTES = 2**20
 END_ROWS = 50
 """About how many rows before its end the last of its places is."""
 SKIP_BYTES = 2**20
-"""Of a line in whose midst a place falls; a longer one is no place to begin at."""
+"""Of the line that a place falls into; after a longer one reading can't begin."""
 
 
 class JsonlSource(Source):
-    """A file of one JSON object a line. Blank lines are no rows; a last line needs no newline.
+    """A file of one JSON object a line. Blank lines don't count as rows; the last line needs no newline.
 
     Of a file on a disk, what it held when it was found is read; a last line that was only half written is
     left for a later run, unless there is nothing else.

@@ -82,7 +82,7 @@ class Channel(Closing):
 
 
 AUTO_MOST = 4
-"""Processes that `auto` starts at the most: each takes some 50 MB."""
+"""The most processes that `auto` starts: each takes some 50 MB."""
 PAYS_BYTES = 48 * 2**20
 """Input from which processes pay: they take a third of a second to start, in which so much is parsed."""
 END_SECONDS = 1.0
@@ -224,12 +224,12 @@ def _ended(worker: Worker, task: Task) -> VecloadError:
     try:
         code = worker.process.wait(END_SECONDS)
     except subprocess.TimeoutExpired:
-        how = "does not answer, nor end"
+        how = "neither answers nor ends"
     else:
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
     return VecloadError(
         f"a process that parsed {task.source} {how}",
-        hint="run the same command again to go on; with --parse-workers 0 no other process parses",
+        hint="run the same command again to resume; --parse-workers 0 parses without other processes",
     )
 
 
@@ -247,7 +247,7 @@ def serve(channel: Channel) -> None:
                 channel.send([portable(batch) for batch in mapper.map(asked)])
             except VecloadError as error:
                 channel.send(error)
-            except Exception as error:  # noqa: BLE001 a defect: told by its kind, since its text may hold values
+            except Exception as error:  # noqa: BLE001 a defect: named by its type, since its text may hold values
                 channel.send(RuntimeError(f"{type(error).__name__} in a parsing process"))
 
 

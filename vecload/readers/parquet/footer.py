@@ -1,7 +1,7 @@
 """The footer of a Parquet file as plain values.
 
-Arrow tells the same, column by column; but of a damaged footer its accessors end the process, where reading
-rows by it only fails (`tests/readers/test_damage.py`).
+Arrow gives the same, column by column; but its accessors end the process on a damaged footer, where reading
+rows only fails (`tests/readers/test_damage.py`).
 
 Values in Thrift's compact protocol, in which Parquet writes its footer and the headers of its pages.
 """
@@ -32,7 +32,7 @@ class Chunk:
     offset: Where its first page begins.
     repetition: The greatest level of repetition: how many lists a value is in.
     definition: The greatest level of definition: that of a value that is there.
-    plain_size: What its texts or bytes take when none stands for several rows; None where that is not told.
+    plain_size: What its texts or bytes take when each row has its own; None if the footer does not say.
     """
 
     path: str
@@ -64,7 +64,7 @@ class Group:
 
 
 def row_groups(file: pa.NativeFile) -> list[Group]:
-    """The row groups that the footer of a Parquet file tells of.
+    """The row groups in the footer of a Parquet file.
 
     Args:
         file: The file, which can seek.
@@ -128,7 +128,7 @@ def _levels(elements: Iterator[dict[int, Any]]) -> list[tuple[int, int]]:
 
 
 MALFORMED = (AttributeError, IndexError, KeyError, TypeError, struct.error, RecursionError)
-"""What reading bytes raises that are no such values, or looking up a field that is missing among them."""
+"""Exceptions raised on malformed Thrift, and for a field that is missing."""
 
 
 Kinds: TypeAlias = Mapping[int, "int | Kinds"]
@@ -140,7 +140,7 @@ class Compact:
     """Reads values one after the other: structs as dicts by field number.
 
     Args:
-        data: The bytes; they may go on behind what is read.
+        data: The bytes; they may continue after what is read.
     """
 
     def __init__(self, data: bytes) -> None:

@@ -27,12 +27,12 @@ from vecload.readers.storage.remote import RemoteFile
 _STREAM_BYTES = 2**20
 """Read-ahead a column: without a bound Arrow holds a whole row group's column at once."""
 _REMOTE_BYTES = 64 * 2**20
-"""Read-ahead of all columns of a remote file, each of which is asked for by itself."""
+"""Read-ahead of all columns of a remote file together; each is requested separately."""
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
 _SIGNATURE_BYTES = 28
 """Behind a footer that is not encrypted, of a file with columns that are."""
 _DAMAGE = (pa.ArrowException, OSError, ValueError)
-"""What Arrow raises of damaged files; ValueError of names that are no text."""
+"""What Arrow raises for damaged files; ValueError for names that are not text."""
 _LARGE_VALUES = 4
 """How many times the bytes of a batch the values of a dictionary may make it, before they stay one."""
 
@@ -42,7 +42,7 @@ class ParquetSource(Source):
 
     Args:
         file: The file, or the path of a local one.
-        row_group_max_bytes: What a column of a row group may unpack to, if it was packed beyond belief.
+        row_group_max_bytes: The most bytes that a suspiciously compressed column chunk may unpack to.
         export: What the export says that it is part of.
 
     Raises:
@@ -74,7 +74,7 @@ class ParquetSource(Source):
                 encrypted = signature == _SIGNATURE_BYTES
                 self._groups = [] if encrypted else row_groups(stream)
         except _DAMAGE as error:
-            raise SourceError(f"{self.name} is no readable Parquet file: {reason(error)}") from None
+            raise SourceError(f"{self.name} is not a readable Parquet file: {reason(error)}") from None
         if encrypted:
             # Looking at an encrypted column would end the process (Arrow 26).
             raise SourceError(f"{self.name} is Parquet with encrypted columns", hint="decrypt it first")
@@ -103,12 +103,12 @@ class ParquetSource(Source):
                 raise SourceError(
                     f"{self.name}, row group {number}: column {chunk.path!r} unpacks "
                     f"{chunk.compressed_size:,} bytes to {size:,}",
-                    hint="if that is right, allow it with --max-row-group-bytes",
+                    hint="if that is right, raise --max-row-group-bytes",
                 )
         if group.num_rows and _row_bytes(group, None) > self._max_bytes:
             raise SourceError(
                 f"{self.name}, row group {number}: a row takes {_row_bytes(group, None):,} bytes on average",
-                hint="if that is right, allow it with --max-row-group-bytes",
+                hint="if that is right, raise --max-row-group-bytes",
             )
 
     def _vectors(self) -> dict[str, pa.DataType]:
@@ -173,8 +173,7 @@ class ParquetSource(Source):
             with self._file.arrow() as stream, self._opened(stream) as opened:
                 for run, first, large in self._runs(stream, gap, batch_rows, batch_bytes, columns):
                     at = first
-                    # What a footer tells of pages is at least what they take: no batch is decoded far
-                    # beyond its bytes.
+                    # A footer says at least what pages take: no batch is decoded far beyond its bytes.
                     largest = max(_row_bytes(self._groups[i], columns) for i in run)
                     size = max(1, min(batch_rows, batch_bytes // max(largest, 1)))
                     kept = self._opened(stream, large) if large else opened
@@ -193,7 +192,7 @@ class ParquetSource(Source):
         except _DAMAGE as error:
             raise SourceError(
                 f"{self.name} is damaged or can't be read at or after row {at}: {reason(error)}",
-                hint="what was loaded before stays; repair the file and load it again",
+                hint="the rows before stay loaded; repair the file and load it again",
             ) from None
         if unlike:
             rest = Span(gap.source, max(at, gap.start), gap.stop)
@@ -261,8 +260,8 @@ class ParquetSource(Source):
     ) -> Iterator[tuple[list[int], int, list[str]]]:
         """Row groups that are read in one go, their first row, and columns whose dictionaries are kept.
 
-        A text that many rows share stands in the file once. Decoded at once, a thousand rows of it could be a
-        thousand times as large as the footer tells; only its dictionary knows.
+        The file holds a text that many rows share once. Decoded at once, a thousand rows of it could be a
+        thousand times as large as the footer says; only its dictionary shows that.
         """
         run: list[int] = []
         row = begin = 0
@@ -316,7 +315,7 @@ def _parquet(stream: pa.NativeFile, **options: Any) -> pq.ParquetFile:
 
 
 def _row_bytes(group: Group, columns: Collection[str] | None) -> int:
-    """What a row takes decoded, on average, as far as the footer tells."""
+    """What a decoded row takes on average, by the footer."""
     size = sum(
         max(chunk.uncompressed_size, chunk.num_values * _WIDTHS.get(chunk.physical_type, 1))
         for chunk in group.of(columns)
@@ -332,7 +331,7 @@ def _shared(group: Group, columns: Collection[str] | None, rows: int, batch_byte
         if chunk.physical_type == "BYTE_ARRAY"
         and chunk.has_dictionary
         and chunk.uncompressed_size * rows > _LARGE_VALUES * batch_bytes
-        # Where the footer tells how much more the rows are than what stands in the file, no batch of them can
+        # If the footer says how much larger the rows are than what the file holds, no batch of them can
         # outgrow its bytes by more; else the dictionary must be looked at.
         and (
             chunk.plain_size is None

@@ -1,4 +1,4 @@
-"""Vector-io's exports: a folder with VDF_META.json, which tells of the Parquet files below it."""
+"""Vector-io's exports: a folder with VDF_META.json, which describes the Parquet files below it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class VdfExport:
 
 
 def find_vdf(name: str) -> VdfExport | None:
-    """The export that a name leads to: a folder with VDF_META.json, or one below it that the file tells of.
+    """The export that a name leads to: a folder with VDF_META.json, or one below it that the file describes.
 
     Raises:
-        SourceError: The file can't be read, or tells of several, of which one is to be named.
+        SourceError: The file can't be read, or describes several exports, and the user must name one.
     """
     if remote_parts(name) is not None or not Path(local_path(name)).is_dir():
         return None

@@ -29,7 +29,7 @@ _INTEGER, _FIXED_BYTES = 2, 15
 INTEGER = pa.decimal128(38, 0)
 """What such columns are read as."""
 _MESSAGE_BEGINS = 8
-"""In a message, behind its mark and its length."""
+"""Where a message begins, after its mark and its length."""
 _MOST_BITS = 64
 _FILE_END = b"ARROW1"
 _CONTINUATION = b"\xff\xff\xff\xff"
@@ -91,7 +91,7 @@ def with_integers(table: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBat
 
 
 def refused_arrow(name: str, stream: pa.NativeFile, *, is_stream: bool) -> SourceError | None:
-    """What to say of an Arrow file whose schema Arrow refused; None if it has no such column."""
+    """The error for an Arrow file whose schema Arrow refused; None if it has no such column."""
     try:
         if is_stream:
             stream.seek(0)
@@ -125,7 +125,7 @@ def _schema_of(message: bytes) -> Table:
 
 
 def _as_bytes(field: Table, message: bytearray) -> bool:
-    """Make a column's type that of 16 bytes, in place; False if it is no signed integer of 128 bits.
+    """Make a column's type that of 16 bytes, in place; False if it is not a signed integer of 128 bits.
 
     The tables of both types begin with their width.
     """

@@ -22,12 +22,12 @@ _TABLES = (
     ("_versions/*", "a Lance table"),
     ("metadata/*.metadata.json", "an Iceberg table"),
 )
-"""Folders whose files alone don't tell which rows are valid: some were deleted, or replaced."""
+"""Folders whose files alone don't show which rows are valid: some were deleted or replaced."""
 _ALL_BELOW = re.compile(r"(^|/)\*\*/?$")
 _ABOUT_DATA = re.compile(
     r"(README|LICENSE)(\.\w+)?|dataset_info\.json|dataset_dict\.json|state\.json", re.IGNORECASE
 )
-"""Files beside the data of a folder, as Hugging Face's `save_to_disk` and people put them there."""
+"""Files next to the data of a folder, put there by Hugging Face's `save_to_disk` and by people."""
 WILDCARD = re.compile(r"[*?[]")
 
 
@@ -75,7 +75,7 @@ class FileFinder:
             return [below[each] for each in _data_files(name, below)]
         magic = WILDCARD.search(name)
         if magic is None:
-            raise SourceError(f"{name} is not there")
+            raise SourceError(f"{name} does not exist")
         if _ALL_BELOW.search(name) and not WILDCARD.search(folder := _ALL_BELOW.sub("", name)):
             return self.find(folder)
         folder = name[: magic.start()].rpartition("/")[0]
@@ -116,7 +116,9 @@ def leads_to(name: str, path: str) -> bool:
 
 def _local(path: str, name: str) -> LocalFile:
     if Path(path).exists() and not Path(path).is_file():
-        raise SourceError(f"{name} is no file on a disk", hint="write it to one: a load reads it again")
+        raise SourceError(
+            f"{name} is not a regular file", hint="write it to a file: a load reads it more than once"
+        )
     return LocalFile(path, name)
 
 
@@ -176,7 +178,7 @@ def _below(folder: str, names: Iterable[str]) -> list[str]:
 
 
 def _seen(pattern: str, found: Iterable[T], name: Callable[[T], str]) -> Iterator[T]:
-    """What a pattern finds, less what is no data by custom, unless the pattern begins as that does."""
+    """What a pattern finds, less what by custom is not data, unless the pattern begins the same way."""
     asked = pattern.rpartition("/")[2][:1] in "._"
     return (each for each in found if asked or not _hidden(name(each).rpartition("/")[2]))
 
@@ -191,18 +193,18 @@ def _data_files(name: str, below: Iterable[str]) -> list[str]:
     """Of the files below a folder, those that hold rows, sorted.
 
     Raises:
-        SourceError: There is none, or the folder is a table that its files alone don't tell.
+        SourceError: There is none, or the folder is a table whose files alone don't show its rows.
     """
     paths = sorted(below)
     for sign, kind in _TABLES:
         if any(fnmatch.fnmatchcase(f"/{path}", f"*/{sign}") for path in paths):
             raise SourceError(
-                f"{name} is {kind}: its files hold rows that were deleted or replaced, too",
+                f"{name} is {kind}: its files also hold deleted or replaced rows",
                 hint="export it to Parquet with its own tools",
             )
     found = [path for path in paths if _holds_rows(path)]
     if not found:
-        raise SourceError(f"{name} is a folder without a source")
+        raise SourceError(f"{name} is a folder without data files")
     return found
 
 
@@ -212,7 +214,7 @@ def _holds_rows(path: str) -> bool:
 
 
 def _hidden(part: str) -> bool:
-    """Whether a part of a path is no data by custom: `.crc`, `_SUCCESS`, `_metadata`."""
+    """Whether a part of a path by custom is not data: `.crc`, `_SUCCESS`, `_metadata`."""
     return part.startswith(".") or (part.startswith("_") and "=" not in part)
 
 

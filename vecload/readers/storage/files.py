@@ -26,7 +26,7 @@ _PIECE_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How much of a file is digested, so that this costs little beside reading all of it.
+    """How much of a file is digested, so that this costs little compared to reading all of it.
 
     Attributes:
         whole_bytes: A file of at most so many bytes is digested whole.
@@ -109,7 +109,7 @@ def holds(
 
 
 def tells_too_little(known: str) -> bool:
-    """Whether a fingerprint is an earlier version's, of a file of which it knows only the two ends."""
+    """Whether a fingerprint is an earlier version's, which covers only the two ends of its file."""
     parts = known.split(":")
     if len(parts) not in (3, 5) or parts[1] in (WHOLE, SAMPLED):
         return False
@@ -184,7 +184,7 @@ class File(Protocol):
     def open(self) -> BinaryIO:
         """A buffered stream from its beginning, which can seek; each call gives one of its own.
 
-        Opening it, or reading from it, may raise an OSError: `reason` tells it in words.
+        Opening it, or reading from it, may raise an OSError: `reason` puts it in words.
         """
 
     def arrow(self) -> pa.NativeFile:
@@ -205,10 +205,10 @@ class File(Protocol):
         """
 
     def changed(self) -> bool:
-        """Whether something touched it since this run found it, as far as can be told without reading it.
+        """Whether something touched it since this run found it, as far as that shows without reading it.
 
         Raises:
-            OSError: It is gone, or nothing is told of it.
+            OSError: It is gone, or its state can't be read.
         """
 
 
@@ -228,7 +228,7 @@ class LocalFile:
         name: How people see it, if not by its path.
 
     Raises:
-        SourceError: It is missing, no file, or its name is no UTF-8, which a journal could not keep.
+        SourceError: It is missing, not a file, or its name is not UTF-8, which a journal could not keep.
     """
 
     stored_part = 1.0
@@ -250,7 +250,7 @@ class LocalFile:
         """A stream from its beginning.
 
         Raises:
-            ChangedError: Another file stands in its place, or it became shorter.
+            ChangedError: Another file took its place, or it became shorter.
             OSError: It can't be opened.
         """
         return self._checked(Path(self.path).open("rb", buffer_bytes))
@@ -268,7 +268,7 @@ class LocalFile:
             return stream
         stream.close()
         raise ChangedError(
-            "it became shorter" if now[:2] == self._found[:2] else "another file stands in its place"
+            "it became shorter" if now[:2] == self._found[:2] else "another file took its place"
         )
 
     def changed(self) -> bool:
@@ -302,7 +302,7 @@ def as_argument(name: str) -> str:
 
 
 def printable(text: str) -> str:
-    """A text of the command line or of a folder; bytes of it that are no UTF-8 as escapes."""
+    """A text of the command line or of a folder; bytes that are not UTF-8 as escapes."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
@@ -338,14 +338,15 @@ def remote_parts(name: str) -> tuple[str, str] | None:
         return None
     if scheme not in REMOTE_SCHEMES:
         raise SourceError(
-            f"{scheme}:// is no storage that vecload reads", hint="it reads s3://, gs://, hdfs:// and file://"
+            f"{scheme}:// is not a storage that vecload reads",
+            hint="it reads s3://, gs://, hdfs:// and file://",
         )
     authority, _, _ = found[2].partition("/")
     if "@" in authority:
-        # Not to be repeated: arguments and journals are no place for secrets.
+        # Not repeated: secrets must not reach arguments and journals.
         raise SourceError(
             f"a {scheme}:// name holds credentials",
-            hint="leave them to the environment or to the store's own configuration",
+            hint="set them in the environment or in the store's own configuration",
         )
     return ("gs" if scheme == "gcs" else scheme), found[2]
 
@@ -407,12 +408,12 @@ def unreadable(file: File, error: OSError, where: str = "") -> SourceError:
     if isinstance(error, ChangedError):
         return SourceError(
             f"{file.name} changed while it was loaded: {reason(error)}",
-            hint="when nothing writes to it any more, load it from the start with --fresh",
+            hint="once nothing writes to it, load it from the start with --fresh",
         )
     if isinstance(error, DamagedError):
-        # A checksum stands behind what it is of.
         return SourceError(
             f"{file.name} can't be read{where}: {reason(error)}",
-            hint="rows just before may be wrong: put a sound file in its place, and load that with --fresh",
+            hint="rows just before may be wrong, since a checksum follows its data: "
+            "replace the file and load it with --fresh",
         )
     return SourceError(f"{file.name} can't be read{where}: {reason(error)}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from vecload.errors import SourceError, SourceUnreachable
-from vecload.readers.storage.files import REMOTE, File, fingerprint_of, holds, reason
+from vecload.readers.storage.files import REMOTE, fingerprint_of, holds, reason
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +29,7 @@ class Store:
 
     Args:
         scheme: `s3`, `gs`, `hdfs` or `viewfs`.
-        path: The path of a URI behind its scheme.
+        path: The path of a URI, after its scheme.
         endpoint_url: Of an S3-compatible store; None for the scheme's own.
         environ: The environment.
 
@@ -55,7 +55,7 @@ class Store:
         if scheme == "s3" and not {"@", "?"}.isdisjoint(endpoint or ""):
             # The library's errors would repeat it.
             raise SourceError(
-                "the endpoint's URL holds a user, a password or a query", hint="give its host and port alone"
+                "the endpoint's URL holds a user, a password or a query", hint="give only its host and port"
             )
         try:
             if scheme == "s3":
@@ -120,7 +120,7 @@ class RemoteFile:
     Args:
         store: The store.
         name: Its URI.
-        info: What the store tells of it.
+        info: What the store says about it.
     """
 
     stored_part = 1.0
@@ -163,18 +163,13 @@ def failure(name: str, error: Exception) -> SourceError:
     if any(code in said for code in _NOT_ALLOWED):
         return SourceError(
             f"{name} can't be read: the store refuses these credentials",
-            hint="set AWS_ACCESS_KEY_ID and its like, or AWS_PROFILE, as for the store's own tools"
+            hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
             if name.startswith("s3:")
-            else "log in as the store's own tools do",
+            else "log in with the store's own tools",
         )
     if any(code in said for code in _UNREACHABLE):
         return SourceUnreachable(
             f"the store of {name} can't be reached: {reason(error)}",
-            hint="see --endpoint-url and the network, then run the same command again",
+            hint="check --endpoint-url and the network, then run the same command again",
         )
     return SourceError(f"{name} can't be read: {reason(error)}")
-
-
-def remote_file(file: File) -> bool:
-    """Whether a file is read over a network."""
-    return isinstance(file, RemoteFile)

@@ -37,11 +37,11 @@ class _Piped:
         return pa.PythonFile(self.open(), mode="r")
 
     def fingerprint(self, nbytes: int | None = None) -> str:
-        """Nothing tells one standard input from another."""
+        """Nothing identifies a standard input."""
         return ""
 
     def holds(self, fingerprint: str, *, begins: bool = False) -> bool:
-        """Nothing tells it from another."""
+        """Nothing identifies it."""
         return False
 
     def changed(self) -> bool:
@@ -137,14 +137,14 @@ class Spooled(_Piped):
                     if self.nbytes > most:
                         raise SourceError(
                             f"{file.name} holds over {most:,} bytes of a format that needs a file",
-                            hint="write it to one, and name that",
+                            hint="write it to a file and name that",
                         )
                     spool.write(piece)
                 spool.flush()
                 self._descriptor = os.dup(spool.fileno())
         except OSError as error:
             raise SourceError(
-                f"{file.name} can't be kept in {tempfile.gettempdir()}: {reason(error)}",
+                f"{file.name} can't be stored in {tempfile.gettempdir()}: {reason(error)}",
                 hint="set TMPDIR to a folder with room, or write it to a file and name that",
             ) from None
         weakref.finalize(self, os.close, self._descriptor)
