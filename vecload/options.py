@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import NoneType, UnionType
@@ -274,7 +274,9 @@ class LoadOptions:
     )
 
     create: bool = _option(True, INDEX, "Create the index if it does not exist; --no-create stops instead.")
-    dimension: int | None = _option(None, INDEX, "Vector dimension.", metavar="N", usual="from the data")
+    dimension: int | None = _option(
+        None, INDEX, "Vector dimension.", metavar="N", usual="from the data", least=1
+    )
     metric: Metric | None = _option(None, INDEX, "Distance metric.", usual="euclidean")
     storage_precision: StoragePrecision | None = _option(
         None, INDEX, "How vectors are stored; all but float32 lose digits.", usual="float32"
@@ -381,11 +383,11 @@ def error_limit(text: int | str) -> tuple[int | None, float | None]:
             percent = float(text[:-1])
             if 0 <= percent <= 100:
                 return None, percent
-        elif not isinstance(text, bool | float) and int(text) >= 0:
+        elif type(text) in (int, str) and int(text) >= 0:
             return int(text), None
     except (ValueError, TypeError):
         pass
-    raise UsageError(f"--max-errors {text!r} is neither a number of rows nor a percentage")
+    raise UsageError(f"max_errors {text!r} is neither a number of rows nor a percentage")
 
 
 def _checked(name: str, value: Any, hint: Any, about: About) -> Any:
@@ -394,19 +396,18 @@ def _checked(name: str, value: Any, hint: Any, about: About) -> Any:
     Raises:
         UsageError: It has another type or is out of range.
     """
-    flag = flag_of(name)
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if get_origin(kinds[0]) is tuple:
-        return _names(flag, value)
+        return _names(name, value)
     if value is None:
         if NoneType in kinds:
             return None
-        raise UsageError(f"{flag} is None")
+        raise UsageError(f"{name} is None")
     words = [word for kind in kinds for word in get_args(kind)]
     if words and not about.or_auto:
         if value in words:
             return value
-        raise UsageError(f"{flag} {value!r} is not one of {', '.join(words)}")
+        raise UsageError(f"{name} {value!r} is not one of {', '.join(words)}")
     if about.or_auto:
         if value == "auto":
             return value
@@ -414,81 +415,118 @@ def _checked(name: str, value: Any, hint: Any, about: About) -> Any:
         if (about.least or 0) <= number <= (about.most or number):
             return number
         raise UsageError(
-            f"{flag} {value!r} is neither 'auto' nor a number from {about.least} to {about.most}"
+            f"{name} {value!r} is neither 'auto' nor a number from {about.least} to {about.most}"
         )
     if kinds[0] is bool:
         if isinstance(value, bool):
             return value
-        raise UsageError(f"{flag} is {value!r}, neither True nor False")
+        raise UsageError(f"{name} is {value!r}, neither True nor False")
     if kinds[0] in (int, float) and str not in kinds:
-        return _number(flag, value, kinds[0], about)
+        return _number(name, value, kinds[0], about)
     if kinds[0] is Path:
+        if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+            raise UsageError(f"{name} is {value!r}, not a folder", hint="omit it for its default")
         return Path(value)
     if kinds[0] is str:
         if isinstance(value, os.PathLike):
             value = os.fspath(value)
         if not isinstance(value, str):
-            raise UsageError(f"{flag} is {type(value).__name__}, not text")
+            raise UsageError(f"{name} is {type(value).__name__}, not text")
         if not value and name not in MAY_BE_EMPTY:
-            raise UsageError(f"{flag} is empty", hint="omit it for its default")
+            raise UsageError(f"{name} is empty", hint="omit it for its default")
+        if name in _GOES_TO_THE_ENGINE and not _is_utf8(value):
+            raise UsageError(f"{name} is not UTF-8 text")
     return value
 
 
-def _number(flag: str, value: Any, kind: type, about: About) -> Any:
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _number(name: str, value: Any, kind: type, about: About) -> Any:
     allowed = (int, float) if kind is float else (int,)
     try:
         if isinstance(value, bool):
             raise TypeError
         number = value if isinstance(value, allowed) else operator.index(value)
     except TypeError:
-        raise UsageError(f"{flag} is {value!r}, not a number") from None
+        raise UsageError(f"{name} is {value!r}, not a number") from None
     if about.least is not None and not number >= about.least:
-        raise UsageError(f"{flag} is {value!r}, but must be at least {about.least}")
+        raise UsageError(f"{name} is {value!r}, but must be at least {about.least}")
     if about.most is not None and number > about.most:
-        raise UsageError(f"{flag} is {value!r}, but must be at most {about.most}")
+        raise UsageError(f"{name} is {value!r}, but must be at most {about.most}")
     return number
 
 
-def _names(flag: str, value: Any) -> tuple[str, ...]:
+def _names(name: str, value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
-    if isinstance(value, Mapping):  # rename={"old": "new"}
+    if isinstance(value, Mapping) and name == "rename":  # rename={"old": "new"}
         value = [f"{old}={new}" for old, new in value.items()]
-    names = (value,) if isinstance(value, str) else tuple(value)
-    for name in names:
-        if not isinstance(name, str):
-            raise UsageError(f"{flag} holds {type(name).__name__}, not text")
-        if not name:
-            raise UsageError(f"{flag} is empty", hint="omit it for its default")
+    if isinstance(value, str):
+        value = (value,)
+    if not isinstance(value, Iterable):
+        raise UsageError(f"{name} is {type(value).__name__}, not a name or a list of names")
+    names = tuple(value)
+    for one in names:
+        if not isinstance(one, str):
+            raise UsageError(f"{name} holds {type(one).__name__}, not text")
+        if not one:
+            raise UsageError(f"{name} is empty", hint="omit it for its default")
     return names
 
 
+_GOES_TO_THE_ENGINE: Final = frozenset({"id_prefix", "id_separator", "embedding_model"})
 MAY_BE_EMPTY: Final = frozenset({"id_prefix"})
 """Options for which an empty text is valid. The separator is not one: an empty one makes ids ambiguous."""
 
 
 def as_parameters(text: str) -> str:
-    """A message with its flags replaced by Python's parameters: `max_errors` for `--max-errors`."""
-    for flag, parameter in _SPECIAL.items():
-        text = re.sub(rf"{flag}(?![\w-])", parameter, text)
-    known = {flag_of(name): name for name in HINTS}
-    return re.sub(r"--[a-z]+(?:-[a-z]+)*", lambda found: known.get(found[0], found[0]), text)
+    """A message that names flags, as Python callers know them: `max_errors` for `--max-errors`.
+
+    Only words of their own are replaced: a path or an id may hold what looks like a flag.
+    """
+    for phrase, said in _PHRASES:
+        text = re.sub(phrase, said, text)
+    known = {flag_of(name): name for name in HINTS} | _SPECIAL
+    return re.sub(
+        r"(?<![^\s(])--[a-z]+(?:-[a-z]+)*(?![\w=-])", lambda found: known.get(found[0], found[0]), text
+    )
 
 
+def as_flags(text: str) -> str:
+    """A message of LoadOptions, which begins with the name of a field, as the command line has it."""
+    name, space, rest = text.partition(" ")
+    return f"{flag_of(name)}{space}{rest}" if name in HINTS else text
+
+
+_PHRASES: Final = (
+    (r"--id-column (\w+) --id-column (\w+)", r'id_column=["\1", "\2"]'),
+    (r"set VECLOAD_API_KEY, or name --api-key-file", "pass api_key"),
+    (r"check VECLOAD_API_KEY", "check api_key"),
+    (r"see 'vecload upsert --help'", "pass a path, a table, or an iterable of dicts"),
+    (r"run the same command again", "make the same call again"),
+)
 _SPECIAL: Final = {
     "--no-seal": "seal=False",
     "--no-create": "create=False",
-    "--key-file FILE": "key",
     "--key-file": "key",
     "--key-command": "key",
     "--api-key-file": "api_key",
-    "--to FOLDER": "to",
     "--to": "to",
     "--index": "index",
+    "--full": "full=True",
+    "--items": "items",
+    "--json": "as_dict()",
     "--fresh": "fresh=True",
+    "--embed": "embed=True",
     "--generate-ids": "generate_ids=True",
     "--binary-as-text": "binary_as_text=True",
     "--allow-zero-vectors": "allow_zero_vectors=True",
     "--skip-loaded": "skip_loaded=True",
 }
-"""Flags whose parameter is written differently."""
+"""Flags whose parameter reads otherwise."""

@@ -70,6 +70,12 @@ def main(
         tell(line)
 
 
+MADE_PLAIN = {
+    "Value error, ": "",
+    "Input should be a valid integer, unable to parse string as an integer": "not an integer",
+    "Input should be a valid number, unable to parse string as a number": "not a number",
+}
+"""What the library that reads options says, and what to say instead."""
 SIMILAR = 0.75
 """Similarity by `difflib` from which a mistyped flag gets a suggestion."""
 VARIABLES = "Every option has a variable: VECLOAD_MAX_ERRORS for --max-errors. Flags override variables."
@@ -331,7 +337,10 @@ def _usage_error(error: typer.TyperException) -> int:
         near = nearest(wrong, [flag for param in context.command.params for flag in param.opts])
         tell(f"vecload: no option {wrong}{f'; did you mean {near}?' if near else ''}; see '{command} --help'")
     else:
-        tell(f"vecload: {error.format_message().rstrip('.')}; see '{command} --help'")
+        message = error.format_message().rstrip(".")
+        for words, plain in MADE_PLAIN.items():
+            message = message.replace(words, plain)
+        tell(f"vecload: {message}; see '{command} --help'")
     return error.exit_code
 
 
@@ -343,7 +352,12 @@ def nearest(wrong: str, flags: Sequence[str]) -> str:
         flags: The known flags.
     """
     longer = [flag for flag in flags if flag.startswith(wrong)]
-    return min(longer, key=len) if longer else next(iter(get_close_matches(wrong, flags, 1, SIMILAR)), "")
+    common = [flag for flag in longer if opt.is_common(flag)]
+    return (
+        min(common or longer, key=len)
+        if longer
+        else next(iter(get_close_matches(wrong, flags, 1, SIMILAR)), "")
+    )
 
 
 def _exit_code(result: Any) -> int:

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 
 from vecload.cli.config import default_map, for_its_target, variables_are_for
-from vecload.options import HINTS, INDEX, OUTPUT, About, LoadOptions, about
+from vecload.errors import UsageError
+from vecload.options import HINTS, INDEX, OUTPUT, About, LoadOptions, about, as_flags
 from vecload.targets.opening import KeySource
 
 TARGET = "Target and keys"
@@ -165,7 +166,10 @@ def takes(*names: str, without: tuple[str, ...] = ()) -> Callable[[Callable[...,
             parameters += [_parameter(name) for name in chosen] if parameter.name == "options" else [own]
 
         def run(**given: Any) -> None:
-            options = LoadOptions(**{name: given.pop(name) for name in chosen})
+            try:
+                options = LoadOptions(**{name: given.pop(name) for name in chosen})
+            except UsageError as error:
+                raise UsageError(as_flags(str(error.args[0])), hint=error.hint) from None
             command(options=options, **given)
 
         run.__name__, run.__doc__ = command.__name__, command.__doc__
@@ -208,11 +212,19 @@ def _kind(hint: Any, one: About) -> Any:
     return hint
 
 
+def is_common(flag: str) -> bool:
+    """Whether an option is one of those that most people use."""
+    return flag.lstrip("-").replace("-", "_") in _common()
+
+
+def _common() -> set[str]:
+    return {one.name for one in fields(LoadOptions) if one.metadata["about"].common} | {*COMMON}
+
+
 def show_common(command: Any) -> None:
-    """Make the help of a command show only the options that most people use."""
-    common = {one.name for one in fields(LoadOptions) if one.metadata["about"].common} | {*COMMON}
+    """Let the help of a command show the options that most people use, and no others."""
     for param in command.params:
-        if param.param_type_name == "option" and param.name not in (*common, "help", "help_all"):
+        if param.param_type_name == "option" and param.name not in (*_common(), "help", "help_all"):
             param.hidden = True
 
 

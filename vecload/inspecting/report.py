@@ -136,7 +136,7 @@ class Report:
     def __repr__(self) -> str:
         from vecload.inspecting.text import report_lines  # which is made of this module's values
 
-        return "\n".join(["vecload.Report:", *report_lines(self)])
+        return "\n".join(["vecload.Report:", *map(as_parameters, report_lines(self))])
 
     @property
     def rows(self) -> int:

@@ -22,7 +22,7 @@ from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.loading.request import Request, parameters_named, request_of
 from vecload.loading.retry_rejects import choose_rows
 from vecload.loading.run import batch_rows_of, plan_of, sources_of
-from vecload.options import LoadOptions
+from vecload.options import LoadOptions, as_parameters
 from vecload.readers import Source
 from vecload.sealing import Key
 from vecload.targets import is_service
@@ -71,7 +71,9 @@ def inspect(
         request = request_of(
             sources, to=to, index=index, key=key, api_key=api_key, options=options, fields=fields
         )
-        report = run_inspection(request, full=full, items=items, say=_log.info)
+        report = run_inspection(
+            request, full=full, items=items, say=lambda line: _log.info("%s", as_parameters(line))
+        )
     return report.with_parameters()
 
 

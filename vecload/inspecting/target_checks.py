@@ -158,6 +158,10 @@ class TargetChecks:
         yield from failed
         if not failed:
             yield Check("fit", "ok", "dimension, metric and policies are those asked for")
+        if request.options.embed and not failed:
+            yield Check(
+                "model", "unsure", "whether the index embeds contents is known when a load sends some"
+            )
         if request.seal and not failed and any(mapping.contents for mapping in plan.mappings):
             tried = check_contents_key(plan, opened)
             opens = f"opens what the index holds ({tried} tried)"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from vecload.errors import ItemTypeError, UsageError, VecloadError
 from vecload.loading.rejects import ErrorLimit
+from vecload.loading.result import LoadResult
 from vecload.mapping import ColumnChoice, Rules
-from vecload.options import LoadOptions, as_parameters
+from vecload.options import HINTS, LoadOptions, as_parameters
 from vecload.places import state_folder
 from vecload.readers import ReadOptions
 from vecload.readers.memory import is_memory_source
@@ -168,10 +171,27 @@ def request_of(
     """
     if options is not None and not isinstance(options, LoadOptions):
         raise ItemTypeError(f"options is {type(options).__name__}, not LoadOptions")
-    for name, text in (("to", to), ("index", index), ("api_key", api_key)):
+    for name, text, kinds in (
+        ("to", to, (str, os.PathLike)),
+        ("index", index, str),
+        ("api_key", api_key, str),
+    ):
+        if text is not None and not isinstance(text, kinds):
+            raise ItemTypeError(f"{name} is {type(text).__name__}, not text")
         if text is not None and not os.fspath(text):
             raise UsageError(f"{name} is empty", hint="omit it for its default")
+    unknown = next((name for name in fields if name not in HINTS), None)
+    if unknown is not None:
+        near = next(iter(get_close_matches(unknown, HINTS, 1)), "")
+        raise TypeError(f"there is no option {unknown}" + (f"; did you mean {near}?" if near else ""))
+    if isinstance(key, str) and _looks_like_a_key(key):
+        raise UsageError(
+            "key is the text of a key, and a text is the path of a key file",
+            hint="pass its 32 bytes, bytes.fromhex(...), or a Key",
+        )
     if isinstance(key, str | os.PathLike):
+        if not os.fspath(key):
+            raise UsageError("key is empty", hint="omit it for the key in your key store")
         keys = KeySource(file=Path(key))
         secret_files = {os.fspath(key): "is the key file"}
     else:
@@ -187,8 +207,15 @@ def request_of(
     )
 
 
+def _looks_like_a_key(text: str) -> bool:
+    """Whether a text may be 32 bytes in hex or base64, which no message may repeat."""
+    return re.fullmatch(r"[0-9A-Fa-f]{64}|[A-Za-z0-9+/_-]{43}=?", text) is not None
+
+
 def _sources_of(sources: Any) -> tuple[Any, ...]:
     """Paths and URIs, or one object in memory."""
+    if isinstance(sources, bytes | bytearray):
+        raise ItemTypeError(f"sources is {type(sources).__name__}", hint="pass a path as text")
     if is_memory_source(sources):
         return (sources,)
     return tuple(map(os.fspath, [sources] if isinstance(sources, str | os.PathLike) else sources))
@@ -207,6 +234,7 @@ def parameters_named() -> Iterator[None]:
         if error.args:
             error.args = (as_parameters(str(error.args[0])), *error.args[1:])
         error.hint = as_parameters(error.hint)
-        if error.result is not None:
-            error.result.error = str(error)
+        if error.result is None:
+            error.result = LoadResult(exit_code=error.exit_code)
+        error.result.error = str(error)
         raise

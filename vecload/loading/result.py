@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from vecload.batch import Span
 from vecload.loading.ledger import Totals
-from vecload.options import RepeatedIdPolicy
+from vecload.options import RepeatedIdPolicy, as_parameters
 from vecload.places import short
 from vecload.readers import Source
 
@@ -84,7 +84,8 @@ class LoadResult:
 
     def __repr__(self) -> str:
         about = self.error or self.status
-        return "\n".join([f"vecload.LoadResult: {about}", *(self.lines() if self.about else ())])
+        lines = map(as_parameters, self.lines()) if self.about else ()
+        return "\n".join([f"vecload.LoadResult: {about}", *lines])
 
     def count(self, totals: Totals) -> None:
         """Take over what a ledger counted."""

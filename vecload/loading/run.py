@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from vecload.errors import Interrupted, JournalError, SourceError, VecloadError
+from vecload.errors import Interrupted, ItemTypeError, JournalError, SourceError, VecloadError
 from vecload.loading import checks
 from vecload.loading.advice import Sample, advise
 from vecload.loading.books import open_books
@@ -32,7 +32,7 @@ from vecload.loading.retry import START_SECONDS, RetryPolicy, Sender, when_up
 from vecload.loading.retry_rejects import choose_rows
 from vecload.loading.tuning import BatchRows, Concurrency
 from vecload.mapping.contents_choice import cleartext_line
-from vecload.options import LoadOptions
+from vecload.options import LoadOptions, as_parameters
 from vecload.places import short
 from vecload.readers import Source, open_sources
 from vecload.readers.memory import open_memory_source
@@ -95,11 +95,20 @@ def load(
         VecloadError: The load stopped; `error.result` shows how far it came.
         TypeError: An option does not exist.
     """
+    if stop is not None and not callable(getattr(stop, "is_set", None)):
+        raise ItemTypeError(f"stop is {type(stop).__name__}, not an Event")
+    if on_progress is not None and not callable(on_progress):
+        raise ItemTypeError(f"on_progress is {type(on_progress).__name__}, which can't be called")
     with parameters_named():
         request = request_of(
             sources, to=to, index=index, key=key, api_key=api_key, options=options, fields=fields
         )
-        return run_load(request, Caller(_log.info, on_progress, stop or threading.Event()))
+        caller = Caller(
+            lambda line: _log.info("%s", as_parameters(line)), on_progress, stop or threading.Event()
+        )
+        result = run_load(request, caller)
+    result.advice = as_parameters(result.advice)
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +156,7 @@ def run_load(request: Request, caller: Caller) -> LoadResult:
         error = stopped if isinstance(stopped, VecloadError) else Interrupted(number)
         result.status = "interrupted" if isinstance(error, Interrupted) else "failed"
         result.exit_code, result.error = error.exit_code, printable(str(error))
-        error.result = result
+        error.result = stopped.result = result  # type: ignore[union-attr] # of a KeyboardInterrupt, too
         if error is stopped or hasattr(stopped, "number"):
             raise error from None
         raise
@@ -309,7 +318,8 @@ class _Load:
                 self._say(f"resuming: {ledger.totals.read:,}{of_all} rows are done")
             if journal.unfinished and remote:
                 # The service may still store what a killed run had in flight. Wait, so that it comes first.
-                self._caller.stop.wait(max(0.0, options.resume_wait - max(0.0, journal.age(time.time()))))
+                wait = max(0.0, options.resume_wait - max(0.0, journal.age(time.time())))
+                self._caller.stop.wait(min(wait, threading.TIMEOUT_MAX))
             rows = batch_rows_of(options.batch_rows, plan.dimension)
             concurrency = _concurrency(options.concurrency, index.writers, rows, remote=remote)
             sender = Sender(
@@ -412,7 +422,8 @@ def sources_of(
     """
     if names:
         return open_sources(names, replace(request.reading, interrupted=interrupted), failed=failed)
-    return [open_memory_source(one, options=request.reading) for one in request.sources]
+    reading = replace(request.reading, interrupted=interrupted)
+    return [open_memory_source(one, options=reading) for one in request.sources]
 
 
 def plan_of(request: Request, sources: Sequence[Source]) -> Plan:

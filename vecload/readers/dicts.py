@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from vecload.batch import Span
-from vecload.errors import SourceError
+from vecload.errors import Interrupted, SourceError
 from vecload.mapping import Column
 from vecload.mapping.python_rows import PythonRows
 from vecload.mapping.rows import Fault
@@ -83,13 +83,17 @@ class DictSource(Source):
     Args:
         rows: The dicts.
         name: For messages.
+        interrupted: The number of the signal that asked to stop, 0 while none did.
     """
 
     format = "memory"
 
-    def __init__(self, rows: Iterable[Any], *, name: str = ROWS_NAME) -> None:
-        again = isinstance(rows, Sequence)
-        super().__init__(name, total_rows=len(rows) if isinstance(rows, Sequence) else None)
+    def __init__(
+        self, rows: Iterable[Any], *, name: str = ROWS_NAME, interrupted: Callable[[], int] = lambda: 0
+    ) -> None:
+        again = isinstance(rows, list | tuple)
+        super().__init__(name, total_rows=len(rows) if isinstance(rows, list | tuple) else None)
+        self._interrupted = interrupted
         self.any_thread = again
         self._again = again
         self._rows = rows if again else Once(map(_kept, iter(rows)), name)
@@ -154,6 +158,8 @@ class DictSource(Source):
         size = 0
         failed: Exception | None = None
         while True:
+            if number := self._interrupted():
+                raise Interrupted(number)
             try:
                 row = next(rows, _END)
             except Exception as error:  # noqa: BLE001 raised again after the rows before it

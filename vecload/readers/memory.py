@@ -67,14 +67,17 @@ def open_memory_source(
         stream = _stream(value)
         if stream is not None:
             return ArrowStreamSource(stream, name=name or kind, kind=kind)
-    except pa.ArrowException as error:
+    except SourceError:
+        raise
+    except Exception as error:
+        # Arrow's errors, and whatever a database raises that is asked for its rows.
         raise SourceError(
-            f"{kind} is not a table that Arrow can read: {type(error).__name__}",
+            f"{kind} can't be read as a table: {type(error).__name__}; see the error that caused this one",
             hint="pass a table with a column for each part of an item",
         ) from error
     if isinstance(value, Mapping) or not isinstance(value, Iterable):
         raise SourceError(f"{kind} can't be loaded", hint=_hint(value))
-    return DictSource(value, name=name or ROWS_NAME)
+    return DictSource(value, name=name or ROWS_NAME, interrupted=options.interrupted)
 
 
 @dataclass(frozen=True, slots=True)

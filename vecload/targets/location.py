@@ -177,11 +177,11 @@ def check_can_make(folder: Path) -> None:
     """
     there = next(each for each in (folder, *folder.parents) if each.exists())
     if not there.is_dir():
-        raise cannot_make(folder, os.strerror(errno.ENOTDIR))
+        raise cannot_make(folder, os.strerror(errno.EEXIST if there == folder else errno.ENOTDIR))
     if not os.access(there, os.W_OK | os.X_OK):
         raise cannot_make(folder, os.strerror(errno.EACCES))
 
 
 def cannot_make(folder: Path, why: str) -> TargetError:
     """What to raise for a store that can't be created."""
-    return TargetError(f"the store {folder} can't be created: {why}", hint="give --to FOLDER another folder")
+    return TargetError(f"the store {folder} can't be created: {why}", hint="name another folder with --to")

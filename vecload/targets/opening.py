@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from vecload.targets.base import check_settings
 from vecload.targets.embedded import has_store
 from vecload.targets.location import check_folder_name
 
+APPEARS_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+"""Waits for an index that another run creates at this moment."""
 NAME_CHARACTERS = 60
 """Of an index's name that a message lists."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -279,7 +282,14 @@ def open_or_create(
     try:
         return create_new(target, name, keys, settings, tell=tell)
     except IndexExists:
-        return open_existing(target, name, keys)  # made by another run since it was looked for
+        pass
+    for wait in APPEARS_SECONDS:
+        # Made by another run since it was looked for: a service lists an index a moment before it opens it.
+        try:
+            return open_existing(target, name, keys)
+        except IndexNotFound:
+            time.sleep(wait)
+    return open_existing(target, name, keys)  # made by another run since it was looked for
 
 
 def check_made_as(opened: OpenedIndex, settings: IndexSettings) -> None:

@@ -1,1 +1,1 @@
-"""Parquet files, read in bounded memory; vectors are taken from their pages as they stand."""
+"""Parquet files, read in bounded memory; vectors are copied from their pages."""

@@ -1,9 +1,7 @@
-"""The footer of a Parquet file as plain values.
+"""The footer of a Parquet file as plain values, and the Thrift protocol that it is written in.
 
 Arrow gives the same, column by column; but its accessors end the process on a damaged footer, where reading
 rows only fails (`tests/readers/test_damage.py`).
-
-Values in Thrift's compact protocol, in which Parquet writes its footer and the headers of its pages.
 """
 
 from __future__ import annotations

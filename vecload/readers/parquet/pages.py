@@ -1,13 +1,9 @@
-"""Vectors taken from the pages of a Parquet file as they stand.
+"""Vectors copied from the pages of a Parquet file, without decoding their levels.
 
-Most of what Arrow does to decode lists of floats goes into two levels for each value, which say nothing
-where all lists have one length and nothing is null. Here the levels are compared as bytes, and the values are
-copied once. Whatever is not recognised for certain is left to Arrow, damage too: what is wrong with a file is
-for it to say.
-
-Levels of a Parquet page that say what is known already: lists of one length, and nothing null.
-
-They are compared as they are encoded (runs, and groups of packed bits), never spread out to a number a value.
+Arrow spends most of the time of decoding lists of floats on two levels for each value, which say nothing
+where all lists have one length and no value is null. Here the levels are compared as they are encoded (runs,
+and groups of packed bits), and the values are copied once. Whatever is not recognised for certain is left to
+Arrow, damage too: Arrow then says what is wrong with the file. docs/performance.md says what this gains.
 """
 
 from __future__ import annotations
@@ -26,15 +22,15 @@ from vecload.mapping.arrow_values import lengths_of, numbers_of
 from vecload.readers.parquet.footer import BINARY, BOOLEAN, I32, I64, MALFORMED, Chunk, Compact, Group, Kinds
 
 SHORTEST = 32
-"""Values of a vector below which Arrow is left to it: there is little to gain."""
+"""Arrow decodes shorter vectors: there is little to gain."""
 LONGEST = 2**17
-"""Values of a vector beyond which a footer is not believed."""
+"""The most values of a vector that a footer is believed to have."""
 PAGE_BYTES = 64 * 2**20
-"""Pages that unpack to more are left to Arrow."""
+"""Arrow decodes pages that unpack to more."""
 _HEADER_BYTES = 512
-"""More than a header takes whose page is of numbers."""
+"""More than the header of a page of numbers takes."""
 _LENGTH_BYTES = 5
-"""At the most, before what snappy packed."""
+"""The most bytes of the length before what snappy packed."""
 _STATISTICS: Kinds = {1: BINARY, 2: BINARY, 3: I64, 4: I64, 5: BINARY, 6: BINARY, 7: BOOLEAN, 8: BOOLEAN}
 _HEADER: Kinds = {
     **dict.fromkeys((1, 2, 3, 4), I32),
@@ -42,7 +38,7 @@ _HEADER: Kinds = {
     7: {1: I32, 2: I32, 3: BOOLEAN},
     8: {**dict.fromkeys((1, 2, 3, 4, 5, 6), I32), 7: BOOLEAN, 8: _STATISTICS},
 }
-"""What Arrow would skip or refuse is not taken for anything."""
+"""A header with other fields, which Arrow would skip or refuse, is left to Arrow."""
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
 _PLAIN, _PLAIN_DICTIONARY, _RLE, _RLE_DICTIONARY = 0, 2, 3, 8
 _WIDTHS = {"FLOAT": 4, "DOUBLE": 8}
@@ -54,11 +50,11 @@ _Bytes: TypeAlias = NDArray[np.uint8]
 
 
 class UnlikeError(Exception):
-    """What stands there is not what can be taken as it stands; Arrow must read it."""
+    """The page can't be copied; Arrow must read it."""
 
 
 def dimension_of(groups: Sequence[Group], column: str) -> int:
-    """Values of each vector of a column, if row groups may hold it as it can be taken; else 0.
+    """Values of each vector of a column, if its pages may be copied; else 0.
 
     Args:
         groups: Row groups of one file.
@@ -93,7 +89,7 @@ class Memory:
         self._free: list[_Bytes] = []
 
     def block(self, size: int) -> _Bytes:
-        """So many bytes, which hold anything; theirs until the array and all that was made of it is gone."""
+        """So many bytes, which hold anything; lent until the array and all that was made of it is gone."""
         whole = None
         # Batches of a load are of one size, but for the last, and while `--batch-rows auto` learns. Other
         # threads give back meanwhile: what is judged must be what was taken.
@@ -148,7 +144,7 @@ class PageVectors:
             rows: How many.
 
         Raises:
-            UnlikeError: They can't be taken as they stand; nor can those behind them.
+            UnlikeError: They can't be copied, nor can those after them.
         """
         try:
             return self._lists(rows, self._next(rows * self._dimension))
@@ -276,17 +272,17 @@ def _pages(stream: pa.NativeFile, chunk: Chunk) -> Iterator[_Page]:
         if min(size, unpacked) < 0 or unpacked > PAGE_BYTES or at > end:
             raise UnlikeError
         if of[1] == _DATA:
-            told = of[5]
-            if (told[3], told[4]) != (_RLE, _RLE):
+            fields = of[5]
+            if (fields[3], fields[4]) != (_RLE, _RLE):
                 raise UnlikeError
-            yield _Page(*place, chunk.codec, told[1], told[2])
+            yield _Page(*place, chunk.codec, fields[1], fields[2])
         elif of[1] == _DATA_V2:
-            told = of[8]
-            levels = told[6], told[5]
-            if told[2] or min(levels) < 0 or sum(levels) > min(size, unpacked):
+            fields = of[8]
+            levels = fields[6], fields[5]
+            if fields[2] or min(levels) < 0 or sum(levels) > min(size, unpacked):
                 raise UnlikeError
-            codec = chunk.codec if told.get(7, True) else "uncompressed"
-            yield _Page(*place, codec, told[1], told[4], levels)
+            codec = chunk.codec if fields.get(7, True) else "uncompressed"
+            yield _Page(*place, codec, fields[1], fields[4], levels)
         elif of[1] != _DICTIONARY:
             raise UnlikeError
 
@@ -304,7 +300,7 @@ def _unpacked(packed: pa.Buffer, codec: str, size: int) -> memoryview:
 
 
 class Levels:
-    """Tells whether encoded levels are the ones expected.
+    """Compares encoded levels with the expected ones.
 
     Args:
         pattern: The levels expected, uint8, which repeat from the first value on.
