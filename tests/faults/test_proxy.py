@@ -246,7 +246,11 @@ FINAL = {
     "a forbidden write": (answered(403, b'{"detail":"permission denied"}'), 6, "API key"),
     "a wrong index key": (answered(401, b'{"detail":"Wrong encryption key"}'), 6, "--key-file"),
     "a locked store": (answered(400, b'{"detail":"is locked by another store"}'), 1, "another process"),
-    "the limit of items": (answered(400, b'{"detail":"Item limit reached: 1000000"}'), 1, "items that it has stay"),
+    "the limit of items": (
+        answered(400, b'{"detail":"Item limit reached: 1000000"}'),
+        1,
+        "items that it has stay",
+    ),
     "200s that never acknowledge": (answered(200, b"{}"), 1, "did not acknowledge"),
 }
 

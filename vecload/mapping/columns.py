@@ -20,6 +20,8 @@ Steps: TypeAlias = tuple[str, ...]
 
 BYTES_MARK = "$bytes"
 """`{"$bytes": "base64"}` stands for bytes in JSON: `vecload get` writes bytes so, and they are read so."""
+BIG_INTEGER = 2.0**63
+"""The fast JSON parser turns integers beyond 64 bits into floats; smaller floats were floats."""
 FIELDS_DEPTH = 8
 """Fields in deeper objects are not listed; a path may still name them."""
 LISTED_MAX = 20
