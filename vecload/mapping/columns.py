@@ -171,8 +171,8 @@ def columns_of(rows: Sequence[dict[str, Any]], depth: int = FIELDS_DEPTH) -> lis
             known = kinds.setdefault(name, "null")
             if known in ("null", "other", "integers"):
                 kind = _kind_of(value)
-                tells = kind != "null" if known == "null" else kind not in ("null", "other")
-                kinds[name] = kind if tells else known
+                shows = kind != "null" if known == "null" else kind not in ("null", "other")
+                kinds[name] = kind if shows else known
     return [Column(name, kind, kind, _inside(rows, name, kind, depth)) for name, kind in kinds.items()]
 
 
