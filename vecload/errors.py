@@ -97,7 +97,7 @@ class SourceUnreachable(SourceError):
 
 
 class SourceUnfinished(SourceError):
-    """A source ends within a row, perhaps since it is still being written; the rows before it are loaded."""
+    """A source ends within a row, perhaps because it is being written; the rows before it are loaded."""
 
     exit_code = 1
 

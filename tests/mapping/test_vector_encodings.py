@@ -21,13 +21,20 @@ from hypothesis import strategies as st
 from vecload.batch import Span
 from vecload.mapping.arrow_rows import ArrowRows
 from vecload.mapping.json_rows import JsonRows
+from vecload.mapping.mapping import VectorDtype
 from vecload.mapping.rows import Fault, Rows, check_values
-from vecload.mapping.vector_encodings import Encoding, decode, encoding_of, sparse_parent
-from vecload.mapping.vector_values import numbers_of_texts
+from vecload.mapping.vector_encodings import Encoding, encoding_of, sparse_parent
+from vecload.mapping.vector_values import Numbers, fault_of_elements, numbers_of_texts, vector_in
 
 CASES = {path.name: path for path in (Path(__file__).parents[1] / "cases").rglob("*.*")}
 VECTORS = [[0.11, -0.22, 0.33, 0.44], [0.5, 0.25, -0.125, 0.75], [-0.9, 0.1, 0.2, 0.35]]
 F32 = np.array(VECTORS, "<f4")
+
+
+def decode(value: Any, dtype: VectorDtype | None) -> Numbers | Fault:
+    """The numbers of a vector, or what is wrong with it."""
+    found = vector_in(value, dtype)
+    return (isinstance(found, list) and fault_of_elements(found)) or found
 
 
 def b64(data: bytes) -> str:

@@ -116,7 +116,7 @@ def test_a_key_file_of_another_key_is_not_replaced_and_the_pending_key_stays(pat
     with pending_key(path, never) as pending:
         assert pending is not None
         other.save(path)
-        with pytest.raises(KeyFileError, match="holds another key") as failed:
+        with pytest.raises(KeyFileError, match="contains another key") as failed:
             pending.confirm()
     assert str(pending_path(path)) in str(failed.value)
     assert Key.load(path) == other

@@ -13,7 +13,7 @@ from vecload.batch import Vectors
 from vecload.mapping.arrow_values import is_list, is_text, lengths_of, numbers_of, offsets_of, plain
 from vecload.mapping.rows import Fault, Mapped, fault_of_length
 from vecload.mapping.vector_encodings import sparse_parent
-from vecload.mapping.vector_values import SPARSE
+from vecload.mapping.vector_values import SPARSE_FAULT
 
 
 def bare_vectors(array: pa.Array) -> tuple[pa.Array, dict[int, Fault]]:
@@ -52,7 +52,7 @@ def _sparse_rows(array: pa.Array, names: list[str]) -> dict[int, Fault]:
     sparse = np.asarray(plain(pc.struct_field(array, "indices")).is_valid())
     if "type" in names and pa.types.is_integer(array.type.field("type").type):
         sparse |= np.asarray(pc.fill_null(pc.equal(pc.struct_field(array, "type"), 0), False))
-    return dict.fromkeys(np.flatnonzero(sparse).tolist(), SPARSE)
+    return dict.fromkeys(np.flatnonzero(sparse).tolist(), SPARSE_FAULT)
 
 
 def encoded_within(kind: pa.DataType) -> bool:

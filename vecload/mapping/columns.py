@@ -20,6 +20,8 @@ Steps: TypeAlias = tuple[str, ...]
 
 BYTES_MARK = "$bytes"
 """`{"$bytes": "base64"}` stands for bytes in JSON: `vecload get` writes bytes so, and they are read so."""
+BIG_INTEGER = 2.0**63
+"""The fast JSON parser turns integers beyond 64 bits into floats; smaller floats were floats."""
 FIELDS_DEPTH = 8
 """Fields in deeper objects are not listed; a path may still name them."""
 LISTED_MAX = 20
@@ -169,8 +171,8 @@ def columns_of(rows: Sequence[dict[str, Any]], depth: int = FIELDS_DEPTH) -> lis
             known = kinds.setdefault(name, "null")
             if known in ("null", "other", "integers"):
                 kind = _kind_of(value)
-                tells = kind != "null" if known == "null" else kind not in ("null", "other")
-                kinds[name] = kind if tells else known
+                shows = kind != "null" if known == "null" else kind not in ("null", "other")
+                kinds[name] = kind if shows else known
     return [Column(name, kind, kind, _inside(rows, name, kind, depth)) for name, kind in kinds.items()]
 
 

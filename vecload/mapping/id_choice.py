@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 from vecload.errors import MappingError
-from vecload.mapping.columns import Column, first_named, listed
+from vecload.mapping.columns import BIG_INTEGER, Column, first_named, listed
 from vecload.mapping.names import is_contents_name, is_part_name, is_vector_name
 
 ID_NAMES = ("id", "_id")
@@ -25,7 +25,6 @@ UNNAMED_INDEX = re.compile(r"__index_level_[0-9]+__")
 """An index without a name, as pandas writes it."""
 ID_MARKS = frozenset({"$oid", "$numberLong", "$numberInt"})
 """How MongoDB's exports write an id: `{"$oid": "65f0…"}`."""
-BIG_INTEGER = 2.0**63
 ID_CHARACTERS = 200
 """A longer text is not offered as an id."""
 

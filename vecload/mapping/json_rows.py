@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.limits import CONTENTS_MAX_BYTES, METADATA_DEPTH
-from vecload.mapping.columns import BYTES_MARK, Column, Steps, columns_of, marked_bytes
+from vecload.mapping.columns import BIG_INTEGER, BYTES_MARK, Column, Steps, columns_of, marked_bytes
 from vecload.mapping.mapping import ColumnMapping, Rules
 from vecload.mapping.nested_rows import dig, holds_anything, joined
 from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length, fault_of_name_conflict
@@ -124,9 +124,6 @@ def inexact(vectors: Vectors) -> list[int]:
     return np.flatnonzero((np.abs(vectors) >= _INEXACT).any(axis=1)).tolist()
 
 
-_EXACT_FLOATS = 2.0**63
-"""The fast parser turns integers beyond 64 bits into floats; a smaller float was a float."""
-
 TOO_DEEP = Fault("metadata", "too-deep", f"is nested deeper than {METADATA_DEPTH}")
 
 
@@ -211,7 +208,7 @@ class JsonRows:
         ids: list[str] = []
         for position, row in enumerate(self._rows):
             value = row.get(column)
-            if type(value) is float and abs(value) >= _EXACT_FLOATS:
+            if type(value) is float and abs(value) >= BIG_INTEGER:
                 try:
                     value = self._exactly(position).get(column)
                 except _TooDeepError:
@@ -400,7 +397,7 @@ def _has_big_float(value: Any, room: int = METADATA_DEPTH + 1) -> bool:
         _TooDeepError: The value is nested too deep.
     """
     if type(value) is float:
-        return abs(value) >= _EXACT_FLOATS
+        return abs(value) >= BIG_INTEGER
     if type(value) is not dict and type(value) is not list:
         return False
     if not room:
@@ -410,7 +407,7 @@ def _has_big_float(value: Any, room: int = METADATA_DEPTH + 1) -> bool:
         # Most values need no call. The loop goes on after a find, since what follows may be nested too deep.
         kind = type(inner)
         if kind is float:
-            found |= abs(inner) >= _EXACT_FLOATS
+            found |= abs(inner) >= BIG_INTEGER
         elif (kind is dict or kind is list) and _has_big_float(inner, room - 1):
             found = True
     return found

@@ -4,11 +4,9 @@ The bytes are numbers one after the other, little-endian, or a whole array saved
 
 Bytes do not say their number type, and with a wrong type the numbers are finite but meaningless. So a type is
 likely only if its numbers look like an embedding, and it is the answer only if no other type is possible. The
-numbers of an
-embedding lie densely around zero: their magnitudes are within a few powers of two, an interval twice as wide
-    has twice as many of them, and even and odd positions look alike. Read as a wrong type, halves of numbers
-    alternate, and
-exponents are multiplied by eight or run into each other.
+numbers of an embedding lie densely around zero: their magnitudes are within a few powers of two, an interval
+twice as wide has twice as many of them, and even and odd positions look alike. Read as a wrong type, halves
+of numbers alternate, and exponents are multiplied by eight or run into each other.
 """
 
 from __future__ import annotations

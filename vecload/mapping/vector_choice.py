@@ -31,7 +31,7 @@ LONG_LIST = 32
 """A list this long becomes metadata only if the user names it: no filter uses it, and it slows the load."""
 FLAG_HINT = "pick one with --vector-column"
 
-SPARSE = Encoding("numbers", 0, False, (), "sparse")
+SPARSE_ENCODING = Encoding("numbers", 0, False, (), "sparse")
 """For columns that are sparse by their names, however they are written."""
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 _FLOAT_DTYPES = frozenset({"float32", "float16", "bfloat16", "float64", "npy"})
@@ -153,7 +153,7 @@ def _add(found: list[Candidate], steps: Steps, column: Column) -> None:
     names = [step for step in steps if step != "[]"]
     if "sparse" in words_of(column.name):
         if any(value is not None for value in column.values):
-            found.append(Candidate(steps, column, SPARSE, "vector"))
+            found.append(Candidate(steps, column, SPARSE_ENCODING, "vector"))
         return
     name_hint = name_hint_of(names)
     # Look into the JSON text of objects, unless its name says that the text is the vector.
@@ -291,7 +291,7 @@ def check_named(column: Column, steps: Steps, columns: Sequence[Column], source:
     if parent is not None and sparse_parent([field.name for field in parent.fields]):
         around = encoding_of_column(parent)
         if around is None or around.problem == "sparse":
-            raise _unsupported(Candidate(steps[:-1], parent, SPARSE, "vector"), source)
+            raise _unsupported(Candidate(steps[:-1], parent, SPARSE_ENCODING, "vector"), source)
 
 
 def several_error(found: Sequence[Candidate], source: str) -> MappingError:

@@ -14,16 +14,13 @@ from typing import Any, Literal, TypeAlias
 from vecload.mapping.rows import Fault
 from vecload.mapping.vector_bytes import likely_dtypes, numbers_in
 from vecload.mapping.vector_values import (
-    PACKED_BITS,
+    PACKED_BITS_FAULT,
     EncodingKind,
     Numbers,
-    decode,
     fault_of_elements,
     parse_vector,
 )
 from vecload.options import VectorDtype
-
-__all__ = ["Encoding", "EncodingKind", "decode", "encoding_of", "sparse_parent"]
 
 Problem: TypeAlias = Literal["", "sparse", "multi-vector", "packed bits", "truncated"]
 """Why recognised vectors can't be loaded."""
@@ -111,7 +108,7 @@ def _plain(numbers: Numbers) -> list[Any]:
 
 
 def _problem(fault: Fault) -> Problem:
-    if fault is PACKED_BITS:
+    if fault is PACKED_BITS_FAULT:
         return "packed bits"
     return next((problem for problem in _KIND_OF_PROBLEM if problem == fault.code), "")
 

@@ -29,7 +29,7 @@ _SPARSE = re.compile(r"\{[\s\d]*:[^{}]*\}\s*/\s*\d+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/\-_]{16,}={0,2}")
 _NULLS = frozenset({"null", "none"})
 
-SPARSE = Fault("vector", "sparse", "is sparse, which the index can't store")
+SPARSE_FAULT = Fault("vector", "sparse", "is sparse, which the index can't store")
 
 
 def base64_bytes(text: Any) -> bytes | None:
@@ -112,7 +112,7 @@ def array_in(text: str) -> Any:
             return _cut("is an array that is cut off") if text[-1:] != ")" else None
         text = text[begin : end + 1]
     if _SPARSE.fullmatch(text) is not None:
-        return SPARSE
+        return SPARSE_FAULT
     return _bracketed(text)
 
 
@@ -222,12 +222,12 @@ _MILVUS_SPARSE = ("SparseFloatVector", "sparseFloatVector", "sparse_float_vector
 _NESTED_MAX = 4
 """How deep encodings may be nested, such as a list in a list in an object in text."""
 
-PACKED_BITS = Fault("vector", "bytes", "is a BSON vector of packed bits, which the index can't store")
+PACKED_BITS_FAULT = Fault("vector", "bytes", "is a BSON vector of packed bits, which the index can't store")
 
 Found: TypeAlias = tuple[EncodingKind, Numbers | bytes] | Fault
 
 
-def decode(value: Any, dtype: VectorDtype | None) -> Numbers | Fault:
+def vector_in(value: Any, dtype: VectorDtype | None) -> Numbers | Fault:
     """The numbers of a vector in any encoding.
 
     Args:
@@ -235,14 +235,9 @@ def decode(value: Any, dtype: VectorDtype | None) -> Numbers | Fault:
         dtype: The number type of bytes that do not name it; None is float32.
 
     Returns:
-        A list of integers and floats, or an array of one dimension; or a fault.
+        An array of one dimension, or a list, whose elements may be of any type (`fault_of_elements`); or a
+        fault.
     """
-    found = vector_in(value, dtype)
-    return (isinstance(found, list) and fault_of_elements(found)) or found
-
-
-def vector_in(value: Any, dtype: VectorDtype | None) -> Numbers | Fault:
-    """Like `decode`, but a list may have elements of any type."""
     found = parse_vector(value)
     if isinstance(found, Fault):
         return found
@@ -365,9 +360,9 @@ def _parse_object(value: Mapping[str, Any], room: int) -> Found:
         return _typed(value["type"], value["data"], room)
     if "values" in keys:
         if value.get("indices") is not None or (keys >= {"type", "size"} and value["type"] == 0):
-            return SPARSE
+            return SPARSE_FAULT
         if keys <= _DENSE_FIELDS:
-            return SPARSE if value.get("type") == 0 else _as("dense struct", value["values"], room)
+            return SPARSE_FAULT if value.get("type") == 0 else _as("dense struct", value["values"], room)
     elif keys and all(key.isascii() and key.isdigit() for key in keys):
         return _keyed(value, room)
     return _milvus(value, room) or _not_a_list(value)
@@ -378,7 +373,7 @@ def _keyed(value: Mapping[str, Any], room: int) -> Found:
     numbers = [value.get(str(place)) for place in range(len(value))]
     if any(str(place) not in value for place in range(len(value))):
         is_sparse = all(type(number) in (float, int) for number in value.values())
-        return SPARSE if is_sparse else _not_a_list(value)
+        return SPARSE_FAULT if is_sparse else _not_a_list(value)
     return _as("keyed numbers", numbers, room)
 
 
@@ -403,7 +398,7 @@ def _milvus(value: Mapping[str, Any], room: int) -> Found | None:
         return None
     ((key, entry),) = inner.items()
     if key in _MILVUS_SPARSE:
-        return SPARSE
+        return SPARSE_FAULT
     if key in _MILVUS_DENSE or (key in ("Data", "data") and ("dim" in value or isinstance(entry, list))):
         return _as("dense struct", entry, room)
     return None
@@ -424,7 +419,7 @@ def _bson(value: Mapping[str, Any]) -> Found:
     if len(data) < 2:
         return Fault("vector", "bytes", "is a BSON vector without its two header bytes")
     if data[0] == _BSON_PACKED_BITS:
-        return PACKED_BITS
+        return PACKED_BITS_FAULT
     dtype = _BSON_DTYPES.get(data[0])
     if dtype is None or data[1]:
         return Fault("vector", "bytes", f"is a BSON vector of unknown type 0x{data[0]:02x}{data[1]:02x}")

@@ -34,13 +34,12 @@ MAGIC = b"VLE1"
 SUITE = 0x01
 TYPE_BYTES = 0
 TYPE_TEXT = 1
-OVERHEAD = 86
-"""Bytes that sealing adds before base64."""
-
 _HEADER_SIZE = 58
 _NONCE_SIZE = 12
 _SALT_SIZE = 16
 _TAG_SIZE = 16
+OVERHEAD = _HEADER_SIZE + _NONCE_SIZE + _TAG_SIZE
+"""Bytes that sealing adds before base64."""
 _MAGIC_CHARS = 8
 """base64 characters of the magic and the suite."""
 

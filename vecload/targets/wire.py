@@ -29,9 +29,7 @@ class Body:
     Args:
         parts: Bytes that are sent as they are, and views of memory that are sent as base64. These are encoded
             a piece at a time: a piece that stays in the processor's cache needs no new memory, whose pages
-            cost more
-                time
-            than base64.
+            cost more time than base64.
 
     Attributes:
         nbytes: The length in bytes.
