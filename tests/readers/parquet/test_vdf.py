@@ -63,7 +63,7 @@ def test_the_path_may_begin_with_the_exports_own_folder(tmp_path: Path) -> None:
 
 def test_another_dimension_than_was_told_is_an_error(tmp_path: Path) -> None:
     sources = open_sources([export(tmp_path, entry("articles", dimensions=3))])
-    with pytest.raises(SourceError, match="has vectors of 2 values, its export says 3"):
+    with pytest.raises(SourceError, match="has vectors of 2 values, but its export says 3"):
         make_plan(sources, ColumnChoice(), embed=False)
 
 
