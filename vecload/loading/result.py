@@ -149,9 +149,10 @@ class LoadResult:
             for wire, number in sorted(self.wire.items())
             if number
         )
-        spent = ", ".join(
-            f"{share:.0%} {stage}" for stage, share in self.time.items() if share >= SHOWN_SHARE
-        )
+        percents = {stage: round(100 * part) for stage, part in self.time.items() if part >= SHOWN_SHARE}
+        if percents and sum(percents.values()) < 100:
+            percents["other"] = 100 - sum(percents.values())
+        spent = ", ".join(f"{percent}% {stage}" for stage, percent in percents.items())
         lines = [
             f"rows   {counts}",
             f"rate   {self.items_per_second:,.0f} items/s, {megabytes:,.1f} MB/s, {self.seconds:,.2f} s"
