@@ -306,7 +306,7 @@ def test_a_numpy_float_becomes_a_plain_one_that_every_target_takes() -> None:
 def test_metadata_that_json_cannot_say_is_a_type_error_that_names_its_place(value: Any) -> None:
     message = type_refusal([item(), item(metadata={"a": [{"b": value}]})])
     assert message.startswith("metadata 1.a[0].b is ")
-    assert message.endswith("which JSON can't say")
+    assert message.endswith("which JSON can't represent")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -1,4 +1,4 @@
-"""`python -m vecload`, and what the `vecload` command runs."""
+"""The entry point of `python -m vecload` and of the `vecload` command."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import NoReturn
 def main() -> None:
     """Run the command line, and end the process with its exit code."""
     _open_standard_streams()
-    # NumPy's linear algebra is not used; its threads would spin for work beside the load.
+    # vecload does not use NumPy's linear algebra, whose threads would take CPU time from the load.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if sys.argv[1:] == ["--version"]:
-        # Asked for by scripts: answered without importing the command line.
+        # Scripts ask for the version: answer without importing the command line.
         from vecload._version import __version__
 
         sys.stdout.write(f"vecload {__version__}\n")
@@ -27,12 +27,12 @@ def main() -> None:
             stream.flush()
         except OSError:
             code = code or 1  # the reader of our output is gone, or its disk is full
-    # A request that was abandoned must not hold up the end: its thread is not waited for.
+    # Do not wait for the threads of abandoned requests.
     os._exit(code)
 
 
 def _run() -> int:
-    """The exit code of the command line; a signal that comes before a load can be asked to stop ends it."""
+    """Run the command line and return its exit code. A signal outside a load ends the process."""
 
     def on_signal(number: int, frame: FrameType | None) -> NoReturn:
         raise _Signalled(number)
@@ -50,7 +50,7 @@ def _run() -> int:
 
 
 class _Signalled(KeyboardInterrupt):
-    """A signal came. No exception that anything on the way could take for its own."""
+    """A signal came. Not an Exception, so that no handler catches it by mistake."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class _Signalled(KeyboardInterrupt):
 
 
 def _open_standard_streams() -> None:
-    """Let no file of ours take the place of a standard stream that was closed."""
+    """Reopen closed standard streams, so that no other file gets their descriptors."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)

@@ -37,8 +37,7 @@ class Reject:
     """A row that can't be loaded, and why.
 
     `code` is a short fixed name for scripts, `message` a clause for people. Neither contains values of the
-    row. Only
-    `raw` does: the whole row as JSON text, if the user asked for it.
+    row. Only `raw` does: the whole row as JSON text, if the user asked for it.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""Connection: a target for Python users, and `connect`, which makes one."""
+"""Connection: a target for Python users, and `connect`, which opens one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vecload.targets import IndexSettings, Metric, StoragePrecision, Target, Wir
 
 
 class Connection(Closing):
-    """A target, connected. Made by `vecload.connect`."""
+    """A connection to a target, from `vecload.connect`."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -47,24 +47,25 @@ class Connection(Closing):
         seal: bool = True,
         allow_zero_vectors: bool = False,
     ) -> Index:
-        """Make an index and open it.
+        """Create an index and open it.
 
         Args:
             name: Its name.
-            key: A Key, or 32 bytes: then the contents key is derived, and the service could open contents.
-            dimension: Values a vector; None lets the first upsert decide.
+            key: A Key, or 32 bytes. With 32 bytes, the contents key is derived from them, and the service
+                could open contents.
+            dimension: The vector dimension; None lets the first upsert decide.
             metric: `euclidean` (the default), `cosine` or `squared_euclidean`.
             storage_precision: `float32` (the default, exact), `float16`, `tq12`, `tq8`, `tq6` or `tq4`.
-            unfilterable: Metadata fields that no filter will name: they load several times faster.
-            pattern: Metadata fields that regular expressions will search.
-            full_text: Metadata fields that full-text search will search.
-            embedding_model: The engine's model that makes vectors of contents; contents then go unsealed.
+            unfilterable: Metadata fields you will never filter on; they load several times faster.
+            pattern: Metadata fields to search by regular expressions.
+            full_text: Metadata fields to search by words.
+            embedding_model: The engine's model that creates vectors from contents, which are then not sealed.
             seal: Encrypt contents on this machine.
-            allow_zero_vectors: Store vectors of zeros, which the engine can't give back.
+            allow_zero_vectors: Store all-zero vectors, which the engine cannot return.
 
         Raises:
-            IndexExists: There is one of that name.
-            IndexMismatch: The settings can't be had.
+            IndexExists: An index with that name exists.
+            IndexMismatch: The settings are not possible.
         """
         opened = as_key(key)
         for fields in (unfilterable, pattern, full_text):
@@ -96,30 +97,30 @@ class Connection(Closing):
 
         Args:
             name: Its name.
-            key: The Key or the 32 bytes it was made with.
-            seal: Encrypt contents on this machine; what is sealed is opened in any case.
-            embed: It was made with an embedding model: items need no vector, and contents go unsealed.
-            allow_zero_vectors: Store vectors of zeros, which the engine can't give back.
+            key: The Key or the 32 bytes it was created with.
+            seal: Encrypt contents on this machine. Reading opens sealed contents in any case.
+            embed: The index has an embedding model: items need no vector, and contents are not sealed.
+            allow_zero_vectors: Store all-zero vectors, which the engine cannot return.
 
         Raises:
-            IndexNotFound: There is none of that name.
-            WrongKey: It was made with another key.
+            IndexNotFound: No index has that name.
+            WrongKey: The index was created with another key.
         """
         opened = as_key(key)
         index = self._target.open_index(name, opened.index_key)
         return Index(index, opened, seal=seal, embed=embed, allow_zero_vectors=allow_zero_vectors)
 
     def delete_index(self, name: str, key: Key | bytes) -> None:
-        """Delete an index and all that is in it.
+        """Delete an index and everything in it.
 
         Raises:
-            IndexNotFound: There is none of that name.
-            WrongKey: It was made with another key.
+            IndexNotFound: No index has that name.
+            WrongKey: The index was created with another key.
         """
         self._target.open_index(name, as_key(key).index_key).drop()
 
     def close(self) -> None:
-        """Release connections and locks; later calls, of its indexes too, raise ConnectionClosed."""
+        """Release connections and locks. Later calls, also on its indexes, raise ConnectionClosed."""
         self._target.close()
 
 
@@ -133,13 +134,13 @@ def connect(
     """Connect to a target.
 
     Args:
-        location: `http://…` or `https://…` is a CyborgDB service; all else a folder with a store.
-        api_key: For a service, sent as X-API-Key.
-        wire: How batches are sent to a service: `json`, `binary`, or `auto` by their size.
-        binary_threshold: Items of a batch from which `auto` takes binary.
+        location: `http://…` or `https://…` means a CyborgDB service; anything else is the folder of a store.
+        api_key: The API key for a service, sent as X-API-Key.
+        wire: The format of batches for a service: `json`, `binary`, or `auto`, which decides by size.
+        binary_threshold: With `wire="auto"`, use binary from this many items on.
 
     Raises:
         UsageError: The location is neither.
-        EngineMissing: A folder, and cyborgdb-core is not installed.
+        EngineMissing: The location is a folder, and cyborgdb-core is not installed.
     """
     return Connection(connect_target(location, api_key=api_key, wire=wire, binary_threshold=binary_threshold))

@@ -1,4 +1,4 @@
-"""Index: an index of a target, as the CyborgDB SDK documents it."""
+"""Index: an open index, with the methods that the CyborgDB SDK documents."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ SEALED = "sealed"
 
 
 class Index:
-    """An index, opened. Made by `Connection.open_index` and `Connection.create_index`.
+    """An open index, from `Connection.open_index` or `Connection.create_index`.
 
-    Every method raises TargetError, or what derives from it, when the target fails or refuses. May be
-    shared by threads; two upserts of the same id at the same time end in either order. In a forked process an
-    index of a service makes connections of its own; one of an embedded store raises ForkedStore.
+    Every method raises TargetError or a subclass when the target fails or refuses. Threads may share an
+    index; two simultaneous upserts of the same id end in either order. In a forked process, an index of a
+    service opens its own connections; an index of an embedded store raises ForkedStore.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Index:
         return self._index.name
 
     def describe(self) -> IndexInfo:
-        """Dimension, metric, and whether it is trained, as the target tells them now."""
+        """Dimension, metric, and whether it is trained, as the target reports now."""
         return self._index.describe()
 
     @overload
@@ -69,23 +69,24 @@ class Index:
     def upsert(self, ids: Sequence[str], vectors: ArrayLike, /) -> None: ...
 
     def upsert(self, items: Any, /, vectors: Any = None, *others: Any, **named: Any) -> None:
-        """Store items, replacing those of the same ids whole.
+        """Store items. They replace whole items with the same ids.
 
         Args:
-            items: Dicts with `id`, `vector`, and maybe `metadata` and `contents`; or, with vectors, n ids.
-            vectors: Shape (n, dim): then this is `upsert_binary(ids, vectors)`.
-            others: None.
-            named: None.
+            items: Dicts with `id`, `vector`, and optionally `metadata` and `contents`; or, with vectors, n
+                ids.
+            vectors: Shape (n, dim): the same as `upsert_binary(ids, vectors)`.
+            others: Not allowed.
+            named: Not allowed.
 
         Raises:
-            ItemTypeError: A part of an item has another type. Also a TypeError.
-            ItemValueError: A value that can't be stored, or would be stored wrong. Also a ValueError.
-            TargetError: The target failed or refused; nothing is lost by calling again.
+            ItemTypeError: A part of an item has the wrong type. Also a TypeError.
+            ItemValueError: A value can't be stored, or would be stored wrong. Also a ValueError.
+            TargetError: The target failed or refused. It is safe to call again.
         """
         if others or named:
             raise ItemTypeError(
-                "upsert takes a list of dicts, or ids and vectors and nothing else",
-                hint="give metadata and contents to upsert_binary(ids, vectors, metadata=..., contents=...)",
+                "upsert takes a list of dicts, or only ids and vectors",
+                hint="pass metadata and contents to upsert_binary(ids, vectors, metadata=..., contents=...)",
             )
         if vectors is not None:
             self.upsert_binary(items, vectors)
@@ -103,7 +104,7 @@ class Index:
         metadata: Sequence[Metadata | None] | None = None,
         contents: Sequence[Contents | None] | None = None,
     ) -> None:
-        """Store items given as columns, replacing those of the same ids whole.
+        """Store items given as columns. They replace whole items with the same ids.
 
         Args:
             ids: n texts.
@@ -112,12 +113,12 @@ class Index:
             contents: n texts, bytes or None each.
 
         Raises:
-            ItemTypeError: A column has another type. Also a TypeError.
+            ItemTypeError: A column has the wrong type. Also a TypeError.
             ItemValueError: Lengths differ, or a value can't be stored. Also a ValueError.
-            TargetError: The target failed or refused; nothing is lost by calling again.
+            TargetError: The target failed or refused. It is safe to call again.
         """
         if vectors is None or self._embed:
-            raise ItemValueError("upsert_binary needs vectors, and an index that embeds nothing itself")
+            raise ItemValueError("upsert_binary needs vectors, and an index without an embedding model")
         self._store(
             batch_of_columns(
                 ids,
@@ -130,7 +131,7 @@ class Index:
         )
 
     def _known_dimension(self) -> int:
-        """The index's dimension, which the first upsert of anyone may have set meanwhile."""
+        """The index's dimension, which another client's first upsert may have set meanwhile."""
         if not self._dimension:
             self._dimension = self._index.describe().dimension
         return self._dimension
@@ -145,7 +146,7 @@ class Index:
             sender.insist(seal(batch.part(start, start + rows), self._sealer))
 
     def _own_sender(self) -> Sender:
-        """The sender of this process: in a forked child, a lock of its parent's may be held for ever."""
+        """The sender of this process. In a forked child, the parent's locks may never be released."""
         if self._pid != os.getpid():
             self._sender, self._pid = Sender(self._index.prepare, policy=self._retry), os.getpid()
         return self._sender
@@ -158,25 +159,26 @@ class Index:
         require_sealed: bool = False,
         unopened: dict[str, SealError] | None = None,
     ) -> list[dict[str, Any]]:
-        """Fetch items, in the order of the ids; those that are not there are left out.
+        """Fetch items, in the order of the ids. Missing items are omitted.
 
         Args:
             ids: Any number of ids.
-            include: Of `vector`, `metadata`, `contents`, and `sealed`: whether the contents were sealed with
-                the contents key for this item; if not, whoever can write to the index may have written them.
-            require_sealed: Take contents that are not sealed for an error of their item.
-            unopened: Filled in with the errors of items whose contents do not open, by id; those items are
-                left out. Without it the first such error is raised.
+            include: Any of `vector`, `metadata`, `contents` and `sealed`. `sealed` says whether the contents
+                were sealed with the contents key for this item; if not, anyone who can write to the index may
+                have written them.
+            require_sealed: Treat unsealed contents as an error of their item.
+            unopened: Receives the errors of items whose contents do not open, by id; these items are omitted.
+                Without it, the first such error is raised.
 
         Returns:
-            Dicts with `id` and what was asked for: the vector as a list of floats (each a float32), the
-            metadata as a dict, the contents in their original type, and whether they were sealed; both None
-            where there are none.
+            Dicts with `id` and the fields in `include`: the vector as a list of floats (each a float32), the
+            metadata as a dict, the contents in their original type, and whether they were sealed. The last
+            two are None for items without contents.
 
         Raises:
-            ItemValueError: A field that items don't have.
-            SealError: Sealed contents that do not open.
-            NotSealed: Contents that are not sealed, with `require_sealed`.
+            ItemValueError: Items have no such field.
+            SealError: Sealed contents do not open.
+            NotSealed: Contents are not sealed, with `require_sealed`.
         """
         if isinstance(ids, str | bytes) or not all(isinstance(item_id, str) for item_id in ids):
             raise ItemTypeError("get takes a list of ids, which are texts")
@@ -189,7 +191,7 @@ class Index:
         wanted = [name for name in FIELDS if name in names or (look and name == "contents")]
         asked = list(dict.fromkeys(ids))
         found = {item.id: item for item in self._index.get(asked, wanted)}
-        # The engine leaves out items that lack all that is asked for; asked for nothing, it tells them.
+        # The engine omits items that have none of the fields. Asked for no field, it returns them.
         lacking = [item_id for item_id in asked if item_id not in found]
         if lacking and wanted:
             found |= {item.id: item for item in self._index.get(lacking, [])}
@@ -232,11 +234,11 @@ class Index:
             Dicts with `id`, `distance` and `metadata`.
 
         Raises:
-            ItemTypeError: The vector doesn't hold numbers.
+            ItemTypeError: The vector does not hold numbers.
             ItemValueError: The vector has another dimension than the index, or is not finite.
         """
         if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
-            # The engine's process ends by a segmentation fault on others.
+            # Other values crash the engine's process with a segmentation fault.
             raise ItemValueError(f"top_k is {top_k!r}, not a number of items from 1")
         try:
             with np.errstate(over="ignore"):
@@ -258,5 +260,5 @@ class Index:
         return self._index.count()
 
     def list_ids(self) -> list[str]:
-        """The ids of all items, in no order."""
+        """The ids of all items, in any order."""
         return self._index.list_ids()

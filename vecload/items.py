@@ -1,4 +1,4 @@
-"""Items as Python callers give them, checked and turned into a Batch before anything is sent."""
+"""Items from Python callers: check them and turn them into a Batch before anything is sent."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from vecload.mapping.json_rows import fault_of_contents
 from vecload.mapping.rows import check_values, fault_of_id
 
 SOURCE = "items"
-"""What stands for a source in messages about items that came from Python."""
+"""The name of the source in messages about items from Python."""
 
 _ITEM_FIELDS = frozenset({"id", "vector", "metadata", "contents"})
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def batch_of_dicts(items: Any, *, dimension: int, embed: bool, allow_zero: bool) -> Batch:
-    """A batch of a list of dicts with `id`, `vector`, and maybe `metadata` and `contents`.
+    """A batch from a list of dicts with `id`, `vector`, and optionally `metadata` and `contents`.
 
     Args:
-        items: As the caller gave them.
-        dimension: The index's; 0 where no upsert has set it.
-        embed: The index makes the vectors of the contents.
-        allow_zero: Let vectors of zeros pass.
+        items: As the caller passed them.
+        dimension: The index's dimension; 0 if no upsert has set it.
+        embed: The index creates the vectors from the contents.
+        allow_zero: Accept vectors of zeros.
 
     Raises:
-        ItemTypeError: Not a list of dicts, or a part of another type.
-        ItemValueError: A missing id or vector, a field not known, a value that can't be stored.
+        ItemTypeError: It is not a list of dicts, or a part has the wrong type.
+        ItemValueError: An id or a vector is missing, a field is unknown, or a value can't be stored.
     """
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise ItemTypeError(
-            f"upsert takes a list of dicts, or ids and vectors; it was given {_kind(items)}",
+            f"upsert takes a list of dicts, or ids and vectors, but got {_kind(items)}",
             hint='write [{"id": "doc1", "vector": [0.1, 0.2]}]',
         )
     for position, item in enumerate(items):
@@ -61,7 +61,7 @@ def batch_of_dicts(items: Any, *, dimension: int, embed: bool, allow_zero: bool)
     elif any(item.get("vector") is not None for item in items):
         raise ItemValueError("an item has a vector, but this index was opened with embed=True")
     elif (lacking := next((i for i, item in enumerate(items) if not item.get("contents")), None)) is not None:
-        raise ItemValueError(f"item {lacking} has no contents for the index to make its vector of")
+        raise ItemValueError(f"item {lacking} has no contents from which the index could create its vector")
     return batch_of_columns(
         [item["id"] for item in items],
         vectors,
@@ -75,18 +75,18 @@ def batch_of_dicts(items: Any, *, dimension: int, embed: bool, allow_zero: bool)
 def batch_of_columns(
     ids: Any, vectors: Any, metadata: Any, contents: Any, *, dimension: int, allow_zero: bool
 ) -> Batch:
-    """A batch of columns of equal length.
+    """A batch from columns of equal length.
 
     Args:
         ids: n texts.
         vectors: Numbers of any float or integer type, shape (n, dim); None where the index embeds.
         metadata: n dicts or None each, or None.
         contents: n texts, bytes or None each, or None.
-        dimension: The index's; 0 where no upsert has set it.
-        allow_zero: Let vectors of zeros pass.
+        dimension: The index's dimension; 0 if no upsert has set it.
+        allow_zero: Accept vectors of zeros.
 
     Raises:
-        ItemTypeError: A column or a value has another type.
+        ItemTypeError: A column or a value has the wrong type.
         ItemValueError: Lengths differ, or a value can't be stored.
     """
     ids = _column(ids, "ids")
@@ -125,7 +125,7 @@ def _vectors(vectors: Any, n: int, dimension: int, *, allow_zero: bool) -> Vecto
             f"the vectors have {array.shape[1]} dimensions; the index has {dimension or 'at least 1'}"
         )
     if isinstance(vectors, list | tuple):
-        # NumPy takes a boolean among numbers for 0 or 1.
+        # NumPy silently turns a boolean among numbers into 0 or 1.
         for position in np.flatnonzero(((array == 0) | (array == 1)).any(axis=1)).tolist():
             if any(isinstance(value, bool | np.bool_) for value in vectors[position]):
                 raise ItemTypeError(f"vector {position} holds a boolean, not numbers alone")
@@ -171,7 +171,7 @@ def _metadata_column(metadata: Any, n: int) -> list[Metadata | None] | None:
 
 
 def _json_value(value: Any, where: str, depth: int) -> Any:
-    """The value as JSON can say it; dates become epoch milliseconds, as the engine's own client has it."""
+    """The value in JSON's types. Dates become epoch milliseconds, as in the engine's own client."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
@@ -180,8 +180,8 @@ def _json_value(value: Any, where: str, depth: int) -> Any:
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ItemValueError(f"{where} is {value}, which JSON can't say")
-        return float(value)  # not NumPy's, which is one, and which not every target takes
+            raise ItemValueError(f"{where} is {value}, which JSON can't represent")
+        return float(value)  # NumPy's float64 is a float too, but not every target accepts it
     if isinstance(value, dt.date):
         return _epoch_milliseconds(value)
     if depth > METADATA_DEPTH:
@@ -194,7 +194,7 @@ def _json_value(value: Any, where: str, depth: int) -> Any:
                 raise ItemTypeError(f"{where} has a key that is {_kind(key)}, not text")
             _encodable(key, where)
         return {key: _json_value(inner, f"{where}.{key}", depth + 1) for key, inner in value.items()}
-    raise ItemTypeError(f"{where} is {_kind(value)}, which JSON can't say")
+    raise ItemTypeError(f"{where} is {_kind(value)}, which JSON can't represent")
 
 
 def _epoch_milliseconds(value: dt.date) -> int:
@@ -209,7 +209,7 @@ def _encodable(text: str, where: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ItemValueError(f"{where[:80]!r} holds a lone surrogate, which is no Unicode text") from None
+        raise ItemValueError(f"{where[:80]!r} holds a lone surrogate, which is not valid Unicode") from None
 
 
 def _contents_column(contents: Any, n: int) -> list[Contents | None] | None:

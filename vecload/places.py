@@ -1,4 +1,4 @@
-"""Places: the user's folders in which vecload keeps things, and paths as people write them."""
+"""Places: the user's folders in which vecload keeps its files, and short forms of paths."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from vecload.errors import UsageError
 
 
 def home(variable: str, default: str, environ: Mapping[str, str] = os.environ) -> Path:
-    """A folder of vecload's own, by the XDG base directory specification.
+    """One of vecload's folders, by the XDG base directory specification.
 
     Args:
         variable: `XDG_DATA_HOME`, `XDG_CONFIG_HOME` or `XDG_STATE_HOME`.
-        default: The folder below the user's home that stands in for it.
+        default: The folder below the user's home to use if the variable is not set.
         environ: The environment.
+
+    Raises:
+        UsageError: The user has no home folder.
     """
     base = environ.get(variable, "")
-    # The specification has relative paths ignored.
+    # The specification says to ignore relative paths.
     if Path(base).is_absolute():
         return Path(base) / "vecload"
     try:
@@ -28,22 +31,22 @@ def home(variable: str, default: str, environ: Mapping[str, str] = os.environ) -
 
 
 def store_folder() -> Path:
-    """The embedded store that is used when no target is named."""
+    """The local store, which is used if the user names no target."""
     return home("XDG_DATA_HOME", ".local/share") / "store"
 
 
 def config_folder() -> Path:
-    """Where the default key store is."""
+    """The folder of the configuration and the default key store."""
     return home("XDG_CONFIG_HOME", ".config")
 
 
 def state_folder() -> Path:
-    """Where journals are."""
+    """The folder of the journals."""
     return home("XDG_STATE_HOME", ".local/state") / "journals"
 
 
 def short(path: str) -> str:
-    """A path as people write it: `~` for the user's home. Anything else as it is."""
+    """A path with `~` for the user's home. Anything else stays as it is."""
     try:
         own = str(Path.home())
     except RuntimeError:

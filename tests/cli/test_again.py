@@ -39,7 +39,7 @@ def test_just_the_rejected_rows_are_loaded_again_and_none_that_a_later_row_repla
     assert again.code == 0, again.err
     told = json.loads(again.out)
     assert (told["read"], told["loaded"]) == (4, 4)
-    assert "1 rejected rows are left out" in again.err
+    assert "omitting 1 rejected rows" in again.err
     assert stored("doc-0", "doc-7", "doc-8", "doc-33", "doc-59") == {
         "doc-0": "Title 0",
         "doc-7": "Title 7",
@@ -83,7 +83,7 @@ def test_rejected_rows_that_share_an_id_are_all_loaded_again_in_order(tmp_path: 
     assert again.code == 3, again.err
     told = json.loads(again.out)
     assert (told["read"], told["loaded"], told["rejected"]) == (2, 1, 1)
-    assert "left out" not in again.err
+    assert "omitting" not in again.err
     assert stored("twice") == {"twice": "Title 1"}
 
 

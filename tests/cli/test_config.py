@@ -270,8 +270,8 @@ def test_the_users_own_configuration_and_its_profiles_name_targets_and_keys(
     assert CANARY not in other_spy.heard[0]
     missing = vecload("--profile", "none", "index", "list")
     assert missing.code == 2
-    assert "there is no profile 'none'" in missing.error
-    assert "(there: one, other)" in missing.error
+    assert "profile 'none' is not in" in missing.error
+    assert "(it has: one, other)" in missing.error
 
 
 def test_a_profile_comes_before_the_rest_and_the_folders_file_before_the_users(

@@ -63,7 +63,7 @@ def test_the_sample_is_told_on_one_screen_and_nothing_is_made(vecload: Vecload) 
     assert max(len(line) for line in out.splitlines() if not line.startswith("time")) <= 110
     for told in (
         "Parquet, zstd, 1 row group; 726,828 bytes",
-        "300, all looked at",
+        "300, all read",
         "vector (its name)",
         "words     integer  57 different values",
         "id        jargon-0001",
@@ -116,7 +116,7 @@ def test_rejects_and_repeated_ids_are_counted_by_code_with_the_first_of_each(
 
     code, out, _ = vecload("inspect", path, "--id-column", "id")
     assert code == 4
-    assert "REJECTS   3 of 50 rows looked at (6.00%)" in out
+    assert "REJECTS   3 of 50 rows read (6.00%)" in out
     assert "vector missing   2  first at row 7 (id 'doc-7'): is missing" in out
     assert "vector infinite  1  first at row 30" in out
     assert "1 rows repeat an id: the last row of an id wins; first at row 20 (id 'doc-3')" in out
@@ -134,7 +134,7 @@ def test_repeated_ids_of_a_guessed_column_are_rejects_of_the_report_as_of_a_load
     for command in (("inspect",), ("upsert", "--dry-run")):
         code, out, _ = vecload(*command, path, other, "--index", "rows")
         assert code == 4
-        assert "REJECTS   2 of 50 rows looked at (4.00%)" in out
+        assert "REJECTS   2 of 50 rows read (4.00%)" in out
         told = "id repeated-id  2  first at row 20 (id 'doc-3'): repeats the id of row 3"
         assert told in out
         assert f"first at row 0 (id 'doc-0'): repeats the id of row 0 of {path}" in out
@@ -277,7 +277,7 @@ def test_an_index_that_is_there_is_looked_at_and_not_touched(
     assert {*checks(report).values()} == {"ok"}
     assert {*checks(report)} == {"target", "key", "index", "fit", "contents key", "ids", "room"}
     assert "5 of the first 5 ids are in the index" in out
-    assert "opens what the index holds (5 tried)" in out
+    assert "opens the contents of the index (5 tried)" in out
     assert report["unfilterable"] == []  # an index keeps its policies: nothing can be declared any more
     assert (files(), everything()) == (before, home)
 
@@ -354,7 +354,7 @@ def test_a_source_without_rows_is_told_and_is_no_error(vecload: Vecload, tmp_pat
     path.write_text("\n\n")
     code, out, _ = vecload("inspect", path)
     assert code == vecload("upsert", path)[0] == 0
-    assert "blank.jsonl holds no rows" in out
+    assert "blank.jsonl has no rows" in out
 
 
 def test_columns_that_are_parts_are_told_before_any_number_of_others(

@@ -246,7 +246,7 @@ def test_a_reject_file_that_others_touch_ends_the_load_in_an_error(
     code, told, rejects = touched_by(change, tmp_path, monkeypatch, capsys)
 
     assert code == 1, told
-    assert f"the reject file {rejects} {says} by others" in told
+    assert f"the reject file {rejects} {says} by another program" in told
     assert "--fresh" in told
 
 

@@ -80,8 +80,8 @@ def test_what_is_there_is_no_error(
 @pytest.mark.parametrize(
     ("ids", "samples", "loaded", "repeated", "says"),
     [
-        (["b"], ["a", "b"], 2, None, "1 of 2 that were looked up"),
-        (["old", "older"], ["a"], 2, 0, "1 of 1 that were looked up"),
+        (["b"], ["a", "b"], 2, None, "1 of 2 items looked up"),
+        (["old", "older"], ["a"], 2, 0, "1 of 1 items looked up"),
         (["a"], ["a"], 3, 1, "it holds 1 items, but the load stored 2"),
         (["a"], [], 2, 0, "it holds 1 items, but the load stored 2"),
     ],

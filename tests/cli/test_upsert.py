@@ -667,7 +667,7 @@ def test_rows_that_share_an_id_are_told(tmp_path: Path) -> None:
         ended = vecload("upsert", path, "--id-column", "doc_id", "--json")
         told = summary(ended)
         assert (ended.code, told["repeated"], told["repeated_exact"]) == (0, 3, True)
-        assert "4 read, 4 loaded, 0 rejected; 3 replaced by later rows of the same id" in ended.err
+        assert "4 read, 4 loaded, 0 rejected; 3 replaced by later rows with the same id" in ended.err
 
 
 def test_a_file_name_that_is_not_utf_8_ends_in_one_line_and_nothing_is_made(tmp_path: Path) -> None:

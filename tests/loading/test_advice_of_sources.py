@@ -38,4 +38,4 @@ def written(path: Path) -> str:
 def test_only_json_lines_are_better_written_as_parquet(tmp_path: Path, name: str) -> None:
     sources = open_sources([written(tmp_path / name)])
     said = advise(LoadOptions(), sources, INFO, {"read": 1.0}, [], remote=False)
-    assert ("the same rows in Parquet" in said) is (name == "rows.jsonl")
+    assert ("the same rows from Parquet" in said) is (name == "rows.jsonl")

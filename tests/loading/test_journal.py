@@ -277,7 +277,7 @@ def test_a_file_of_which_an_earlier_version_tells_too_little_is_refused_with_the
     open_journal: Callable[..., Journal],
 ) -> None:
     begun(open_journal, replace(IDENTITY, fingerprints={SOURCE: "1:2:3000000:4:digest"})).close()
-    with pytest.raises(SourceError, match="of that earlier version of vecload does not show which"):
+    with pytest.raises(SourceError, match="journal, from an earlier version of vecload, does not show which"):
         open_journal(replace(IDENTITY, fingerprints={SOURCE: "3000000:whole:digest"}))
 
 

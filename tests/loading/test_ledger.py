@@ -110,7 +110,7 @@ def test_the_limit_counts_the_rejects_of_all_runs(journal_of: Callable[..., Jour
     first.save()
     resumed = Ledger(journal=journal_of(), limit=ErrorLimit(3))
     through(resumed, with_rejects(10, 11, start=10))
-    with pytest.raises(RowsRejected, match="4 rows were rejected"):
+    with pytest.raises(RowsRejected, match="4 rows rejected"):
         resumed.mapped(with_rejects(10, 21, start=20))
 
 

@@ -339,10 +339,10 @@ def read_sections(path: str | None, profile: str | None) -> list[Section]:
             there = ", ".join(sorted(profiles)) or "none"
             if own is None:
                 raise UsageError(
-                    f"there is no profile {profile!r}: this user has no home folder",
+                    f"profile {profile!r} not found: this user has no home folder",
                     hint="set HOME, or XDG_CONFIG_HOME",
                 )
-            raise UsageError(f"there is no profile {profile!r} in {short(str(own))} (there: {there})")
+            raise UsageError(f"profile {profile!r} is not in {short(str(own))} (it has: {there})")
         sections.append(Section(profiles[profile], f"{short(str(own))}, profile {profile!r}"))
     return sections
 

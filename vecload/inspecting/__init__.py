@@ -1,1 +1,1 @@
-"""Inspecting: what a load would find and do, told before anything is made, written or sent."""
+"""Inspecting: what a load would find and do, reported before anything is created, written or sent."""

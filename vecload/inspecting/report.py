@@ -1,6 +1,6 @@
-"""Report: all that `vecload inspect` found, as one JSON object; docs/inspect.md.
+"""Report: everything `vecload inspect` found, as one JSON object; docs/inspect.md.
 
-How long a load may take: what reading and mapping took here, and what the target took elsewhere.
+Also the estimated time of a load: reading and mapping as measured here, the target from a reference machine.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from vecload.sealing import Sealer, generate_key
 from vecload.targets.wire import choose_format, encode_binary, encode_json
 
 SCHEMA_VERSION = 1
-"""Grows when a key of the JSON object changes its meaning or goes."""
+"""Grows when a key of the JSON object changes its meaning or is removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that a load needs: whether it is so, what is wrong, and what to do.
+    """One requirement of a load: whether it is met, what is wrong, and what to do.
 
     Attributes:
-        name: What was looked at, in one or two words.
-        state: `ok`; `wrong`: a load would stop; `unsure`: it may.
+        name: What was checked, in one or two words.
+        state: `ok`; `wrong`: a load would stop; `unsure`: it may stop.
         told: What was found.
         hint: What to do about it.
-        exit_code: The load's, if this is wrong.
+        exit_code: The exit code of a load, if this is wrong.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Check:
 
 @dataclass(slots=True)
 class SourceReport:
-    """One source: what was seen of it, and what a load would make of it."""
+    """One source: its survey, and what a load would do with it."""
 
     survey: Survey
     mapping: ColumnMapping
@@ -55,13 +55,13 @@ class SourceReport:
 
     @property
     def batch_rows(self) -> float:
-        """Rows of a batch on average."""
+        """Average rows of a batch."""
         counted = self.survey.batch_rows
         return sum(counted) / len(counted) if counted else 0.0
 
     @property
     def batches(self) -> int:
-        """How many a load would send: about, where the rows are not all counted."""
+        """How many batches a load would send; approximate if not all rows were counted."""
         return -(-self.survey.rows // max(1, round(self.batch_rows))) if self.batch_rows else 0
 
     def as_json(self) -> dict[str, Any]:
@@ -104,20 +104,19 @@ class SourceReport:
 
 @dataclass(slots=True)
 class Report:
-    """All of it.
+    """The whole report.
 
     Attributes:
-        full: Every row was looked at.
-        index, target: Where a load would go; the target is empty where none was reached.
-        sources: In the order of the load.
-        ids: Those of the rows looked at, and what becomes of rows that repeat one.
-        clear_text: Metadata that looks like contents and goes unsealed.
-        unfilterable: Fields that could be declared so.
-        checks: What a load needs.
-        estimate: How long it would take.
-        errors: Of sources that can't be loaded at all.
-        exit_code: What a load with these options would end with, as far as was looked.
-        error: The message with which it would stop.
+        full: Every row was read.
+        index, target: Where a load would go; the target is empty if none was reached.
+        sources: The sources, in the order of the load.
+        ids: The ids of the rows read, and the policy for repeated ones.
+        clear_text: Metadata that looks like contents and is not sealed.
+        unfilterable: Fields that could be declared unfilterable.
+        checks: The requirements of a load.
+        estimate: How long a load would take.
+        exit_code: The exit code of a load with these options, judging by the rows read.
+        error: The message with which the load would stop.
     """
 
     full: bool
@@ -134,22 +133,22 @@ class Report:
     error: str | None = None
 
     def __repr__(self) -> str:
-        from vecload.inspecting.text import report_lines  # which is made of this module's values
+        from vecload.inspecting.text import report_lines  # that module imports this one
 
         return "\n".join(["vecload.Report:", *map(as_parameters, report_lines(self))])
 
     @property
     def rows(self) -> int:
-        """Rows of all sources; about, where they are not counted."""
+        """Rows of all sources; approximate if not all were counted."""
         return sum(report.survey.rows for report in self.sources)
 
     @property
     def whole(self) -> bool:
-        """Whether every row of every source was looked at."""
+        """Whether every row of every source was read."""
         return all(report.survey.whole for report in self.sources)
 
     def with_parameters(self) -> Report:
-        """The report with parameters of Python's functions in place of flags."""
+        """The report with Python's parameters in place of flags."""
         self.error = None if self.error is None else as_parameters(self.error)
         self.checks = [
             replace(check, told=as_parameters(check.told), hint=as_parameters(check.hint))
@@ -213,17 +212,17 @@ def _field_json(one: Field, items: int) -> dict[str, Any]:
 
 
 BINARY_BYTES_A_SECOND = 60e6
-"""What a service takes of binary bodies; docs/inspect.md tells of what machine, for this and the others."""
+"""How fast a service accepts binary bodies. docs/inspect.md describes the machine for these numbers."""
 JSON_BYTES_A_SECOND = 37e6
-"""And of JSON bodies."""
+"""How fast a service accepts JSON bodies."""
 SERVICE_ITEMS_A_SECOND = 60_000
-"""However small they are."""
+"""The most items a service accepts per second, however small."""
 EMBEDDED_BYTES_A_SECOND = 450e6
-"""What an embedded store takes of vectors."""
+"""How fast an embedded store accepts vectors and contents."""
 FILTERABLE_SECONDS = 4e-6
-"""What each filterable metadata field of an item costs the engine more."""
+"""The extra time for each filterable metadata field of an item."""
 DIFFERENT_SECONDS = 8e-6
-"""And each of which nearly every value is another."""
+"""The extra time if nearly every value of the field is unique."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +231,9 @@ class Sending:
 
     Attributes:
         wire: `json` or `binary`; `none` for an embedded store.
-        rows: Its items.
-        nbytes: Of its request body, or of the items where there is no wire.
-        seconds: That sealing and encoding it took.
+        rows: How many items it has.
+        nbytes: Bytes of its request body, or of the items for an embedded store.
+        seconds: The time for sealing and encoding it.
     """
 
     wire: str
@@ -253,7 +252,7 @@ def first_sending(
     sealed: bool,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Sending:
-    """Seal and encode a batch under a key made for this alone, and forget it."""
+    """Seal and encode a batch with a throwaway key, to measure its size and time."""
     sealer = Sealer(generate_key().contents_key, index_name) if sealed else None
     begun = clock()
     batch = seal(batch, sealer)
@@ -266,11 +265,11 @@ def first_sending(
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """About how long a load would take.
+    """The estimated time of a load.
 
     Attributes:
-        reading: Seconds to read, map and seal all rows: measured here on the rows looked at, on one thread.
-        target: Seconds that the target may take: from the figures of another machine.
+        reading: Seconds to read, map and seal all rows, measured here on the rows read, on one thread.
+        target: Seconds for the target, estimated from a reference machine.
     """
 
     reading: float
@@ -278,7 +277,7 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """About how long: both go on at once, and the slower one counts."""
+        """The estimated time: both run in parallel, so the slower one counts."""
         return max(self.reading, self.target)
 
 
@@ -286,8 +285,8 @@ def estimate(sources: Sequence[tuple[Survey, Sending]], unfilterable: Collection
     """Estimate a load.
 
     Args:
-        sources: Of every source what was seen, and how its first batch would be sent.
-        unfilterable: Fields that the index doesn't make filterable.
+        sources: The survey of every source, and how its first batch would be sent.
+        unfilterable: Fields that the index does not make filterable.
     """
     reading = target = 0.0
     for survey, sending in sources:
@@ -299,7 +298,7 @@ def estimate(sources: Sequence[tuple[Survey, Sending]], unfilterable: Collection
 
 
 def _target_seconds(survey: Survey, sending: Sending, unfilterable: Collection[str]) -> float:
-    """Seconds that the target takes for an item."""
+    """Seconds the target needs for an item."""
     nbytes = sending.nbytes / max(sending.rows, 1)
     if sending.wire != "none":
         rate = JSON_BYTES_A_SECOND if sending.wire == "json" else BINARY_BYTES_A_SECOND

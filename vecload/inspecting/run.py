@@ -1,4 +1,4 @@
-"""An inspection from its request to its report: what a load would find and do. Nothing is written."""
+"""Run an inspection: report what a load would find and do. Nothing is written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from vecload.sealing import Key
 from vecload.targets import is_service
 
 PROGRESS_SECONDS = 10.0
-"""Between two lines of how far a full look is."""
+"""Seconds between two progress messages of a full inspection."""
 
 
 _log = logging.getLogger("vecload")
@@ -49,23 +49,23 @@ def inspect(
     """Report what sources are and what `vecload.load` with the same arguments would do. Nothing is written.
 
     Args:
-        sources: As of `vecload.load`, like the arguments that follow.
+        sources: As for `vecload.load`, like the next arguments.
         to: The target.
         index: The index.
         key: Its key.
-        api_key: For a service.
-        options: All else.
+        api_key: The API key for a service.
+        options: All other options.
         fields: Fields of LoadOptions, which replace those of `options`.
-        full: Look at every row, not at a sample.
-        items: Of each source, how many of its first items are shown.
+        full: Read every row, not a sample.
+        items: How many of the first items of each source to show.
 
     Returns:
-        The report: `exit_code` and `error` are those that the load would end with, as far as the rows looked
-        at say; `as_dict()` is the object of `vecload inspect --json`.
+        The report. Its `exit_code` and `error` are those of the load, judging by the rows read. `as_dict()`
+        is the object of `vecload inspect --json`.
 
     Raises:
         VecloadError: There is nothing to report on.
-        TypeError: There is no such option.
+        TypeError: An option does not exist.
     """
     with parameters_named():
         request = request_of(
@@ -84,16 +84,16 @@ def run_inspection(
     items: int = INSPECT_ITEMS,
     say: Callable[[str], None] = lambda line: None,
 ) -> Report:
-    """Look at the sources and the target of a load.
+    """Inspect the sources and the target of a load.
 
     Args:
         request: The load.
-        full: Look at every row, not at a sample.
-        items: Of each source, how many of its first items are shown.
-        say: Takes a line for people meanwhile.
+        full: Read every row, not a sample.
+        items: How many of the first items of each source to show.
+        say: Takes messages meanwhile.
 
     Returns:
-        The report, with the exit code that the load would return, as far as the rows looked at say.
+        The report, with the exit code that the load would return, judging by the rows read.
 
     Raises:
         VecloadError: There is nothing to report on.
@@ -155,7 +155,7 @@ def _inspect(
 def _plans(
     request: Request, sources: Sequence[Source], errors: list[VecloadError], report: Report
 ) -> list[Plan]:
-    """A plan of each source by itself, so that one that can't be loaded hides nothing of the others."""
+    """A plan for each source separately, so that a source that can't be loaded does not hide the others."""
     plans: list[Plan] = []
     before = len(errors)
     for source in sources:
@@ -166,7 +166,7 @@ def _plans(
         else:
             plans += [plan] if plan.sources else []
             if not plan.sources:
-                report.checks.append(Check("source", "ok", f"{source.name} holds no rows"))
+                report.checks.append(Check("source", "ok", f"{source.name} has no rows"))
     if len(errors) == before:
         try:
             plan_of(request, sources)
@@ -176,7 +176,7 @@ def _plans(
 
 
 def _together(request: Request, plans: Sequence[Plan]) -> Plan:
-    """The plans as one, of the first one's dimension."""
+    """The plans as one, with the dimension of the first."""
     return Plan(
         tuple(source for plan in plans for source in plan.sources),
         tuple(mapping for plan in plans for mapping in plan.mappings),
@@ -206,7 +206,7 @@ def _look(request: Request, surveyor: Surveyor, job: Job) -> SourceReport:
 
 
 def _look_at_target(request: Request, plan: Plan, report: Report, say: Callable[[str], None]) -> None:
-    """Check what a load needs of its target, and what follows from that: hints, and how long it takes."""
+    """Check the target, and derive hints and the estimated time."""
     surveys = [source.survey for source in report.sources]
     wanted = Wanted(
         plan,
@@ -228,7 +228,7 @@ def _look_at_target(request: Request, plan: Plan, report: Report, say: Callable[
 
 
 def _conclude(request: Request, report: Report) -> None:
-    """What a load would end with: its first error, or its rejects."""
+    """Set the exit code of a load from its first error or its rejects."""
     first = next((check for check in report.checks if check.state == "wrong"), None)
     surveys = [source.survey for source in report.sources]
     damage = next((survey.error for survey in surveys if survey.error is not None), None)
@@ -245,13 +245,13 @@ def _conclude(request: Request, report: Report) -> None:
 
 
 def _progress(say: Callable[[str], None]) -> Callable[[str, int], None]:
-    """Says now and then how far a long look is."""
-    said = time.monotonic()
+    """Reports the progress of a long inspection every PROGRESS_SECONDS."""
+    reported = time.monotonic()
 
     def on_rows(source: str, rows: int) -> None:
-        nonlocal said
-        if time.monotonic() - said >= PROGRESS_SECONDS:
-            said = time.monotonic()
-            say(f"looked at {rows:,} rows of {source}")
+        nonlocal reported
+        if time.monotonic() - reported >= PROGRESS_SECONDS:
+            reported = time.monotonic()
+            say(f"read {rows:,} rows of {source}")
 
     return on_rows

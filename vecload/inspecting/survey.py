@@ -1,4 +1,4 @@
-"""Survey: what the rows of a source are, whole or in a sample, with their fields and first items."""
+"""Survey: what the rows of a source hold, from all rows or a sample, with their fields and first items."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from vecload.sealing.envelope import sealed_size
 from vecload.targets.wire import dumps
 
 DISTINCT_ROWS = 20_000
-"""Values of a field that are compared, so that memory stays bounded."""
+"""The most values of a field to compare, to limit memory."""
 FIELDS_MAX = 200
-"""Fields that are told apart; metadata with keys of data in them could have any number."""
+"""The most fields to count separately; metadata whose keys are data could have any number."""
 _KINDS = {str: "text", bool: "boolean", int: "integer", float: "number", list: "list", dict: "object"}
 
 
@@ -29,9 +29,9 @@ _KINDS = {str: "text", bool: "boolean", int: "integer", float: "number", list: "
 class Field:
     """One metadata field, by its dot path.
 
-    present: Items that have it, nulls not counted.
-    kinds: What its values are: text, integer, number, boolean, list.
-    compared, distinct: Of its first values, and how many different ones they are.
+    present: Items that have it, not counting nulls.
+    kinds: The types of its values: text, integer, number, boolean, list.
+    compared, distinct: How many of its first values were compared, and how many different ones there are.
     """
 
     name: str
@@ -42,17 +42,17 @@ class Field:
 
     @property
     def distinct(self) -> int:
-        """How many different values were met among those compared."""
+        """How many different values are among those compared."""
         return len(self.values)
 
     @property
     def nearly_all_different(self) -> bool:
-        """Whether a filter on it would find next to nothing."""
+        """Whether nearly every value is unique, so that a filter would find almost nothing."""
         return self.compared >= UNIQUE_ROWS and self.distinct >= UNIQUE_PART * self.compared
 
 
 class Fields:
-    """The metadata fields of the items looked at."""
+    """The metadata fields of the items read."""
 
     def __init__(self) -> None:
         self.items = 0
@@ -62,7 +62,7 @@ class Fields:
         return iter(self._fields.values())
 
     def add(self, metadata: Sequence[Metadata | None] | None, items: int) -> None:
-        """Look at the metadata of that many items."""
+        """Count the metadata fields of some items."""
         self.items += items
         for entries in metadata or ():
             if entries:
@@ -85,7 +85,7 @@ class Fields:
 
 
 def _leaves(entries: Metadata, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Dot paths and values; the engine's policies name fields inside objects so."""
+    """Dot paths and values. The engine's policies name fields inside objects the same way."""
     for name, value in entries.items():
         if isinstance(value, dict) and value:
             yield from _leaves(value, f"{prefix}{name}.")
@@ -99,9 +99,9 @@ METADATA_CHARACTERS = 160
 
 
 def shown_items(batch: Batch, count: int) -> list[dict[str, Any]]:
-    """The first items of a batch as JSON objects, their values shortened.
+    """The first items of a batch as JSON objects with shortened values.
 
-    `vector` and `contents` are texts for people; `metadata` is JSON text, cut where it is long.
+    `vector` and `contents` are descriptions; `metadata` is JSON text, cut if it is long.
     """
     rows = batch.item_rows()
     items: list[dict[str, Any]] = []
@@ -118,13 +118,13 @@ def shown_items(batch: Batch, count: int) -> list[dict[str, Any]]:
 
 
 def shown_vector(values: list[float]) -> str:
-    """The first values of a vector, and how many there are."""
+    """The first values of a vector, and its dimension."""
     first = ", ".join(f"{value:.4g}" for value in values[:VECTOR_VALUES])
     return f"[{first}{', …' if len(values) > VECTOR_VALUES else ''}] {len(values):,} values"
 
 
 def shown_contents(contents: str | bytes | None) -> str:
-    """The beginning of contents, and how long they are."""
+    """The beginning of contents, and their length."""
     if isinstance(contents, bytes):
         return f"{contents[:16].hex(' ')}{' …' if len(contents) > 16 else ''} ({len(contents):,} bytes)"
     text = contents or ""
@@ -138,16 +138,16 @@ def shortened(text: str, characters: int = TEXT_CHARACTERS) -> str:
 
 
 FIRST_ROWS = 2000
-"""Rows of a sample that are the source's first."""
+"""The first rows of a source to read in a sample."""
 PLACES = 8
-"""Places further on, where a source can be read from without all that stands before."""
+"""Later places to read in a sample, if a source can be read from the middle."""
 PLACE_ROWS = 250
-"""Rows of a sample at each of them."""
+"""Rows to read at each place."""
 
 
 @dataclass(slots=True)
 class RejectKind:
-    """Rejects of one field and code: how many, and the first that was met."""
+    """Rejects with one field and code: how many, and the first one."""
 
     first: Reject
     rows: int = 0
@@ -155,19 +155,20 @@ class RejectKind:
 
 @dataclass(slots=True)
 class Survey:
-    """What was seen of one source.
+    """What was found in one source.
 
-    looked_at: Rows.
-    spans: Which, where not all.
-    items: The first, as they would be stored, shortened.
-    rejects: By field and code.
-    no_contents, no_metadata: Items without.
+    looked_at: How many rows were read.
+    whole: Every row was read.
+    spans: The rows that were read.
+    items: The first items as they would be stored, shortened.
+    rejects: The rejects by field and code.
+    no_contents, no_metadata: How many items have none.
     vector_bytes, metadata_bytes, contents_bytes, sealed_bytes: Of all items together; metadata as JSON.
-    batch: The first that a load would send.
-    batch_rows: Rows of each batch a load would send, as far as looked.
-    first, rest: Rows, and the seconds that reading and mapping them took: of the first piece, which also pays
-        for the beginning, and of the others.
-    error: What ended it early.
+    batch: The first batch that a load would send.
+    batch_rows: Rows of each batch that a load would send, among the rows read.
+    first, rest: Rows, and the seconds to read and map them: for the first piece, which includes opening the
+        source, and for the others.
+    error: The error that ended the survey early.
     """
 
     source: Source
@@ -192,12 +193,12 @@ class Survey:
 
     @property
     def rejected(self) -> int:
-        """Rows that can't be loaded, of those looked at."""
+        """How many of the rows read can't be loaded."""
         return sum(kind.rows for kind in self.rejects.values())
 
     @property
     def rows(self) -> int:
-        """Rows of the source: what it tells, or what was counted, or else an estimate by bytes."""
+        """Rows of the source: from the source itself, or counted, or estimated from the bytes."""
         if self.source.total_rows is not None:
             return self.source.total_rows
         if self.whole:
@@ -207,27 +208,27 @@ class Survey:
 
     @property
     def seconds_a_row(self) -> float:
-        """Seconds that reading and mapping a row took here, on one thread."""
+        """Seconds to read and map a row, measured here on one thread."""
         rows, seconds = self.rest if self.rest[0] else self.first
         return seconds / rows if rows else 0.0
 
     @property
     def rows_known(self) -> bool:
-        """Whether `rows` is no estimate."""
+        """Whether `rows` is exact."""
         return self.source.total_rows is not None or self.whole
 
 
 @dataclass(frozen=True, slots=True)
 class Surveyor:
-    """Looks at sources, one after the other.
+    """Surveys sources, one after the other.
 
     Attributes:
-        ids: Sees those of all of them, and rejects those that repeat one, if a load would.
-        batch_rows: Rows of a batch, as the load would have them.
-        batch_bytes: Bytes of a batch, likewise.
-        items: How many of the first items are shown.
-        full: Look at every row.
-        on_rows: Told the source's name and how many of its rows were looked at so far.
+        ids: Gets the ids of all sources, and rejects repeated ones if a load would.
+        batch_rows: Rows of a batch, as in a load.
+        batch_bytes: Bytes of a batch, as in a load.
+        items: How many of the first items to show.
+        full: Read every row.
+        on_rows: Takes the source's name and how many of its rows were read so far.
         clock: Monotonic seconds.
     """
 
@@ -240,7 +241,7 @@ class Surveyor:
     clock: Callable[[], float] = time.perf_counter
 
     def look(self, job: Job) -> Survey:
-        """Look at a source. One that can't be read on ends the look, not the report."""
+        """Survey a source. If it can't be read further, the survey ends with its error."""
         survey = Survey(job.source)
         try:
             if self.full or job.done:
@@ -252,7 +253,7 @@ class Surveyor:
         return survey
 
     def _sample(self, survey: Survey, job: Job) -> None:
-        """The first rows in batches as a load has them, and a few at places further on."""
+        """Survey the first rows, in batches as in a load, and a few rows at later places."""
         more = self._look_at(survey, job, (), self.batch_rows, FIRST_ROWS)
         survey.whole = not more
         if not more:
@@ -265,7 +266,7 @@ class Surveyor:
     def _look_at(
         self, survey: Survey, job: Job, done: Sequence[Span], batch_rows: int, most: int | None
     ) -> bool:
-        """Look at the rows that are not done, up to about so many; whether there may be more."""
+        """Survey the rows that are not done, up to about `most`; returns whether there may be more."""
         looked = 0
         pieces = job.source.read(
             batch_rows=batch_rows,
@@ -288,7 +289,7 @@ class Surveyor:
         return False
 
     def _as_sent(self, survey: Survey, batch: Batch, seconds: float) -> None:
-        """Note a batch that is just as the load will have it, and how long it took."""
+        """Note a batch that a load would send exactly like this, and how long it took."""
         if not survey.looked_at:
             survey.first = (len(batch.span), seconds)
         else:

@@ -1,4 +1,4 @@
-"""What a load needs of its target, looked at without writing anything: each a line of the report."""
+"""Checks of a load's target, without writing anything. Each is a line of the report."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ from vecload.targets.location import check_can_make, check_folder_name, expand_h
 from vecload.targets.opening import OpenedIndex, connect_to, no_store, not_found, open_existing
 
 IDS_LOOKED_UP = 500
-"""Of the first batch: how many of them are in the index tells whether a load adds or replaces."""
+"""How many ids of the first batch to look up, to report whether a load adds or replaces items."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the sources want of the target.
+    """What a load needs from the target.
 
     Attributes:
-        plan: Their columns and dimension.
+        plan: The columns and dimension of the sources.
         index: The index's name.
-        rows: About how many items.
-        rows_known: Whether they are counted.
-        batch: The first, if there is one.
+        rows: The approximate number of rows.
+        rows_known: Whether that number is exact.
+        batch: The first batch, if there is one.
     """
 
     plan: Plan
@@ -58,12 +58,12 @@ class Wanted:
 
 
 class TargetChecks:
-    """Looks at the target of a load.
+    """Checks the target of a load.
 
     Args:
         request: The load.
-        wanted: What its sources want.
-        tell: Takes a line for people.
+        wanted: What the load needs.
+        tell: Takes a message.
     """
 
     def __init__(self, request: Request, wanted: Wanted, tell: Callable[[str], None]) -> None:
@@ -72,14 +72,14 @@ class TargetChecks:
         self._tell = tell
         self._place = request.to or str(store_folder())
         self.location = ""
-        """The target's, where it was reached or would be made."""
+        """The target's location, if it was reached or would be created."""
         self.unfilterable: frozenset[str] = frozenset()
-        """Fields that the index doesn't make filterable."""
+        """Fields that the index does not make filterable."""
         self.is_new = True
-        """Whether a load would make the index."""
+        """Whether a load would create the index."""
 
     def run(self) -> Iterator[Check]:
-        """One after the other, as a load would meet them; ends with what would end a load."""
+        """Run the checks in the order of a load; stop at an error that would stop a load."""
         try:
             if is_service(self._place) or has_store(Path(self._place)):
                 with connect_to(
@@ -93,14 +93,14 @@ class TargetChecks:
             yield wrong(error)
 
     def _no_store(self) -> Iterator[Check]:
-        """There is nothing to be opened, and opening would make something of it."""
+        """Check a folder without a store. Opening it would create one."""
         check_folder_name(self._place)
         self.location = place = str(expand_home(Path(self._place)).resolve())
         check_engine()
         if creation_of(self._request, self._wanted.plan) is None:
             raise no_store(self._place)
         check_can_make(Path(place))
-        yield Check("target", "ok", f"there is no store at {short(place)} yet: a load makes it")
+        yield Check("target", "ok", f"there is no store at {short(place)} yet: a load creates it")
         yield from self._new_index(place, embedding_models)
 
     def _target(self, target: Target) -> Iterator[Check]:
@@ -109,7 +109,7 @@ class TargetChecks:
         except IndexNotFound:
             yield from _reached(target)
             if is_service(target.location):
-                target.list_indexes()  # refused to whom may not make indexes either
+                target.list_indexes()  # fails if the API key may not create indexes either
             yield from self._new_index(target.location, target.embedding_models)
             return
         except (WrongKey, KeyFileError) as error:
@@ -120,7 +120,7 @@ class TargetChecks:
         yield from self._index(opened)
 
     def _new_index(self, location: str, models: Callable[[], Sequence[str]]) -> Iterator[Check]:
-        """What an index would be made with."""
+        """Check the settings of a new index."""
         name, request = self._wanted.index, self._request
         creation = creation_of(request, self._wanted.plan)
         if creation is None:
@@ -134,38 +134,36 @@ class TargetChecks:
             yield Check("index", "ok", f"a load creates {name!r} ({size}{creation.metric or 'euclidean'})")
         named = request.keys.named()
         if named is not None:
-            yield Check("key", "ok", f"a load takes {short(named[1])}")
+            yield Check("key", "ok", f"a load uses {short(named[1])}")
         else:
             path = stored_key_path(config_folder(), location, name)
             stored = find_stored(path)
-            told = f"takes {short(str(stored.path))}" if stored else f"makes a new one: {short(str(path))}"
-            yield Check("key", "ok", f"a load {told}")
+            found = f"uses {short(str(stored.path))}" if stored else f"creates a new one: {short(str(path))}"
+            yield Check("key", "ok", f"a load {found}")
         yield from self._room(0)
 
     def _index(self, opened: OpenedIndex) -> Iterator[Check]:
-        """An index that is there."""
+        """Check an existing index."""
         request, plan = self._request, self._wanted.plan
         self.is_new = False
-        yield Check("key", "ok", f"{short(opened.key_from)} is the index's (key id {opened.key.key_id})")
+        yield Check("key", "ok", f"{short(opened.key_from)} fits the index (key id {opened.key.key_id})")
         info = opened.index.describe()
         self.unfilterable = frozenset(
             name for name, policy in info.metadata_schema.items() if not policy.get("filterable", True)
         )
         count = opened.index.count()
         size = f"{info.dimension:,} dimensions, " if info.dimension else ""
-        yield Check("index", "ok", f"{info.name!r} is there: {size}{info.metric}, {count:,} items")
+        yield Check("index", "ok", f"{info.name!r} exists: {size}{info.metric}, {count:,} items")
         failed = [*shown(checks.index_checks(request, plan, opened))]
         yield from failed
         if not failed:
-            yield Check("fit", "ok", "dimension, metric and policies are those asked for")
+            yield Check("fit", "ok", "dimension, metric and policies match the options")
         if request.options.embed and not failed:
-            yield Check(
-                "model", "unsure", "whether the index embeds contents is known when a load sends some"
-            )
+            yield Check("model", "unsure", "a load finds out whether the index embeds contents itself")
         if request.seal and not failed and any(mapping.contents for mapping in plan.mappings):
             tried = check_contents_key(plan, opened)
-            opens = f"opens what the index holds ({tried} tried)"
-            yield Check("contents key", "ok", opens if tried else "the index holds nothing sealed to try")
+            opens = f"opens the contents of the index ({tried} tried)"
+            yield Check("contents key", "ok", opens if tried else "the index has no sealed contents to try")
         yield from self._replaced(opened)
         yield from self._room(count)
 
@@ -176,31 +174,29 @@ class TargetChecks:
         ids = batch.ids[:IDS_LOOKED_UP]
         there = len({item.id for item in opened.index.get(ids, [])} & {*ids})
         if there:
-            told = f"{there:,} of the first {len(ids):,} ids are in the index: their items are replaced whole"
-            yield Check("ids", "ok", told)
+            found = f"{there:,} of the first {len(ids):,} ids are in the index: a load replaces these items"
+            yield Check("ids", "ok", found)
 
     def _room(self, count: int) -> Iterator[Check]:
-        """Whether the engine's limit of items is in the way."""
+        """Check the engine's limit of items."""
         wanted = self._wanted
         if count + wanted.rows <= ITEM_LIMIT:
             yield Check(
                 "room", "ok", f"{count:,} items and {wanted.rows:,} rows, of {ITEM_LIMIT:,} without a licence"
             )
             return
-        told = f"{count:,} items and {wanted.rows:,} rows are more than the {ITEM_LIMIT:,} without a licence"
+        found = f"{count:,} items and {wanted.rows:,} rows exceed the {ITEM_LIMIT:,} without a licence"
         if is_service(self.location):
             yield Check(
-                "room", "unsure", told, "fine if the service has a licence key, or rows replace items"
+                "room", "unsure", found, "fine if the service has a licence key, or if rows replace items"
             )
         elif os.environ.get("CYBORGDB_API_KEY"):
-            yield Check("room", "ok", f"{told}; CYBORGDB_API_KEY is set")
+            yield Check("room", "ok", f"{found}; CYBORGDB_API_KEY is set")
         elif wanted.rows > ITEM_LIMIT and wanted.rows_known:
-            yield Check(
-                "room", "wrong", told, "CYBORGDB_API_KEY lifts the limit; or load into several indexes", 1
-            )
+            yield Check("room", "wrong", found, "set CYBORGDB_API_KEY, or load into several indexes", 1)
         else:
             yield Check(
-                "room", "unsure", told, "fine if rows replace items; CYBORGDB_API_KEY lifts the limit"
+                "room", "unsure", found, "fine if rows replace items; CYBORGDB_API_KEY lifts the limit"
             )
 
 
@@ -219,13 +215,13 @@ _NAMES: tuple[tuple[type[VecloadError], str], ...] = (
 
 
 def wrong(error: VecloadError, name: str = "") -> Check:
-    """The check that an error of a load comes to."""
+    """The check for an error of a load."""
     name = name or next((each for kind, each in _NAMES if isinstance(error, kind)), "target")
     return Check(name, "wrong", str(error.args[0]), error.hint, error.exit_code)
 
 
 def shown(list_of_checks: Sequence[checks.Check]) -> Iterator[Check]:
-    """Those of a load's checks that fail: a load stops with the first."""
+    """The checks of a load that fail. The load would stop at the first."""
     for name, look in list_of_checks:
         try:
             look()

@@ -1,4 +1,4 @@
-"""The report as lines for people: at most a screen for one source."""
+"""The report as lines of text: at most one screen for each source."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from vecload.places import short
 
 HINTS_MOST = 4
 NAMES_MOST = 12
-"""Columns, fields and kinds of rejects of a source that are told one by one."""
+"""Columns, fields and kinds of rejects of a source that are listed; others are only counted."""
 CELL_CHARACTERS = 40
 _LABEL = 10
 _MARKS = {"ok": "ok", "wrong": "WRONG", "unsure": "?"}
 
 
 def report_lines(report: Report) -> Iterator[str]:
-    """All of a report."""
+    """The lines of a report."""
     for source in report.sources:
         yield from _source(source, report)
         yield ""
     if len(report.sources) > 1:
-        yield _labelled("in all", f"{_about(report)}{report.rows:,} rows in {len(report.sources)} sources")
+        yield _labelled("total", f"{_about(report)}{report.rows:,} rows in {len(report.sources)} sources")
     yield from _ids(report)
     for text in report.clear_text[:HINTS_MOST]:
-        sealed = f"if it is private, --contents-column {text.name} seals it"
-        yield _labelled("hint", f"{text} goes unsealed into metadata; {sealed}")
+        fix = f"if it is private, seal it with --contents-column {text.name}"
+        yield _labelled("hint", f"{text} is stored as unsealed metadata; {fix}")
     for name in report.unfilterable[:HINTS_MOST]:
-        told = f"{name}: nearly every value is unique; if no filter will name it, --unfilterable {name}"
-        yield _labelled("hint", f"{told} loads faster")
+        fix = f"if you never filter on it, --unfilterable {name} loads faster"
+        yield _labelled("hint", f"{name}: nearly every value is unique; {fix}")
     if report.index:
         where = f" in {short(report.target)}" if report.target else ""
         yield _labelled("index", f"{report.index}{where}")
@@ -40,7 +40,7 @@ def report_lines(report: Report) -> Iterator[str]:
     if report.estimate is not None:
         took = report.estimate
         here = f"reading, mapping and sealing {seconds(took.reading)} at the pace measured here"
-        there = f"the target {seconds(took.target)} by figures of another machine"
+        there = f"the target {seconds(took.target)}, estimated from a reference machine"
         yield _labelled("time", f"about {seconds(took.seconds)}: {here}, {there}")
     if report.exit_code:
         yield _labelled("ends", f"a load would end with exit code {report.exit_code}{_why(report)}")
@@ -51,7 +51,7 @@ def _why(report: Report) -> str:
 
 
 def seconds(value: float) -> str:
-    """A time as people say it."""
+    """A time in words."""
     if value < 120:
         return f"{value:.0f} s" if value >= 10 else f"{max(value, 0.1):.1f} s"
     return f"{value / 60:,.0f} min" if value < 7200 else f"{value / 3600:,.1f} h"
@@ -90,29 +90,29 @@ def _about(report: Report) -> str:
 
 def _rows(survey: Survey) -> str:
     if survey.whole:
-        return f"{survey.rows:,}, all looked at"
-    told = f"{survey.rows:,}" if survey.rows_known else f"about {survey.rows:,}"
+        return f"{survey.rows:,}, all read"
+    count = f"{survey.rows:,}" if survey.rows_known else f"about {survey.rows:,}"
     if survey.rows == survey.looked_at:
-        told = f"{survey.rows:,} or more"
+        count = f"{survey.rows:,} or more"
     first, further = survey.spans[0], survey.spans[1:]
-    looked = f"looked at the first {first.stop - first.start:,}"
+    sample = f"read the first {first.stop - first.start:,}"
     if further:
-        looked += f" and {sum(map(len, further)):,} at {len(further)} places further on"
-    return f"{told}; {looked} (--full looks at all)"
+        sample += f" and {sum(map(len, further)):,} at {len(further)} later places"
+    return f"{count}; {sample} (--full reads all)"
 
 
 def _columns(report: SourceReport) -> list[tuple[str, ...]]:
-    """Name, type, and what becomes of it; what is just metadata comes last."""
+    """Name, type and use of each column; plain metadata comes last."""
     columns = report.survey.source.columns()
-    told = [(column.name, column.type_name, _becomes(column.name, report.mapping)) for column in columns]
-    return sorted(told, key=lambda row: row[-1] == "metadata" or row[-1].startswith("left out"))
+    rows = [(column.name, column.type_name, _becomes(column.name, report.mapping)) for column in columns]
+    return sorted(rows, key=lambda row: row[-1] == "metadata" or row[-1].startswith("left out"))
 
 
 def _becomes(name: str, mapping: ColumnMapping) -> str:
     outer = {path: steps[0] for path, steps in mapping.nested}
     reasons = mapping.reasons
     parts = [
-        f"{part} ({', '.join(told)})" if (told := [*inside, *([why] if why else [])]) else part
+        f"{part} ({', '.join(notes)})" if (notes := [*inside, *([why] if why else [])]) else part
         for part, paths, why in (
             ("id", mapping.ids, reasons.id),
             ("vector", (mapping.vector,), reasons.vector),
@@ -142,14 +142,14 @@ def _values(one: Field, survey: Survey) -> str:
 
 
 def _table(label: str, rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """Aligned, the label before the first, and what is too much counted."""
+    """Aligned rows with a label before the first. Rows beyond NAMES_MOST are only counted."""
     shown = [(*(shortened(cell, CELL_CHARACTERS) for cell in row[:-1]), row[-1]) for row in rows[:NAMES_MOST]]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     for row in shown:
         yield _labelled(label, "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)))
         label = ""
     if len(rows) > NAMES_MOST:
-        yield _labelled("", f"and {len(rows) - NAMES_MOST:,} more (--json has them all)")
+        yield _labelled("", f"and {len(rows) - NAMES_MOST:,} more (--json shows all)")
 
 
 def _rejects(survey: Survey) -> Iterator[str]:
@@ -157,7 +157,7 @@ def _rejects(survey: Survey) -> Iterator[str]:
         yield _labelled("rejects", "none" if survey.whole else "none among these rows")
         return
     part = f"{survey.rejected / survey.looked_at:.2%}"
-    yield _labelled("REJECTS", f"{survey.rejected:,} of {survey.looked_at:,} rows looked at ({part})")
+    yield _labelled("REJECTS", f"{survey.rejected:,} of {survey.looked_at:,} rows read ({part})")
     kinds = sorted(survey.rejects.values(), key=lambda kind: -kind.rows)
     yield from _table("", [_reject(kind, survey) for kind in kinds])
 
@@ -179,7 +179,7 @@ def _sizes(survey: Survey, *, seal: bool) -> str:
         sizes.append(f"contents {survey.contents_bytes / items:,.0f}{sealed}")
         if survey.no_contents:
             sizes.append(f"{survey.no_contents:,} without contents")
-    return f"bytes on average: {', '.join(sizes)}"
+    return f"average bytes: {', '.join(sizes)}"
 
 
 def _batches(report: SourceReport) -> str:
@@ -194,11 +194,11 @@ def _batches(report: SourceReport) -> str:
 
 def _ids(report: Report) -> Iterator[str]:
     ids = report.ids
-    scope = "" if report.whole else " among the rows looked at"
+    scope = "" if report.whole else " among the rows read"
     if ids.first is None:
         if report.sources:
             yield _labelled(
-                "ids", f"none repeats{scope}" if ids.exact else "no repetition found (not all compared)"
+                "ids", f"no repeated ids{scope}" if ids.exact else "no repeated ids found (not all compared)"
             )
         return
     at_least = "" if ids.exact else "at least "

@@ -1,4 +1,4 @@
-"""What holds a load back, and the one setting that would help most."""
+"""What slows a load down, and the one setting that would help most."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from vecload.readers import Source
 from vecload.targets import IndexInfo, IndexSettings, connect_target
 
 SAMPLE_ROWS = 2000
-"""Items of a load that are kept to look at: enough to tell a field whose values are nearly all different."""
+"""Items of a load to keep as a sample: enough to recognise a field with nearly unique values."""
 UNIQUE_PART = 0.9
-"""Of a field's values, the part that must be different for it to count as nearly unique."""
+"""The part of a field's values that must be different for the field to count as nearly unique."""
 UNIQUE_ROWS = 200
 """Items that must have a field before its values can be judged."""
-WORTH_TELLING = 1.1
-"""How many times as fast a load must become for a setting to be named."""
+WORTH_NAMING = 1.1
+"""The advice names a setting only if the load becomes at least this many times as fast."""
 _ROUNDS = 2
 
 
@@ -35,7 +35,7 @@ class Sample:
         self._rows = 0
 
     def keep(self, batch: Batch) -> Batch:
-        """Keep a batch while the sample has room; the batch itself."""
+        """Add a batch while the sample has room, and return the batch."""
         if self._rows < SAMPLE_ROWS and len(batch):
             self.batches.append(batch.part(0, SAMPLE_ROWS - self._rows))
             self._rows += len(self.batches[-1])
@@ -44,16 +44,16 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a load did, as far as it could be done otherwise.
+    """How a load was run: the settings that could be changed.
 
     Attributes:
         remote: It went to a service.
-        wire: The wire format that was asked for.
-        concurrency: As it was asked for: `auto` or a number.
-        batch_rows: As it was asked for: `auto` or a number.
-        kinds: Of its sources: `parquet`, `jsonl`, …
-            trained: The index had been trained before.
-        unfilterable: The gain of declaring fields so, measured: the fields, and how many times as fast.
+        wire: The requested wire format.
+        concurrency: As requested: `auto` or a number.
+        batch_rows: As requested: `auto` or a number.
+        kinds: The formats of its sources: `parquet`, `jsonl`, …
+        trained: The index had been trained before.
+        unfilterable: Fields that should be unfilterable, and the measured gain: how many times as fast.
     """
 
     remote: bool
@@ -66,10 +66,10 @@ class Circumstances:
 
 
 def advice(shares: dict[str, float], load: Circumstances) -> str:
-    """One sentence: what held the load back, and the setting that would help, if one would.
+    """One sentence: what slowed the load down, and the setting that would help, if there is one.
 
     Args:
-        shares: Of the load's time by stage.
+        shares: The parts of the load's time by stage.
         load: How it was run.
     """
     bottleneck = max(shares, key=lambda stage: shares[stage], default="server")
@@ -81,36 +81,36 @@ def _for_server(load: Circumstances) -> str:
         fields, gain = load.unfilterable
         named = " ".join(f"--unfilterable {name}" for name in fields)
         return (
-            f"nearly all values of {', '.join(fields)} differ, and the engine indexes each: an index made "
-            f"with {named} took the first rows {gain:.1f} times as fast"
+            f"nearly every value of {', '.join(fields)} is unique, and the engine indexes each: an index "
+            f"created with {named} loaded the first rows {gain:.1f} times as fast"
         )
     if load.trained:
-        return "an index that was trained takes rows more slowly: load first, train afterwards"
+        return "a trained index accepts rows more slowly: load first, then train"
     if load.remote and load.concurrency == "1":
         return "--concurrency auto keeps it busy"
     if load.remote and load.wire == "json":
-        return "--wire auto sends what it reads faster"
+        return "--wire auto sends a format that it reads faster"
     if load.batch_rows != "auto":
-        return "--batch-rows auto finds the size of batches that it takes fastest"
+        return "--batch-rows auto finds the fastest batch size"
     if load.remote:
-        return "an embedded load into a folder that the service serves afterwards is faster"
+        return "loading into a folder that the service then serves is faster"
     return "no setting would help: it is as fast as the engine"
 
 
 def _for_reading(load: Circumstances) -> str:
     if "jsonl" in load.kinds:
-        return "the same rows in Parquet are read several times faster"
-    return "a faster disk, or columns that are not needed left out with --metadata-column, would help"
+        return "reading the same rows from Parquet is several times faster"
+    return "a faster disk would help, or fewer columns, chosen with --metadata-column"
 
 
 def _for_network(load: Circumstances) -> str:
     if load.wire == "json":
         return "--wire auto sends a third of the bytes"
-    return "a machine nearer to the service would help"
+    return "a machine closer to the service would help"
 
 
 def _for_mapping(load: Circumstances) -> str:
-    return "fewer metadata columns, picked with --metadata-column, would help"
+    return "fewer metadata columns, chosen with --metadata-column, would help"
 
 
 def _for_encoding(load: Circumstances) -> str:
@@ -118,31 +118,31 @@ def _for_encoding(load: Circumstances) -> str:
 
 
 _WHAT = {
-    "server": "the target was waited for most",
-    "network": "sending was waited for most",
-    "read": "reading the sources was waited for most",
-    "map": "turning rows into items took most of the time",
-    "seal": "sealing contents took most of the time",
-    "encode": "encoding batches took most of the time",
-    "record": "the journal took most of the time",
+    "server": "most time was spent waiting for the target",
+    "network": "most time was spent sending",
+    "read": "most time was spent reading the sources",
+    "map": "most time was spent turning rows into items",
+    "seal": "most time was spent sealing contents",
+    "encode": "most time was spent encoding batches",
+    "record": "most time was spent writing the journal",
 }
 _SETTING: dict[str, Callable[[Circumstances], str]] = {
     "server": _for_server,
     "network": _for_network,
     "read": _for_reading,
     "map": _for_mapping,
-    "seal": lambda load: "no setting would help: it is what keeps contents unreadable to others",
+    "seal": lambda load: "no setting would help: sealing keeps contents unreadable to others",
     "encode": _for_encoding,
-    "record": lambda load: "a faster disk below --state-dir would help",
+    "record": lambda load: "a faster disk for --state-dir would help",
 }
 
 
 def nearly_unique(batches: Sequence[Batch], schema: Mapping[str, Mapping[str, bool]]) -> tuple[str, ...]:
-    """Metadata fields whose values are nearly all different, though the index lets filters name them.
+    """Filterable metadata fields with nearly unique values.
 
     Args:
         batches: Some items.
-        schema: The index's policies by field; a field without one is filterable.
+        schema: The index's policies by field; a field without a policy is filterable.
     """
     values: dict[str, list[Any]] = {}
     for batch in batches:
@@ -162,18 +162,18 @@ def nearly_unique(batches: Sequence[Batch], schema: Mapping[str, Mapping[str, bo
 
 
 def gain_of(fields: Sequence[str], batches: Sequence[Batch], settings: IndexSettings) -> float | None:
-    """How many times as fast the engine takes some items if fields are unfilterable.
+    """How many times as fast the engine loads some items if fields are unfilterable.
 
-    Measured here: the items go into embedded indexes in a folder for the moment, in turn with the fields
-    filterable and not; the fastest of each counts.
+    Measures it on this machine: loads the items into embedded indexes in a temporary folder, alternately with
+    the fields filterable and unfilterable. The fastest of each counts.
 
     Args:
         fields: The fields.
         batches: The items.
-        settings: What the load's index is made with.
+        settings: The settings of the load's index.
 
     Returns:
-        The ratio of the rates; None where the engine can't be had.
+        The ratio of the rates; None if the engine is not available.
     """
     without = replace(settings, unfilterable=(*settings.unfilterable, *fields))
     fastest = [float("inf"), float("inf")]
@@ -201,15 +201,15 @@ def advise(
     *,
     remote: bool,
 ) -> str:
-    """What held the load back, and the one setting that would help.
+    """What slowed the load down, and the one setting that would help.
 
     Args:
-        options: What the load was asked for.
-        sources: What it read.
-        info: The index, before the load.
-        shares: Of its time by stage.
-        sample: Its first items, as they were sent.
-        remote: It went to a service.
+        options: The options of the load.
+        sources: Its sources.
+        info: The index before the load.
+        shares: The parts of the load's time by stage.
+        sample: The first items, as sent.
+        remote: The load went to a service.
     """
     load = Circumstances(
         remote=remote,
@@ -224,16 +224,16 @@ def advise(
 
 
 def _unfilterable(info: IndexInfo, sample: Sequence[Batch]) -> tuple[tuple[str, ...], float] | None:
-    """Fields that would be better unfilterable, and the gain."""
+    """Fields that should be unfilterable, and the gain."""
     fields = nearly_unique(sample, info.metadata_schema)
     if not fields or any(batch.vectors is None for batch in sample):
         return None
     gain = gain_of(fields, sample, _settings_of(info, sample))
-    return None if gain is None or gain < WORTH_TELLING else (fields, gain)
+    return None if gain is None or gain < WORTH_NAMING else (fields, gain)
 
 
 def _settings_of(info: IndexInfo, sample: Sequence[Batch]) -> IndexSettings:
-    """What an index like this one is made with."""
+    """The settings that create an index like this one."""
     policies = info.metadata_schema
     full_text = tuple(name for name, policy in policies.items() if policy.get("full_text"))
     return IndexSettings(

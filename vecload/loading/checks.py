@@ -280,8 +280,8 @@ def check_model(creation: IndexSettings, models: Callable[[], Sequence[str]]) ->
     names = {name.lower() for full in known for name in (full, full.rpartition("/")[2])}
     if wanted is not None and known and wanted.lower() not in names:
         raise UsageError(
-            f"there is no embedding model {wanted!r}",
-            hint=f"the target has {', '.join(known)}",
+            f"the target does not have the embedding model {wanted!r}",
+            hint=f"it has {', '.join(known)}",
         )
 
 

@@ -1,4 +1,4 @@
-"""Dispatch: a bounded number of batches in flight, and no batch overtakes another that shares an id."""
+"""Dispatch: a limited number of batches in flight, and no batch overtakes another that shares an id."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from vecload.loading.retry import Outcome, Stopping
 from vecload.loading.tuning import Concurrency
 
 POLL_SECONDS = 0.1
-"""How often a wait for the target looks whether the load is to stop."""
+"""How often a wait for the target checks whether the load must stop."""
 
 
 _Sent: TypeAlias = tuple[Outcome, float]
 
 
 def _timed(send: Callable[[], Outcome], clock: Callable[[], float]) -> _Sent:
-    """What became of a batch, and how many seconds that took."""
+    """The outcome of a batch, and the seconds it took."""
     begun = clock()
     return send(), clock() - begun
 
 
 @dataclass(slots=True)
 class _Ended:
-    """Iterated, what was acknowledged; then it raises what failed, or that the load is to stop."""
+    """Yields the acknowledged outcomes; then raises the first failure, or Stopping if the load must stop."""
 
     stopping: Callable[[], bool]
     outcomes: list[Outcome] = field(default_factory=list)
@@ -46,20 +46,20 @@ class _Ended:
 
 
 class Dispatcher:
-    """Sends batches from threads of its own, in an order that keeps the last row of each id the last.
+    """Sends batches from its own threads, in an order that keeps the last row of each id last.
 
-    A batch that shares an id with one in flight waits until that one is acknowledged, retries included, and
-    written down by whoever iterates. So of two batches that share an id, the later is never sent while the
-    earlier is not written down: a load that stops at any moment can send what was not, and nothing newer is
-    overwritten.
+    A batch that shares an id with one in flight waits until that one is acknowledged, including retries, and
+    until the caller has recorded it. So of two batches that share an id, the later one is never sent before
+    the earlier one is recorded. A load that stops at any moment can then send the unrecorded batches without
+    overwriting anything newer.
 
     Args:
-        ready: Encodes a batch; the returned call sends it until it is acknowledged, on a thread of its own.
+        ready: Encodes a batch; the returned call sends it from a thread until it is acknowledged.
         concurrency: How many batches may be in flight.
-        stop: Set when the load fails or stops, so that what waits to be sent again is abandoned.
-        on_wait: Called now and then while nothing comes back.
+        stop: Set when the load fails or stops, to abandon batches that wait for a retry.
+        on_wait: Called regularly while no answer comes.
         clock: Monotonic seconds.
-        stages: Where the flow's time is written down.
+        stages: The stopwatch of the flow.
     """
 
     def __init__(
@@ -82,9 +82,9 @@ class Dispatcher:
         self._in_flight: dict[Future[_Sent], frozenset[str]] = {}
 
     def submit(self, batch: Batch) -> Iterator[Outcome]:
-        """Send a batch as soon as it may go; yields what was acknowledged meanwhile.
+        """Send a batch as soon as allowed; yield the batches acknowledged meanwhile.
 
-        Must be iterated to its end. The batch is encoded before it waits: once it may go, it goes.
+        The caller must iterate to the end. The batch is encoded before it waits, so it can then go at once.
 
         Raises:
             VecloadError: A batch could not be sent.
@@ -98,11 +98,11 @@ class Dispatcher:
             yield from ended
             ended = self._collect(POLL_SECONDS)
         if not all(map(ids.isdisjoint, ended.ids)):
-            # Should writing down the earlier fail, a resumed load would send it after this one.
+            # Record the earlier batch first: if that fails, a resumed load must not send it after this one.
             yield from ended
             ended = _Ended(self._stop.is_set)
         if not ended.failures and not self._stop.is_set():
-            # Before what was acknowledged is written down, for which the target need not wait.
+            # Send before recording acknowledged batches, so that the target does not wait for that.
             self._in_flight[self._pool.submit(_timed, send, self._clock)] = ids
         yield from ended
         yield from self._collect(0)
@@ -113,7 +113,7 @@ class Dispatcher:
         )
 
     def collect(self) -> Iterator[Outcome]:
-        """Yield what was acknowledged meanwhile, without waiting.
+        """Yield the batches acknowledged meanwhile, without waiting.
 
         Raises:
             VecloadError: A batch could not be sent.
@@ -122,7 +122,7 @@ class Dispatcher:
         yield from self._collect(0)
 
     def finish(self) -> Iterator[Outcome]:
-        """Wait for everything in flight, yielding what is acknowledged.
+        """Wait for all batches in flight, and yield them as they are acknowledged.
 
         Raises:
             VecloadError: A batch could not be sent.
@@ -132,10 +132,10 @@ class Dispatcher:
             yield from self._collect(POLL_SECONDS)
 
     def abandon(self, seconds: float) -> Iterator[Outcome]:
-        """Stop: yield what is acknowledged within some seconds, and let go of the rest."""
+        """Stop: yield the batches acknowledged within some seconds, and abandon the others."""
         self._stop.set()
         for future in [future for future in self._in_flight if future.cancel()]:
-            self._in_flight.pop(future)  # it was not begun
+            self._in_flight.pop(future)  # it had not started
         ended, _ = wait(self._in_flight, timeout=seconds)
         for future in ended:
             self._in_flight.pop(future)
@@ -144,7 +144,7 @@ class Dispatcher:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _collect(self, seconds: float) -> _Ended:
-        """What ended meanwhile, within some seconds."""
+        """The batches that end within some seconds."""
         done, _ = wait(self._in_flight, timeout=seconds, return_when=FIRST_COMPLETED)
         self._stages.lap("target")
         if seconds and not done:

@@ -26,7 +26,7 @@ ABANDON_SECONDS = 4.0
 
 
 def seal(batch: Batch, sealer: Sealer | None) -> Batch:
-    """The batch with its contents sealed; as it is without a sealer or contents."""
+    """The batch with its contents sealed; unchanged without a sealer or contents."""
     if sealer is None or batch.contents is None:
         return batch
     return replace(batch, contents=[*sealer.seal(batch.ids, batch.contents)])
@@ -34,7 +34,7 @@ def seal(batch: Batch, sealer: Sealer | None) -> Batch:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One source, how its rows become items, and the rows that are not part of this load."""
+    """One source, its mapper, and the rows that are not part of this load."""
 
     source: Source
     mapper: Mapper
@@ -49,14 +49,14 @@ class Flow:
         jobs: The sources in order.
         sealer: Seals contents; None leaves them to the engine.
         dispatcher: Sends batches.
-        ledger: Keeps the books.
-        batch_rows: Rows of a batch at the most, and how many are read at once.
-        batch_bytes: Bytes of a batch at about the most.
-        interrupted: The number of the signal that asked the load to stop, 0 if none did.
-        stages: Where the flow's time is written down; the dispatcher's too.
+        ledger: Records the outcomes.
+        batch_rows: The largest batch, in rows, and how many rows are read at once.
+        batch_bytes: The approximate largest batch, in bytes.
+        interrupted: The number of the signal that stops the load, 0 without one.
+        stages: The stopwatch of the flow, which the dispatcher shares.
         parsers: Processes that may parse.
-        ids: Sees the ids of all rows in order, and what becomes of those that repeat one.
-        check: Called when every row is acknowledged, before the load counts as finished.
+        ids: Gets the ids of all rows in order, and rejects repeated ones if the policy says so.
+        check: Called after every row is acknowledged, before the load counts as finished.
     """
 
     jobs: Sequence[Job]
@@ -75,8 +75,8 @@ class Flow:
         """Load every row.
 
         Raises:
-            Interrupted: A signal came; what was acknowledged is recorded.
-            VecloadError: It can't go on; what was acknowledged is recorded.
+            Interrupted: A signal came. Acknowledged rows are recorded.
+            VecloadError: The load can't continue. Acknowledged rows are recorded.
         """
         ledger, dispatcher, stages = self.ledger, self.dispatcher, self.stages
         stages.start()
@@ -96,21 +96,21 @@ class Flow:
             ledger.finish()
         except BaseException as error:
             for outcome in dispatcher.abandon(ABANDON_SECONDS):
-                # A reject file that fails keeps only the spans with rejects from being recorded.
+                # If the reject file fails, only spans with rejects can't be recorded.
                 with suppress(RowsRejected, JournalError):
                     ledger.acknowledged(outcome)
             try:
                 ledger.save()
             except JournalError:
                 if isinstance(error, JournalError):
-                    raise error from None  # of two disks that fail, the first is said
+                    raise error from None  # if two disks fail, report the first
                 raise
             if isinstance(error, Stopping):
                 raise Interrupted(self.interrupted()) from None
             raise
 
     def _batches(self, job: Job) -> Iterator[Batch]:
-        """What is left of a source, mapped; the next rows are read meanwhile."""
+        """The remaining rows of a source, mapped. The next rows are read meanwhile."""
         earlier = self.ledger.done(job.source.name)
         if earlier:
             self._expect(job)
@@ -131,10 +131,10 @@ class Flow:
         self.ids.end_of_source()
 
     def _expect(self, job: Job) -> None:
-        """Let the ids of rows that earlier runs loaded count."""
+        """Add the ids of rows that earlier runs loaded."""
         name = job.source.name
         if self.ids.policy == "last" and job.source.total_rows is None:
-            # Lines are read whole: that costs as much as it did to load them, for a number alone.
+            # Reading lines again costs as much as loading them did, only to count repeated ids.
             self.ids.leave_out_earlier()
             return
         rejecting = self.ledger.done(name, rejecting=True)
@@ -146,6 +146,6 @@ class Flow:
         if batch.ids:
             yield from self.dispatcher.submit(batch)
         else:
-            # Every row was rejected: there is nothing to send, and the span is done.
+            # Every row was rejected, so there is nothing to send and the span is done.
             yield Outcome(batch, Ack(0, {}, 0))
             yield from self.dispatcher.collect()

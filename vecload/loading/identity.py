@@ -90,8 +90,8 @@ class Identity:
                 touched = recorded is not None and path in recorded.touched
                 if not touched and tells_too_little(before[path]):
                     return SourceError(
-                        f"{path} was moved, copied or changed since its unfinished load began, and the "
-                        "journal of that earlier version of vecload does not show which",
+                        f"{path} was moved, copied or changed since its unfinished load began, and its "
+                        "journal, from an earlier version of vecload, does not show which",
                         hint="load from the start with --fresh",
                     )
                 return _changed(path, "changed", touched=touched)

@@ -28,7 +28,7 @@ ALIVE_SECONDS = 1.0
 """How often a run that waits for its target records that it is alive."""
 _FORMAT = 3
 _READABLE = (2, _FORMAT)
-"""Formats from which a load can resume. Format 2 had other fingerprints, which `Identity.holds` knows."""
+"""Formats from which a load can resume. Format 2 had other fingerprints, which `Identity.holds` reads."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS load (

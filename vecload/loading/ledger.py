@@ -1,6 +1,6 @@
-"""Stages: where a load's time goes, so that its summary can name what holds it back.
+"""The ledger: counts what a load has read, loaded and rejected, and records it in journal and reject file.
 
-The ledger: what a load has read, loaded and rejected, kept true in the journal and the reject file.
+The stages: where a load's time goes, so that the summary can name what slows it down.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from vecload.loading.rejects import ErrorLimit, RejectFile, too_many
 from vecload.loading.retry import Outcome
 
 Stage: TypeAlias = Literal["read", "map", "seal", "encode", "target", "record"]
-"""What the flow does or waits for: the next rows, mapping, sealing, encoding, the target, and the books."""
+"""What the flow does or waits for: the next rows, mapping, sealing, encoding, the target, and recording."""
 
 
 class Stages:
-    """A stopwatch of the flow, which is one thread: all that passes between two laps was for one stage.
+    """A stopwatch for the flow, which is one thread: the time between two laps belongs to one stage.
 
-    Reading goes on beside the flow, so `read` is the time in which the flow waited for rows; `target` is the
-    time in which it waited for the target to take more.
+    Reading runs in parallel with the flow, so `read` is the time the flow waited for rows. `target` is the
+    time it waited until the target could accept more.
 
     Args:
         clock: Monotonic seconds.
@@ -37,11 +37,11 @@ class Stages:
         self.seconds: dict[Stage, float] = dict.fromkeys(get_args(Stage), 0.0)
 
     def start(self) -> None:
-        """What has passed until now is nobody's."""
+        """Start now: earlier time belongs to no stage."""
         self._last = self._clock()
 
     def lap(self, stage: Stage) -> None:
-        """What has passed since the last lap was for this stage."""
+        """Add the time since the last lap to this stage."""
         now = self._clock()
         self.seconds[stage] += now - self._last
         self._last = now
@@ -52,11 +52,11 @@ def shares(stages: Stages, *, sending: float, waiting: float) -> dict[str, float
 
     Args:
         stages: The flow's stopwatch.
-        sending: Seconds in which requests were written to the network, all connections together.
-        waiting: Seconds in which their answers were waited for; all of it where there is no network.
+        sending: Seconds of writing requests to the network, over all connections.
+        waiting: Seconds of waiting for answers; all of the time if there is no network.
 
     Returns:
-        By stage; `target` is divided in `network` and `server` as requests spent their time.
+        The parts by stage. `target` is divided into `network` and `server`, as requests spent their time.
     """
     spent: dict[str, float] = {str(stage): seconds for stage, seconds in stages.seconds.items()}
     target = spent.pop("target", 0.0)
@@ -69,24 +69,24 @@ def shares(stages: Stages, *, sending: float, waiting: float) -> dict[str, float
 
 
 SAMPLE_COMMITS = 50
-"""Commits after which another item is noted, by which a resumed load knows its index: about every 5 s."""
+"""Commits between recorded sample items, which let a resumed load recognise its index: about every 5 s."""
 
 
 @dataclass(slots=True)
 class Totals:
-    """Rows of a load. At its end `read = loaded + rejected + skipped`.
+    """The counts of a load. At its end, `read = loaded + rejected + skipped`.
 
     Attributes:
-        read: Rows read, and rows of earlier runs that are not read again.
+        read: Rows read, including rows of earlier runs, which are not read again.
         loaded: Rows acknowledged in this run.
         rejected: Rows rejected, in earlier runs too.
         skipped: Rows that earlier runs loaded.
         nbytes: Bytes sent in this run.
         requests: Requests of this run by wire format.
         retries: Requests sent again.
-        sending: Seconds in which requests were written, all connections together.
-        waiting: Seconds in which their answers were waited for.
-        nan_left_out: Values of metadata in rows read in this run that were NaN and were left out.
+        sending: Seconds of writing requests, over all connections.
+        waiting: Seconds of waiting for their answers.
+        nan_left_out: NaN values in the metadata of rows read in this run, which were omitted.
     """
 
     read: int = 0
@@ -107,13 +107,13 @@ class Totals:
 
 
 class Ledger:
-    """Takes what the flow yields, and claims nothing before it is durable.
+    """Records the outcomes of the flow, and counts only what is durable.
 
     Args:
-        journal: Where acknowledged spans are recorded; None keeps none.
-        rejects: Where rejects are written; None keeps none.
+        journal: Records acknowledged spans; None records none.
+        rejects: Takes the rejects; None writes none.
         limit: How many rejects are allowed.
-        on_progress: Told of every span that is done.
+        on_progress: Called for each span that is done.
     """
 
     def __init__(
@@ -139,14 +139,14 @@ class Ledger:
         self._durable = [0, self.totals.rejected]
 
     def done(self, source: str, *, rejecting: bool | None = None) -> list[Span]:
-        """The spans of a source that earlier runs finished; of these, those with rejects or those without."""
+        """The spans of a source that earlier runs finished: all, those with rejects, or those without."""
         return [] if self._journal is None else self._journal.done(source, rejecting=rejecting)
 
     def mapped(self, batch: Batch) -> None:
-        """A batch was read and mapped.
+        """Count a batch that was read and mapped.
 
         Raises:
-            RowsRejected: Its rejects are more than allowed.
+            RowsRejected: There are more rejects than allowed.
         """
         self.totals.read += len(batch.span)
         self.totals.nan_left_out += batch.nan_left_out
@@ -158,11 +158,11 @@ class Ledger:
             raise
 
     def acknowledged(self, outcome: Outcome) -> None:
-        """Every item of a batch was acknowledged or refused for good.
+        """Record a batch whose items were all acknowledged or finally refused.
 
         Raises:
-            RowsRejected: The refused ones are more than allowed.
-            JournalError: It can't be recorded.
+            RowsRejected: There are more rejects than allowed.
+            JournalError: The batch can't be recorded.
         """
         batch = outcome.batch
         totals = self.totals
@@ -194,10 +194,10 @@ class Ledger:
         self._on_progress(batch.span, totals)
 
     def waiting(self) -> None:
-        """Nothing comes back for a while: what is acknowledged must not wait for the next to be recorded.
+        """Commit what is due while no answer comes, so that it does not wait for the next batch.
 
         Raises:
-            JournalError: It can't be recorded.
+            JournalError: The journal can't be written.
         """
         if self._journal is not None:
             self._journal.alive()
@@ -226,29 +226,29 @@ class Ledger:
         self._waiting = [0, 0]
 
     def save(self) -> None:
-        """Record what is known, for a load that stops.
+        """Record everything known when a load stops.
 
-        The rejects that stopped it are written after that: a resumed load cuts them off, and meets them
-        again. The totals then claim no more than what is recorded.
+        The rejects that stopped the load are written last: a resumed load cuts them off and finds them again.
+        The totals then count only recorded rows.
 
         Raises:
-            JournalError: It can't be recorded.
+            JournalError: The records can't be written.
         """
-        told = 0
+        written = 0
         try:
             self._commit()
             if self._rejects is not None and self._unrecorded:
                 self._rejects.write(self._unrecorded)
-            told = len(self._unrecorded)
+            written = len(self._unrecorded)
         finally:
-            self.totals.loaded, self.totals.rejected = self._durable[0], self._durable[1] + told
+            self.totals.loaded, self.totals.rejected = self._durable[0], self._durable[1] + written
 
     def finish(self) -> None:
-        """The load has ended.
+        """Check and record the end of the load.
 
         Raises:
-            RowsRejected: The rejects are more than the allowed percentage.
-            JournalError: Others touched the reject file, and it does not hold all rejects.
+            RowsRejected: There are more rejects than the allowed percentage.
+            JournalError: Another program changed the reject file, so it does not hold all rejects.
             VecloadError: The rows don't add up.
         """
         self._judge(ended=True)
@@ -259,6 +259,6 @@ class Ledger:
             raise VecloadError(
                 f"{totals.read} rows were read, but {totals.loaded} loaded, {totals.rejected} rejected and "
                 f"{totals.skipped} skipped",
-                hint="this is a defect of vecload: please report it; the load is not claimed to be complete",
+                hint="this is a bug in vecload: please report it; the load does not count as complete",
             )
         self._commit(finished=True)

@@ -91,7 +91,7 @@ _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 def may_start_anew(path: str) -> bool:
     """Whether emptying a file would lose nothing but rejects, judging by its first line.
 
-    A line that a full disk cut short still counts as a reject. A file that can't be read fails when written.
+    A line that a full disk cut short counts as a reject. If the file can't be read, the write reports it.
     """
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -290,7 +290,7 @@ class RejectFile:
 
     @property
     def failed(self) -> bool:
-        """Whether a write failed or others changed the file, so that it may hold less than `held`."""
+        """Whether a write failed or another program changed the file: it may hold fewer than `held`."""
         return self._failure is not None
 
     @property

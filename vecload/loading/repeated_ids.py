@@ -1,8 +1,7 @@
-"""SeenIds: which ids stood in an earlier row, in bounded memory.
+"""Repeated ids: what happens to a row whose id is in an earlier row of the same load.
 
-Repeated ids: what becomes of a row whose id stands in an earlier row of the same load.
-
-The ids of rows that earlier runs of a load have loaded, found again by reading those rows.
+`SeenIds` remembers the ids of earlier rows in bounded memory. `RepeatedIds` applies the policy.
+`earlier_rows` reads again the ids of rows that earlier runs of a load have loaded.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ from vecload.readers.prefetch import ahead, rows_ahead
 from vecload.readers.source import around
 
 LIMIT = 2**25
-"""Ids that are kept, 8 bytes each: 256 MiB, and 64 MiB of the sieve. The chance that two of so many have one
+"""Ids to keep, 8 bytes each: 256 MiB, and 64 MiB for the sieve. The chance that two of so many ids share a
 digest is 1 in 30,000."""
 _RUN = 2**22
-"""Digests of a run at the most: longer ones would take as much again while they are merged."""
+"""The most digests in a run: merging longer runs would need as much memory again."""
 _SIEVE_BITS = 16
-"""Bits of the sieve for each digest, at the least: few new ids are looked for in the runs then."""
+"""The fewest bits of the sieve for each digest, so that few new ids need a search in the runs."""
 _SIEVE_WORDS = 2**14
-"""Words of 64 bits of the sieve of a load that begins."""
+"""64-bit words of the sieve at the beginning of a load."""
 
 _HIGH = np.uint64(52)
-"""The highest 12 bits of a digest say the two bits of its word, the lowest say which word that is."""
+"""The highest 12 bits of a digest select two bits of a word of the sieve; the lowest bits select the word."""
 _BITS = np.array([1 << n % 64 | 1 << n // 64 for n in range(2**12)], dtype=np.uint64)
 
 Digests: TypeAlias = NDArray[np.int64]
@@ -41,45 +40,45 @@ _Marks: TypeAlias = tuple[Digests, NDArray[np.uint64]]
 
 
 def digests_of(ids: Sequence[str]) -> Digests:
-    """The ids as 64-bit digests, which mean the same in this process alone: int64, shape (n,)."""
+    """The ids as 64-bit digests, valid only in this process: int64, shape (n,)."""
     return np.fromiter(map(hash, ids), np.int64, len(ids))
 
 
 class SeenIds:
     """The ids of all rows so far, as 64-bit digests.
 
-    Two different ids may have one digest, so that the later one passes for a repetition of the earlier: with
-    as many ids as are kept, that happens in one load of 30,000. Where repetitions are rejects, a good row is
-    then rejected, and said to be; the other way round a row would be lost, and nobody would know.
+    Two different ids may share a digest, and the later one then counts as repeated. With as many ids as the
+    limit, that happens in one load of 30,000. If repeated ids are rejected, a good row is then rejected and
+    reported. The opposite mistake would lose a row silently.
 
     Args:
-        limit: How many are kept. Later ones are compared with these only: `repeated` is a lower bound.
+        limit: How many ids to keep. Later ones are compared only with these, so `repeated` is a lower bound.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
         self.limit = limit
         self.kept = 0
-        """Different ids that are kept."""
+        """How many different ids are kept."""
         self.exact = True
         """Whether every id was compared with every other."""
         self.repeated = 0
-        """Rows whose id stood in an earlier row."""
+        """How many rows have the id of an earlier row."""
         self._runs: list[Digests] = []
         self._sieve = np.zeros(_SIEVE_WORDS, dtype=np.uint64)
 
     def add(self, ids: Sequence[str]) -> NDArray[np.bool_]:
-        """Look at some ids, and keep them.
+        """Check some ids, and keep them.
 
         Returns:
-            bool, shape (n,): which of them stood in an earlier row, of this call or one before.
+            bool, shape (n,): which ids are in an earlier row, of this call or a previous one.
         """
         return self.add_digests(digests_of(ids))
 
     def add_digests(self, digests: Digests) -> NDArray[np.bool_]:
-        """Look at the ids of these digests, and keep them.
+        """Check the ids with these digests, and keep them.
 
         Returns:
-            bool, shape (n,): which of them stood in an earlier row, of this call or one before.
+            bool, shape (n,): which ids are in an earlier row, of this call or a previous one.
         """
         own = np.sort(digests)
         marks = self._marks(own)
@@ -88,17 +87,17 @@ class SeenIds:
             self._keep(own, marks)
             return np.zeros(len(digests), dtype=np.bool_)
         own, first = np.unique(digests, return_index=True)
-        again = np.ones(len(digests), dtype=np.bool_)
-        again[first] = False
+        repeats = np.ones(len(digests), dtype=np.bool_)
+        repeats[first] = False
         known = self._known(own, self._marks(own))
-        again[first[known]] = True
-        self.repeated += int(again.sum())
+        repeats[first[known]] = True
+        self.repeated += int(repeats.sum())
         new = own[~known]
         self._keep(new, self._marks(new))
-        return again
+        return repeats
 
     def _known(self, digests: Digests, marks: _Marks) -> NDArray[np.bool_]:
-        """Which of these are kept."""
+        """Which of these digests are kept."""
         at, bits = marks
         known: NDArray[np.bool_] = (self._sieve[at] & bits) == bits
         likely = digests[known]
@@ -110,7 +109,7 @@ class SeenIds:
         return known
 
     def _marks(self, digests: Digests) -> _Marks:
-        """Where the sieve marks each digest: the word, and two bits of it."""
+        """Where the sieve marks each digest: the word, and two of its bits."""
         whole = digests.view(np.uint64)
         bits = _BITS[whole >> _HIGH]
         return digests & (len(self._sieve) - 1), bits
@@ -120,12 +119,12 @@ class SeenIds:
         at, bits = marks
         while len(at):
             self._sieve[at] |= bits
-            # Of several in one word only the last was marked.
+            # If several digests share a word, NumPy marks only the last.
             left = (self._sieve[at] & bits) != bits
             at, bits = at[left], bits[left]
 
     def _keep(self, digests: Digests, marks: _Marks) -> None:
-        """Add a sorted run; runs of like size are merged, so that there are few."""
+        """Add a sorted run. Runs of similar size are merged, so that there are few."""
         room = self.limit - self.kept
         if len(digests) > room:
             self.exact = False
@@ -147,12 +146,12 @@ class SeenIds:
 
 
 PLACES = 2**17
-"""First ids whose rows are known, so that a reject can name the row whose id it repeats."""
+"""How many ids keep their row numbers, so that a reject can name the row whose id it repeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class RepeatedRow:
-    """A row whose id stands in an earlier one."""
+    """A row with the id of an earlier row."""
 
     source: str
     row: int
@@ -161,10 +160,10 @@ class RepeatedRow:
 
 @dataclass(frozen=True, slots=True)
 class EarlierRows:
-    """Rows that an earlier run of this load has made items of.
+    """Rows that became items in an earlier run of this load.
 
-    rows: int64, shape (n,): their numbers, in order.
-    digests: int64, shape (n,): of their ids.
+    rows: int64, shape (n,): their row numbers, in order.
+    digests: int64, shape (n,): the digests of their ids.
     """
 
     source: str
@@ -173,16 +172,16 @@ class EarlierRows:
 
 
 class RepeatedIds:
-    """Sees every batch of a load in the order of its rows, and knows the rows that repeat an earlier id.
+    """Finds the rows that repeat an earlier id. Sees every batch of a load in the order of its rows.
 
-    Only rows that become items count: the id of a row that can't be loaded may stand again. Ids that the
-    index held before the load don't count either: to replace those is what an upsert is for. A row that only
-    the target refuses does count, since that is known too late.
+    Only rows that become items count, so a row that can't be loaded does not reserve its id. Ids in the index
+    from before the load don't count: an upsert may replace those items. A row that only the target refuses
+    does count, because the refusal comes too late.
 
     Args:
-        policy: Whether such rows are rejected, or replace the earlier ones.
-        limit: How many different ids are kept in memory; later ones are compared with these only.
-        tell: Is told once, when they are that many and such rows are rejected.
+        policy: Whether to reject rows with a repeated id, or let them replace the earlier ones.
+        limit: How many different ids to keep in memory. Later ones are compared only with these.
+        tell: Takes a message, once, if the limit is reached and repeated ids are rejected.
     """
 
     def __init__(
@@ -196,22 +195,22 @@ class RepeatedIds:
         self.first: RepeatedRow | None = None
         """The first row that repeats an id."""
         self.repeated = 0
-        """Rows of this load whose id stands in an earlier one of it."""
+        """How many rows of this load have the id of an earlier one."""
         self._seen = SeenIds(limit)
         self._tell = tell
         self._places = _Places()
         self._earlier: list[EarlierRows] = []
         self._left_out = False
-        self._limit_told = False
+        self._limit_reported = False
 
     @property
     def replaced(self) -> int:
-        """Rows of this load that a later one replaced; at least, where `exact` is false."""
+        """How many rows of this load a later row replaced; a lower bound if `exact` is false."""
         return self.repeated if self.policy == "last" else 0
 
     @property
     def exact(self) -> bool:
-        """Whether every id was compared with every other; else `repeated` is the least that it can be."""
+        """Whether every id was compared with every other; otherwise `repeated` is a lower bound."""
         return self._seen.exact and not self._left_out
 
     @property
@@ -220,10 +219,10 @@ class RepeatedIds:
         return self._seen.limit - self._seen.kept - sum(len(one.rows) for one in self._earlier)
 
     def expect(self, earlier: Iterable[EarlierRows]) -> None:
-        """Take what earlier runs loaded of the source that comes next; each counts in its place.
+        """Take the rows that earlier runs loaded from the next source. They count in the order of the rows.
 
         Args:
-            earlier: In any order. What there is no room for is left out.
+            earlier: In any order. Rows beyond the limit are ignored.
         """
         for one in earlier:
             room = max(self.room, 0)
@@ -238,43 +237,43 @@ class RepeatedIds:
         self._earlier.sort(key=lambda one: int(one.rows[0]), reverse=True)
 
     def leave_out_earlier(self) -> None:
-        """Rows of earlier runs are not compared: `repeated` is the least that it can be."""
+        """Do not compare rows of earlier runs: `repeated` becomes a lower bound."""
         self._left_out = True
 
     def loaded(self, source: str, rows: NDArray[np.int64], ids: Sequence[str]) -> None:
-        """Note rows that another load has put into the index, and that this one must not replace."""
+        """Add rows that another load stored and that this one must not replace."""
         digests = digests_of(ids)
         self._places.add(source, rows, digests, 0)
         self._seen.add_digests(digests)
 
     def loaded_elsewhere(self, ids: Sequence[str]) -> None:
-        """Note ids of rows that another load has put into the index, and that may be of other sources."""
+        """Add ids of rows that another load stored, maybe from other sources."""
         self._seen.add_digests(digests_of(ids))
 
     def checked(self, batch: Batch) -> Batch:
-        """The batch; where repeated ids are rejected, the rows that repeat one are among its rejects."""
+        """The batch. If the policy is `reject`, its rows with a repeated id become rejects."""
         self._catch_up(batch.span.start)
         if not batch.ids:
             return batch
         digests = digests_of(batch.ids)
-        again = self._add(batch.span.source, batch.rows, digests, batch.span.start)
-        if not again.any():
+        repeats = self._add(batch.span.source, batch.rows, digests, batch.span.start)
+        if not repeats.any():
             return batch
         rows = batch.item_rows()
         if self.first is None:
-            at = int(again.argmax())
+            at = int(repeats.argmax())
             self.first = RepeatedRow(batch.span.source, int(rows[at]), batch.ids[at])
         if self.policy == "last":
             return batch
-        rejects = self._rejects(batch, rows, digests, np.flatnonzero(again))
-        return batch.keep_only(~again, rejects)
+        rejects = self._rejects(batch, rows, digests, np.flatnonzero(repeats))
+        return batch.keep_only(~repeats, rejects)
 
     def end_of_source(self) -> None:
-        """No more batches of this source come."""
+        """Called after the last batch of a source."""
         self._catch_up(None)
 
     def _catch_up(self, row: int | None) -> None:
-        """Count what earlier runs loaded before this row."""
+        """Count the rows before this one that earlier runs loaded."""
         while self._earlier and (row is None or self._earlier[-1].rows[0] < row):
             one = self._earlier.pop()
             self._add(one.source, one.rows, one.digests)
@@ -282,21 +281,21 @@ class RepeatedIds:
     def _add(
         self, source: str, rows: NDArray[np.int64] | None, digests: Digests, start: int = 0
     ) -> NDArray[np.bool_]:
-        """Look at some rows and keep their ids; `rows` is None if they follow each other from `start`."""
-        again = self._seen.add_digests(digests)
-        self.repeated += int(again.sum())
+        """Check some rows and keep their ids; `rows` is None if the rows are consecutive from `start`."""
+        repeats = self._seen.add_digests(digests)
+        self.repeated += int(repeats.sum())
         if self.policy == "reject":
             self._places.add(source, rows, digests, start)
             if not self._seen.exact:
                 self._say_limit()
-        return again
+        return repeats
 
     def _say_limit(self) -> None:
-        if self.policy == "reject" and not self._limit_told:
-            self._limit_told = True
+        if self.policy == "reject" and not self._limit_reported:
+            self._limit_reported = True
             self._tell(
-                f"more than {self._seen.limit:,} different ids: later ones are compared with these only; "
-                "where they repeat each other, the last row wins"
+                f"more than {self._seen.limit:,} different ids: later ones are compared only with these; "
+                "if they repeat each other, the last row wins"
             )
 
     def _rejects(
@@ -306,32 +305,32 @@ class RepeatedIds:
         rejects = []
         for position, place in zip(positions.tolist(), found, strict=True):
             own, item_id = int(rows[position]), batch.ids[position]
-            told = "repeats the id of an earlier row"
+            message = "repeats the id of an earlier row"
             if place is not None and place != (batch.span.source, own):
                 source, row = place
                 there = f" of {source}" if source != batch.span.source else ""
-                told = f"repeats the id of row {row}{there}"
-            rejects.append(batch.origin.reject(batch.span, own, "id", "repeated-id", told, item_id))
+                message = f"repeats the id of row {row}{there}"
+            rejects.append(batch.origin.reject(batch.span, own, "id", "repeated-id", message, item_id))
         return rejects
 
 
 @dataclass(slots=True)
 class _Places:
-    """The rows in which the first ids of a load stand."""
+    """The rows of the first ids in a load."""
 
     _parts: list[tuple[str, NDArray[np.int64] | None, int, Digests]] = field(default_factory=list)
     _kept: int = 0
     _sorted: tuple[Digests, NDArray[np.intp]] | None = None
 
     def add(self, source: str, rows: NDArray[np.int64] | None, digests: Digests, start: int) -> None:
-        """Note rows, while there is room."""
+        """Add rows, up to the limit PLACES."""
         if self._kept < PLACES and len(digests):
             self._parts.append((source, rows, start, digests))
             self._kept += len(digests)
             self._sorted = None
 
     def find(self, digests: Digests) -> list[tuple[str, int] | None]:
-        """Source and number of the first row with each of these ids; None where that is not known."""
+        """Source and number of the first row with each of these ids; None if unknown."""
         if self._sorted is None:
             whole = np.concatenate([part[3] for part in self._parts])
             order = np.argsort(whole, kind="stable")
@@ -352,7 +351,7 @@ class _Places:
 
 
 def policy_of(asked: RepeatedIdPolicy | None, mappings: Iterable[ColumnMapping]) -> RepeatedIdPolicy:
-    """What becomes of repeated ids where nobody says: a guess must not cost a row."""
+    """The policy for repeated ids. By default, a guessed id column rejects them, so that no row is lost."""
     guessed = any(mapping.id_guessed for mapping in mappings)
     return asked or ("reject" if guessed else "last")
 
@@ -369,24 +368,24 @@ def earlier_rows(
     *,
     interrupted: Callable[[], int] = lambda: 0,
 ) -> Iterator[EarlierRows]:
-    """The rows of some spans that became items: the same ones as when they were loaded.
+    """The rows of some spans that became items, exactly as when they were loaded.
 
     Args:
-        source: It is unchanged since.
-        mapper: As it was then.
-        clean: Spans in which every row became an item: their ids alone are read, where the source can.
-        rejecting: Spans with rejects: their rows are mapped again, since the ids of those that can't be don't
+        source: The source, unchanged since then.
+        mapper: The same mapper as then.
+        clean: Spans in which every row became an item. Only their ids are read, if the source allows that.
+        rejecting: Spans with rejects. Their rows are mapped again, because the ids of rejected rows don't
             count. A row that only the target refused counts, as it did then.
-        interrupted: The number of the signal that asked to stop, 0 while none did.
+        interrupted: The number of the signal that stops the load, 0 without one.
 
     Raises:
         Interrupted: A signal came.
-        SourceError: The source can't be read on.
+        SourceError: The source can't be read further.
     """
     mapping = mapper.mapping
     columns = mapping.id_columns()
     if columns is None or source.maps_while_reading:
-        # Lines are parsed whole in any case, and faster as a load does it, than for their ids alone.
+        # Lines are always parsed whole, and a load's way is faster than reading only the ids.
         clean, rejecting = (), sorted((*clean, *rejecting), key=lambda span: span.start)
     if source.maps_while_reading:
         others = around(rejecting, source.name, None)
@@ -410,9 +409,9 @@ def items_in(mapper: Mapper, rows: Rows, *, whole: bool) -> tuple[NDArray[np.int
     """Numbers and ids of the rows that become items.
 
     Args:
-        mapper: Maps them.
+        mapper: Maps the rows.
         rows: The rows.
-        whole: Map them whole; else every row that has an id is taken for one that becomes an item.
+        whole: Map the whole rows; otherwise assume that every row with an id becomes an item.
     """
     if whole or mapper.mapping.id_columns() is None:
         batch = mapper.map(rows)

@@ -1,6 +1,6 @@
-"""Result: what a load came to, as an object, as JSON and as a few lines; and how far one is.
+"""Result: the outcome of a load as an object, as JSON and as a few lines; and its progress.
 
-The JSON object is that of `--json`: docs/summary.md.
+The JSON object is the one of `--json`: docs/summary.md.
 """
 
 from __future__ import annotations
@@ -16,42 +16,43 @@ from vecload.places import short
 from vecload.readers import Source
 
 SCHEMA_VERSION = 1
-"""Grows when a key of the JSON object changes its meaning or goes; docs/summary.md."""
+"""Grows when a key of the JSON object changes its meaning or is removed; docs/summary.md."""
 SHOWN_SHARE = 0.05
-"""Of a load's time, the part that a stage must have taken to be shown to people."""
+"""The part of a load's time from which the summary shows a stage."""
 
 
 @dataclass(slots=True, kw_only=True)
 class LoadResult:
-    """What a load came to. Made by `vecload.load`; an error that stops a load has one as `result`.
+    """The outcome of a load. `vecload.load` returns it; an error that stops a load has it as `result`.
 
     Attributes:
-        status: `complete`, `rejected` (complete but for allowed rejects), `failed` or `interrupted`.
-        read: Rows read, those of earlier runs among them.
+        status: `complete`, `rejected` (complete except for allowed rejects), `failed` or `interrupted`.
+        read: Rows read, including those of earlier runs.
         loaded: Rows loaded by this run.
         rejected: Rows rejected, by earlier runs too.
         skipped: Rows that earlier runs loaded.
-        repeated: Rows that repeat the id of an earlier one; at least, if not `repeated_exact`.
-        repeated_ids: What became of these: `last` replaced the earlier row, `reject` is among `rejected`.
-        seconds: Of this run, from the first row read.
+        repeated: Rows with the id of an earlier one; a lower bound if not `repeated_exact`.
+        repeated_ids: What happened to these: with `last` they replaced the earlier rows, with `reject` they
+            are among `rejected`.
+        seconds: Seconds of this run, from the first row read.
         bytes: Bytes sent by this run.
         index: The index's name.
         target: The target's location.
-        key_id: Of the contents key, 8 hex digits.
-        key_from: Where the key is, for people.
-        about: The index's dimension and metric, for people.
+        key_id: The id of the contents key, 8 hex digits.
+        key_from: Where the key is, as messages say it.
+        about: The index's dimension and metric, as messages say them.
         wire: Requests of this run by wire format.
         retries: Requests sent again.
-        mapping: What was chosen in the first source: docs/inspect.md; None before that is known.
-        other_mappings: What was chosen otherwise in others, each with the first such source.
-        clear_text: Metadata that looks like contents and goes unsealed.
-        nan_left_out: Values of metadata in rows of this run that were NaN and were left out.
+        mapping: The mapping of the first source: docs/inspect.md; None before it is known.
+        other_mappings: The different mappings of other sources, each with the first such source.
+        clear_text: Metadata that looks like contents and is not sealed.
+        nan_left_out: NaN values in the metadata of this run's rows, which were omitted.
         rejects_missing: Rejected rows that the reject file does not hold; None if no run named one.
         time: The parts of this run's time by stage, from 0 to 1, largest first.
-        advice: What slowed it down and what would help, if `explain` asked for that.
-        sources: The sources as they were named.
-        exit_code: The one of `vecload upsert`.
-        error: The error's message, where there is one.
+        advice: What slowed the load down and what would help, with the option `explain`.
+        sources: The sources as the user named them.
+        exit_code: The exit code of `vecload upsert`.
+        error: The error's message, if there is one.
     """
 
     status: Literal["complete", "rejected", "failed", "interrupted"] = "failed"
@@ -88,7 +89,7 @@ class LoadResult:
         return "\n".join([f"vecload.LoadResult: {about}", *lines])
 
     def count(self, totals: Totals) -> None:
-        """Take over what a ledger counted."""
+        """Copy the totals of a ledger."""
         self.read, self.loaded = totals.read, totals.loaded
         self.rejected, self.skipped = totals.rejected, totals.skipped
         self.bytes, self.wire, self.retries = totals.nbytes, dict(totals.requests), totals.retries
@@ -96,7 +97,7 @@ class LoadResult:
 
     @property
     def items_per_second(self) -> float:
-        """Items loaded a second."""
+        """Items loaded per second."""
         return self.loaded / self.seconds if self.seconds else 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -131,14 +132,14 @@ class LoadResult:
         }
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The summary as lines of text."""
         counts = f"{self.read:,} read, {self.loaded:,} loaded, {self.rejected:,} rejected"
         if self.skipped:
             counts += f", {self.skipped:,} already in the index"
         if self.repeated:
             least = "" if self.repeated_exact else "at least "
             became = (
-                "replaced by later rows of the same id"
+                "replaced by later rows with the same id"
                 if self.repeated_ids == "last"
                 else "repeat the id of an earlier row"
             )
@@ -149,9 +150,10 @@ class LoadResult:
             for wire, number in sorted(self.wire.items())
             if number
         )
-        spent = ", ".join(
-            f"{share:.0%} {stage}" for stage, share in self.time.items() if share >= SHOWN_SHARE
-        )
+        percents = {stage: round(100 * part) for stage, part in self.time.items() if part >= SHOWN_SHARE}
+        if percents and sum(percents.values()) < 100:
+            percents["other"] = 100 - sum(percents.values())
+        spent = ", ".join(f"{percent}% {stage}" for stage, percent in percents.items())
         lines = [
             f"rows   {counts}",
             f"rate   {self.items_per_second:,.0f} items/s, {megabytes:,.1f} MB/s, {self.seconds:,.2f} s"
@@ -163,20 +165,20 @@ class LoadResult:
             lines.insert(2, f"time   {spent}")
         if self.nan_left_out:
             values = "1 value was" if self.nan_left_out == 1 else f"{self.nan_left_out:,} values were"
-            lines.insert(1, f"nan    {values} NaN in metadata and left out; --nan reject rejects such rows")
+            lines.insert(1, f"nan    {values} NaN in metadata and omitted; --nan reject rejects such rows")
         return [*lines, f"hint   {self.advice}"] if self.advice else lines
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a load is.
+    """The progress of a load.
 
     Attributes:
         index: The index's name.
-        read, loaded, rejected, skipped: As of `LoadResult`.
-        rows: Rows of all sources; None where some are not counted yet.
-        part: About the part of the sources that is done, from 0 to 1, by their bytes as they are stored.
-        seconds: Since this run began to read.
+        read, loaded, rejected, skipped: As in `LoadResult`.
+        rows: Rows of all sources; None if some are not counted yet.
+        part: The approximate part of the sources that is done, from 0 to 1, by their stored bytes.
+        seconds: Seconds since this run began to read.
     """
 
     index: str
@@ -190,12 +192,12 @@ class Progress:
 
 
 class Meter:
-    """Tells the progress of a load to whoever wants to know.
+    """Measures the progress of a load and reports it.
 
     Args:
         index: The index's name.
-        sources: The load's.
-        on_progress: Takes the progress; None if nobody does.
+        sources: The sources of the load.
+        on_progress: Takes the progress; None for no reports.
         clock: Monotonic seconds.
     """
 
@@ -228,16 +230,16 @@ class Meter:
         self._done += source.nbytes * source.part(span)
 
     def start(self, totals: Totals) -> None:
-        """Begin to count seconds, and tell how far earlier runs came."""
+        """Start the clock, and report the progress of earlier runs."""
         self._begun = self._clock()
-        self._tell(totals)
+        self._report(totals)
 
     def update(self, span: Span, totals: Totals) -> None:
-        """Count a span as done, and tell how far the load is."""
+        """Count a span as done, and report the progress."""
         self.add(span)
-        self._tell(totals)
+        self._report(totals)
 
-    def _tell(self, totals: Totals) -> None:
+    def _report(self, totals: Totals) -> None:
         if self._on_progress is None:
             return
         self._on_progress(

@@ -1,4 +1,4 @@
-"""Rejected rows, loaded again: just those rows of their sources, and none that a later row has replaced."""
+"""Load rejected rows again: only those rows of their sources, and none that a later row has replaced."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCAN_ROWS = 10_000
 
 @dataclass(slots=True)
 class _Chosen:
-    """A rejected row that is to be loaded: its source's place, its number and its byte offset."""
+    """A rejected row to load: the position of its source, its row number and its byte offset."""
 
     job: int
     row: int
@@ -29,10 +29,10 @@ class _Chosen:
 
 @dataclass(frozen=True, slots=True)
 class RejectedRow:
-    """What a reject file says of a row.
+    """What a reject file says about a row.
 
-    id: the id that it must still have; None where none counts.
-    repeated: the id of an earlier row, if it was rejected for having that.
+    id: the id that it must still have; None if any id will do.
+    repeated: the id of an earlier row, if the row was rejected for repeating it.
     """
 
     id: str | None
@@ -40,19 +40,19 @@ class RejectedRow:
 
 
 Rejected: TypeAlias = Mapping[str, Mapping[int, RejectedRow]]
-"""By the locations of sources: rejected rows by their numbers."""
+"""Rejected rows by their numbers, by the locations of their sources."""
 
 
 def read_rejects(path: str) -> dict[str, dict[int, RejectedRow]]:
     """The rows that a reject file names, by their sources.
 
     Raises:
-        SourceError: It can't be read, or is no reject file.
+        SourceError: The file can't be read, or is not a reject file.
         UsageError: It names no row.
     """
     rows: dict[str, dict[int, RejectedRow]] = {}
     for reject in rejects_of(path):
-        # An id that was itself at fault is mended, and is another then.
+        # If the id itself was wrong, the fixed row has another id.
         known = None if reject.get("field") == "id" else reject.get("id")
         repeated = reject.get("id") if reject.get("code") == "repeated-id" else None
         rows.setdefault(located(reject["source"]), {})[reject["row"]] = RejectedRow(known or None, repeated)
@@ -62,21 +62,21 @@ def read_rejects(path: str) -> dict[str, dict[int, RejectedRow]]:
 
 
 def choose_rows(jobs: Sequence[Job], rejected: Rejected, ids: RepeatedIds) -> tuple[list[Job], int]:
-    """The jobs, less every row that was not rejected; and how many rejected rows are left out as replaced.
+    """The jobs for only the rejected rows; and how many rejected rows are omitted because they were replaced.
 
-    The sources' ids are read through once, since a rejected row may share its id with a row that was loaded.
-    Where the last row of an id wins, it is left out if that one is later, and replaces it if it is earlier;
-    of rejected rows that share an id all are loaded, in order. Where repeated ids are rejected, no row is
-    left out: one that shares its id with any row that was loaded stays a reject, and so does one that was
-    rejected for that and has the same id still, whether the source of the other row is named or not.
+    Reads all ids of the sources once, because a rejected row may share its id with a loaded row. If the last
+    row of an id wins, the rejected row is omitted if the loaded one is later, and replaces it if that one is
+    earlier. Rejected rows that share an id are all loaded, in order. If repeated ids are rejected, no row is
+    omitted: a row that shares its id with a loaded row stays a reject. So does a row that was rejected for a
+    repeated id and still has that id, even if the source of the other row is not named.
 
     Args:
         jobs: In the order of the load.
-        rejected: The rows.
-        ids: Sees the ids of the rows that were loaded, if it is to reject those that repeat one.
+        rejected: The rejected rows.
+        ids: Gets the ids of the loaded rows, if it rejects repeated ids.
 
     Raises:
-        SourceError: A source has no such row any more, or another one in its place.
+        SourceError: A source no longer has a row, or has another row in its place.
     """
     chosen: dict[int | str, list[_Chosen]] = {}
     found = 0
@@ -100,7 +100,7 @@ def choose_rows(jobs: Sequence[Job], rejected: Rejected, ids: RepeatedIds) -> tu
                 if row in wanted:
                     if item_id and wanted[row].id not in (None, prefix + item_id):
                         raise _changed(job, row, wanted[row].id, prefix + item_id)
-                    # Ids that can't be told are as many different ones.
+                    # Each unknown id counts as a different one.
                     chosen.setdefault(item_id or -1 - found, []).append(
                         _Chosen(number, row, rows.offsets[position] if rows.offsets else None)
                     )
@@ -118,7 +118,7 @@ def choose_rows(jobs: Sequence[Job], rejected: Rejected, ids: RepeatedIds) -> tu
 
 
 def _spans(job: Job, number: int, rows: Sequence[_Chosen]) -> list[Span]:
-    """Each of the rows that are of this job, as a span."""
+    """The rows of one job, each as a span."""
     name = job.source.name
     return [Span(name, one.row, one.row + 1, one.offset) for one in rows if one.job == number]
 
@@ -126,6 +126,6 @@ def _spans(job: Job, number: int, rows: Sequence[_Chosen]) -> list[Span]:
 def _changed(job: Job, row: int, before: str | None, now: str) -> SourceError:
     return SourceError(
         f"{job.source.name}, row {row}: has the id {now!r}, but the reject file has {before!r} for it: "
-        "the source changed since, or its ids are made in another way",
-        hint="mend rows in their places, with the options of the first load; or load the whole source again",
+        "the source changed since, or other options form its ids",
+        hint="fix rows in place and use the options of the first load, or load the whole source again",
     )

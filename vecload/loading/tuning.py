@@ -1,4 +1,4 @@
-"""Tuning: how many rows a batch holds and how many batches are in flight, learnt from how the target does."""
+"""Tuning: learn from the target how many rows to put in a batch and how many batches to have in flight."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from collections.abc import Callable, Sequence
 from vecload.limits import BATCH_ROWS
 
 PIECE_BYTES = 3_200_000
-"""Rows are read in pieces of about that many bytes of vectors: 2000 rows of 384 dimensions, 1000 of 768."""
+"""Approximate bytes of vectors read at once: 2000 rows of 384 dimensions, 1000 rows of 768."""
 TRIAL_BATCHES = 12
-"""Batches of one size that are timed before another one is tried."""
+"""Batches of one size to time before trying another size."""
 ROUNDS = 2
-"""How often each size is tried: a target may be slow for a moment."""
+"""How often to try each size, since a target may be slow for a moment."""
 OTHERS_MOST = 60
-"""Batches of other sizes after which nothing is to be learnt, and the usual size stays."""
+"""After this many batches of other sizes, stop learning and keep the usual size."""
 ROWS_GAIN = 1.05
-"""A size must be that much faster than the usual one to take its place."""
+"""A size replaces the usual one only if it is at least this many times as fast."""
 
 
 class BatchRows:
-    """The rows of a batch: settled in the first batches of a load, then left alone.
+    """The rows of a batch: chosen during the first batches of a load, then fixed.
 
     Args:
-        sizes: Rows of a batch to choose from; the first is the usual one. One alone is settled already.
+        sizes: The sizes to choose from, in rows; the first is the usual one. A single size is fixed.
         clock: Monotonic seconds.
     """
 
     def __init__(self, sizes: Sequence[int], *, clock: Callable[[], float] = time.monotonic) -> None:
         self.now = sizes[0]
         self.piece = max(sizes)
-        """Rows that are read at once, of which batches are made."""
+        """Rows that are read at once and then split into batches."""
         self._clock = clock
         self._trials = [*sizes] * ROUNDS if len(sizes) > 1 else []
         self._rates: dict[int, float] = dict.fromkeys(sizes, 0.0)
@@ -40,7 +40,7 @@ class BatchRows:
 
     @classmethod
     def auto(cls, dimension: int) -> BatchRows:
-        """To be learnt, for vectors of that many values; 0 where there are none."""
+        """Learn the size, for vectors of this dimension; 0 if there are no vectors."""
         usual = BATCH_ROWS
         sizes = [usual, usual // 2]
         if 2 * usual * dimension * 4 <= PIECE_BYTES:
@@ -49,15 +49,15 @@ class BatchRows:
 
     @property
     def settled(self) -> bool:
-        """Whether it will stay as it is."""
+        """Whether the size is final."""
         return not self._trials
 
     def completed(self, rows: int) -> None:
-        """A batch of that many rows was acknowledged."""
+        """Note that a batch with this many rows was acknowledged."""
         if not self._trials:
             return
         if rows != self.now:
-            # Made before the size was tried, or less by rejects, by its bytes, by the end of a source.
+            # Encoded before this trial began, or smaller through rejects, its bytes or the end of a source.
             self._others += 1
             if self._others > OTHERS_MOST:
                 self._trials, self.now = [], next(iter(self._rates))
@@ -80,27 +80,27 @@ class BatchRows:
 
 
 WINDOW_BATCHES = 8
-"""Batches for each of those in flight that a limit must see before it is judged."""
+"""Batches to measure before judging a limit, for each batch in flight."""
 GAIN = 1.08
-"""One more in flight must bring that much more throughput to be kept: windows differ by some percent."""
+"""One more in flight must raise throughput by this factor to stay: measurements vary by a few percent."""
 SETTLED_WINDOWS = 16
-"""Windows after which another limit is tried again."""
+"""Windows after which another limit is tried."""
 SLOWER = 3.0
-"""A target that answers that many times slower than it did with as many in flight is given less to do."""
+"""If answers become this many times slower at the same limit, the limit is halved."""
 
 
 class Concurrency:
-    """A limit between 1 and `most`, climbed by trying one more and keeping it if throughput grew.
+    """A limit of batches in flight, between 1 and `most`. It grows by one while throughput grows.
 
-    A limit that was climbed to is given up again where one less does as well. Halved when the target says it
-    is busy (429, 503), and when its answers take much longer than they did.
+    The limit shrinks again if one less is as fast. It is halved when the target is busy (429, 503), and when
+    answers take much longer than before.
 
     Args:
         start: The first limit.
-        most: The largest.
-        queued: Batches that wait encoded beside those in flight, for a target whose threads take the next one
-            by themselves.
-        rows: The rows of a batch are learnt first: until they are settled, the limit stays.
+        most: The largest limit.
+        queued: Encoded batches that wait in addition to those in flight, for a target whose threads take the
+            next one themselves.
+        rows: The rows of a batch, which are learnt first. The limit stays until they are final.
         clock: Monotonic seconds.
     """
 
@@ -126,15 +126,15 @@ class Concurrency:
 
     @property
     def allowed(self) -> int:
-        """Batches that may be handed over at once: in flight, or encoded and next."""
+        """Batches that may be submitted at once: in flight, or encoded and waiting."""
         return self.limit + self._queued
 
     def completed(self, items: int, seconds: float) -> None:
-        """A batch was acknowledged.
+        """Note that a batch was acknowledged.
 
         Args:
-            items: How many it held.
-            seconds: How long it took from its first byte sent.
+            items: How many items it held.
+            seconds: The time since its first byte was sent.
         """
         with self._lock:
             if self._rows is not None and not self._rows.settled:
@@ -151,7 +151,7 @@ class Concurrency:
             self._begin_window()
 
     def busy(self) -> None:
-        """The target asked for less."""
+        """Note that the target asked for less."""
         with self._lock:
             self._halve()
             self._begin_window()
