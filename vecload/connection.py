@@ -9,6 +9,7 @@ from vecload.closing import Closing
 from vecload.errors import ItemTypeError
 from vecload.index import Index
 from vecload.limits import BINARY_THRESHOLD
+from vecload.loading.request import parameters_named
 from vecload.sealing import Key
 from vecload.sealing.keys import as_key
 from vecload.targets import IndexSettings, Metric, StoragePrecision, Target, WireFormat, connect_target
@@ -28,10 +29,12 @@ class Connection(Closing):
         """The service's address, or the store's folder."""
         return self._target.location
 
+    @parameters_named()
     def list_indexes(self) -> list[str]:
         """The names of the indexes, sorted."""
         return self._target.list_indexes()
 
+    @parameters_named()
     def create_index(
         self,
         name: str,
@@ -84,6 +87,7 @@ class Connection(Closing):
         embed = embedding_model is not None
         return Index(index, opened, seal=seal, embed=embed, allow_zero_vectors=allow_zero_vectors)
 
+    @parameters_named()
     def open_index(
         self,
         name: str,
@@ -110,6 +114,7 @@ class Connection(Closing):
         index = self._target.open_index(name, opened.index_key)
         return Index(index, opened, seal=seal, embed=embed, allow_zero_vectors=allow_zero_vectors)
 
+    @parameters_named()
     def delete_index(self, name: str, key: Key | bytes) -> None:
         """Delete an index and everything in it.
 
@@ -124,6 +129,7 @@ class Connection(Closing):
         self._target.close()
 
 
+@parameters_named()
 def connect(
     location: str | os.PathLike[str],
     *,

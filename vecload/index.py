@@ -14,6 +14,7 @@ from vecload.errors import ItemTypeError, ItemValueError, NotSealed, SealError
 from vecload.items import batch_of_columns, batch_of_dicts
 from vecload.limits import BATCH_BYTES, BATCH_ROWS, QUERY_TOP_K
 from vecload.loading.flow import seal
+from vecload.loading.request import parameters_named
 from vecload.loading.retry import RetryPolicy, Sender
 from vecload.sealing import Key, Opener, Sealer
 from vecload.sealing.envelope import is_sealed
@@ -68,6 +69,7 @@ class Index:
     @overload
     def upsert(self, ids: Sequence[str], vectors: ArrayLike, /) -> None: ...
 
+    @parameters_named()
     def upsert(self, items: Any, /, vectors: Any = None, *others: Any, **named: Any) -> None:
         """Store items. They replace whole items with the same ids.
 
@@ -97,6 +99,7 @@ class Index:
             )
         )
 
+    @parameters_named()
     def upsert_binary(
         self,
         ids: Sequence[str],

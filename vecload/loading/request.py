@@ -13,7 +13,6 @@ from typing import Any
 
 from vecload.errors import ItemTypeError, UsageError, VecloadError
 from vecload.loading.rejects import ErrorLimit
-from vecload.loading.result import LoadResult
 from vecload.mapping import ColumnChoice, Rules
 from vecload.options import HINTS, LoadOptions, as_parameters
 from vecload.places import state_folder
@@ -234,7 +233,6 @@ def parameters_named() -> Iterator[None]:
         if error.args:
             error.args = (as_parameters(str(error.args[0])), *error.args[1:])
         error.hint = as_parameters(error.hint)
-        if error.result is None:
-            error.result = LoadResult(exit_code=error.exit_code)
-        error.result.error = str(error)
+        if error.result is not None:
+            error.result.error = str(error)
         raise

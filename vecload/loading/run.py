@@ -95,18 +95,23 @@ def load(
         VecloadError: The load stopped; `error.result` shows how far it came.
         TypeError: An option does not exist.
     """
-    if stop is not None and not callable(getattr(stop, "is_set", None)):
-        raise ItemTypeError(f"stop is {type(stop).__name__}, not an Event")
-    if on_progress is not None and not callable(on_progress):
-        raise ItemTypeError(f"on_progress is {type(on_progress).__name__}, which can't be called")
-    with parameters_named():
-        request = request_of(
-            sources, to=to, index=index, key=key, api_key=api_key, options=options, fields=fields
-        )
-        caller = Caller(
-            lambda line: _log.info("%s", as_parameters(line)), on_progress, stop or threading.Event()
-        )
-        result = run_load(request, caller)
+    try:
+        with parameters_named():
+            if stop is not None and not callable(getattr(stop, "is_set", None)):
+                raise ItemTypeError(f"stop is {type(stop).__name__}, not an Event")
+            if on_progress is not None and not callable(on_progress):
+                raise ItemTypeError(f"on_progress is {type(on_progress).__name__}, which can't be called")
+            request = request_of(
+                sources, to=to, index=index, key=key, api_key=api_key, options=options, fields=fields
+            )
+            caller = Caller(
+                lambda line: _log.info("%s", as_parameters(line)), on_progress, stop or threading.Event()
+            )
+            result = run_load(request, caller)
+    except VecloadError as error:
+        if error.result is None:  # it stopped before it began
+            error.result = LoadResult(exit_code=error.exit_code, error=str(error))
+        raise
     result.advice = as_parameters(result.advice)
     return result
 
