@@ -54,7 +54,7 @@ def test_a_user_without_a_home_has_no_configuration_of_their_own_and_misses_none
     def check() -> None:
         os.fchdir(folder)
         assert read_sections(None, None) == []
-        with pytest.raises(UsageError, match="no profile 'p': this user has no home folder; set HOME"):
+        with pytest.raises(UsageError, match="profile 'p' not found: this user has no home folder; set HOME"):
             read_sections(None, "p")
         assert own_name().startswith("a configuration of your own")
 

@@ -151,7 +151,7 @@ def test_standard_input_is_loaded_and_says_that_it_can_not_be_resumed(tmp_path: 
         (b"", (), "standard input is empty"),
         (b"PAR1 and nothing", (), "standard input is not a readable Parquet file"),
         (b"id,vector\n", (), "standard input is neither"),
-        (b'{"id": "a", "vector": [1]}\n', ("--skip-loaded",), "--skip-loaded can't tell"),
+        (b'{"id": "a", "vector": [1]}\n', ("--skip-loaded",), "--skip-loaded can't know"),
     ],
 )
 def test_standard_input_that_can_not_be_loaded_ends_in_one_line(

@@ -288,7 +288,7 @@ def test_a_wrong_key_and_another_dimension_are_refused_before_a_row_is_written(
     longer = write_jsonl(tmp_path / "longer.jsonl", rows(3, dimension=9))
     ended = vecload("upsert", longer, *here, "--key-file", right)
     assert ended.code == 2
-    assert "have 9 dimensions, the index has 8" in ended.error
+    assert "have 9 dimensions, but the index has 8" in ended.error
     assert sorted(items_of(to, f"guarded-{engine}", right)) == ["doc-0", "doc-1", "doc-2"]
 
 
