@@ -185,6 +185,8 @@ class SimulatedSource:
 
     name: str
     rows: list[Row]
+    maps_while_reading: ClassVar[bool] = False
+    any_thread: ClassVar[bool] = True
 
     @property
     def mapping(self) -> SimulatedSource:

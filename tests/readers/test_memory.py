@@ -637,7 +637,7 @@ def test_a_column_of_objects_without_a_value_in_its_first_rows_has_its_type() ->
             "text": pd.Series([None] * 250 + ["later"] * 50, dtype=object),
         }
     )
-    shapes = {column.name: column.shape for column in open_memory_source(frame).columns()}
+    shapes = {column.name: column.kind for column in open_memory_source(frame).columns()}
     assert shapes == {"id": "text", "vector": "floats", "text": "text"}
 
 

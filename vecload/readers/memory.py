@@ -69,8 +69,13 @@ def open_memory_source(
             return ArrowStreamSource(stream, name=name or kind, kind=kind)
     except SourceError:
         raise
+    except pa.ArrowException as error:
+        raise SourceError(
+            f"{kind} is not a table that Arrow can read: {type(error).__name__}",
+            hint="pass a table with a column for each part of an item",
+        ) from error
     except Exception as error:
-        # Arrow's errors, and whatever a database raises that is asked for its rows.
+        # Whatever a database raises that is asked for its rows.
         raise SourceError(
             f"{kind} can't be read as a table: {type(error).__name__}; see the error that caused this one",
             hint="pass a table with a column for each part of an item",
