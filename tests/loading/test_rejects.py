@@ -53,7 +53,7 @@ def test_a_limit_is_a_number_or_a_percentage(text: str, limit: ErrorLimit) -> No
 
 @pytest.mark.parametrize("text", ["", "%", "-1", "-1%", "101%", "1.5", "nan%", "inf%", "many", "1 %%"])
 def test_what_is_neither_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="^max_errors "):
+    with pytest.raises(UsageError, match=r"^max_errors "):
         ErrorLimit.parse(text)
 
 
