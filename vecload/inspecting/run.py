@@ -69,7 +69,7 @@ def inspect(
     """
     with parameters_named():
         request = request_of(
-            sources, to=to, index=index, key=key, api_key=api_key, options=options, fields=fields
+            sources, to=to, index=index, key=key, api_key=api_key, options=options, changes=fields
         )
         report = run_inspection(
             request, full=full, items=items, say=lambda line: _log.info("%s", as_parameters(line))

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -92,19 +92,7 @@ class Request:
     @property
     def rules(self) -> Rules:
         """How rows become items."""
-        asked = self.options
-        return Rules(
-            id_prefix=asked.id_prefix,
-            generate_ids=asked.generate_ids,
-            vector_dtype=asked.vector_dtype,
-            max_id_bytes=asked.max_id_bytes,
-            max_depth=asked.max_depth,
-            max_contents_bytes=asked.max_contents_bytes,
-            max_metadata_bytes=asked.max_metadata_bytes,
-            id_separator=asked.id_separator,
-            nan=asked.nan,
-            binary_as_text=asked.binary_as_text,
-        )
+        return Rules(**_same_named(self.options, Rules))
 
     @property
     def creation(self) -> IndexSettings:
@@ -129,15 +117,12 @@ class Request:
 
 def index_settings(options: LoadOptions) -> IndexSettings:
     """The settings of a new index, from the options."""
-    return IndexSettings(
-        dimension=options.dimension,
-        metric=options.metric,
-        storage_precision=options.storage_precision,
-        unfilterable=options.unfilterable,
-        pattern=options.pattern,
-        full_text=options.full_text,
-        embedding_model=options.embedding_model,
-    )
+    return IndexSettings(**_same_named(options, IndexSettings))
+
+
+def _same_named(options: LoadOptions, kind: type[Rules | IndexSettings]) -> dict[str, Any]:
+    """The options that a value of another type has under the same names."""
+    return {one.name: getattr(options, one.name) for one in fields(kind)}
 
 
 def _renamings(texts: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -160,7 +145,7 @@ def request_of(
     key: Key | bytes | str | os.PathLike[str] | None,
     api_key: str | None,
     options: LoadOptions | None,
-    fields: Mapping[str, Any],
+    changes: Mapping[str, Any],
 ) -> Request:
     """The request for the arguments of `vecload.load` or `vecload.inspect`.
 
@@ -179,7 +164,7 @@ def request_of(
             raise ItemTypeError(f"{name} is {type(text).__name__}, not text")
         if text is not None and not os.fspath(text):
             raise UsageError(f"{name} is empty", hint="omit it for its default")
-    unknown = next((name for name in fields if name not in HINTS), None)
+    unknown = next((name for name in changes if name not in HINTS), None)
     if unknown is not None:
         near = next(iter(get_close_matches(unknown, HINTS, 1)), "")
         raise TypeError(f"there is no option {unknown}" + (f"; did you mean {near}?" if near else ""))
@@ -201,7 +186,7 @@ def request_of(
         index=index,
         keys=keys,
         api_key=api_key,
-        options=replace(options or LoadOptions(), **fields),
+        options=replace(options or LoadOptions(), **changes),
         secret_files=secret_files,
     )
 

@@ -102,7 +102,7 @@ def load(
             if on_progress is not None and not callable(on_progress):
                 raise ItemTypeError(f"on_progress is {type(on_progress).__name__}, which can't be called")
             request = request_of(
-                sources, to=to, index=index, key=key, api_key=api_key, options=options, fields=fields
+                sources, to=to, index=index, key=key, api_key=api_key, options=options, changes=fields
             )
             caller = Caller(
                 lambda line: _log.info("%s", as_parameters(line)), on_progress, stop or threading.Event()
