@@ -20,6 +20,7 @@ ROOMS = (
     "sealing",
     "limits",
     "options",
+    "flags",
     "targets",
     "mapping",
     "readers",

@@ -17,7 +17,7 @@ import pytest
 
 import vecload
 from tests.cli.sources import rows, write_jsonl
-from vecload.options import as_flags, as_parameters
+from vecload.flags import as_flags, as_parameters
 
 
 @pytest.fixture(autouse=True)

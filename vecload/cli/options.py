@@ -16,7 +16,8 @@ import typer
 
 from vecload.cli.config import default_map, for_its_target, variables_are_for
 from vecload.errors import UsageError
-from vecload.options import HINTS, INDEX, OUTPUT, About, LoadOptions, about, as_flags
+from vecload.flags import as_flags
+from vecload.options import HINTS, INDEX, OUTPUT, About, LoadOptions, about
 from vecload.targets.opening import KeySource
 
 TARGET = "Target and keys"

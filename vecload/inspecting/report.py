@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from vecload.batch import Batch, Reject
+from vecload.flags import as_parameters
 from vecload.inspecting.survey import Field, Survey
 from vecload.loading.flow import seal
 from vecload.loading.repeated_ids import RepeatedIds
 from vecload.mapping import ColumnMapping
 from vecload.mapping.contents_choice import Cleartext
-from vecload.options import WireFormat, as_parameters
+from vecload.options import WireFormat
 from vecload.sealing import Sealer, generate_key
 from vecload.targets.wire import choose_format, encode_binary, encode_json
 

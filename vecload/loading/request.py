@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from vecload.errors import ItemTypeError, UsageError, VecloadError
+from vecload.flags import as_parameters
 from vecload.loading.rejects import ErrorLimit
 from vecload.mapping import ColumnChoice, Rules
-from vecload.options import HINTS, LoadOptions, as_parameters
+from vecload.options import HINTS, LoadOptions
 from vecload.places import state_folder
 from vecload.readers import ReadOptions
 from vecload.readers.memory import is_memory_source

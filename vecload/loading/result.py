@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from vecload.batch import Span
+from vecload.flags import as_parameters
 from vecload.loading.ledger import Totals
-from vecload.options import RepeatedIdPolicy, as_parameters
+from vecload.options import RepeatedIdPolicy
 from vecload.places import short
 from vecload.readers import Source
 

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from vecload.errors import Interrupted, ItemTypeError, JournalError, SourceError, VecloadError
+from vecload.flags import as_parameters
 from vecload.loading import checks
 from vecload.loading.advice import Sample, advise
 from vecload.loading.books import open_books
@@ -32,7 +33,7 @@ from vecload.loading.retry import START_SECONDS, RetryPolicy, Sender, when_up
 from vecload.loading.retry_rejects import choose_rows
 from vecload.loading.tuning import BatchRows, Concurrency
 from vecload.mapping.contents_choice import cleartext_line
-from vecload.options import LoadOptions, as_parameters
+from vecload.options import LoadOptions
 from vecload.places import short
 from vecload.readers import Source, open_sources
 from vecload.readers.memory import open_memory_source

@@ -1,0 +1,60 @@
+"""Flags: a message in the words of the command line, and in those of Python's functions."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from vecload.options import HINTS
+
+
+def flag_of(name: str) -> str:
+    """The flag of a field: `--max-errors` of `max_errors`."""
+    return f"--{name.replace('_', '-')}"
+
+
+def as_parameters(text: str) -> str:
+    """A message that names flags, as Python callers know them: `max_errors` for `--max-errors`.
+
+    Only words of their own are replaced: a path or an id may hold what looks like a flag.
+    """
+    for phrase, said in _PHRASES:
+        text = re.sub(phrase, said, text)
+    known = {flag_of(name): name for name in HINTS} | _SPECIAL
+    return re.sub(
+        r"(?<![^\s(])--[a-z]+(?:-[a-z]+)*(?![\w=-])", lambda found: known.get(found[0], found[0]), text
+    )
+
+
+def as_flags(text: str) -> str:
+    """A message of LoadOptions, which begins with the name of a field, as the command line has it."""
+    name, space, rest = text.partition(" ")
+    return f"{flag_of(name)}{space}{rest}" if name in HINTS else text
+
+
+_PHRASES: Final = (
+    (r"--id-column (\w+) --id-column (\w+)", r'id_column=["\1", "\2"]'),
+    (r"set VECLOAD_API_KEY, or name --api-key-file", "pass api_key"),
+    (r"check VECLOAD_API_KEY", "check api_key"),
+    (r"see 'vecload upsert --help'", "pass a path, a table, or an iterable of dicts"),
+    (r"run the same command again", "make the same call again"),
+)
+_SPECIAL: Final = {
+    "--no-seal": "seal=False",
+    "--no-create": "create=False",
+    "--key-file": "key",
+    "--key-command": "key",
+    "--api-key-file": "api_key",
+    "--to": "to",
+    "--index": "index",
+    "--full": "full=True",
+    "--items": "items",
+    "--json": "as_dict()",
+    "--fresh": "fresh=True",
+    "--embed": "embed=True",
+    "--generate-ids": "generate_ids=True",
+    "--binary-as-text": "binary_as_text=True",
+    "--allow-zero-vectors": "allow_zero_vectors=True",
+    "--skip-loaded": "skip_loaded=True",
+}
+"""Flags whose parameter reads otherwise."""
