@@ -115,7 +115,7 @@ def test_more_bad_rows_than_allowed_stop_the_load_and_resuming_counts_them_all(
         load.options = (*options, str(allowed))
         stopped = load.run()
         assert stopped.code == 4
-        assert f"{allowed + 1} rows were rejected" in stopped.err
+        assert f"({allowed + 1} rows rejected so far)" in stopped.err
     load.options = (*options, "10")
     load.run_until_done(most=1, code=3)
 
