@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from vecload.loading.loader import ABANDON_SECONDS
 
 from tests.faults.forked import Forks
 from tests.faults.loads import Load, wait_for
 from tests.faults.oracle import write_source
 from tests.faults.proxy import Exchange, Proxy
 from vecload.loading.dispatch import POLL_SECONDS
+from vecload.loading.flow import ABANDON_SECONDS
 
 STOP_SECONDS = 5.0
 """Promised, where the machine has time for it."""
@@ -197,4 +197,4 @@ def test_a_signal_ends_a_load_while_the_embedded_engine_trains(tmp_path: Path, n
             assert running.wait(LATE_SECONDS) == 128 + number
         finally:
             running.kill()
-        assert "all rows are done" in running.stderr.read()
+        assert "all rows are loaded" in running.stderr.read()
