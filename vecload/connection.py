@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterable
 
 from vecload.closing import Closing
-from vecload.errors import ItemTypeError
+from vecload.errors import ItemTypeError, UsageError
 from vecload.index import Index
 from vecload.limits import BINARY_THRESHOLD
 from vecload.loading.request import parameters_named
+from vecload.options import LoadOptions
 from vecload.sealing import Key
 from vecload.sealing.keys import as_key
 from vecload.targets import IndexSettings, Metric, StoragePrecision, Target, WireFormat, connect_target
@@ -146,7 +147,12 @@ def connect(
         binary_threshold: With `wire="auto"`, use binary from this many items on.
 
     Raises:
-        UsageError: The location is neither.
+        UsageError: The location is neither, or an argument has no such value.
         EngineMissing: The location is a folder, and cyborgdb-core is not installed.
     """
+    checked = LoadOptions(wire=wire, binary_threshold=binary_threshold)
+    for name, text in (("location", location), ("api_key", api_key)):
+        if text is not None and not text:
+            raise UsageError(f"{name} is empty")
+    wire, binary_threshold = checked.wire, checked.binary_threshold
     return Connection(connect_target(location, api_key=api_key, wire=wire, binary_threshold=binary_threshold))

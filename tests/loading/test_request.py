@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pytest
 
 import vecload
@@ -121,6 +122,42 @@ def test_errors_of_a_connection_name_parameters(tmp_path: Path, key: vecload.Key
         vecload.connect(tmp_path / "store").open_index("docs", vecload.generate_key())
     assert "--" not in str(refused.value)
     assert refused.value.result is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"location": ""}, "location is empty"),
+        ({"api_key": ""}, "api_key is empty"),
+        ({"wire": "x"}, "wire 'x' is not one of"),
+        ({"binary_threshold": "x"}, "binary_threshold is 'x'"),
+    ],
+)
+def test_a_wrong_argument_of_connect_is_named(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(vecload.UsageError, match=message):
+        vecload.connect(**{"location": "http://127.0.0.1:9", **arguments})
+
+
+def test_two_columns_of_one_name_are_said(tmp_path: Path) -> None:
+    frame = pd.DataFrame([[1, [1.0, 2.0], 3, 4]], columns=["id", "vector", "a", "a"])
+    with pytest.raises(vecload.SourceError, match=r"pandas\.DataFrame has several columns 'a'"):
+        vecload.load(frame, to=tmp_path / "store", index="docs")
+
+
+def test_a_stop_is_heeded_while_the_first_rows_are_waited_for(tmp_path: Path) -> None:
+    stop, drawn = threading.Event(), []
+
+    def slow() -> Iterator[dict[str, object]]:
+        for number in range(100):
+            drawn.append(number)
+            if number == 3:
+                stop.set()
+            yield {"id": str(number), "vector": [1.0, 2.0]}
+
+    with pytest.raises(vecload.Interrupted):
+        vecload.load(slow(), to=tmp_path / "store", index="docs", stop=stop)
+    assert len(drawn) == 4
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_stop_is_heeded_between_the_rows_of_a_slow_iterable(tmp_path: Path, key: vecload.Key) -> None:

@@ -31,11 +31,13 @@ class Once(Generic[T]):
     Args:
         values: The iterator.
         source: For messages.
+        interrupted: The number of the signal that asked to stop, 0 while none did.
     """
 
-    def __init__(self, values: Iterator[T], source: str) -> None:
+    def __init__(self, values: Iterator[T], source: str, interrupted: Callable[[], int] = lambda: 0) -> None:
         self._values = values
         self._source = source
+        self._interrupted = interrupted
         self._kept: list[T] | None = []
         self._failed: Exception | None = None
 
@@ -44,9 +46,12 @@ class Once(Generic[T]):
 
         Raises:
             SourceError: They were read already, or there is an error before the first.
+            Interrupted: A stop was asked for.
         """
         kept = self._unread()
         while self._failed is None and not enough(kept):
+            if number := self._interrupted():
+                raise Interrupted(number)
             try:
                 kept.append(next(self._values))
             except StopIteration:
@@ -96,7 +101,7 @@ class DictSource(Source):
         self._interrupted = interrupted
         self.any_thread = again
         self._again = again
-        self._rows = rows if again else Once(map(_kept, iter(rows)), name)
+        self._rows = rows if again else Once(map(_kept, iter(rows)), name, interrupted)
 
     @property
     def kind(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -166,7 +167,7 @@ class TableSource(Source):
     def _schema(self) -> pa.Schema:
         """The schema. A column of Python objects, as pandas has them, has its type from its first value."""
         schema = self._slice(0, min(HEAD_ROWS, self._table.count)).schema
-        _check_names(self.name, schema)
+        _check_names(self.name, schema.names)
         for number, field in enumerate(schema):
             if pa.types.is_null(field.type):
                 row = self._table.first_value(field.name)
@@ -219,7 +220,7 @@ class ArrowStreamSource(Source):
 
     def __init__(self, stream: Stream, *, name: str, kind: str) -> None:
         super().__init__(name)
-        _check_names(name, stream.schema)
+        _check_names(name, stream.schema.names)
         self._kind = kind
         self._stream = stream
         self._batches = Once(stream.batches, name)
@@ -321,13 +322,13 @@ def _with_columns(batch: pa.RecordBatch, columns: Sequence[str] | None) -> pa.Re
     return batch.select([name for name in batch.schema.names if name in columns])
 
 
-def _check_names(source: str, schema: pa.Schema) -> None:
+def _check_names(source: str, names: Sequence[str]) -> None:
     """Refuse two columns of one name.
 
     Raises:
         SourceError: There are some.
     """
-    twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
     if twice is not None:
         raise SourceError(f"{source} has several columns {twice!r}", hint="rename all but one")
 
@@ -341,6 +342,7 @@ def _table(value: Any) -> Table | None:
     if isinstance(value, pa.Table):
         return Table(len(value), lambda start, stop: value.slice(start, stop - start), value.nbytes)
     if _is_a(value, "pandas", "DataFrame"):
+        _check_names("pandas.DataFrame", [str(name) for name in value.columns])
         return Table(
             len(value),
             lambda start, stop: pa.Table.from_pandas(value.iloc[start:stop]),
