@@ -129,3 +129,19 @@ def test_completion_is_installed_by_typer_and_completes(tmp_path: Path) -> None:
         check=False,
     )
     assert told.stdout.split() == ["--max-errors"]
+
+
+def test_a_wrong_value_of_a_variable_is_blamed_on_the_variable() -> None:
+    ended = vecload("upsert", "rows.jsonl", variables={"VECLOAD_BATCH_BYTES": "many"})
+    assert (ended.code, "VECLOAD_BATCH_BYTES" in ended.error, "not an integer" in ended.error) == (
+        2,
+        True,
+        True,
+    )
+
+
+def test_a_wrong_value_is_said_without_the_words_of_a_library() -> None:
+    ended = vecload("upsert", "rows.jsonl", "--metric", "dot")
+    assert ended.code == 2
+    assert "'dot' is not one of" in ended.error
+    assert "Value error" not in ended.error

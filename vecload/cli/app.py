@@ -340,8 +340,17 @@ def _usage_error(error: typer.TyperException) -> int:
         message = error.format_message().rstrip(".")
         for words, plain in MADE_PLAIN.items():
             message = message.replace(words, plain)
+        message = _with_variable(message, context, getattr(error, "param", None))
         tell(f"vecload: {message}; see '{command} --help'")
     return error.exit_code
+
+
+def _with_variable(message: str, context: Any, param: Any) -> str:
+    """A message about a value, which names the variable if the value is from there."""
+    source = None if context is None or param is None else context.get_parameter_source(param.name)
+    if source is None or source.name != "ENVIRONMENT":
+        return message
+    return message.replace(f"'{param.opts[0]}'", str(param.envvar))
 
 
 def nearest(wrong: str, flags: Sequence[str]) -> str:
