@@ -6,12 +6,14 @@ from pathlib import Path
 import vecload
 
 REPOSITORY = Path(vecload.__file__).parent.parent
-ROOMS = ("mapping", "readers")
+PACKAGES = ("mapping", "readers")
 
 
 def codes_in_code() -> set[tuple[str, str]]:
     source = "".join(
-        path.read_text("utf-8") for room in ROOMS for path in (REPOSITORY / "vecload" / room).rglob("*.py")
+        path.read_text("utf-8")
+        for package in PACKAGES
+        for path in (REPOSITORY / "vecload" / package).rglob("*.py")
     )
     return set(re.findall(r'Fault\(\s*"([a-z]+)",\s*"([a-z0-9-]+)"', source))
 

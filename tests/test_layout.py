@@ -1,4 +1,4 @@
-"""The rules of the house: what docs/design.md says of the rooms, kept by reading the source."""
+"""The layout that docs/design.md describes, checked by reading the source."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 import vecload
 
-HOUSE = Path(vecload.__file__).parent
-ROOMS = (
+PACKAGE = Path(vecload.__file__).parent
+ORDER = (
     "errors",
     "batch",
     "closing",
@@ -32,22 +32,22 @@ ROOMS = (
     "cli",
 )
 """From the bottom to the top: an import goes only downwards."""
-DOORS = {"__init__", "__main__", "_version"}
-"""No rooms: the package's face, its start and its number."""
+OUTSIDE = {"__init__", "__main__", "_version"}
+"""Outside the order: the interface, the start of the command, the version."""
 LINES_MAX = 500
 NAMES_OF_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
 
-MODULES = sorted(path.relative_to(HOUSE) for path in HOUSE.rglob("*.py"))
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 
-def room_of(module: Path) -> str:
+def part_of(module: Path) -> str:
     return module.parts[0].removesuffix(".py")
 
 
-def imported_rooms(module: Path) -> Iterator[tuple[int, str]]:
-    """Line and room of every import of our own, those for the type checker and within functions too."""
+def imported_parts(module: Path) -> Iterator[tuple[int, str]]:
+    """Line and part of every import of our own, those for the type checker and within functions too."""
     package = ["vecload", *module.parts[:-1]]
-    for node in ast.walk(ast.parse((HOUSE / module).read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse((PACKAGE / module).read_text(encoding="utf-8"))):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -63,25 +63,25 @@ def imported_rooms(module: Path) -> Iterator[tuple[int, str]]:
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_an_import_goes_only_downwards(module: Path) -> None:
-    room = room_of(module)
-    if room in DOORS:
+    part = part_of(module)
+    if part in OUTSIDE:
         return
-    assert room in ROOMS, f"{module} is in no room; give it a place in the order, here and in docs/design.md"
-    height = ROOMS.index(room)
-    for line, imported in imported_rooms(module):
-        if imported == "__version__" or imported in DOORS:
+    assert part in ORDER, f"{module} is in no part; give it a place in the order, here and in docs/design.md"
+    height = ORDER.index(part)
+    for line, imported in imported_parts(module):
+        if imported == "__version__" or imported in OUTSIDE:
             continue
-        assert imported in ROOMS, f"{module}:{line} imports {imported}, which is in no room"
-        assert ROOMS.index(imported) <= height, f"{module}:{line} imports upwards: {imported}"
+        assert imported in ORDER, f"{module}:{line} imports {imported}, which is in no part"
+        assert ORDER.index(imported) <= height, f"{module}:{line} imports upwards: {imported}"
 
 
 def test_every_room_is_lived_in() -> None:
-    assert {room_of(module) for module in MODULES} - DOORS == set(ROOMS)
+    assert {part_of(module) for module in MODULES} - OUTSIDE == set(ORDER)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_no_module_is_longer_than_a_few_screens(module: Path) -> None:
-    assert len((HOUSE / module).read_text(encoding="utf-8").splitlines()) <= LINES_MAX
+    assert len((PACKAGE / module).read_text(encoding="utf-8").splitlines()) <= LINES_MAX
 
 
 def test_every_module_has_a_name_that_says_what_it_is() -> None:
@@ -93,7 +93,23 @@ def test_every_module_has_a_name_that_says_what_it_is() -> None:
 def test_nothing_prints_past_the_one_that_reports(module: Path) -> None:
     calls = [
         node.lineno
-        for node in ast.walk(ast.parse((HOUSE / module).read_text(encoding="utf-8")))
+        for node in ast.walk(ast.parse((PACKAGE / module).read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
     assert calls == []
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if part_of(m) != "cli"], ids=str)
+def test_only_the_command_line_knows_typer_and_rich(module: Path) -> None:
+    imported = {
+        name.partition(".")[0]
+        for node in ast.walk(ast.parse((PACKAGE / module).read_text(encoding="utf-8")))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert not imported & {"typer", "rich", "click"}
