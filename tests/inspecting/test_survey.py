@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import vecload
+from tests.cli.sources import rows, write_jsonl
 from vecload.inspecting.survey import FIRST_ROWS, PLACE_ROWS, PLACES, Survey, Surveyor
 from vecload.loading.plan import make_plan
 from vecload.loading.repeated_ids import RepeatedIds, RepeatedRow
@@ -118,3 +121,12 @@ def test_the_pace_is_that_of_reading_and_mapping_less_the_beginning(parquet: Pat
     assert survey.first == (1000, 1.0)
     assert survey.rest == (11_000, 11.0)
     assert survey.seconds_a_row == pytest.approx(0.001)
+
+
+def test_the_batches_of_a_report_are_those_that_a_load_sends(tmp_path: Path, service: str) -> None:
+    source = write_jsonl(tmp_path / "rows.jsonl", rows(250))
+    key, name = vecload.generate_key(), f"batches-{time.time_ns()}"
+    call = {"to": service, "index": name, "key": key, "batch_rows": 100, "wire": "binary"}
+    report = vecload.inspect(source, full=True, **call).as_dict()
+    result = vecload.load(source, **call, concurrency=1, state_dir=tmp_path / "state")
+    assert report["sources"][0]["batches"]["count"] == result.wire["binary"] == 3

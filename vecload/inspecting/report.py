@@ -5,6 +5,7 @@ Also the estimated time of a load: reading and mapping as measured here, the tar
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -63,7 +64,9 @@ class SourceReport:
     @property
     def batches(self) -> int:
         """How many batches a load would send; approximate if not all rows were counted."""
-        return -(-self.survey.rows // max(1, round(self.batch_rows))) if self.batch_rows else 0
+        if self.survey.whole:
+            return len(self.survey.batch_rows)
+        return math.ceil(self.survey.rows / self.batch_rows) if self.batch_rows else 0
 
     def as_json(self) -> dict[str, Any]:
         """An element of `sources`."""
