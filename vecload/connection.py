@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from vecload.closing import Closing
 from vecload.errors import ItemTypeError, UsageError
+from vecload.flags import parameters_named
 from vecload.index import Index
 from vecload.limits import BINARY_THRESHOLD
-from vecload.loading.request import parameters_named
 from vecload.options import LoadOptions
 from vecload.sealing import Key
 from vecload.sealing.keys import as_key

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
+from vecload.errors import VecloadError
 from vecload.options import HINTS
 
 
@@ -32,7 +35,26 @@ def as_flags(text: str) -> str:
     return f"{flag_of(name)}{space}{rest}" if name in HINTS else text
 
 
+@contextmanager
+def parameters_named() -> Iterator[None]:
+    """Make errors name Python's parameters instead of flags of the command line.
+
+    Raises:
+        VecloadError: The error raised inside, reworded.
+    """
+    try:
+        yield
+    except VecloadError as error:
+        if error.args:
+            error.args = (as_parameters(str(error.args[0])), *error.args[1:])
+        error.hint = as_parameters(error.hint)
+        if error.result is not None:
+            error.result.error = str(error)
+        raise
+
+
 _PHRASES: Final = (
+    (r"(max_errors|--max-errors) and --rejects FILE", "max_errors and rejects"),
     (r"--id-column (\w+) --id-column (\w+)", r'id_column=["\1", "\2"]'),
     (r"set VECLOAD_API_KEY, or name --api-key-file", "pass api_key"),
     (r"check VECLOAD_API_KEY", "check api_key"),

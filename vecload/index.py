@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 
 from vecload.batch import Batch, Contents, Metadata
 from vecload.errors import ItemTypeError, ItemValueError, NotSealed, SealError
+from vecload.flags import parameters_named
 from vecload.items import batch_of_columns, batch_of_dicts
 from vecload.limits import BATCH_BYTES, BATCH_ROWS, QUERY_TOP_K
 from vecload.loading.flow import seal
-from vecload.loading.request import parameters_named
 from vecload.loading.retry import RetryPolicy, Sender
 from vecload.sealing import Key, Opener, Sealer
 from vecload.sealing.envelope import is_sealed

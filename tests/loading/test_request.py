@@ -55,6 +55,7 @@ def test_a_key_given_as_text_is_refused_and_not_repeated(
         ("no column 'x' (--vector-column)", "no column 'x' (vector_column)"),
         ("omit --embed, and give", "omit embed=True, and give"),
         ("set VECLOAD_API_KEY, or name --api-key-file", "pass api_key"),
+        ("skip bad rows with --max-errors and --rejects FILE", "skip bad rows with max_errors and rejects"),
         ("/data--to/x--index/nope--max-errors.parquet", "/data--to/x--index/nope--max-errors.parquet"),
         ("row 1 (id 'a--index')", "row 1 (id 'a--index')"),
         ("combine (--id-column a --id-column b)", 'combine (id_column=["a", "b"])'),

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from vecload.errors import UsageError, VecloadError
-from vecload.flags import as_parameters
+from vecload.flags import as_parameters, parameters_named
 from vecload.inspecting.report import Check, Report, SourceReport, estimate, first_sending
 from vecload.inspecting.survey import Surveyor
 from vecload.inspecting.target_checks import TargetChecks, Wanted, shown, wrong
@@ -20,7 +20,7 @@ from vecload.loading.checks import index_name, rejected_rows
 from vecload.loading.flow import Job
 from vecload.loading.plan import Plan, binary_hints, check_whole
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
-from vecload.loading.request import Request, parameters_named, request_of
+from vecload.loading.request import Request, request_of
 from vecload.loading.retry_rejects import choose_rows
 from vecload.loading.run import batch_rows_of, plan_of, sources_of
 from vecload.options import LoadOptions

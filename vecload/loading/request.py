@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from vecload.errors import ItemTypeError, UsageError, VecloadError
-from vecload.flags import as_parameters
+from vecload.errors import ItemTypeError, UsageError
 from vecload.loading.rejects import ErrorLimit
 from vecload.mapping import ColumnChoice, Rules
 from vecload.options import HINTS, LoadOptions
@@ -204,21 +202,3 @@ def _sources_of(sources: Any) -> tuple[Any, ...]:
     if is_memory_source(sources):
         return (sources,)
     return tuple(map(os.fspath, [sources] if isinstance(sources, str | os.PathLike) else sources))
-
-
-@contextmanager
-def parameters_named() -> Iterator[None]:
-    """Make errors name Python's parameters instead of flags of the command line.
-
-    Raises:
-        VecloadError: The error raised inside, reworded.
-    """
-    try:
-        yield
-    except VecloadError as error:
-        if error.args:
-            error.args = (as_parameters(str(error.args[0])), *error.args[1:])
-        error.hint = as_parameters(error.hint)
-        if error.result is not None:
-            error.result.error = str(error)
-        raise

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from vecload.errors import Interrupted, ItemTypeError, JournalError, SourceError, VecloadError
-from vecload.flags import as_parameters
+from vecload.flags import as_parameters, parameters_named
 from vecload.loading import checks
 from vecload.loading.advice import Sample, advise
 from vecload.loading.books import open_books
@@ -27,7 +27,7 @@ from vecload.loading.index_checks import check_still_there
 from vecload.loading.ledger import Ledger, Stages, shares
 from vecload.loading.plan import Plan, binary_hints, check_unchanged, check_whole, make_plan, note_stop
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
-from vecload.loading.request import Request, parameters_named, request_of
+from vecload.loading.request import Request, request_of
 from vecload.loading.result import LoadResult, Meter, Progress
 from vecload.loading.retry import START_SECONDS, RetryPolicy, Sender, when_up
 from vecload.loading.retry_rejects import choose_rows
