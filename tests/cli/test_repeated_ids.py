@@ -210,9 +210,10 @@ def test_a_retried_row_replaces_no_row_that_was_loaded_later_and_is_free_under_a
 
 
 def test_what_a_load_does_with_repeated_ids_is_part_of_what_it_is(tmp_path: Path) -> None:
-    source = rows(300)
+    # More rows than can be in flight: some are recorded when the bad one stops the load, however slow it is.
+    source = rows(1500)
     source[150]["id"] = "doc-7"
-    source[250]["vector"] = [1.0]
+    source[1450]["vector"] = [1.0]
     path = write_jsonl(tmp_path / "rows.jsonl", source)
     load = (
         "upsert",
