@@ -140,6 +140,16 @@ def test_bytes_contents_come_back_as_the_base64_text_of_the_official_sdk(index: 
     assert as_text(only(index, "b").contents) == "/wBieXRlcw=="
 
 
+def test_deleted_items_are_gone_and_others_stay(index: TargetIndex) -> None:
+    ids = [f"d{n}" for n in range(6000)]
+    index.upsert(batch(ids, numbers(len(ids))))
+    index.delete([*ids[:5500], "never there"])
+    assert sorted(index.list_ids()) == sorted(ids[5500:])
+    assert index.get(ids[:1], []) == []
+    index.delete([])
+    assert index.count() == 500
+
+
 def test_an_upsert_replaces_the_whole_item(index: TargetIndex) -> None:
     index.upsert(batch(["a", "b"], numbers(2), [{"x": 1}, {"x": 2}], ["one", "two"]))
     later = numbers(1, seed=9)

@@ -166,6 +166,16 @@ def check_upserted(body: bytes, items: int) -> None:
         raise NotAcknowledged(f"the service acknowledged {counted[1]} of {items} items")
 
 
+def check_deleted(answer: dict[str, Any]) -> None:
+    """Check that an answer says that items were deleted.
+
+    Raises:
+        NotAcknowledged: It does not.
+    """
+    if answer.get("status") != "success":
+        raise NotAcknowledged("the service answered 200, but did not acknowledge the deletion")
+
+
 def check_trained(answer: dict[str, Any]) -> None:
     """Check that an answer says that a training succeeded.
 

@@ -164,6 +164,13 @@ class TargetIndex(Protocol):
                 well: include nothing to learn whether it exists.
         """
 
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete items. Ids of which there is no item are ignored.
+
+        Args:
+            ids: Any number.
+        """
+
     def query(self, vector: Vectors, top_k: int) -> list[Hit]:
         """The nearest items, nearest first. `vector` has shape (dim,)."""
 

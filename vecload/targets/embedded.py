@@ -132,6 +132,11 @@ class EmbeddedIndex:
                 )
         return items
 
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete items."""
+        for start in range(0, len(ids), GET_ITEMS):
+            self._call(self._engine.delete, list(ids[start : start + GET_ITEMS]), index_key=self._key)
+
     def query(self, vector: Vectors, top_k: int) -> list[Hit]:
         """The nearest items."""
         results = self._call(

@@ -79,6 +79,12 @@ class MemoryIndex:
             for item in found
         ]
 
+    def delete(self, ids: Sequence[str]) -> None:
+        """Forget items."""
+        with self._lock:
+            for item_id in ids:
+                self._items.pop(item_id, None)
+
     def query(self, vector: Vectors, top_k: int) -> list[Hit]:
         """The nearest by squared Euclidean distance."""
         stored = [(item, item.vector) for item in self._items.values() if item.vector is not None]

@@ -16,6 +16,7 @@ from vecload.limits import BINARY_THRESHOLD
 from vecload.options import WireFormat
 from vecload.targets.answers import (
     EchoFilter,
+    check_deleted,
     check_trained,
     check_upserted,
     error_of,
@@ -41,6 +42,8 @@ TRAIN_SECONDS = 6 * 3600.0
 ANSWER_MAX_BYTES = 1_000_000
 GET_ITEMS = 500
 """Ids of one get: the service needs about 70 kB for each item of 768 dimensions while it answers."""
+DELETE_ITEMS = 2000
+"""Ids of one delete: at 4 KiB an id, the longest that vecload stores, a body stays below BODY_MAX_BYTES."""
 GET_MAX_BYTES = 1_000_000_000
 REFUSALS = (400, 401, 403, 409, 413, 422)
 """With these statuses the service says that it did nothing. After others it may still execute the request."""
@@ -112,6 +115,11 @@ class ServiceIndex:
             )
             items += stored_items_of(answer)
         return items
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete items, some thousands per request."""
+        for start in range(0, len(ids), DELETE_ITEMS):
+            check_deleted(self._ask("/v1/vectors/delete", ids=list(ids[start : start + DELETE_ITEMS])))
 
     def query(self, vector: Vectors, top_k: int) -> list[Hit]:
         """The nearest items."""
