@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from vecload.targets.answers import EchoFilter
+from vecload.targets.echoes import EchoFilter
 
 KEY = bytes.fromhex("8d1f7c03a95be264f0127d9c6b3ea8551c40f7d92e86b3a05dc91f7a2be46083")
 API_KEY = "cdbk_Qz7Lw2Rk9Tn4"

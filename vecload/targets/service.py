@@ -15,7 +15,6 @@ from vecload.errors import BatchRefused, IndexExists, IndexMismatch, NotAcknowle
 from vecload.limits import BINARY_THRESHOLD
 from vecload.options import WireFormat
 from vecload.targets.answers import (
-    EchoFilter,
     check_deleted,
     check_trained,
     check_upserted,
@@ -28,6 +27,7 @@ from vecload.targets.answers import (
     texts_of,
 )
 from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
+from vecload.targets.echoes import EchoFilter
 from vecload.targets.location import service_location
 from vecload.targets.transport import Answer, Connections
 from vecload.targets.wire import Body, choose_format, dumps, encode_binary, encode_json, vectors_text_bytes
