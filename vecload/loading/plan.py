@@ -331,6 +331,8 @@ def _mapping(
     dimension: int | None,
 ) -> ColumnMapping:
     """The column mapping: as the user chose, or else as the export says, or else as guessed."""
+    if source.mapping is not None and choice == ColumnChoice():
+        return replace(source.mapping, vector=None if embed else source.mapping.vector, rules=rules)
     head, columns = head.with_rules(rules), source.columns()
     if rules.binary_as_text:
         columns = [bytes_as_text(column, head, choice) for column in columns]

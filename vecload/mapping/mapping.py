@@ -93,6 +93,10 @@ class Reasons:
     metadata: str = ""
 
 
+OF_AN_INDEX = "an item's part"
+"""The reason for every column of an index."""
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
     """Which column becomes which part of an item. A part may also be a field inside a column.
@@ -168,7 +172,7 @@ class ColumnMapping:
     @property
     def id_guessed(self) -> bool:
         """Whether the id column was guessed."""
-        return self.id is not None and self.reasons.id != "--id-column"
+        return self.id is not None and self.reasons.id not in ("--id-column", OF_AN_INDEX)
 
     @property
     def needs_nested_rows(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from vecload.batch import Batch, Span
-from vecload.mapping import Column, Mapper, Rows
+from vecload.mapping import Column, ColumnMapping, Mapper, Rows
 from vecload.readers.storage.files import STDIN, File
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ HEAD_BYTES = 16 * 2**20
 LAST_ROW = 2**62
 """A row number that no source reaches: after a span up to it, nothing is left to read."""
 
-SourceFormat: TypeAlias = Literal["parquet", "jsonl", "json", "arrow", "numpy", "memory"]
+SourceFormat: TypeAlias = Literal["parquet", "jsonl", "json", "arrow", "numpy", "memory", "index"]
 """What a source is, for programs; `Source.kind` says it to people."""
 
 
@@ -94,6 +94,11 @@ class Source(ABC):
     @property
     def export(self) -> ExportFacts | None:
         """What the export says that it is part of; None if it is not part of one."""
+        return None
+
+    @property
+    def mapping(self) -> ColumnMapping | None:
+        """Which column is which part of an item, where the rows are items; None if that is to be chosen."""
         return None
 
     @property
