@@ -144,6 +144,21 @@ def test_an_item_that_can_not_be_a_row_costs_only_itself(index: TargetIndex) -> 
     assert [r.message for r in batch.rejects] == ["do not open: unknown key", "do not open: bad tag"]
 
 
+def test_what_json_can_not_say_costs_only_its_item(index: TargetIndex, target: Target) -> None:
+    vectors = numbers(4)
+    vectors[0, 2] = np.nan
+    embedded = isinstance(target, EmbeddedTarget)  # the service's own client sends no such metadata
+    poison: list[Metadata | None] = [{"b": float("nan")}, {"c": "\ud800"}] if embedded else [None, None]
+    store(index, [*"abcd"], vectors, [None, *poison, {"d": 1}])
+    (batch,) = read(source_of(index))
+    found = [(r.id, r.field, r.code) for r in batch.rejects]
+    if embedded:
+        assert found == [("a", "vector", "nan"), ("b", "metadata", "not-json"), ("c", "metadata", "not-json")]
+    else:
+        assert found == [("a", "vector", "unreadable")]
+    assert batch.ids[-1] == "d"
+
+
 def test_contents_may_stay_sealed(index: TargetIndex) -> None:
     store(index, ["a"], numbers(1), None, ["one"])
     ((_, _, _, contents),) = items(read(source_of(index, opener=None)))

@@ -52,7 +52,8 @@ class IndexSource(Source):
     The ids are listed once, when it is opened (`Listing` says what that takes); the items are read later. An
     item that was replaced since is read as it is now. One that was deleted since is a reject (code `gone`),
     and one that was added since is not read. An item that can't be a row is a reject too, and costs only
-    itself: contents that do not open (`unopened`), metadata that JSON can't say (`not-json`).
+    itself: contents that do not open (`unopened`), metadata that JSON can't say (`not-json`), whatever a
+    service can't send (`unreadable`).
 
     As many pages are fetched at the same time as make the index faster (`writers`), and one more waits.
 
@@ -180,7 +181,7 @@ class IndexSource(Source):
             if item is None:
                 faults[position] = Fault("id", "gone", "is no longer in the index")
                 continue
-            fault = fault_of_metadata(item.metadata)
+            fault = fault_of_unreadable(item) or fault_of_metadata(item.metadata)
             if fault is None:
                 row[METADATA] = item.metadata
             try:
@@ -191,7 +192,7 @@ class IndexSource(Source):
                 if len(item.vector) == self._dimension:
                     vectors[position] = item.vector
                 else:
-                    fault = fault_of_length(len(item.vector), self._dimension)
+                    fault = fault or fault_of_length(len(item.vector), self._dimension)
             if fault is not None:
                 faults[position] = fault
         return ItemRows(span, rows, vectors, faults)
@@ -260,6 +261,13 @@ def contents_of(item: StoredItem, opener: Opener | None) -> Contents | None:
         except UnicodeDecodeError:
             return stored
     return stored
+
+
+def fault_of_unreadable(item: StoredItem) -> Fault | None:
+    """The fault of an item that the service can't send."""
+    if not item.unreadable:
+        return None
+    return Fault(item.unreadable[0], "unreadable", "holds what the service can't send (NaN, or raw bytes)")
 
 
 def fault_of_metadata(metadata: Metadata) -> Fault | None:
