@@ -29,6 +29,7 @@ ORDER = (
     "index",
     "connection",
     "inspecting",
+    "verifying",
     "cli",
 )
 """From the bottom to the top: an import goes only downwards."""

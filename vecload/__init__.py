@@ -4,6 +4,7 @@ import vecload
 
 result = vecload.load("data.parquet", to="http://127.0.0.1:8000", index="docs", key="docs.key")
 report = vecload.inspect("data.parquet")
+vecload.verify("data.parquet", to="http://127.0.0.1:8000", index="docs", key="docs.key").equal
 
 key = vecload.generate_key()
 index = vecload.connect("some/folder").create_index("docs", key)
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from vecload.loading.run import load
     from vecload.options import LoadOptions
     from vecload.sealing import Key, generate_key
+    from vecload.verifying.result import VerifyResult
+    from vecload.verifying.run import verify
 
 __all__ = [
     "AccessRefused",
@@ -74,12 +77,14 @@ __all__ = [
     "TargetError",
     "UsageError",
     "VecloadError",
+    "VerifyResult",
     "WrongKey",
     "__version__",
     "connect",
     "generate_key",
     "inspect",
     "load",
+    "verify",
 ]
 
 _HOMES = {
@@ -90,10 +95,12 @@ _HOMES = {
     "LoadResult": "loading.result",
     "Progress": "loading.result",
     "Report": "inspecting.report",
+    "VerifyResult": "verifying.result",
     "connect": "connection",
     "generate_key": "sealing",
     "inspect": "inspecting.run",
     "load": "loading.run",
+    "verify": "verifying.run",
 }
 
 

@@ -1,4 +1,4 @@
-"""`vecload upsert` and `vecload inspect`: run a load or an inspection with signals and terminal output."""
+"""`vecload upsert`, `inspect` and `verify`: run them with signals and terminal output."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from vecload.errors import VecloadError
 from vecload.loading.request import Request
 from vecload.loading.result import LoadResult
 from vecload.loading.run import Caller, run_load
+from vecload.verifying.result import VerifyResult
+from vecload.verifying.run import Thoroughness, check_readable_again, run_verification
 
 GC_OBJECTS = 50_000
 """New objects before the garbage collector runs: the metadata of one batch are thousands of objects."""
 
 
-def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool) -> int:
+def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool, verify: bool = False) -> int:
     """Run a load and print its summary, also if the load stops.
 
     Args:
@@ -29,6 +31,7 @@ def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool) -> int:
         json: Print the summary as a JSON object on standard output.
         quiet: Print nothing else.
         terminal: Standard error is a terminal.
+        verify: Compare the sources with the index afterwards.
 
     Returns:
         The exit code of a load that ended.
@@ -36,28 +39,94 @@ def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool) -> int:
     Raises:
         VecloadError: The load stopped.
     """
-    stop = StopAsked()
     result = LoadResult(error="a bug in vecload")
-    progress = display(quiet=quiet, terminal=terminal)
-
-    @contextmanager
-    def around() -> Iterator[None]:
-        with stopping_on_signals(stop), _few_collections(), progress:
-            yield
-
-    caller = Caller((lambda line: None) if quiet else tell, progress.update, stop, around)
     try:
-        result = run_load(request, caller)
+        if verify:
+            check_readable_again(request)
+        result = _loaded(request, quiet=quiet, terminal=terminal)
+        if verify:
+            result.verified = _verified(request, Thoroughness(), quiet=quiet, terminal=terminal)
+            result.exit_code = result.verified.exit_code or result.exit_code
+    except VecloadError as error:
+        if isinstance(error.result, LoadResult):
+            result = error.result
+        elif isinstance(error.result, VerifyResult):
+            result.verified, result.exit_code, result.error = error.result, error.exit_code, str(error)
+        raise
+    finally:
+        if json:
+            out(orjson.dumps(result.as_dict()))
+    return result.exit_code
+
+
+def _loaded(request: Request, *, quiet: bool, terminal: bool) -> LoadResult:
+    """Run a load and print its summary as text."""
+    result = LoadResult(error="a bug in vecload")
+    try:
+        result = run_load(request, _caller(quiet=quiet, terminal=terminal))
+    except VecloadError as error:
+        result = error.result or result
+        raise
+    finally:
+        if not quiet and result.about and (result.exit_code in (0, 3) or result.read):
+            for line in result.lines():
+                tell(line)
+    return result
+
+
+def verify(request: Request, how: Thoroughness, *, json: bool, quiet: bool, terminal: bool) -> int:
+    """Run a verification and print its summary, also if it stops.
+
+    Args:
+        request: The load to verify.
+        how: How much is compared.
+        json: Print the summary as a JSON object on standard output.
+        quiet: Print nothing else.
+        terminal: Standard error is a terminal.
+
+    Returns:
+        0 if everything is equal, or 5.
+
+    Raises:
+        VecloadError: It stopped.
+    """
+    result = VerifyResult(error="a bug in vecload")
+    try:
+        result = _verified(request, how, quiet=quiet, terminal=terminal)
     except VecloadError as error:
         result = error.result or result
         raise
     finally:
         if json:
             out(orjson.dumps(result.as_dict()))
-        if not quiet and result.about and (result.exit_code in (0, 3) or result.read):
+    return result.exit_code
+
+
+def _verified(request: Request, how: Thoroughness, *, quiet: bool, terminal: bool) -> VerifyResult:
+    """Run a verification and print its summary as text."""
+    result = VerifyResult(error="a bug in vecload")
+    try:
+        result = run_verification(request, how, _caller(quiet=quiet, terminal=terminal))
+    except VecloadError as error:
+        result = error.result or result
+        raise
+    finally:
+        if not quiet and result.about and (result.exit_code in (0, 5) or result.read):
             for line in result.lines():
                 tell(line)
-    return result.exit_code
+    return result
+
+
+def _caller(*, quiet: bool, terminal: bool) -> Caller:
+    """Messages and progress on standard error, and signals that stop the work."""
+    stop, progress = StopAsked(), display(quiet=quiet, terminal=terminal)
+
+    @contextmanager
+    def around() -> Iterator[None]:
+        with stopping_on_signals(stop), _few_collections(), progress:
+            yield
+
+    return Caller((lambda line: None) if quiet else tell, progress.update, stop, around)
 
 
 def inspect(request: Request, *, full: bool, items: int, json: bool, quiet: bool) -> int:
