@@ -19,7 +19,7 @@ from vecload.sealing.envelope import UNKNOWN_KEY, is_sealed
 from vecload.targets import StoredItem, TargetIndex
 from vecload.targets.asking import stored_items
 from vecload.targets.wire import contents_text
-from vecload.verifying.precision import LOSSY, coarsest_needed, different_bits, different_rows
+from vecload.verifying.precision import LOSSY, different_bits, different_rows, likely_precision
 
 MISSING = "is missing"
 NAMES_SHOWN = 3
@@ -67,8 +67,8 @@ class Compared:
         differing: The items that differ.
         opened: How many contents opened.
         unknown_key: How many contents are sealed with a key that is not known.
-        lossy: The place in LOSSY of the most precise storage that explains every vector that differs;
-            len(LOSSY) if none does, -1 if no vector differs.
+        lossy: The place in LOSSY of the storage precision by which the vectors that differ probably do;
+            len(LOSSY) if there is none, -1 if no vector differs.
     """
 
     span: Span
@@ -180,7 +180,7 @@ class Comparer:
                 continue
             outcome.add(rows[at], "vector", _what_of_vector(expected[at], found[at], self.precision))
         if self.precision in (None, "float32") and differ.any():
-            outcome.add_lossy(coarsest_needed(expected[differ], found[differ]))
+            outcome.add_lossy(likely_precision(expected[differ], found[differ]))
 
     def _compare_metadata(self, batch: Batch, items: Sequence[StoredItem | None], outcome: _Outcome) -> None:
         expected = [{}] * len(batch) if batch.metadata is None else [m or {} for m in batch.metadata]

@@ -12,13 +12,22 @@ from vecload.batch import Vectors
 from vecload.options import StoragePrecision
 
 RELATIVE_ERROR: Final[Mapping[StoragePrecision, float]] = {
-    "tq12": 0.001,
-    "tq8": 0.016,
-    "tq6": 0.06,
-    "tq4": 0.25,
+    "tq12": 0.0015,
+    "tq8": 0.025,
+    "tq6": 0.3,
+    "tq4": 0.65,
 }
 """The most that a stored vector may differ from the original: the length of the difference, as a part of the
-original's length. About twice what was measured for vectors of many kinds."""
+original's length. About twice the largest that 600,000 vectors of 1 to 1536 dimensions showed: 0.00074,
+0.013, 0.14 and 0.33. They were of normal, uniform, whole and few numbers, with outliers, and of one number.
+Training changes no stored vector."""
+_USUAL_ERROR: Final[Mapping[StoragePrecision, float]] = {
+    "tq12": 0.001,
+    "tq8": 0.013,
+    "tq6": 0.055,
+    "tq4": 0.33,
+}
+"""The most that half of the vectors differ by. These figures tell precisions apart; the bounds overlap."""
 LOSSY: Final[tuple[StoragePrecision, ...]] = ("float16", *RELATIVE_ERROR)
 """The storage precisions that lose digits, from the most precise on."""
 
@@ -53,25 +62,34 @@ def different_bits(expected: Vectors, found: Vectors) -> NDArray[np.bool_]:
     return np.asarray(expected.view(np.uint32) != found.view(np.uint32))
 
 
-def coarsest_needed(expected: Vectors, found: Vectors) -> StoragePrecision | None:
-    """The most precise storage that may have made such vectors of the original ones; None if none may.
+def likely_precision(expected: Vectors, found: Vectors) -> StoragePrecision | None:
+    """The storage precision that probably made such vectors of the original ones; None if none did.
 
     Args:
         expected: float32, shape (n, dim).
         found: float32, shape (n, dim).
     """
-    for precision in LOSSY:
-        if not different_rows(expected, found, precision).any():
+    if not different_rows(expected, found, "float16").any():
+        return "float16"
+    away, length = _lengths(expected, found)
+    for precision, usual in _USUAL_ERROR.items():
+        if not different_rows(expected, found, precision).any() and np.median(away) <= usual * np.median(
+            length
+        ):
             return precision
     return None
 
 
 def _within(expected: Vectors, found: Vectors, part: float) -> NDArray[np.bool_]:
     """Which vectors differ by at most that part of the original's length. None that is not finite does."""
+    away, length = _lengths(expected, found)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(away <= part * length)
+
+
+def _lengths(expected: Vectors, found: Vectors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The lengths of the differences and of the original vectors: float64, shape (n,)."""
     with np.errstate(invalid="ignore", over="ignore"):
         wide = expected.astype(np.float64)
         away = found.astype(np.float64) - wide
-        within: NDArray[np.bool_] = np.einsum("ij,ij->i", away, away) <= part**2 * np.einsum(
-            "ij,ij->i", wide, wide
-        )
-    return within
+        return np.sqrt(np.einsum("ij,ij->i", away, away)), np.sqrt(np.einsum("ij,ij->i", wide, wide))
