@@ -218,10 +218,11 @@ class LoadOptions:
         "Read bytes of Parquet and Arrow as text, except in vectors, like Spark's binaryAsString.",
     )
 
-    seal: bool = _option(
-        True,
+    seal: bool | None = _option(
+        None,
         SENDING,
         "Encrypt contents on this machine; --no-seal leaves that to the engine, for other clients to read.",
+        usual="--seal, but stop if the index holds contents that are not sealed",
     )
     wire: WireFormat = _option("auto", SENDING, "Format of requests to a service; auto decides by size.")
     binary_threshold: int = _option(

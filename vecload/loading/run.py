@@ -260,7 +260,10 @@ class _Load:
                 tell=self._say,
             )
         if not access.created:
-            checks.run(checks.index_checks(request, plan, access))
+            contents = checks.contents_check(request, plan, access)
+            checks.run(checks.index_checks(request, plan, access, contents))
+            if contents is not None and contents.note:
+                self._say(contents.note)
         return access
 
     def _describe(self, access: OpenedIndex, plan: Plan) -> None:

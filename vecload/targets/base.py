@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -99,7 +100,8 @@ class StoredItem:
     """An item as the target returns it, with contents as stored, sealed or not.
 
     vector: float32, shape (dim,); None if not asked for, and for all zeros, which the engine hides.
-    contents: None if absent or not asked for. The engine does not distinguish empty from absent.
+    contents: Text, or bytes if they are not UTF-8, which only the embedded engine can return. None if absent
+        or not asked for. The engine keeps no type, and does not distinguish empty from absent.
     """
 
     id: str
@@ -179,6 +181,13 @@ class TargetIndex(Protocol):
 
     def list_ids(self) -> list[str]:
         """The ids of all items, in any order."""
+
+    def sample_ids(self, most: int) -> list[str]:
+        """The ids of some items, which depend neither on their age nor on what they hold.
+
+        Args:
+            most: How many, at least 1. If the index holds no more items, all ids.
+        """
 
     def train(self) -> None:
         """Train the index, so that queries search only a part of it. Returns after the training.
@@ -278,6 +287,11 @@ def check_settings(name: str, settings: IndexSettings) -> None:
         if value is not None and value not in known:
             raise IndexMismatch(f"there is no {what} {value!r}", hint=f"choose one of {', '.join(known)}")
     settings.metadata_schema()
+
+
+def drawn(ids: Sequence[str], most: int) -> list[str]:
+    """Some of all ids, always the same ones, whatever the order of others means."""
+    return random.Random(0).sample(ids, min(most, len(ids)))  # noqa: S311 no secret depends on it
 
 
 def metadata_of(stored: Any) -> Metadata:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from vecload.batch import Batch, Vectors
+from vecload.batch import Batch, Contents, Vectors
 from vecload.closing import Closing
 from vecload.errors import (
     BatchRefused,
@@ -127,7 +127,7 @@ class EmbeddedIndex:
                         stored["id"],
                         None if vector is None or len(vector) == 0 else np.asarray(vector, dtype=np.float32),
                         metadata_of(stored.get("metadata")),
-                        stored.get("contents") or None,
+                        _text_if_utf8(stored.get("contents") or None),
                     )
                 )
         return items
@@ -155,6 +155,11 @@ class EmbeddedIndex:
     def list_ids(self) -> list[str]:
         """The ids of all items."""
         return list(self._call(self._engine.list_ids, index_key=self._key))
+
+    def sample_ids(self, most: int) -> list[str]:
+        """The ids of some items: the engine's order without a filter depends on the index key alone."""
+        found = self._call(self._engine.query_metadata, filters={}, top_k=most, index_key=self._key)
+        return [item["id"] for item in found]
 
     def train(self) -> None:
         """Train the index."""
@@ -378,6 +383,14 @@ class EmbeddedTarget(Closing):
         self._engine_client = None
         for index in [*self._indexes]:
             index.release()
+
+
+def _text_if_utf8(contents: bytes | None) -> Contents | None:
+    """Contents as the service returns them, which has text alone; other bytes as they are."""
+    try:
+        return None if contents is None else contents.decode()
+    except UnicodeDecodeError:
+        return contents
 
 
 def _message_line(message: str) -> str:

@@ -11,7 +11,16 @@ import numpy as np
 
 from vecload.batch import Batch, Vectors
 from vecload.closing import Closing
-from vecload.errors import BatchRefused, IndexExists, IndexMismatch, NotAcknowledged, UsageError, VecloadError
+from vecload.errors import (
+    AccessRefused,
+    BatchRefused,
+    IndexExists,
+    IndexMismatch,
+    NotAcknowledged,
+    TargetError,
+    UsageError,
+    VecloadError,
+)
 from vecload.limits import BINARY_THRESHOLD
 from vecload.options import WireFormat
 from vecload.targets.answers import (
@@ -26,7 +35,7 @@ from vecload.targets.answers import (
     stored_items_of,
     texts_of,
 )
-from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
+from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings, drawn
 from vecload.targets.echoes import EchoFilter
 from vecload.targets.location import service_location
 from vecload.targets.transport import Answer, Connections
@@ -139,6 +148,16 @@ class ServiceIndex:
     def list_ids(self) -> list[str]:
         """The ids of all items."""
         return texts_of(self._ask("/v1/vectors/list_ids", limit=GET_MAX_BYTES), "ids")
+
+    def sample_ids(self, most: int) -> list[str]:
+        """The ids of some items: the engine's order without a filter depends on the index key alone."""
+        try:
+            answer = self._ask("/v1/vectors/query_metadata", limit=GET_MAX_BYTES, filters={}, top_k=most)
+        except TargetError as error:
+            if error.retryable or isinstance(error, AccessRefused):
+                raise
+            return drawn(self.list_ids(), most)  # a service of 0.17 has no such request
+        return texts_of(answer, "ids")
 
     def train(self) -> None:
         """Train the index. The service answers after the training, and with 200 in any case."""
