@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vecload.batch import Batch, Contents, Metadata
-from vecload.errors import ItemTypeError, ItemValueError, NotSealed, SealError
+from vecload.errors import (
+    ItemTypeError,
+    ItemUnreadable,
+    ItemValueError,
+    NotSealed,
+    SealError,
+    VecloadError,
+)
 from vecload.flags import parameters_named
 from vecload.items import batch_of_columns, batch_of_dicts
 from vecload.limits import BATCH_BYTES, BATCH_ROWS, QUERY_TOP_K
@@ -174,7 +181,7 @@ class Index:
         include: Iterable[str] = FIELDS,
         *,
         require_sealed: bool = False,
-        unopened: dict[str, SealError] | None = None,
+        unopened: dict[str, VecloadError] | None = None,
     ) -> list[dict[str, Any]]:
         """Fetch items, in the order of the ids. Missing items are omitted.
 
@@ -184,8 +191,8 @@ class Index:
                 were sealed with the contents key for this item; if not, anyone who can write to the index may
                 have written them.
             require_sealed: Treat unsealed contents as an error of their item.
-            unopened: Receives the errors of items whose contents do not open, by id; these items are omitted.
-                Without it, the first such error is raised.
+            unopened: Receives the errors of items whose contents do not open, or that the service can't send,
+                by id; these items are omitted. Without it, the first such error is raised.
 
         Returns:
             Dicts with `id` and the fields in `include`: the vector as a list of floats (each a float32), the
@@ -196,6 +203,7 @@ class Index:
             ItemValueError: Items have no such field.
             SealError: Sealed contents do not open.
             NotSealed: Contents are not sealed, with `require_sealed`.
+            ItemUnreadable: A client stored what the service can't send: NaN, or bytes that are not UTF-8.
         """
         if isinstance(ids, str | bytes) or not all(isinstance(item_id, str) for item_id in ids):
             raise ItemTypeError("get takes a list of ids, which are texts")
@@ -216,13 +224,15 @@ class Index:
         for item_id, item in found.items():
             try:
                 opened[item_id] = self._opened(item, names, require_sealed=require_sealed)
-            except SealError as error:
+            except (SealError, ItemUnreadable) as error:
                 if unopened is None:
                     raise
                 unopened[item_id] = error
         return [{**opened[item_id]} for item_id in ids if item_id in opened]
 
     def _opened(self, item: StoredItem, wanted: Sequence[str], *, require_sealed: bool) -> dict[str, Any]:
+        if item.unreadable:
+            raise ItemUnreadable(item.id, item.unreadable)
         stored = item.contents
         sealed = None if stored is None else is_sealed(stored)
         if require_sealed and sealed is False:

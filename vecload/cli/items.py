@@ -56,7 +56,7 @@ class Printing:
 
     def get(self, index: Index, ids: Sequence[str], include: Sequence[str]) -> list[dict[str, Any]]:
         """The items that exist and whose contents open."""
-        unopened: dict[str, SealError] = {}
+        unopened: dict[str, VecloadError] = {}
         items = index.get(ids, include, require_sealed=self.require_sealed, unopened=unopened)
         self.failed |= unopened
         return items

@@ -102,12 +102,15 @@ class StoredItem:
     vector: float32, shape (dim,); None if not asked for, and for all zeros, which the engine hides.
     contents: Text, or bytes if they are not UTF-8, which only the embedded engine can return. None if absent
         or not asked for. The engine keeps no type, and does not distinguish empty from absent.
+    unreadable: the fields that were asked for, but that the service can't send (docs/cyborgdb.md). They are
+        empty here, as if absent: whoever copies or compares items has to look at this.
     """
 
     id: str
     vector: Vectors | None
     metadata: Metadata
     contents: Contents | None
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,9 @@ class TargetIndex(Protocol):
 
     def get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
         """Fetch items in the order of the ids, without missing ones.
+
+        An item with a field that a service can't send does not fail the others: it has that field's name in
+        `unreadable`, and its other fields. `ItemUnreadable(item.id, item.unreadable)` is its error.
 
         Args:
             ids: Any number.

@@ -14,6 +14,7 @@ from vecload.closing import Closing
 from vecload.errors import (
     AccessRefused,
     BatchRefused,
+    Busy,
     IndexExists,
     IndexMismatch,
     NotAcknowledged,
@@ -39,6 +40,7 @@ from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem,
 from vecload.targets.echoes import EchoFilter
 from vecload.targets.location import service_location
 from vecload.targets.transport import Answer, Connections
+from vecload.targets.unreadable import read_around
 from vecload.targets.wire import Body, choose_format, dumps, encode_binary, encode_json, vectors_text_bytes
 
 REQUEST_SECONDS = 120.0
@@ -113,17 +115,19 @@ class ServiceIndex:
         return replace(ack, sending=answer.sending, waiting=answer.waiting)
 
     def get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
-        """Fetch items, some hundreds per request."""
+        """Fetch items, some hundreds per request, and around those that the service can't send."""
         items: list[StoredItem] = []
         for start in range(0, len(ids), GET_ITEMS):
-            answer = self._ask(
-                "/v1/vectors/get",
-                limit=GET_MAX_BYTES,
-                ids=list(ids[start : start + GET_ITEMS]),
-                include=list(include),
-            )
-            items += stored_items_of(answer)
+            some = ids[start : start + GET_ITEMS]
+            try:
+                items += self._get_once(some, include)
+            except Busy as error:
+                items += read_around(self._get_once, some, include, error)
         return items
+
+    def _get_once(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
+        answer = self._ask("/v1/vectors/get", limit=GET_MAX_BYTES, ids=list(ids), include=list(include))
+        return stored_items_of(answer)
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete items, some thousands per request."""
