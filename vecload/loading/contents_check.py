@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vecload.errors import IndexMismatch, SealError, WrongKey
+from vecload.batch import Contents
+from vecload.errors import AccessRefused, IndexMismatch, SealError, TargetError, WrongKey
 from vecload.sealing import Key, Opener
 from vecload.sealing.envelope import UNKNOWN_KEY, is_sealed
-from vecload.targets import StoredItem, TargetIndex
+from vecload.targets import TargetIndex
 
 CONTENTS_LOOKED_AT = 1000
 """Contents that are looked at. If one in a hundred is of another kind, one sample in 20,000 lacks it."""
@@ -22,8 +23,9 @@ IDS_ASKED = (CONTENTS_LOOKED_AT, 16_000)
 BYTES_LOOKED_AT = 32_000_000
 """Bytes of contents after which no more are looked at."""
 FIRST_IDS = 5
-"""Ids of the first request: contents may be large, and it shows how large."""
 IDS_AT_ONCE = 500
+GROWTH = 10
+"""Ids of the first request and of the largest, and how much larger one may be than all before it together."""
 BYTES_AT_ONCE = 8_000_000
 """Approximate bytes of one answer."""
 
@@ -55,19 +57,19 @@ class StoredContents:
 def look_at_contents(index: TargetIndex, opener: Opener) -> StoredContents:
     """Look at a sample of the contents that an index holds: at all of them, if they are few.
 
+    Contents that the service can't send (`StoredItem.unreadable`) are passed over.
+
     Raises:
         TargetError: The target failed.
     """
     opened = unknown = damaged = unsealed = 0
     key_ids: dict[str, None] = {}
-    for item in _sample(index):
-        if item.contents is None:
-            continue
-        if not is_sealed(item.contents):
+    for item_id, contents in _sample(index):
+        if not is_sealed(contents):
             unsealed += 1
             continue
         try:
-            opener.open(item.id, item.contents)
+            opener.open(item_id, contents)
             opened += 1
         except SealError as error:
             if error.outcome == UNKNOWN_KEY:
@@ -78,25 +80,26 @@ def look_at_contents(index: TargetIndex, opener: Opener) -> StoredContents:
     return StoredContents(opened, unknown, damaged, unsealed, tuple(sorted(key_ids)))
 
 
-def _sample(index: TargetIndex) -> Iterator[StoredItem]:
-    """Items with contents: CONTENTS_LOOKED_AT, unless the index has fewer or they are large."""
+def _sample(index: TargetIndex) -> Iterator[tuple[str, Contents]]:
+    """Ids and contents of CONTENTS_LOOKED_AT items, or of fewer if there are no more or they are large."""
     if not index.count():
         return
     asked: set[str] = set()
-    contents = nbytes = 0
+    number = nbytes = 0
     for most in IDS_ASKED:
         ids = [item_id for item_id in index.sample_ids(most) if item_id not in asked]
         at = 0
         while at < len(ids):
-            fit = BYTES_AT_ONCE * len(asked) // max(nbytes, 1) if asked else FIRST_IDS
-            some = ids[at : at + max(1, min(fit, IDS_AT_ONCE))]
+            # Contents may be large, so the first answers, of few items, show how many items fit into one.
+            fit = BYTES_AT_ONCE * len(asked) // max(nbytes, 1)
+            some = ids[at : at + max(FIRST_IDS, min(fit, len(asked) * GROWTH, IDS_AT_ONCE))]
             at += len(some)
             asked.update(some)
             for item in index.get(some, ["contents"]):
                 if item.contents is not None:
-                    contents, nbytes = contents + 1, nbytes + len(item.contents)
-                    yield item
-            if contents >= CONTENTS_LOOKED_AT or nbytes >= BYTES_LOOKED_AT:
+                    number, nbytes = number + 1, nbytes + len(item.contents)
+                    yield item.id, item.contents
+            if number >= CONTENTS_LOOKED_AT or nbytes >= BYTES_LOOKED_AT:
                 return
         if len(asked) < most:
             return  # there are no others
@@ -142,10 +145,18 @@ class ContentsCheck:
             WrongKey: The contents key opens no sealed contents, or not all of them and the user did not say
                 that contents are sealed.
             IndexMismatch: There are unsealed contents, and the user did not say which kind the new ones are.
+            TargetError: The target failed; if the user said which kind, only if it may answer later.
         """
         self.note = ""
-        found = self.found = look_at_contents(self._index, Opener(self._key.opening_keys, self._index.name))
-        name, sealed, total = self._index.name, found.opened + found.unknown, found.looked_at
+        name = self._index.name
+        try:
+            found = self.found = look_at_contents(self._index, Opener(self._key.opening_keys, name))
+        except TargetError as error:
+            if self._seal is None or error.retryable or isinstance(error, AccessRefused):
+                raise
+            self.note = f"the contents of index {name!r} can't be looked at ({error.args[0]})"
+            return
+        sealed, total = found.opened + found.unknown, found.looked_at
         if self._seal is False:
             if sealed:
                 self.note = (
