@@ -19,6 +19,7 @@ from vecload.readers import Source
 from vecload.sealing import Opener
 from vecload.sealing.envelope import UNKNOWN_KEY, is_sealed
 from vecload.targets import TargetIndex
+from vecload.targets.base import other_policies
 from vecload.targets.opening import OpenedIndex
 
 SEALED_LOOKED_AT = 5
@@ -65,12 +66,11 @@ def check_index_settings(request: Request, access: OpenedIndex) -> None:
             f"index {info.name!r} has the metric {info.metric}, not {wanted.metric}",
             hint="omit --metric, or load into another index",
         )
-    for name, policy in wanted.metadata_schema().items():
-        if info.metadata_schema.get(name) != policy:
-            raise IndexMismatch(
-                f"index {info.name!r} was created with another policy for the field {name!r}",
-                hint="policies can't be changed later: omit the option, or load into another index",
-            )
+    for name in other_policies(info, wanted):
+        raise IndexMismatch(
+            f"index {info.name!r} was created with another policy for the field {name!r}",
+            hint="policies can't be changed later: omit the option, or load into another index",
+        )
 
 
 def check_contents_key(plan: Plan, access: OpenedIndex) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self, get_args
 
 from vecload.batch import Batch, Contents, Metadata, Vectors
-from vecload.errors import IndexMismatch
+from vecload.errors import IndexMismatch, TargetError
 from vecload.options import Metric, StoragePrecision
 
 DIMENSION_MAX = 65535
@@ -218,7 +219,7 @@ class Target(Protocol):
 
         Raises:
             IndexExists: There is one with that name; it is unchanged.
-            IndexMismatch: An index can't have these settings.
+            IndexMismatch: An index can't have these settings, or the target made one with others.
         """
 
     def open_index(self, name: str, index_key: bytes) -> TargetIndex:
@@ -284,6 +285,50 @@ def check_settings(name: str, settings: IndexSettings) -> None:
         if value is not None and value not in known:
             raise IndexMismatch(f"there is no {what} {value!r}", hint=f"choose one of {', '.join(known)}")
     settings.metadata_schema()
+
+
+def check_created(index: TargetIndex, settings: IndexSettings) -> None:
+    """Refuse an index that was just created, but not as asked. It is deleted again.
+
+    An older engine ignores settings that it does not know without a word, and an index never changes them.
+
+    Raises:
+        IndexMismatch: It differs. `refused` says whether it is gone.
+    """
+    info = index.describe()
+    wrong = [
+        f"its {what} is {got}, not {asked}"
+        for what, asked, got in (
+            ("dimension", settings.dimension, info.dimension),
+            ("metric", settings.metric, info.metric),
+        )
+        if asked not in (None, got)
+    ]
+    if lacking := other_policies(info, settings):
+        wrong.append(f"it has another policy for {', '.join(map(repr, lacking))}")
+    if not wrong:
+        return
+    hint = "update CyborgDB"
+    if lacking:
+        hint += ", or omit --unfilterable, --pattern and --full-text"
+    dropped = False
+    with suppress(TargetError):
+        if not index.count():  # else another process has found it meanwhile
+            index.drop()
+            dropped = True
+    error = IndexMismatch(
+        f"index {info.name!r} was not created as asked: {' and '.join(wrong)}"
+        f"{', so it was deleted again' if dropped else ''}",
+        hint=hint if dropped else f"delete it with 'vecload index delete'; {hint}",
+    )
+    error.refused = dropped
+    raise error
+
+
+def other_policies(info: IndexInfo, settings: IndexSettings) -> list[str]:
+    """The metadata fields whose policy in an index is not the one in the settings."""
+    wanted = settings.metadata_schema()
+    return [name for name, policy in wanted.items() if info.metadata_schema.get(name) != policy]
 
 
 def metadata_of(stored: Any) -> Metadata:

@@ -30,7 +30,16 @@ from vecload.errors import (
     WrongKey,
 )
 from vecload.safe_text import one_line
-from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings, metadata_of
+from vecload.targets.base import (
+    Ack,
+    Hit,
+    IndexInfo,
+    IndexSettings,
+    StoredItem,
+    check_created,
+    check_settings,
+    metadata_of,
+)
 from vecload.targets.engine import check_process, claim_engine, import_engine, track_engine_objects
 from vecload.targets.location import cannot_make, exclusive, expand_home, is_half_made, unlist_half_made
 from vecload.targets.wire import contents_text
@@ -271,8 +280,9 @@ class EmbeddedTarget(Closing):
         check_settings(name, settings)
         # The engine lets two processes create the same index with two keys, one of which then opens nothing.
         with exclusive(self.location):
-            engine_index = self._create(name, index_key, settings)
-        return EmbeddedIndex(self, name, index_key, engine_index)
+            index = EmbeddedIndex(self, name, index_key, self._create(name, index_key, settings))
+            check_created(index, settings)
+        return index
 
     def _create(self, name: str, index_key: bytes, settings: IndexSettings) -> Any:
         if name in self.list_indexes():

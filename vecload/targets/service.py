@@ -34,7 +34,7 @@ from vecload.targets.answers import (
     stored_items_of,
     texts_of,
 )
-from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
+from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_created, check_settings
 from vecload.targets.echoes import EchoFilter
 from vecload.targets.location import service_location
 from vecload.targets.transport import Answer, Connections
@@ -248,7 +248,9 @@ class ServiceTarget(Closing):
             raise _as(
                 error, IndexMismatch(f"the index can't be created with these settings: {error}")
             ) from None
-        return self._index(name, index_key)
+        index = self._index(name, index_key)
+        check_created(index, settings)
+        return index
 
     def open_index(self, name: str, index_key: bytes) -> ServiceIndex:
         """Open an index: ask the service to describe it, which needs the right key."""
