@@ -63,7 +63,8 @@ class Connection(Closing):
             unfilterable: Metadata fields you will never filter on; they load several times faster.
             pattern: Metadata fields to search by regular expressions.
             full_text: Metadata fields to search by words.
-            embedding_model: The engine's model that creates vectors from contents, which are then not sealed.
+            embedding_model: The engine's model that makes the vectors of items that have none from their
+                contents, which are then not sealed.
             seal: Encrypt contents on this machine.
             allow_zero_vectors: Store all-zero vectors, which the engine cannot return.
 
@@ -104,7 +105,8 @@ class Connection(Closing):
             name: Its name.
             key: The Key or the 32 bytes it was created with.
             seal: Encrypt contents on this machine. Reading opens sealed contents in any case.
-            embed: The index has an embedding model: items need no vector, and contents are not sealed.
+            embed: The index has an embedding model: an item may have contents instead of a vector. Such
+                contents are not sealed. The target does not say whether an index has a model.
             allow_zero_vectors: Store all-zero vectors, which the engine cannot return.
 
         Raises:

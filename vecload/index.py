@@ -50,7 +50,7 @@ class Index:
         retry: RetryPolicy | None = None,
     ) -> None:
         self._index = index
-        self._sealer = Sealer(key.contents_key, index.name) if seal and not embed else None
+        self._sealer = Sealer(key.contents_key, index.name) if seal else None
         self._opener = Opener(key.opening_keys, index.name)
         self._embed = embed
         self._allow_zero = allow_zero_vectors
@@ -82,7 +82,8 @@ class Index:
 
         Args:
             items: Dicts with `id`, `vector`, and optionally `metadata` and `contents`; or, with vectors, n
-                ids.
+                ids. On an index with an embedding model, an item may have `contents` instead of a vector.
+                These contents are not sealed, since the index reads them.
             vectors: Shape (n, dim): the same as `upsert_binary(ids, vectors)`.
             others: Not allowed.
             named: Not allowed.
@@ -127,8 +128,8 @@ class Index:
             ItemValueError: Lengths differ, or a value can't be stored. Also a ValueError.
             TargetError: The target failed or refused. It is safe to call again.
         """
-        if vectors is None or self._embed:
-            raise ItemValueError("upsert_binary needs vectors, and an index without an embedding model")
+        if vectors is None:
+            raise ItemValueError("upsert_binary needs vectors")
         self._store(
             batch_of_columns(
                 ids,

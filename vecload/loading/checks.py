@@ -242,7 +242,8 @@ def check_dimension(request: Request, plan: Plan) -> None:
         IndexMismatch: It differs.
     """
     wanted = request.options.dimension
-    if not request.options.embed and wanted not in (None, plan.dimension):
+    none_yet = request.options.embed and not plan.dimension
+    if wanted not in (None, plan.dimension) and not none_yet:
         raise IndexMismatch(f"--dimension is {wanted}, but {_vectors_have(plan)}")
 
 

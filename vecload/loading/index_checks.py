@@ -86,7 +86,8 @@ def check_contents_key(plan: Plan, access: OpenedIndex) -> int:
     """
     job = plan.jobs(index_dimension=0, allow_zero_vectors=True)[0]
     head = job.source.head()
-    batch = job.mapper.map(head) if head is not None else None
+    mapped = job.mapper.map(head).by_vector() if head is not None else []
+    batch = next((part for part in mapped if part.vectors is not None), None)
     if batch is None or batch.vectors is None or not batch.ids or job.mapper.mapping.contents is None:
         return 0
     if access.index.describe().dimension != batch.vectors.shape[1] or not access.index.count():

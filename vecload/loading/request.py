@@ -100,8 +100,8 @@ class Request:
 
     @property
     def seal(self) -> bool:
-        """Whether contents are sealed: not if the index creates vectors from them."""
-        return self.options.seal and not self.options.embed
+        """Whether contents are sealed, other than those from which the index makes a vector."""
+        return self.options.seal
 
     @property
     def max_errors(self) -> ErrorLimit:

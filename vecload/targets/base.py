@@ -95,6 +95,12 @@ class Ack:
         )
 
 
+def in_turn(stores: Sequence[Callable[[], Ack]]) -> Ack:
+    """Store the parts of a batch one after the other; the sum of their acknowledgements."""
+    first, *others = stores
+    return sum((store() for store in others), first())
+
+
 @dataclass(frozen=True, slots=True)
 class StoredItem:
     """An item as the target returns it, with contents as stored, sealed or not.
@@ -145,6 +151,10 @@ class TargetIndex(Protocol):
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
         """Encode a batch for the target, without a request.
+
+        Args:
+            batch: With vectors for all items, for some or for none. An index that was created with an
+                embedding model makes those that are missing from the contents; others refuse the batch.
 
         Returns:
             A function that stores the whole batch and returns after the target acknowledged every item. It

@@ -38,6 +38,7 @@ from vecload.targets.base import (
     StoredItem,
     check_created,
     check_settings,
+    in_turn,
     metadata_of,
 )
 from vecload.targets.engine import check_process, claim_engine, import_engine, track_engine_objects
@@ -102,7 +103,9 @@ class EmbeddedIndex:
         )
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
-        """Bring a batch into the engine's form."""
+        """Bring a batch into the engine's form; items with a vector and items without are stored in turn."""
+        if batch.to_embed is not None:
+            return partial(in_turn, [self.prepare(part) for part in batch.by_vector()])
         return partial(self._upsert_prepared, _for_engine(batch), Ack(len(batch), {}, batch.nbytes))
 
     def upsert(self, batch: Batch) -> Ack:
@@ -375,6 +378,8 @@ class EmbeddedTarget(Closing):
             return IndexMismatch(
                 "the index has no embedding model", hint="omit --embed, and give every row a vector"
             )
+        if "does not match embedding model" in message:
+            return IndexMismatch(f"the index can't be created with these settings ({line})")
         if "mbedding model" in message:
             return TargetError(f"the embedding model is not available ({line})")
         if "metric" in message or "storage_precision" in message or "metadata_schema" in message:
