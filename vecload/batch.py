@@ -210,7 +210,8 @@ class Batch:
             return [replace(self, to_embed=None, vectors=None)]
         own, made = self.keep_only(~lacking, ()), self.keep_only(lacking, ())
         if set(own.ids).isdisjoint(made.ids):
-            return [replace(own, to_embed=None), replace(made, to_embed=None, vectors=None)]
+            # Those first which an index without a model refuses: then it stores nothing of the batch.
+            return [replace(made, to_embed=None, vectors=None), replace(own, to_embed=None)]
         middle = len(self) // 2
         return [*self.part(0, middle).by_vector(), *self.part(middle, len(self)).by_vector()]
 
