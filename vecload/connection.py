@@ -63,7 +63,8 @@ class Connection(Closing):
             unfilterable: Metadata fields you will never filter on; they load several times faster.
             pattern: Metadata fields to search by regular expressions.
             full_text: Metadata fields to search by words.
-            embedding_model: The engine's model that creates vectors from contents, which are then not sealed.
+            embedding_model: The engine's model that makes the vectors of items that have none from their
+                contents, which are then not sealed.
             seal: Encrypt contents on this machine. None is True, unless somebody else adds unsealed contents
                 before the first upsert with contents: see `open_index`.
             allow_zero_vectors: Store all-zero vectors, which the engine cannot return.
@@ -108,7 +109,8 @@ class Connection(Closing):
                 if a sample shows that the index holds contents that are not sealed, or that this key does not
                 open. True then goes on, unless this key opens none; False goes on in any case. Reading opens
                 sealed contents in any case.
-            embed: The index has an embedding model: items need no vector, and contents are not sealed.
+            embed: The index has an embedding model: an item may have contents instead of a vector. Such
+                contents are not sealed. The target does not say whether an index has a model.
             allow_zero_vectors: Store all-zero vectors, which the engine cannot return.
 
         Raises:

@@ -51,9 +51,11 @@ class Index:
         retry: RetryPolicy | None = None,
     ) -> None:
         self._index = index
-        self._sealer = Sealer(key.contents_key, index.name) if seal is not False and not embed else None
+        self._sealer = Sealer(key.contents_key, index.name) if seal is not False else None
         self._opener = Opener(key.opening_keys, index.name)
-        self._contents_check = ContentsCheck(seal, index, key) if self._sealer is not None else None
+        self._contents_check = (
+            ContentsCheck(seal, index, key, embed=embed) if self._sealer is not None else None
+        )
         self._embed = embed
         self._allow_zero = allow_zero_vectors
         self._retry = retry or RetryPolicy()
@@ -86,7 +88,8 @@ class Index:
 
         Args:
             items: Dicts with `id`, `vector`, and optionally `metadata` and `contents`; or, with vectors, n
-                ids.
+                ids. On an index with an embedding model, an item may have `contents` instead of a vector.
+                These contents are not sealed, since the index reads them.
             vectors: Shape (n, dim): the same as `upsert_binary(ids, vectors)`.
             others: Not allowed.
             named: Not allowed.
@@ -137,8 +140,8 @@ class Index:
             WrongKey: The contents key does not open the contents of the index.
             TargetError: The target failed or refused. It is safe to call again.
         """
-        if vectors is None or self._embed:
-            raise ItemValueError("upsert_binary needs vectors, and an index without an embedding model")
+        if vectors is None:
+            raise ItemValueError("upsert_binary needs vectors")
         self._store(
             batch_of_columns(
                 ids,
@@ -163,7 +166,7 @@ class Index:
         if len(batch):
             rows = max(1, min(rows, BATCH_BYTES * len(batch) // max(batch.nbytes, 1)))
         check = self._contents_check  # another thread may have done it meanwhile
-        if batch.contents is not None and check is not None:
+        if batch.contents is not None and batch.vectors is not None and check is not None:
             sender.ask(check.run)
             self._contents_check = None
         for start in range(0, len(batch), rows):

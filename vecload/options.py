@@ -174,7 +174,9 @@ class LoadOptions:
         usual="detected from the first rows",
     )
     embed: bool = _option(
-        False, COLUMNS, "The index makes the vectors from the contents, which are then not sealed."
+        False,
+        COLUMNS,
+        "Let the index make the vectors of rows that have none, from their contents, which stay unsealed.",
     )
 
     id_prefix: str = _option("", ITEMS, "Put this text before every id.", metavar="TEXT")

@@ -232,3 +232,15 @@ def test_messages_name_a_few_key_ids_and_no_contents() -> None:
 
 def test_the_numbers_keep_what_the_docs_promise() -> None:
     assert (1 - 0.01) ** contents_check.CONTENTS_LOOKED_AT < 1 / 20_000
+
+
+def test_unsealed_contents_decide_nothing_where_the_index_makes_vectors_from_them() -> None:
+    plain, sealer = {"plain": "text"}, Sealer(OLD.contents_key, "docs")
+    for seal in (None, True):
+        recorded: Any = Recorded(plain)
+        check = ContentsCheck(seal, recorded, KEY, embed=True)
+        check.run()
+        assert check.note == ""
+        recorded = Recorded({**plain, "old": str(sealer.seal(["old"], ["text"])[0])})
+        with pytest.raises(WrongKey):
+            ContentsCheck(seal, recorded, KEY, embed=True).run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import socket
 import threading
@@ -91,15 +92,18 @@ def test_a_target_shows_neither_keys_nor_api_keys(service: str, index_name: str)
 
 
 def test_both_ways_in_which_the_service_words_a_wrong_key_are_known(
-    target: ServiceTarget, index: TargetIndex
+    target: ServiceTarget, index_name: str
 ) -> None:
     # A thread of the service that has not loaded the index says 404, one that has says 401.
+    # So the index is created without being described.
+    fields = {"index_name": index_name, "index_key": KEY.hex(), "dimension": 4}
+    target.request("POST", "/v1/indexes/create", Body(json.dumps(fields).encode()))
     with pytest.raises(WrongKey, match="Failed to unwrap DEK"):
-        target.open_index(index.name, os.urandom(32))
+        target.open_index(index_name, os.urandom(32))
     for _ in range(10):
-        target.open_index(index.name, KEY)
+        target.open_index(index_name, KEY)
     with pytest.raises(WrongKey, match="Wrong encryption key"):
-        target.open_index(index.name, os.urandom(32))
+        target.open_index(index_name, os.urandom(32))
 
 
 def test_a_key_with_letters_among_its_hex_digits_opens_on_every_thread(

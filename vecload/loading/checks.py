@@ -86,10 +86,11 @@ def new_index_checks(
 
 
 def contents_check(request: Request, plan: Plan, opened: OpenedIndex) -> ContentsCheck | None:
-    """The check of the contents in an existing index; None if the load adds none, or only embedded ones."""
-    if request.options.embed or not any(mapping.contents for mapping in plan.mappings):
+    """The check of the contents in an existing index; None if the load adds none, or seals none."""
+    embed = request.options.embed
+    if not any(mapping.contents and (mapping.vector or not embed) for mapping in plan.mappings):
         return None
-    return ContentsCheck(request.options.seal, opened.index, opened.key)
+    return ContentsCheck(request.options.seal, opened.index, opened.key, embed=embed)
 
 
 def index_checks(
@@ -251,7 +252,8 @@ def check_dimension(request: Request, plan: Plan) -> None:
         IndexMismatch: It differs.
     """
     wanted = request.options.dimension
-    if not request.options.embed and wanted not in (None, plan.dimension):
+    none_yet = request.options.embed and not plan.dimension
+    if wanted not in (None, plan.dimension) and not none_yet:
         raise IndexMismatch(f"--dimension is {wanted}, but {_vectors_have(plan)}")
 
 

@@ -112,16 +112,18 @@ class ContentsCheck:
         seal: Whether the new ones are sealed, if the user said so; None seals them, unless others are not.
         index: The index.
         key: The key whose contents key seals them.
+        embed: The index makes vectors from contents, which are therefore not sealed: they decide nothing.
 
     Attributes:
         found: What is there; None before `run`.
         note: What the user should know although the check passed; "" if there is nothing.
     """
 
-    def __init__(self, seal: bool | None, index: TargetIndex, key: Key) -> None:
+    def __init__(self, seal: bool | None, index: TargetIndex, key: Key, *, embed: bool = False) -> None:
         self._seal = seal
         self._index = index
         self._key = key
+        self._embed = embed
         self.found: StoredContents | None = None
         self.note = ""
 
@@ -178,13 +180,13 @@ class ContentsCheck:
                 f"the contents key does not open all contents of index {name!r} ({others})",
                 hint="keep that key under old_contents_keys, or give --seal to go on with this key alone",
             )
-        if self._seal is None and found.unsealed:
+        if self._seal is None and found.unsealed and not self._embed:
             raise IndexMismatch(
                 f"index {name!r} holds contents that are not sealed ({clear})",
                 hint="--no-seal adds unsealed contents too; --seal adds sealed ones, which other clients "
                 "read as ciphertext",
             )
         notes = [f"contents that this key does not open ({others})"] if found.unknown else []
-        notes += [f"unsealed contents ({clear})"] if found.unsealed else []
+        notes += [f"unsealed contents ({clear})"] if found.unsealed and not self._embed else []
         if notes:
             self.note = f"index {name!r} holds {' and '.join(notes)}: sealed ones are added"

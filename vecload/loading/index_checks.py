@@ -17,6 +17,7 @@ from vecload.mapping.columns import listed
 from vecload.mapping.mapper import rows_for
 from vecload.readers import Source
 from vecload.targets import TargetIndex
+from vecload.targets.base import other_policies
 from vecload.targets.opening import OpenedIndex
 
 LOOKS = 4
@@ -61,12 +62,11 @@ def check_index_settings(request: Request, access: OpenedIndex) -> None:
             f"index {info.name!r} has the metric {info.metric}, not {wanted.metric}",
             hint="omit --metric, or load into another index",
         )
-    for name, policy in wanted.metadata_schema().items():
-        if info.metadata_schema.get(name) != policy:
-            raise IndexMismatch(
-                f"index {info.name!r} was created with another policy for the field {name!r}",
-                hint="policies can't be changed later: omit the option, or load into another index",
-            )
+    for name in other_policies(info, wanted):
+        raise IndexMismatch(
+            f"index {info.name!r} was created with another policy for the field {name!r}",
+            hint="policies can't be changed later: omit the option, or load into another index",
+        )
 
 
 def check_policies(request: Request, plan: Plan) -> None:

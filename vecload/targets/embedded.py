@@ -30,7 +30,17 @@ from vecload.errors import (
     WrongKey,
 )
 from vecload.safe_text import one_line
-from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings, metadata_of
+from vecload.targets.base import (
+    Ack,
+    Hit,
+    IndexInfo,
+    IndexSettings,
+    StoredItem,
+    check_created,
+    check_settings,
+    in_turn,
+    metadata_of,
+)
 from vecload.targets.engine import check_process, claim_engine, import_engine, track_engine_objects
 from vecload.targets.location import cannot_make, exclusive, expand_home, is_half_made, unlist_half_made
 from vecload.targets.wire import contents_text
@@ -93,7 +103,9 @@ class EmbeddedIndex:
         )
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
-        """Bring a batch into the engine's form."""
+        """Bring a batch into the engine's form; items with a vector and items without are stored in turn."""
+        if batch.to_embed is not None:
+            return partial(in_turn, [self.prepare(part) for part in batch.by_vector()])
         return partial(self._upsert_prepared, _for_engine(batch), Ack(len(batch), {}, batch.nbytes))
 
     def upsert(self, batch: Batch) -> Ack:
@@ -276,8 +288,9 @@ class EmbeddedTarget(Closing):
         check_settings(name, settings)
         # The engine lets two processes create the same index with two keys, one of which then opens nothing.
         with exclusive(self.location):
-            engine_index = self._create(name, index_key, settings)
-        return EmbeddedIndex(self, name, index_key, engine_index)
+            index = EmbeddedIndex(self, name, index_key, self._create(name, index_key, settings))
+            check_created(index, settings)
+        return index
 
     def _create(self, name: str, index_key: bytes, settings: IndexSettings) -> Any:
         if name in self.list_indexes():
@@ -370,6 +383,8 @@ class EmbeddedTarget(Closing):
             return IndexMismatch(
                 "the index has no embedding model", hint="omit --embed, and give every row a vector"
             )
+        if "does not match embedding model" in message:
+            return IndexMismatch(f"the index can't be created with these settings ({line})")
         if "mbedding model" in message:
             return TargetError(f"the embedding model is not available ({line})")
         if "metric" in message or "storage_precision" in message or "metadata_schema" in message:

@@ -48,7 +48,7 @@ class MemoryIndex:
 
     def upsert(self, batch: Batch) -> Ack:
         """Keep the items, or refuse the whole batch."""
-        if batch.vectors is None:
+        if batch.vectors is None or batch.to_embed is not None:
             raise IndexMismatch(
                 "the index has no embedding model", hint="omit --embed, and give every row a vector"
             )
