@@ -244,3 +244,11 @@ def test_unsealed_contents_decide_nothing_where_the_index_makes_vectors_from_the
         recorded = Recorded({**plain, "old": str(sealer.seal(["old"], ["text"])[0])})
         with pytest.raises(WrongKey):
             ContentsCheck(seal, recorded, KEY, embed=True).run()
+
+
+def test_without_a_contents_key_unsealed_contents_are_added_to_whatever_is_there() -> None:
+    sealer = Sealer(KEY.contents_key, "docs")
+    recorded: Any = Recorded({"plain": "text", "sealed": str(sealer.seal(["sealed"], ["text"])[0])})
+    check = ContentsCheck(False, recorded, None)
+    check.run()
+    assert "holds sealed contents (1 of 2 looked at)" in check.note

@@ -111,7 +111,7 @@ class ContentsCheck:
     Args:
         seal: Whether the new ones are sealed, if the user said so; None seals them, unless others are not.
         index: The index.
-        key: The key whose contents key seals them.
+        key: The key whose contents key seals them; None if there is none, and nothing is sealed.
         embed: The index makes vectors from contents, which are therefore not sealed: they decide nothing.
 
     Attributes:
@@ -119,10 +119,13 @@ class ContentsCheck:
         note: What the user should know although the check passed; "" if there is nothing.
     """
 
-    def __init__(self, seal: bool | None, index: TargetIndex, key: Key, *, embed: bool = False) -> None:
+    def __init__(
+        self, seal: bool | None, index: TargetIndex, key: Key | None, *, embed: bool = False
+    ) -> None:
         self._seal = seal
         self._index = index
-        self._key = key
+        self._opening_keys = () if key is None else key.opening_keys
+        self._key_id = "" if key is None else key.key_id
         self._embed = embed
         self.found: StoredContents | None = None
         self.note = ""
@@ -138,7 +141,7 @@ class ContentsCheck:
         if self._seal is False:
             return f"those of the index are not sealed either ({found.unsealed:,} looked at)"
         opened = f"{found.opened:,} of {found.looked_at:,} looked at"
-        return f"key {self._key.key_id} opens those of the index ({opened})"
+        return f"key {self._key_id} opens those of the index ({opened})"
 
     def run(self) -> None:
         """Look at a sample of what is there.
@@ -152,7 +155,7 @@ class ContentsCheck:
         self.note = ""
         name = self._index.name
         try:
-            found = self.found = look_at_contents(self._index, Opener(self._key.opening_keys, name))
+            found = self.found = look_at_contents(self._index, Opener(self._opening_keys, name))
         except TargetError as error:
             if self._seal is None or error.retryable or isinstance(error, AccessRefused):
                 raise
@@ -170,7 +173,7 @@ class ContentsCheck:
         if found.unknown and not found.opened:
             raise WrongKey(
                 f"the contents of index {name!r} are sealed with another contents key ({keys}, not "
-                f"{self._key.key_id})",
+                f"{self._key_id})",
                 hint="name its key file with --key-file, or keep the old key under old_contents_keys",
             )
         others = f"{found.unknown:,} of {sealed:,} sealed contents looked at, sealed with {keys}"
