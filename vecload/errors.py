@@ -24,6 +24,7 @@
     │   ├── ForkedStore              exit 1   the parent of this forked process uses the embedded engine
     │   ├── ConnectionClosed         exit 1   a connection, or an index of it, is used after `close`
     │   ├── IndexReplaced            exit 1   items that a load stored are gone at its end
+    │   ├── ItemUnreadable           exit 1   an item holds what the service can't send; others are fine
     │   ├── TrainingFailed           exit 1   the index could not be trained; its items stay
     │   ├── ItemLimit                exit 1   the index holds as many items as the free tier allows
     │   └── AccessRefused            exit 6
@@ -41,6 +42,7 @@ contents or request bodies.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -169,6 +171,8 @@ class Busy(TargetError):
     """The service answered 408, 429 or 5xx; the same request may succeed later."""
 
     retryable = True
+    unexplained = False
+    """A bare 500, as the service answers where it can't write down what it was asked for."""
 
     def __init__(self, message: str, *, hint: str = "", status: int = 500) -> None:
         super().__init__(message, hint=hint)
@@ -214,6 +218,24 @@ class IndexReplaced(TargetError):
     """At the end of a load, items that it stored are no longer in the index."""
 
 
+class ItemUnreadable(TargetError):
+    """An item holds what the service can't send, so it can't be read there. Other items can.
+
+    Args:
+        item_id: The item.
+        fields: Those of `vector`, `metadata` and `contents` that can't be read.
+    """
+
+    def __init__(self, item_id: str, fields: Sequence[str]) -> None:
+        super().__init__(
+            f"the service can't return the {' and the '.join(fields)} of item {item_id!r}, in which a client "
+            "stored NaN, infinity, or bytes that are not UTF-8",
+            hint="replace the item, or read it from the store's folder with the embedded engine",
+        )
+        self.item_id = item_id
+        self.fields = tuple(fields)
+
+
 class TrainingFailed(TargetError):
     """The index could not be trained. Its items stay, and queries find them."""
 
@@ -249,6 +271,7 @@ class SealError(VecloadError):
             hint="use the key file and the index name that they were sealed with",
         )
         self.outcome = outcome
+        self.key_id = key_id
         if outcome == "unknown key":
             self.exit_code = WrongKey.exit_code
 

@@ -56,7 +56,7 @@ class Printing:
 
     def get(self, index: Index, ids: Sequence[str], include: Sequence[str]) -> list[dict[str, Any]]:
         """The items that exist and whose contents open."""
-        unopened: dict[str, SealError] = {}
+        unopened: dict[str, VecloadError] = {}
         items = index.get(ids, include, require_sealed=self.require_sealed, unopened=unopened)
         self.failed |= unopened
         return items
@@ -215,6 +215,8 @@ def read_vector(text: str, row: int, options: LoadOptions) -> list[float]:
             if rows.span.start <= row < rows.span.stop:
                 batch = job.mapper.map(rows)
                 at = batch.item_rows().tolist()
+                if row in at and not batch.has_vector(at.index(row)):
+                    raise SourceError(f"row {row} of {text} has no vector")
                 if row not in at or batch.vectors is None:
                     reject = next(reject for reject in batch.rejects if reject.row == row)
                     raise SourceError(str(reject))

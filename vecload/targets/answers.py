@@ -57,6 +57,8 @@ _OWN = re.compile(
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _PLACES = 8
 """Parts of a fault's place that are shown: deeper ones come from the request."""
+_UNEXPLAINED = b"Internal Server Error"
+"""All that the service says where it fails outside of its own handling of errors."""
 _JSON = re.compile(r'["{]')
 
 _Maker = Callable[[str], VecloadError]
@@ -135,6 +137,7 @@ def error_of(
         return _unauthorised(detail)
     if status == 408 or status == 429 or status >= 500:
         busy = Busy(f"the service answered {status} ({detail})", status=status)
+        busy.unexplained = status == 500 and body == _UNEXPLAINED
         busy.retry_after = retry_after_seconds(headers.get("retry-after"), time.time())
         return busy
     if status in (400, 413, 422):
