@@ -353,7 +353,7 @@ def test_metadata_that_holds_itself_is_a_value_error() -> None:
 # --- contents ---
 
 
-@pytest.mark.parametrize("contents", [1, 1.5, True, ["a"], {"a": 1}, bytearray(b"x"), memoryview(b"x")])
+@pytest.mark.parametrize("contents", [1, 1.5, True, ["a"], {"a": 1}])
 def test_contents_that_are_neither_text_nor_bytes_are_a_type_error(contents: Any) -> None:
     assert type_refusal([item(), item(contents=contents)]).startswith("contents 1 is neither text nor bytes")
 

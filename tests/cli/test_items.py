@@ -89,7 +89,7 @@ def test_a_query_finds_what_was_loaded_by_json_by_file_and_by_row(loaded: Path, 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("[1, 2, 3]",), "a query needs one vector of 8 finite numbers"),
+        (("[1, 2, 3]",), "the query has vectors of 3 dimensions; the index has 8"),
         (('["a"]',), "not a JSON array of numbers"),
         (("[1, 2",), "not a JSON array of numbers"),
         (("nowhere.json",), "nowhere.json can't be read"),

@@ -24,7 +24,7 @@ from vecload.errors import (
     VecloadError,
     WrongKey,
 )
-from vecload.targets import IndexSettings, StoredItem, Target, TargetIndex
+from vecload.targets import IndexSettings, Query, StoredItem, Target, TargetIndex
 from vecload.targets.embedded import EmbeddedTarget
 from vecload.targets.memory import MemoryTarget
 from vecload.targets.service import ServiceTarget
@@ -255,9 +255,9 @@ def test_count_and_list_ids_tell_what_is_in(index: TargetIndex) -> None:
 
 def test_query_finds_the_nearest_first(index: TargetIndex) -> None:
     index.upsert(batch(["x", "y", "z"], np.eye(3, 4), [{"axis": "x"}, {"axis": "y"}, None]))
-    hits = index.query(np.array([0.1, 0.9, 0.05, 0], dtype=np.float32), 2)
+    hits = index.query(Query(np.array([[0.1, 0.9, 0.05, 0]], dtype=np.float32), 2))[0]
     assert [hit.id for hit in hits] == ["y", "x"]
-    assert hits[0].distance < hits[1].distance
+    assert (hits[0].distance or 0) < (hits[1].distance or 0)
     assert hits[0].metadata == {"axis": "y"}
 
 
@@ -469,7 +469,7 @@ def test_a_training_that_fails_is_an_error_and_takes_nothing_away(
         lambda _, index: index.describe(),
         lambda _, index: index.upsert(batch(["a"], numbers(1))),
         lambda _, index: index.get(["a"], ALL),
-        lambda _, index: index.query(numbers(1)[0], 1),
+        lambda _, index: index.query(Query(numbers(1), 1)),
         lambda _, index: index.count(),
         lambda _, index: index.list_ids(),
         lambda _, index: index.train(),

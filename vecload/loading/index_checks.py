@@ -18,7 +18,7 @@ from vecload.mapping.mapper import rows_for
 from vecload.readers import Source
 from vecload.sealing import Opener
 from vecload.sealing.envelope import UNKNOWN_KEY, is_sealed
-from vecload.targets import TargetIndex
+from vecload.targets import Query, TargetIndex
 from vecload.targets.opening import OpenedIndex
 
 SEALED_LOOKED_AT = 5
@@ -91,7 +91,7 @@ def check_contents_key(plan: Plan, access: OpenedIndex) -> int:
         return 0
     if access.index.describe().dimension != batch.vectors.shape[1] or not access.index.count():
         return 0
-    hits = access.index.query(batch.vectors[0], SEALED_LOOKED_AT)
+    (hits,) = access.index.query(Query(batch.vectors[:1], SEALED_LOOKED_AT, include=()))
     opener = Opener(access.key.opening_keys, access.index.name)
     opened, others = 0, 0
     for item in access.index.get([hit.id for hit in hits], ["contents"]):

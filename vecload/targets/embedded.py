@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from vecload.batch import Batch, Vectors
+from vecload.batch import Batch
 from vecload.closing import Closing
 from vecload.errors import (
     BatchRefused,
@@ -30,9 +30,19 @@ from vecload.errors import (
     WrongKey,
 )
 from vecload.safe_text import one_line
-from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings, metadata_of
+from vecload.targets.base import (
+    AS_THE_ENGINE_LIKES,
+    Ack,
+    IndexInfo,
+    IndexSettings,
+    StoredItem,
+    Training,
+    check_settings,
+    metadata_of,
+)
 from vecload.targets.engine import check_process, claim_engine, import_engine, track_engine_objects
 from vecload.targets.location import cannot_make, exclusive, expand_home, is_half_made, unlist_half_made
+from vecload.targets.queries import Hit, MetadataQuery, Query, hit_of
 from vecload.targets.wire import contents_text
 
 T = TypeVar("T")
@@ -90,6 +100,7 @@ class EmbeddedIndex:
             trained=self._call(self._engine.is_trained),
             n_lists=int(config["n_lists"]),
             metadata_schema=config["metadata_schema"],
+            bm25=config["bm25"],
         )
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
@@ -137,16 +148,18 @@ class EmbeddedIndex:
         for start in range(0, len(ids), GET_ITEMS):
             self._call(self._engine.delete, list(ids[start : start + GET_ITEMS]), index_key=self._key)
 
-    def query(self, vector: Vectors, top_k: int) -> list[Hit]:
-        """The nearest items."""
-        results = self._call(
-            self._engine.query,
-            query_vectors=vector,
-            top_k=top_k,
-            include=["distance", "metadata"],
-            index_key=self._key,
+    def query(self, query: Query) -> list[list[Hit]]:
+        """The nearest items of each vector."""
+        found = self._call(
+            self._engine.query, query_vectors=query.vectors, **query.arguments(), index_key=self._key
         )
-        return [Hit(hit["id"], float(hit["distance"]), metadata_of(hit.get("metadata"))) for hit in results]
+        # For a single vector the engine returns its results alone.
+        return [[hit_of(hit) for hit in hits] for hits in (found if len(query) > 1 else [found])]
+
+    def query_metadata(self, query: MetadataQuery) -> list[Hit]:
+        """The items with such metadata."""
+        found = self._call(self._engine.query_metadata, **query.arguments(), index_key=self._key)
+        return [hit_of(hit) for hit in found]
 
     def count(self) -> int:
         """How many items the index holds."""
@@ -156,16 +169,20 @@ class EmbeddedIndex:
         """The ids of all items."""
         return list(self._call(self._engine.list_ids, index_key=self._key))
 
-    def train(self) -> None:
+    def train(self, training: Training = AS_THE_ENGINE_LIKES) -> None:
         """Train the index."""
         self._store.check_process()
         try:
-            self._engine.train(index_key=self._key)
+            self._engine.train(**training.arguments(), index_key=self._key)
         except (ValueError, RuntimeError) as error:
             raise TrainingFailed(
                 f"the index was not trained ({_message_line(str(error))})",
                 hint="the loaded items stay, and queries find them",
             ) from None
+
+    def is_training(self) -> bool:
+        """Whether this process trains the index."""
+        return bool(self._call(self._engine.is_training))
 
     def drop(self) -> None:
         """Delete the index, and the envelope that lets a service serve it."""
@@ -255,6 +272,11 @@ class EmbeddedTarget(Closing):
         """A store in this process answers until it is closed."""
         return self._engine_client is not None and self._pid == os.getpid()
 
+    def health(self) -> dict[str, str]:
+        """The engine's version."""
+        self.call(self._client.list_indexes)
+        return {"status": "healthy", "version": str(self._core.__version__)}
+
     def list_indexes(self) -> list[str]:
         """The names of the indexes, sorted."""
         return sorted(self.call(self._client.list_indexes))
@@ -293,6 +315,8 @@ class EmbeddedTarget(Closing):
                 storage_precision=settings.storage_precision,
                 metadata_schema=settings.metadata_schema() or None,
                 embedding_model=settings.embedding_model,
+                bm25_k1=settings.bm25_k1,
+                bm25_b=settings.bm25_b,
                 logger=self._logger,
             )
         except VecloadError:
