@@ -26,8 +26,6 @@ ORDER = (
     "readers",
     "loading",
     "items",
-    "filters",
-    "query_arguments",
     "querying",
     "index",
     "metadata_fields",

@@ -15,8 +15,8 @@ from vecload.items import batch_of_columns, batch_of_dicts, ids_of, integers_as_
 from vecload.limits import BATCH_BYTES, BATCH_ROWS
 from vecload.loading.flow import seal
 from vecload.loading.retry import RetryPolicy, Sender
-from vecload.query_arguments import number_of, whole_number_of
 from vecload.querying import Queries
+from vecload.querying.arguments import number_of, whole_number_of
 from vecload.sealing import Key, Opener, Sealer
 from vecload.sealing.envelope import is_sealed
 from vecload.targets import IndexInfo, StoredItem, TargetIndex, Training

@@ -78,7 +78,7 @@ QUERY_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     *(({"text": "lazy", "window_mult": bad}, "window_mult is") for bad in (0, -1, 2**32, 1.5)),
     ({"text": "lazy", "top_k": 2**31 - 1}, "is above 10000000"),
     ({"text": "lazy", "top_k": 1000, "window_mult": 2**31 - 1}, "is above 10000000"),
-    ({"text": "lazy", "filters": {"blob": "x"}}, "a query with text can't filter on 'blob'"),
+    ({"text": "lazy", "filters": {"blob": "x"}}, "a search for text can't filter on 'blob'"),
     ({"text": "lazy", "filters": {"n": {"$regex": "x"}}}, "can't use $regex on 'n'"),
     ({"alpha": 0.5}, "alpha is for a query with text"),
     ({"rrf_k": 60}, "rrf_k is for a query with text"),

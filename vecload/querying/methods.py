@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from vecload.flags import parameters_named
-from vecload.query_arguments import (
+from vecload.querying.arguments import (
     metadata_query_of,
     query_of,
     refusals_explained,

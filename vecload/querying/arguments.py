@@ -15,9 +15,9 @@ import numpy as np
 
 from vecload.batch import Metadata, Vectors
 from vecload.errors import BatchRefused, IndexMismatch, ItemTypeError, ItemValueError
-from vecload.filters import Schema, check_indexed, checked_filters
 from vecload.items import encodable, kind_of
 from vecload.limits import QUERY_TOP_K
+from vecload.querying.filters import Schema, check_indexed, checked_filters
 from vecload.targets import Hit, MetadataQuery, Query, TextSearch
 from vecload.targets.queries import QUERY_FIELDS
 
@@ -89,7 +89,7 @@ def query_of(
         )
     conditions = _conditions(filters)
     if text is not None:
-        check_indexed(conditions or {}, schema, "a query with text")
+        check_indexed(conditions or {}, schema, "a search for text")
     if not isinstance(greedy, bool | None):
         raise ItemTypeError(f"greedy is {kind_of(greedy)}, not True or False")
     return Query(
@@ -103,7 +103,7 @@ def query_of(
         rerank_mult=whole_number_of(rerank_mult, "rerank_mult", 1),
         text=text,
         alpha=number_of(alpha, "alpha", 0, 1),
-        rrf_k=number_of(rrf_k, "rrf_k", math.ulp(0)),
+        rrf_k=number_of(rrf_k, "rrf_k", 0, above=True),
         window_mult=window_mult,
     )
 
@@ -139,7 +139,7 @@ def metadata_query_of(
     if not isinstance(ascending, bool | np.bool_):
         raise ItemTypeError(f"ascending is {kind_of(ascending)}, not True or False")
     conditions = _conditions(filters)
-    check_indexed(conditions or {}, schema, "query_metadata")
+    check_indexed(conditions or {}, schema, "a search without a vector")
     return MetadataQuery(
         filters=conditions,
         top_k=whole_number_of(top_k, "top_k", 1),
@@ -293,8 +293,10 @@ def refusals_explained(query: Query | MetadataQuery) -> Iterator[None]:
         ) from None
 
 
-def number_of(value: Any, name: str, least: float, most: float = math.inf) -> float | None:
-    """A finite number in a range; None stays None.
+def number_of(
+    value: Any, name: str, least: float, most: float = math.inf, *, above: bool = False
+) -> float | None:
+    """A finite number from `least` to `most`, or above `least`; None stays None.
 
     Raises:
         ItemTypeError: It is not a number.
@@ -310,9 +312,9 @@ def number_of(value: Any, name: str, least: float, most: float = math.inf) -> fl
         number = float(value)
     except OverflowError:
         number = math.inf
-    if not math.isfinite(number) or not least <= number <= most:
-        end = f" to {most:g}" if math.isfinite(most) else ""
-        raise ItemValueError(f"{name} is {number!r}, not a finite number from {least:g}{end}")
+    if not math.isfinite(number) or not least <= number <= most or (above and number == least):
+        start, end = "above" if above else "from", f" to {most:g}" if math.isfinite(most) else ""
+        raise ItemValueError(f"{name} is {number!r}, not a finite number {start} {least:g}{end}")
     return number
 
 
