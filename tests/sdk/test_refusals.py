@@ -238,11 +238,11 @@ def test_an_index_without_a_dimension_has_nothing_to_compare(connections: Connec
 
 
 def test_a_pattern_that_is_no_regular_expression_is_refused_by_the_engine(both: Both) -> None:
-    for index in both.values():
-        for pattern in ("((", "(?=x)", "a" * 200_000):
-            with pytest.raises(vecload.ItemValueError, match="pattern") as caught:
-                index.query(VECTOR, filters={"n": {"$regex": pattern}})
-            assert len(str(caught.value)) < 1000
+    for pattern in ("((", "(?=x)", "a" * 200_000):
+        error = refusal(
+            both, lambda index, pattern=pattern: index.query(VECTOR, filters={"n": {"$regex": pattern}})
+        )  # type: ignore[misc]
+        assert "the engine can't answer this query ($regex has an invalid pattern" in str(error)
     # Whatever was refused, both engines still answer.
     assert [[hit["id"] for hit in index.query(VECTOR)] for index in both.values()] == [["a"], ["a"]]
 

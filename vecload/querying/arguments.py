@@ -7,6 +7,7 @@ silently give wrong results (docs/cyborgdb.md).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -27,6 +28,8 @@ CANDIDATES_MAX = 10_000_000
 """Candidates of a text search: the engine reserves memory for all of them beforehand."""
 TRAINED_CANDIDATES_MAX = 10_000
 """`top_k` times `rerank_mult` on a trained index, as the engine has it."""
+_REASON = re.compile(r"(?:Invalid input: |refused the request \()(.*)\)$")
+"""The engine's words in a refusal, whichever target it is from."""
 RERANK_MULT = 50
 WINDOW_MULT = 3
 
@@ -285,7 +288,10 @@ def refusals_explained(query: Query | MetadataQuery) -> Iterator[None]:
                 "items that a trained index compares exactly",
                 hint=f"ask for at most {TRAINED_CANDIDATES_MAX // times} items, or lower rerank_mult",
             ) from None
-        raise ItemValueError(message) from None
+        reason = _REASON.search(message)
+        raise ItemValueError(
+            f"the engine can't answer this query ({reason[1] if reason else message})"
+        ) from None
     except IndexMismatch:
         raise IndexMismatch(
             "the index has no embedding model that makes a vector of query_contents",

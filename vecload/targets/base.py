@@ -99,8 +99,8 @@ class Training:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-AS_THE_ENGINE_LIKES = Training()
-"""A training without a wish."""
+DEFAULT_TRAINING = Training()
+"""The engine decides everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ class TargetIndex(Protocol):
     def list_ids(self) -> list[str]:
         """The ids of all items, in any order."""
 
-    def train(self, training: Training = AS_THE_ENGINE_LIKES) -> None:
+    def train(self, training: Training = DEFAULT_TRAINING) -> None:
         """Train the index, so that queries search only a part of it. Returns after the training.
 
         An index with few items stays untrained, without an error.

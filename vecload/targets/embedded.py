@@ -31,7 +31,7 @@ from vecload.errors import (
 )
 from vecload.safe_text import one_line
 from vecload.targets.base import (
-    AS_THE_ENGINE_LIKES,
+    DEFAULT_TRAINING,
     Ack,
     IndexInfo,
     IndexSettings,
@@ -169,7 +169,7 @@ class EmbeddedIndex:
         """The ids of all items."""
         return list(self._call(self._engine.list_ids, index_key=self._key))
 
-    def train(self, training: Training = AS_THE_ENGINE_LIKES) -> None:
+    def train(self, training: Training = DEFAULT_TRAINING) -> None:
         """Train the index."""
         self._store.check_process()
         try:

@@ -12,7 +12,7 @@ from vecload.batch import Batch
 from vecload.closing import Closing
 from vecload.errors import BatchRefused, ConnectionClosed, IndexExists, IndexMismatch, IndexNotFound, WrongKey
 from vecload.targets.base import (
-    AS_THE_ENGINE_LIKES,
+    DEFAULT_TRAINING,
     Ack,
     IndexInfo,
     IndexSettings,
@@ -129,7 +129,7 @@ class MemoryIndex:
         """The ids of all items."""
         return list(self._items)
 
-    def train(self, training: Training = AS_THE_ENGINE_LIKES) -> None:
+    def train(self, training: Training = DEFAULT_TRAINING) -> None:
         """Do nothing: every query looks at every item."""
         self._target.check_open()
 

@@ -26,7 +26,7 @@ from vecload.targets.answers import (
     texts_of,
 )
 from vecload.targets.base import (
-    AS_THE_ENGINE_LIKES,
+    DEFAULT_TRAINING,
     Ack,
     IndexInfo,
     IndexSettings,
@@ -164,7 +164,7 @@ class ServiceIndex:
         """The ids of all items."""
         return texts_of(self._ask("/v1/vectors/list_ids", limit=GET_MAX_BYTES), "ids")
 
-    def train(self, training: Training = AS_THE_ENGINE_LIKES) -> None:
+    def train(self, training: Training = DEFAULT_TRAINING) -> None:
         """Train the index. The service answers after the training, and with 200 in any case."""
         check_trained(self._ask("/v1/indexes/train", seconds=TRAIN_SECONDS, **training.arguments()))
 
