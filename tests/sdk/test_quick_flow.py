@@ -112,6 +112,15 @@ def test_one_query_gives_a_list(flow: Any) -> None:
     assert index.query(vector=QUERIES[0], top_k=1) == index.query(QUERIES[0], None, 1)
 
 
+def test_several_vectors_find_what_each_finds_alone(connection: vecload.Connection, index_name: str) -> None:
+    index = connection.create_index(index_name, bytes(range(32)), dimension=384)
+    vectors = GENERATOR.standard_normal((150, 384), dtype=np.float32)
+    index.upsert([str(n) for n in range(150)], vectors)
+    several = index.query(vectors, top_k=3)
+    assert [hits[0]["id"] for hits in several] == [str(n) for n in range(150)]
+    assert [index.query(vector, top_k=3) for vector in vectors] == several
+
+
 def test_a_query_returns_100_items_unless_told_otherwise(flow: Any) -> None:
     index, _, _ = flow
     assert len(index.query(QUERIES[0])) == 100
