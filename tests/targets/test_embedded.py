@@ -27,7 +27,7 @@ from vecload.errors import (
     TargetError,
     WrongKey,
 )
-from vecload.targets import IndexSettings, connect_target
+from vecload.targets import IndexSettings, Query, connect_target
 from vecload.targets.embedded import EmbeddedIndex, EmbeddedTarget
 from vecload.targets.service import ServiceTarget
 
@@ -90,7 +90,7 @@ def check_served(service: Service) -> None:
         assert second.vector is not None
         assert np.vstack([first.vector, second.vector]).tobytes() == VECTORS.tobytes()
         assert (first.metadata, first.contents) == (METADATA[0], CONTENTS[0])
-        assert index.query(np.full(4, 0.1, dtype=np.float32), 1)[0].id == "b"
+        assert index.query(Query(np.full((1, 4), 0.1, dtype=np.float32), 1))[0][0].id == "b"
         index.upsert(one_item("by the service"))
         assert sorted(index.list_ids()) == ["a", "b", "by the service"]
         with pytest.raises(WrongKey):
@@ -218,7 +218,7 @@ def test_the_engine_prints_nothing_whatever_goes_wrong(
         with pytest.raises(IndexMismatch):
             index.upsert(Batch(["t"], None, None, ["text"], Span("rows", 0, 1)))
         with pytest.raises(TargetError):
-            index.query(np.ones(5, dtype=np.float32), 1)
+            index.query(Query(np.ones((1, 5), dtype=np.float32), 1))
         index.drop()
     assert capfd.readouterr() == ("", "")
 

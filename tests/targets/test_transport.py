@@ -20,6 +20,7 @@ import pytest
 
 from vecload.batch import Batch, Span
 from vecload.errors import ConnectionClosed, NotAcknowledged, TargetError, Unreachable
+from vecload.targets import Query
 from vecload.targets.service import ServiceTarget
 from vecload.targets.transport import reason_of
 
@@ -326,7 +327,7 @@ FOREIGN = [
         lambda _, index: index.count(),
         lambda _, index: index.list_ids(),
         lambda _, index: index.get(["a"], ["vector", "contents"]),
-        lambda _, index: index.query(np.ones(4, dtype=np.float32), 1),
+        lambda _, index: index.query(Query(np.ones((1, 4), dtype=np.float32), 1)),
     ],
     ids=["upsert", "open_index", "list_indexes", "count", "list_ids", "get", "query"],
 )

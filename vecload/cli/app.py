@@ -20,7 +20,7 @@ from vecload.cli.indexes import index_app
 from vecload.cli.options import print_help
 from vecload.cli.output import out, tell
 from vecload.errors import UsageError, VecloadError
-from vecload.limits import INSPECT_ITEMS, QUERY_TOP_K
+from vecload.limits import INSPECT_ITEMS, QUERY_PRINTED
 from vecload.options import LoadOptions
 
 if TYPE_CHECKING:
@@ -232,15 +232,32 @@ def query(
     *,
     context: typer.Context,
     vector: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="VECTOR|FILE",
-            help="A JSON array, a file that holds one, or a source.",
+            help="A JSON array, a file that holds one, or a source. Not needed with --text or --filter.",
             show_default=False,
         ),
-    ],
+    ] = None,
     row: Annotated[int, opt.option("row", None, "Which row of the file.", min=0)] = 0,
-    top_k: Annotated[int, opt.option("top_k", None, "How many items to print.", min=1)] = QUERY_TOP_K,
+    top_k: Annotated[int, opt.option("top_k", None, "How many items to print.", min=1)] = QUERY_PRINTED,
+    text: Annotated[
+        str | None,
+        opt.option("text", None, "Also search the full-text fields for these words.", metavar="WORDS"),
+    ] = None,
+    conditions: Annotated[
+        str | None,
+        opt.option(
+            "filter",
+            None,
+            """Only items with such metadata: '{"lang": "en", "year": {"$gte": 2020}}'.""",
+            metavar="JSON",
+        ),
+    ] = None,
+    n_probes: Annotated[
+        int | None,
+        opt.option("n_probes", None, "How many lists of a trained index to search.", min=1),
+    ] = None,
     contents: Annotated[
         bool,
         opt.option("contents", None, "Print contents too.", flags="--contents/--no-contents"),
@@ -253,14 +270,15 @@ def query(
     options: LoadOptions,
     require_sealed: opt.RequireSealed = False,
 ) -> None:
-    """Print the items nearest to a vector as JSON Lines, nearest first."""
+    """Print the items nearest to a vector, or found by words or metadata, as JSON Lines, the best first."""
     from vecload.cli.config import api_key
-    from vecload.cli.items import Place, Printing, run_query
+    from vecload.cli.items import Place, Printing, Question, run_query
 
     if require_sealed and not contents:
         raise UsageError("--require-sealed checks contents, so it needs --contents")
     place = Place(to, index, opt.key_source(context, key_file, key_command), api_key(to, api_key_file))
-    run_query(vector, row, options, top_k, contents, place, Printing(out, tell, require_sealed))
+    question = Question.asked(vector, row, options, text, conditions, n_probes, top_k)
+    run_query(question, contents, place, Printing(out, tell, require_sealed))
 
 
 @app.command()

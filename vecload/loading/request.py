@@ -123,8 +123,9 @@ def index_settings(options: LoadOptions) -> IndexSettings:
 
 
 def _same_named(options: LoadOptions, kind: type[Rules | IndexSettings]) -> dict[str, Any]:
-    """The options that a value of another type has under the same names."""
-    return {one.name: getattr(options, one.name) for one in fields(kind)}
+    """The options that a value of another type has under the same names. A load does not set the others."""
+    known = {one.name for one in fields(options)}
+    return {one.name: getattr(options, one.name) for one in fields(kind) if one.name in known}
 
 
 def _renamings(texts: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -8,19 +8,24 @@ from typing import TYPE_CHECKING
 
 from vecload.limits import BINARY_THRESHOLD
 from vecload.options import Metric, StoragePrecision, WireFormat
-from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, Target, TargetIndex
+from vecload.targets.base import Ack, IndexInfo, IndexSettings, StoredItem, Target, TargetIndex, Training
 from vecload.targets.location import check_folder_name
+from vecload.targets.queries import Hit, MetadataQuery, Query, TextSearch
 
 __all__ = [
     "Ack",
     "Hit",
     "IndexInfo",
     "IndexSettings",
+    "MetadataQuery",
     "Metric",
+    "Query",
     "StoragePrecision",
     "StoredItem",
     "Target",
     "TargetIndex",
+    "TextSearch",
+    "Training",
     "WireFormat",
     "connect_target",
     "is_service",
