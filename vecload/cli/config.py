@@ -65,11 +65,11 @@ def for_its_target(context: typer.Context, param: typer.CallbackParam, value: An
 def is_for(owner: str | None, to: str | None) -> bool:
     """Whether a credential of one target may be used with another. A folder receives none, so any will do."""
     from vecload.targets import is_service
-    from vecload.targets.location import service_location
+    from vecload.targets.location import service_address
 
     if to is None or not is_service(to):
         return True
-    return owner is not None and is_service(owner) and service_location(owner) == service_location(to)
+    return owner is not None and is_service(owner) and service_address(owner) == service_address(to)
 
 
 def variables_are_for(to: str | None, environ: Mapping[str, str] = os.environ) -> bool:

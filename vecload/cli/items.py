@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Place:
     """Where the items are: the target and index as the user named them, their keys, and the way there."""
 
-    to: str | None
+    to: str | None = field(repr=False)
     index: str | None
     keys: KeySource
     api_key: str | None = field(repr=False)

@@ -40,7 +40,7 @@ class Request:
     """
 
     sources: tuple[Any, ...]
-    to: str | None = None
+    to: str | None = field(default=None, repr=False)
     index: str | None = None
     keys: KeySource = field(default_factory=KeySource)
     api_key: str | None = field(default=None, repr=False)

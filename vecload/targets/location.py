@@ -99,7 +99,7 @@ class ServiceAddress:
         origin = f"{self.scheme}://{host}" + ("" if self.port is None else f":{self.port}")
         if not self.prefix:
             return origin
-        return f"{origin}/…{hashlib.sha256(f'{origin}{self.prefix}'.encode()).hexdigest()[:8]}"
+        return f"{origin}/…{hashlib.sha256(f'{origin}{self.prefix}'.encode()).hexdigest()[:12]}"
 
 
 def service_location(url: str) -> str:
@@ -122,10 +122,12 @@ def service_address(url: str) -> ServiceAddress:
     no_address = UsageError(
         f"{redacted_address(url)!r} is not the address of a service", hint="write it like http://host:8000"
     )
+    url = url.strip()
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
-        usable = parts.scheme in ("http", "https") and is_host(parts.hostname or "")
+        # urlsplit drops tabs and line ends.
+        usable = url.isprintable() and parts.scheme in ("http", "https") and is_host(parts.hostname or "")
     except ValueError:
         usable = False
     if not usable:
@@ -134,7 +136,7 @@ def service_address(url: str) -> ServiceAddress:
         raise UsageError(
             f"{redacted_address(url)!r} has a query", hint="give only the address: http://host:8000"
         )
-    prefix = parts.path.removesuffix("/").removesuffix("/v1").removesuffix("/")
+    prefix = parts.path.removesuffix("/").removesuffix("/v1")
     if prefix and not _is_prefix(prefix):
         raise UsageError(
             f"the path of {redacted_address(url)!r} can't be the path of a service",

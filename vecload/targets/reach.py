@@ -69,7 +69,7 @@ class Reach:
                 object.__setattr__(self, one.name, Path(value))
         if not isinstance(self.insecure_http, bool):
             raise ItemTypeError(
-                f"--insecure-http is {type(self.insecure_http).__name__}, neither True nor False"
+                f"insecure_http is {type(self.insecure_http).__name__}, neither True nor False"
             )
         if self.client_key is not None and self.client_cert is None:
             raise UsageError("--client-key is set without --client-cert", hint="name the certificate too")

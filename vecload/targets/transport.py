@@ -146,13 +146,13 @@ class Connections:
                 return answer
             failed = refused
         except httpcore.ConnectTimeout as error:
-            failed = self._unreachable(error)
+            failed = self._unreachable(error, connected=deadline.connected)
         except httpcore.TimeoutException:
             failed = Unreachable(f"{self._location} gave no answer in {seconds:g} s")
         except httpcore.ProxyError as error:
             failed = self._proxy_fault(int(str(error).partition(" ")[0]))
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-            failed = self._unreachable(error)
+            failed = self._unreachable(error, connected=deadline.connected)
         finally:
             if content is not None:
                 content.close()
@@ -221,12 +221,13 @@ class Connections:
             hint="check the address, and that the service is running",
         )
 
-    def _unreachable(self, error: Exception) -> TargetError:
+    def _unreachable(self, error: Exception, *, connected: bool) -> TargetError:
         faults = [cause for cause in _causes_of(error) if isinstance(cause, ssl.SSLError)]
         if faults and (lasting := tls_fault(faults[-1], self._location, self._reach)):
             return lasting
         missing, hint = self._location, "check the address, and that the service is running"
-        if self._proxy and not faults and isinstance(error, httpcore.ConnectError | httpcore.ConnectTimeout):
+        is_connecting = isinstance(error, httpcore.ConnectError | httpcore.ConnectTimeout)
+        if self._proxy and is_connecting and not connected:
             missing, hint = f"the proxy {self._proxy.location}", "check --proxy"
         unreachable = Unreachable(f"no connection to {missing} ({reason_of(error)})", hint=hint)
         unreachable.bad_address = bool(faults) or any(
@@ -264,6 +265,8 @@ class Deadline:
         self._clock = clock
         self._begun = self._written = clock()
         self._end = self._begun + seconds
+        self.connected = False
+        """Whether a connection was opened for the request."""
 
     def left(self) -> float:
         """Seconds that are left.
@@ -297,7 +300,9 @@ class _DeadlineBackend(httpcore.SyncBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         seconds = min(timeout.left(), CONNECT_SECONDS)
-        return _DeadlineStream(super().connect_tcp(host, port, seconds, local_address, socket_options))
+        stream = _DeadlineStream(super().connect_tcp(host, port, seconds, local_address, socket_options))
+        timeout.connected = True
+        return stream
 
 
 class _DeadlineStream(httpcore.NetworkStream):
