@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from tests.certificates import Authority, Identity, self_signed
 from tests.gateways import TlsGateway
-from tests.servers import Service
+from tests.servers import Listener, Service
 from vecload.errors import ClientRefused, NotTrusted, TargetError
 from vecload.targets import IndexSettings, Reach
 from vecload.targets.service import ServiceTarget
@@ -168,3 +169,24 @@ def test_a_client_certificate_of_somebody_else_is_refused(
         error = fails(ServiceTarget(gateway.url, reach=reach), ClientRefused)
     assert error.exit_code == 6
     assert f"refuses the client certificate {other.cert} (it does not know its authority)" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("No required SSL certificate was sent", "requires a client certificate"),
+        ("The SSL certificate error", "refuses the client certificate"),
+    ],
+)
+def test_nginx_asks_for_a_client_certificate_with_a_page_of_its_own(line: str, says: str) -> None:
+    class Nginx(Listener):
+        def serve(self, connection: socket.socket) -> None:
+            with connection:
+                connection.recv(65536)
+                page = f"<html><head><title>400 {line}</title></head><center>nginx</center></html>"
+                head = f"HTTP/1.1 400 Bad Request\r\nServer: nginx\r\nContent-Length: {len(page)}\r\n\r\n"
+                connection.sendall((head + page).encode())
+
+    with Nginx() as server:
+        error = fails(ServiceTarget(server.url), ClientRefused)
+    assert str(error) == f"{server.url} {says}; name yours with --client-cert and --client-key"
