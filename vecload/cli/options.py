@@ -339,7 +339,8 @@ def print_help(group: Any, arguments: Sequence[str]) -> bool:
         return False
     if flag == "--help-all":
         show_all(commands[-1])
-    config, profile = (os.environ.get(name) or None for name in ("VECLOAD_CONFIG", "VECLOAD_PROFILE"))
+    given = (os.environ.get(name, "").strip() for name in ("VECLOAD_CONFIG", "VECLOAD_PROFILE"))
+    config, profile = (name or None for name in given)
     defaults = default_map(group, config, profile)[0] if names else None
     context = typer.Context(group, info_name="vecload", default_map=defaults)
     for name, command in zip(names, commands[1:], strict=True):
