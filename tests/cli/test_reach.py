@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import vecload as api
 from tests.certificates import Authority, Identity
 from tests.cli.command import vecload
 from tests.cli.sources import rows, write_jsonl
+from tests.docs.pages import ROOT
 from tests.gateways import HttpProxy, PrefixGateway, TlsGateway
 from tests.servers import free_port
 from vecload.cli.app import app, run
-from vecload.targets.reach import REACH_FIELDS
+from vecload.targets.reach import REACH_FIELDS, Reach
+from vecload.targets.tls import tls_fault
 
 TOKEN = "7f3a-tenant-token-9c1e"  # noqa: S105 of no service
 
@@ -224,3 +227,12 @@ def test_a_load_from_python_takes_the_same_words(
     report = api.inspect(rows(5), to=guarded.url, index=index_name, key=key)
     assert report.exit_code == 2
     assert "with ca_file" in str(report)
+
+
+def test_the_page_of_networks_quotes_the_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "howto" / "networks.md").read_text()
+    assert run(["index", "list", "--to", "http://db.example.com:8000"]) == 2
+    assert f"\n{capsys.readouterr().err}" in page
+    unknown = ssl.SSLCertVerificationError(1, "")
+    unknown.verify_code = 20
+    assert f"\nvecload: {tls_fault(unknown, 'https://db.example.com', Reach())}\n" in page
