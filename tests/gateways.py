@@ -61,14 +61,24 @@ class TlsGateway(Listener):
         super().__init__()
         self.url = self.url.replace("http:", "https:")
         self._upstream = port_of(upstream)
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(identity.cert, identity.key)
-        self._context.maximum_version = newest
-        if clients is not None:
-            self._context.verify_mode = ssl.CERT_REQUIRED
-            self._context.load_verify_locations(clients)
+        self._clients = clients
+        self._newest = newest
         self.handshakes = 0
         """How many were begun."""
+        self._connections: list[socket.socket] = []
+        self.show(identity)
+
+    def show(self, identity: Identity) -> None:
+        """Show this certificate from now on, and end all connections."""
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(identity.cert, identity.key)
+        self._context.maximum_version = self._newest
+        if self._clients is not None:
+            self._context.verify_mode = ssl.CERT_REQUIRED
+            self._context.load_verify_locations(self._clients)
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def serve(self, connection: socket.socket) -> None:
         connection.settimeout(CONNECTION_SECONDS)
@@ -79,6 +89,7 @@ class TlsGateway(Listener):
             self._context.wrap_socket(connection, server_side=True) as secured,
             socket.create_connection((self.host, self._upstream)) as upstream,
         ):
+            self._connections += [secured, upstream]
             join(secured, upstream)
 
 

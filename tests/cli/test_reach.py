@@ -229,6 +229,35 @@ def test_a_load_from_python_takes_the_same_words(
     assert "with ca_file" in str(report)
 
 
+def test_a_certificate_that_stops_being_trusted_stops_a_load(
+    service: str, authority: Authority, identity: Identity, index_name: str
+) -> None:
+    key = api.generate_key()
+    with TlsGateway(service, identity) as gateway:
+
+        def on_progress(progress: api.Progress) -> None:
+            if progress.loaded and not at:
+                at.append(gateway.handshakes)
+                gateway.show(expired)
+
+        at: list[int] = []
+        expired = authority.issue("expired", begins=-3, ends=-1)
+        with pytest.raises(api.TargetError, match="has expired; it must be renewed") as caught:
+            api.load(
+                iter(rows(3000)),
+                to=gateway.url,
+                index=index_name,
+                key=key,
+                ca_file=authority.file,
+                batch_rows=10,
+                concurrency=1,
+                on_progress=on_progress,
+            )
+        assert caught.value.exit_code == 2
+        assert 0 < caught.value.result.loaded < 3000
+        assert gateway.handshakes - at[0] <= 4  # and no more for minutes
+
+
 def test_the_page_of_networks_quotes_the_errors(capsys: pytest.CaptureFixture[str]) -> None:
     page = (ROOT / "docs" / "howto" / "networks.md").read_text()
     assert run(["index", "list", "--to", "http://db.example.com:8000"]) == 2

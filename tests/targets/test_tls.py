@@ -172,13 +172,14 @@ def test_a_client_certificate_of_somebody_else_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "kind", "says"),
     [
-        ("No required SSL certificate was sent", "requires a client certificate"),
-        ("The SSL certificate error", "refuses the client certificate"),
+        ("No required SSL certificate was sent", ClientRefused, "requires a client certificate; name yours"),
+        ("The SSL certificate error", ClientRefused, "refuses the client certificate; name yours with"),
+        ("The plain HTTP request was sent to HTTPS port", NotTrusted, "speaks TLS alone; write https://"),
     ],
 )
-def test_nginx_asks_for_a_client_certificate_with_a_page_of_its_own(line: str, says: str) -> None:
+def test_nginx_says_what_it_wants_by_a_page_of_its_own(line: str, kind: type[TargetError], says: str) -> None:
     class Nginx(Listener):
         def serve(self, connection: socket.socket) -> None:
             with connection:
@@ -188,5 +189,5 @@ def test_nginx_asks_for_a_client_certificate_with_a_page_of_its_own(line: str, s
                 connection.sendall((head + page).encode())
 
     with Nginx() as server:
-        error = fails(ServiceTarget(server.url), ClientRefused)
-    assert str(error) == f"{server.url} {says}; name yours with --client-cert and --client-key"
+        error = fails(ServiceTarget(server.url), kind)
+    assert str(error).startswith(f"{server.url} {says}")

@@ -6,7 +6,6 @@ import os
 import shlex
 import ssl
 import stat
-from collections.abc import Sequence
 from pathlib import Path
 
 from vecload.errors import ClientRefused, NotTrusted, TargetError, UsageError
@@ -157,15 +156,20 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
 _OTHER_TLS = ("UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION")
 
 
-def refused_by_nginx(status: int, body: bytes) -> str:
-    """What nginx says about TLS in a page of its own; "" for any other answer."""
+def fault_of_nginx(status: int, body: bytes, location: str) -> TargetError | None:
+    """What to raise for nginx's own pages about TLS; None for any other answer."""
     if status != 400 or len(body) > _PAGE_BYTES:
-        return ""
-    return next((why for text, why in _NGINX if text in body), "")
+        return None
+    if b"The plain HTTP request was sent to HTTPS port" in body:
+        return NotTrusted(f"{location} speaks TLS alone", hint="write https:// in its address")
+    for text, why in _PAGES:
+        if text in body:
+            return ClientRefused(f"{location} {why}", hint=_NAME_CERT)
+    return None
 
 
 _PAGE_BYTES = 4096
-_NGINX: Sequence[tuple[bytes, str]] = (
+_PAGES = (
     (b"No required SSL certificate was sent", "requires a client certificate"),
     (b"The SSL certificate error", "refuses the client certificate"),
 )

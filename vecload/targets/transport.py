@@ -33,7 +33,7 @@ from vecload._version import __version__
 from vecload.errors import ClientRefused, ConnectionClosed, NotAcknowledged, TargetError, Unreachable
 from vecload.targets.location import ServiceAddress
 from vecload.targets.reach import Reach
-from vecload.targets.tls import refused_by_nginx, tls_context, tls_fault
+from vecload.targets.tls import fault_of_nginx, tls_context, tls_fault
 from vecload.targets.wire import Body
 
 CONNECTIONS = 64
@@ -196,11 +196,7 @@ class Connections:
         """The error for an answer by somebody on the way to the service."""
         if answer.status == 407 and self._proxy is not None:
             return self._proxy_fault(407)
-        if why := refused_by_nginx(answer.status, answer.body):
-            return ClientRefused(
-                f"{self._location} {why}", hint="name yours with --client-cert and --client-key"
-            )
-        return None
+        return fault_of_nginx(answer.status, answer.body, self._location)
 
     def _proxy_fault(self, status: int) -> TargetError:
         """What to raise if the proxy opens no way to the service."""
