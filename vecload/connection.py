@@ -15,7 +15,7 @@ from vecload.metadata_fields import MetadataFields
 from vecload.options import LoadOptions
 from vecload.sealing import Key, generate_key
 from vecload.sealing.keys import as_key
-from vecload.targets import IndexSettings, Metric, StoragePrecision, Target, WireFormat, connect_target
+from vecload.targets import IndexSettings, Metric, Reach, StoragePrecision, Target, WireFormat, connect_target
 
 
 class Connection(Closing):
@@ -200,6 +200,11 @@ def connect(
     location: str | os.PathLike[str],
     *,
     api_key: str | None = None,
+    ca_file: str | os.PathLike[str] | None = None,
+    client_cert: str | os.PathLike[str] | None = None,
+    client_key: str | os.PathLike[str] | None = None,
+    proxy: str | None = None,
+    insecure_http: bool = False,
     wire: WireFormat = "auto",
     binary_threshold: int = BINARY_THRESHOLD,
 ) -> Connection:
@@ -207,17 +212,30 @@ def connect(
 
     Args:
         location: `http://…` or `https://…` means a CyborgDB service; anything else is the folder of a store.
-        api_key: The API key for a service, sent as X-API-Key.
+        api_key: The API key for a service, sent as X-API-Key; for a folder, CyborgDB's licence key.
+        ca_file: PEM file of the authorities that certificates of a service count with; None: the system's.
+        client_cert: PEM file of the certificate to show to a service.
+        client_key: PEM file of its private key, unless `client_cert` has it.
+        proxy: `http://HOST:PORT` of a proxy to a service. Variables like HTTPS_PROXY are not read.
+        insecure_http: Send keys unencrypted over the network to a service at `http://`.
         wire: The format of batches for a service: `json`, `binary`, or `auto`, which decides by size.
         binary_threshold: With `wire="auto"`, use binary from this many items on.
 
     Raises:
-        UsageError: The location is neither, or an argument has no such value.
+        UsageError: The location is neither, an argument has no such value, or keys would travel unencrypted.
+        Unauthorised: CyborgDB does not confirm the licence key.
         EngineMissing: The location is a folder, and cyborgdb-core is not installed.
     """
     checked = LoadOptions(wire=wire, binary_threshold=binary_threshold)
     for name, text in (("location", location), ("api_key", api_key)):
-        if text is not None and not text:
+        if text is not None and not os.fspath(text).strip():
             raise UsageError(f"{name} is empty")
-    wire, binary_threshold = checked.wire, checked.binary_threshold
-    return Connection(connect_target(location, api_key=api_key, wire=wire, binary_threshold=binary_threshold))
+    reach = Reach(ca_file, client_cert, client_key, proxy, insecure_http)  # type: ignore[arg-type] # makes paths
+    target = connect_target(
+        location,
+        api_key=api_key,
+        reach=reach,
+        wire=checked.wire,
+        binary_threshold=checked.binary_threshold,
+    )
+    return Connection(target)

@@ -20,9 +20,17 @@ from hypothesis import strategies as st
 
 from tests.servers import Service, free_port
 from vecload.batch import Batch, Contents, Span
-from vecload.errors import IndexNotFound, Unauthorised, Unreachable, UsageError, VecloadError, WrongKey
+from vecload.errors import (
+    IndexNotFound,
+    NotTrusted,
+    Unauthorised,
+    Unreachable,
+    UsageError,
+    VecloadError,
+    WrongKey,
+)
 from vecload.options import WireFormat
-from vecload.targets import IndexSettings, Query, TargetIndex, connect_target
+from vecload.targets import IndexSettings, Query, Reach, TargetIndex, connect_target
 from vecload.targets.location import service_location
 from vecload.targets.service import BODY_MAX_BYTES, ServiceIndex, ServiceTarget
 from vecload.targets.transport import Answer
@@ -197,16 +205,21 @@ def test_a_service_that_is_not_there_is_told_with_its_address(index_name: str) -
 
 
 def test_a_host_that_does_not_exist_is_told() -> None:
-    with ServiceTarget("http://no-such-host.invalid:8000") as target, pytest.raises(Unreachable) as caught:
+    exposed = Reach(insecure_http=True)
+    with (
+        ServiceTarget("http://no-such-host.invalid:8000", reach=exposed) as target,
+        pytest.raises(Unreachable) as caught,
+    ):
         target.list_indexes()
     assert "no-such-host.invalid" in str(caught.value)
 
 
 def test_https_to_a_plain_port_is_told(service: str) -> None:
-    with ServiceTarget(service.replace("http:", "https:"), request_seconds=5) as target:
-        with pytest.raises(Unreachable, match=r"https://127\.0\.0\.1") as caught:
-            target.list_indexes()
-        assert not target.healthy()
+    with (
+        ServiceTarget(service.replace("http:", "https:")) as target,
+        pytest.raises(NotTrusted, match=r"https://127\.0\.0\.1:\d+ does not speak TLS; ") as caught,
+    ):
+        target.list_indexes()
     assert str(caught.value).isprintable()
 
 

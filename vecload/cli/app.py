@@ -22,6 +22,7 @@ from vecload.cli.output import out, tell
 from vecload.errors import UsageError, VecloadError
 from vecload.limits import INSPECT_ITEMS, QUERY_PRINTED
 from vecload.options import LoadOptions
+from vecload.targets import Reach
 
 if TYPE_CHECKING:
     from vecload.loading.request import Request
@@ -129,6 +130,7 @@ Sources = Annotated[
 
 @app.command("upsert", help=UPSERT_HELP, epilog=UPSERT_EXAMPLES)
 @opt.takes()
+@opt.reaches
 def upsert(
     *,
     context: typer.Context,
@@ -138,6 +140,7 @@ def upsert(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     options: LoadOptions,
     dry_run: opt.DryRun = False,
     full: opt.Full = False,
@@ -149,7 +152,7 @@ def upsert(
     """Load sources into an index."""
     from vecload.cli import load
 
-    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file)
+    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file, reach)
     if dry_run:
         code = load.inspect(request, full=full, items=items, json=json_output, quiet=quiet)
     else:
@@ -159,6 +162,7 @@ def upsert(
 
 @app.command("inspect", help=INSPECT_HELP)
 @opt.takes(without=OF_LOADS_ALONE)
+@opt.reaches
 def inspect(
     *,
     context: typer.Context,
@@ -168,6 +172,7 @@ def inspect(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     options: LoadOptions,
     full: opt.Full = False,
     items: opt.Items = INSPECT_ITEMS,
@@ -177,7 +182,7 @@ def inspect(
     """Report what sources are and what a load would do."""
     from vecload.cli import load
 
-    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file)
+    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file, reach)
     raise typer.Exit(load.inspect(request, full=full, items=items, json=json_output, quiet=False))
 
 
@@ -190,6 +195,7 @@ def _request(
     key_file: Path | None,
     key_command: str | None,
     api_key_file: Path | None,
+    reach: Reach,
 ) -> Request:
     """The load that a command describes."""
     from vecload.cli.config import api_key, policy_of_defaults
@@ -202,13 +208,16 @@ def _request(
         index=index,
         keys=keys,
         api_key=api_key(to, api_key_file),
+        reach=reach,
         options=replace(options, repeated_ids=options.repeated_ids or policy_of_defaults(context)),
         secret_files=opt.secret_files(keys, api_key_file),
     )
 
 
 @app.command()
+@opt.reaches
 def get(
+    *,
     context: typer.Context,
     ids: Annotated[list[str], typer.Argument(metavar="ID", help="Item ids.", show_default=False)],
     to: opt.To = None,
@@ -216,6 +225,7 @@ def get(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     require_sealed: opt.RequireSealed = False,
 ) -> None:
     """Print items as JSON Lines with decrypted contents. Bytes appear as {"$bytes": "base64"}."""
@@ -223,11 +233,13 @@ def get(
     from vecload.cli.items import Place, Printing, get_items
 
     keys = opt.key_source(context, key_file, key_command)
-    get_items(ids, Place(to, index, keys, api_key(to, api_key_file)), Printing(out, tell, require_sealed))
+    place = Place(to, index, keys, api_key(to, api_key_file), reach)
+    get_items(ids, place, Printing(out, tell, require_sealed))
 
 
 @app.command()
 @opt.takes("vector_column", "format", "endpoint_url")
+@opt.reaches
 def query(
     *,
     context: typer.Context,
@@ -267,6 +279,7 @@ def query(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     options: LoadOptions,
     require_sealed: opt.RequireSealed = False,
 ) -> None:
@@ -276,13 +289,16 @@ def query(
 
     if require_sealed and not contents:
         raise UsageError("--require-sealed checks contents, so it needs --contents")
-    place = Place(to, index, opt.key_source(context, key_file, key_command), api_key(to, api_key_file))
+    keys = opt.key_source(context, key_file, key_command)
+    place = Place(to, index, keys, api_key(to, api_key_file), reach)
     question = Question.asked(vector, row, options, text, conditions, n_probes, top_k)
     run_query(question, contents, place, Printing(out, tell, require_sealed))
 
 
 @app.command()
+@opt.reaches
 def rejects(
+    *,
     context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="The reject file.", show_default=False)],
     to: opt.To = None,
@@ -290,13 +306,14 @@ def rejects(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
 ) -> None:
     """Print the rejects of a load. Decrypts the rows that --reject-rows wrote."""
     from vecload.cli.config import api_key
     from vecload.cli.items import Place, Printing, print_rejects
 
     keys = opt.key_source(context, key_file, key_command)
-    print_rejects(file, Place(to, index, keys, api_key(to, api_key_file)), Printing(out, tell))
+    print_rejects(file, Place(to, index, keys, api_key(to, api_key_file), reach), Printing(out, tell))
 
 
 @app.command()

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from vecload.cli.output import tell
 from vecload.errors import SealError, SourceError, UsageError, VecloadError
 from vecload.limits import BATCH_BYTES
 from vecload.options import LoadOptions
+from vecload.targets import Reach
 from vecload.targets.opening import KeySource, OpenedIndex, connect_to, only_index, open_existing
 
 if TYPE_CHECKING:
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the items are: the target and index as the user named them, and where to find their keys."""
+    """Where the items are: the target and index as the user named them, their keys, and the way there."""
 
-    to: str | None
+    to: str | None = field(repr=False)
     index: str | None
     keys: KeySource
     api_key: str | None = field(repr=False)
+    reach: Reach
 
     @contextmanager
     def opened(self) -> Iterator[OpenedIndex]:
         """The index, opened for reading."""
-        with connect_to(self.to, self.api_key, read_only=True, must_exist=True, tell=tell) as target:
+        with connect_to(self.to, self.api_key, self.reach, read_only=True, must_exist=True) as target:
             yield open_existing(target, self.index or only_index(target), self.keys)
 
 

@@ -26,6 +26,7 @@ from vecload.errors import (
     StoreLocked,
     TargetError,
     TrainingFailed,
+    Unauthorised,
     VecloadError,
     WrongKey,
 )
@@ -221,16 +222,24 @@ class EmbeddedTarget(Closing):
 
     Args:
         folder: Where the engine keeps it. A missing folder is created, readable only by its owner.
+        api_key: CyborgDB's licence key, which lifts the limit of items. The engine then asks CyborgDB's
+            server about it, and reports its use there. Without one it uses no network.
         clock: Seconds since the epoch, for the dates of envelopes.
         read_only: Write nothing: in an existing store (`has_store`), opening and reading change no file.
 
     Raises:
         EngineMissing: cyborgdb-core is not installed.
         TargetError: The folder can't be used.
+        Unauthorised: CyborgDB's server does not confirm the licence key, or can't be reached.
     """
 
     def __init__(
-        self, folder: Path, *, clock: Callable[[], float] = time.time, read_only: bool = False
+        self,
+        folder: Path,
+        *,
+        api_key: str | None = None,
+        clock: Callable[[], float] = time.time,
+        read_only: bool = False,
     ) -> None:
         cyborgdb_core = import_engine()
         self._core = cyborgdb_core
@@ -248,7 +257,7 @@ class EmbeddedTarget(Closing):
         self._logger = cyborgdb_core.Logger.instance()
         self._logger.configure("critical")
         self._config = cyborgdb_core.StorageConfig.disk(self.location)
-        self._engine_client = self.call(cyborgdb_core.Client, storage_config=self._config)
+        self._engine_client = self.call(cyborgdb_core.Client, api_key or "", self._config)
         track_engine_objects(self, "_engine_client", "_config", "_logger")
 
     def __repr__(self) -> str:
@@ -383,6 +392,11 @@ class EmbeddedTarget(Closing):
             return WrongKey(
                 f"the key does not belong to the index in {self.location}",
                 hint="name the right one with --key-file",
+            )
+        if "check your API key" in message:
+            return Unauthorised(
+                "CyborgDB does not confirm the licence key, or its server can't be reached",
+                hint="check CYBORGDB_API_KEY; without it the limit is 1,000,000 items an index",
             )
         if "locked by another store" in message:
             return StoreLocked(

@@ -13,9 +13,11 @@ from vecload.errors import (
     AccessRefused,
     BatchRefused,
     Busy,
+    ClientRefused,
     IndexExists,
     IndexMismatch,
     NotAcknowledged,
+    NotTrusted,
     TargetError,
     UsageError,
     VecloadError,
@@ -48,8 +50,9 @@ from vecload.targets.base import (
     in_turn,
 )
 from vecload.targets.echoes import EchoFilter
-from vecload.targets.location import service_location
+from vecload.targets.location import service_address
 from vecload.targets.queries import Hit, MetadataQuery, Query
+from vecload.targets.reach import Reach
 from vecload.targets.transport import Answer, Connections
 from vecload.targets.unreadable import read_around
 from vecload.targets.wire import (
@@ -219,11 +222,15 @@ class ServiceTarget(Closing):
     """A running CyborgDB service.
 
     Args:
-        url: Its address, `http://` or `https://`, without a path.
+        url: Its address, `http://` or `https://`, perhaps with a path under which it answers.
         api_key: Sent as X-API-Key.
+        reach: How to reach it.
         wire: The wire format of upserts.
         binary_threshold: With wire `auto`, use binary from this many items on.
         request_seconds: How long one request may take in all.
+
+    Raises:
+        UsageError: The address or a certificate file can't be used, or keys would travel unencrypted.
     """
 
     def __init__(
@@ -231,11 +238,15 @@ class ServiceTarget(Closing):
         url: str,
         *,
         api_key: str | None = None,
+        reach: Reach = Reach(),  # noqa: B008 a frozen value
         wire: WireFormat = "auto",
         binary_threshold: int = BINARY_THRESHOLD,
         request_seconds: float = REQUEST_SECONDS,
     ) -> None:
-        self.location = service_location(url)
+        address = service_address(url)
+        reach.check_private(address)
+        self.location = address.location
+        self._prefix = address.prefix
         self._wire: WireFormat = wire
         self._binary_threshold = binary_threshold
         self._request_seconds = request_seconds
@@ -244,15 +255,21 @@ class ServiceTarget(Closing):
                 "the API key contains characters that an HTTP header can't", hint="check VECLOAD_API_KEY"
             )
         self._api_key = api_key
-        self._connections = Connections(self.location, api_key)
+        self._connections = Connections(address, api_key, reach)
 
     def __repr__(self) -> str:
         return f"ServiceTarget({self.location!r})"
 
     def healthy(self) -> bool:
-        """Whether the service answers its health check, which does not use its storage."""
+        """Whether the service answers its health check, which does not use its storage.
+
+        True too if it, or a proxy, refuses this client: waiting can't change that, so the next request may
+        say so.
+        """
         try:
             return self.health().get("status") == "healthy"
+        except (NotTrusted, ClientRefused):
+            return True
         except VecloadError:
             return False
 
@@ -337,12 +354,14 @@ class ServiceTarget(Closing):
         Raises:
             ConnectionClosed: `close` was called.
             Unreachable: No connection, or no whole answer in time.
+            NotTrusted: The service's certificate is not trusted.
+            ClientRefused: The client certificate, or the user of the proxy, is refused.
             VecloadError: Any other answer than 200, by its meaning.
         """
         answer = self._connections.request(
             method, path, body, limit=limit, seconds=seconds or self._request_seconds
         )
-        echoes = EchoFilter(body.texts() if body else (), self._api_key)
+        echoes = EchoFilter((*(body.texts() if body else ()), self._prefix.encode()), self._api_key)
         if answer.status != 200:
             raise _error_of(answer, echoes)
         if echoes.holds_key(answer.body):
