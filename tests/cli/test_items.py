@@ -135,7 +135,6 @@ def searchable(request: pytest.FixtureRequest, tmp_path: Path, index_name: str) 
         (["--filter", "{}", "--top-k", "2"], None, set()),
         (["--text", "zzzz"], [], set()),
     ],
-    ids=str,
 )
 def test_a_query_searches_by_filter_and_by_text(
     searchable: list[str], arguments: list[str], expected: list[str] | None, fields: set[str]
