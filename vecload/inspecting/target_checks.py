@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from vecload.batch import Batch
 from vecload.errors import (
     AccessRefused,
+    ClientRefused,
     IndexMismatch,
     IndexNotFound,
     KeyFileError,
@@ -21,7 +21,6 @@ from vecload.errors import (
 from vecload.inspecting.report import Check
 from vecload.limits import ITEM_LIMIT
 from vecload.loading import checks
-from vecload.loading.index_checks import check_contents_key
 from vecload.loading.plan import Plan
 from vecload.loading.request import Request
 from vecload.loading.run import creation_of
@@ -83,7 +82,7 @@ class TargetChecks:
         try:
             if is_service(self._place) or has_store(Path(self._place)):
                 with connect_to(
-                    self._request.to, self._request.api_key, read_only=True, tell=self._tell
+                    self._request.to, self._request.api_key, self._request.reach, read_only=True
                 ) as target:
                     self.location = target.location
                     yield from self._target(target)
@@ -154,16 +153,15 @@ class TargetChecks:
         count = opened.index.count()
         size = f"{info.dimension:,} dimensions, " if info.dimension else ""
         yield Check("index", "ok", f"{info.name!r} exists: {size}{info.metric}, {count:,} items")
-        failed = [*shown(checks.index_checks(request, plan, opened))]
+        contents = checks.contents_check(request, plan, opened)
+        failed = [*shown(checks.index_checks(request, plan, opened, contents))]
         yield from failed
         if not failed:
             yield Check("fit", "ok", "dimension, metric and policies match the options")
         if request.options.embed and not failed:
             yield Check("model", "unsure", "a load finds out whether the index embeds contents itself")
-        if request.seal and not failed and any(mapping.contents for mapping in plan.mappings):
-            tried = check_contents_key(plan, opened)
-            opens = f"opens the contents of the index ({tried} tried)"
-            yield Check("contents key", "ok", opens if tried else "the index has no sealed contents to try")
+        if contents is not None and not failed:
+            yield Check("contents", "unsure" if contents.note else "ok", contents.line)
         yield from self._replaced(opened)
         yield from self._room(count)
 
@@ -190,7 +188,7 @@ class TargetChecks:
             yield Check(
                 "room", "unsure", found, "fine if the service has a licence key, or if rows replace items"
             )
-        elif os.environ.get("CYBORGDB_API_KEY"):
+        elif self._request.api_key:
             yield Check("room", "ok", f"{found}; CYBORGDB_API_KEY is set")
         elif wanted.rows > ITEM_LIMIT and wanted.rows_known:
             yield Check("room", "wrong", found, "set CYBORGDB_API_KEY, or load into several indexes", 1)
@@ -206,6 +204,7 @@ def _reached(target: Target) -> Iterator[Check]:
 
 _NAMES: tuple[tuple[type[VecloadError], str], ...] = (
     (Unauthorised, "API key"),
+    (ClientRefused, "target"),
     (AccessRefused, "key"),
     (KeyFileError, "key"),
     (IndexNotFound, "index"),

@@ -41,6 +41,7 @@ from vecload.loading.retry import START_SECONDS, RetryPolicy, Sender, when_up
 from vecload.loading.retry_rejects import choose_rows
 from vecload.loading.tuning import BatchRows, Concurrency
 from vecload.mapping.contents_choice import cleartext_line
+from vecload.mapping.mapping import unsealed_line
 from vecload.options import LoadOptions
 from vecload.places import short
 from vecload.readers import Source, open_sources
@@ -89,11 +90,13 @@ def load(
         index: The index, created if it does not exist; None names it after the only file.
         key: A Key, its 32 bytes, or the path of a key file; None uses the key in your key store, which
             vecload generates for a new index.
-        api_key: The API key for a service. No environment variable is read.
+        api_key: The API key for a service; for a folder, CyborgDB's licence key. No environment variable is
+            read.
         options: All other options.
         on_progress: Called in this thread during the load.
         stop: Set it in another thread to stop the load. Acknowledged rows are recorded.
-        fields: Fields of LoadOptions, which replace those of `options`.
+        fields: Fields of LoadOptions, which replace those of `options`; and `ca_file`, `client_cert`,
+            `client_key`, `proxy` and `insecure_http`, as for `vecload.connect`.
 
     Returns:
         The result: its status is `complete`, or `rejected` if rows were rejected within `max_errors`.
@@ -240,10 +243,10 @@ class _Load:
         target = connect_to(
             self._request.to,
             self._request.api_key,
+            self._request.reach,
             wire=self._options.wire,
             binary_threshold=self._options.binary_threshold,
             must_exist=creation_of(self._request, plan) is None,
-            tell=self._say,
         )
         self._result.target = target.location
         return self._opened.enter_context(target)
@@ -266,7 +269,10 @@ class _Load:
                 tell=self._say,
             )
         if not access.created:
-            checks.run(checks.index_checks(request, plan, access))
+            contents = checks.contents_check(request, plan, access)
+            checks.run(checks.index_checks(request, plan, access, contents))
+            if contents is not None and contents.note:
+                self._say(contents.note)
         return access
 
     def _describe(self, access: OpenedIndex, plan: Plan) -> None:
@@ -277,10 +283,8 @@ class _Load:
         result.about = f"{info.dimension or plan.dimension} dimensions, {info.metric}"
         if access.created:
             self._say(f"created index {info.name!r} ({result.about}); its key: {short(access.key_from)}")
-        if not self._request.seal and any(mapping.contents for mapping in plan.mappings):
-            self._say(
-                "contents are not sealed: the engine loses their type, and treats empty ones as missing"
-            )
+        if line := unsealed_line(plan.mappings, seal=self._request.seal):
+            self._say(line)
         if access.key.derived and self._request.seal:
             self._say(
                 "the contents key is derived from the index key: anyone with the index key can open contents"
@@ -448,7 +452,10 @@ def creation_of(request: Request, plan: Plan) -> IndexSettings | None:
     if not options.embed:
         metric = options.metric or known_metric(plan.metric)
         return replace(asked, dimension=plan.dimension, metric=metric, embedding_model=None)
-    return asked if options.embedding_model is not None else None  # without a model it can't embed
+    if options.embedding_model is None:
+        return None  # without a model it can't embed
+    # The engine refuses vectors of another dimension than the model's, before it makes anything.
+    return replace(asked, dimension=plan.dimension or asked.dimension)
 
 
 def batch_rows_of(asked: int | str, dimension: int) -> BatchRows:

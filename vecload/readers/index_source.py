@@ -10,7 +10,7 @@ import numpy as np
 import pybase64
 from numpy.typing import NDArray
 
-from vecload.batch import Contents, Metadata, Span, Vectors
+from vecload.batch import Metadata, Span, Vectors
 from vecload.errors import NotSealed, SealError
 from vecload.limits import METADATA_DEPTH
 from vecload.mapping import Column, ColumnMapping
@@ -179,7 +179,7 @@ class IndexSource(Source):
                 row[METADATA] = item.metadata
             contents = opened[position]
             if contents is None or isinstance(contents, NotSealed):
-                row[CONTENTS] = text_if_utf8(item.contents)
+                row[CONTENTS] = item.contents
             elif isinstance(contents, SealError):
                 fault = fault or Fault("contents", "unopened", f"do not open: {contents.outcome}")
             else:
@@ -233,19 +233,6 @@ class ItemRows(JsonRows):
         if self._vectors is not None:
             row[VECTOR] = self._vectors[position].tolist()
         return dumps(row).decode()
-
-
-def text_if_utf8(stored: Contents | None) -> Contents | None:
-    """Contents as the engine stores them, as text if they are UTF-8.
-
-    The engine keeps no type, and the embedded one returns bytes for all contents.
-    """
-    if isinstance(stored, bytes):
-        try:
-            return stored.decode()
-        except UnicodeDecodeError:
-            return stored
-    return stored
 
 
 def fault_of_unreadable(item: StoredItem) -> Fault | None:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from vecload.batch import Batch, Contents, Metadata, Span, Vectors
 from vecload.errors import NotSealed, SealError
 from vecload.options import StoragePrecision
-from vecload.readers.index_source import text_if_utf8
 from vecload.sealing import Opener
 from vecload.sealing.envelope import UNKNOWN_KEY, is_sealed
 from vecload.targets import StoredItem, TargetIndex
@@ -67,6 +66,7 @@ class Compared:
         differing: The items that differ.
         opened: How many contents opened.
         unknown_key: How many contents are sealed with a key that is not known.
+        not_sealed: How many contents are not sealed and should be.
         lossy: The place in LOSSY of the storage precision by which the vectors that differ probably do;
             len(LOSSY) if there is none, -1 if no vector differs.
     """
@@ -78,6 +78,7 @@ class Compared:
     differing: tuple[Difference, ...]
     opened: int
     unknown_key: int
+    not_sealed: int
     lossy: int
 
 
@@ -88,7 +89,7 @@ class Comparer:
     Attributes:
         index: The index.
         opener: Opens contents.
-        seal: Contents must be sealed.
+        seal: Contents must be sealed, except those from which the index makes a vector.
         precision: How the index stores vectors; None is float32.
         hidden: Returns those of some ids, of which the engine returns nothing, that the index lists.
         interrupted: The number of the signal that asked to stop, 0 while none did.
@@ -113,6 +114,10 @@ class Comparer:
             TargetError: The target fails.
         """
         rows = len(batch)
+        if batch.vectors is None:
+            with_vectors = np.zeros(rows, dtype=np.bool_)
+        elif batch.to_embed is not None:
+            with_vectors = with_vectors & ~batch.to_embed  # the index makes the others
         batch, with_vectors = _last_of_each_id(batch, with_vectors)
         found = self._found(batch, with_vectors)
         items = [found.get(item_id) for item_id in batch.ids]
@@ -188,14 +193,18 @@ class Comparer:
                 outcome.add(position, "metadata", what)
 
     def _compare_contents(self, batch: Batch, items: Sequence[StoredItem | None], outcome: _Outcome) -> None:
-        wanted: Sequence[Contents | None] = batch.contents or [None] * len(batch)
+        wanted: list[Contents | None] = list(batch.contents or [None] * len(batch))
         stored = [None if item is None else item.contents for item in items]
+        sealed = self._sealed(batch)
         found: list[Contents | SealError | None]
-        if self.seal:
-            found = self.opener.open_each(batch.ids, stored)
-        else:
-            wanted = [contents_text(one) if one else None for one in wanted]  # the engine keeps no type
-            found = [*map(text_if_utf8, stored)]
+        found = self.opener.open_each(batch.ids, stored) if any(sealed) else [None] * len(batch)
+        if not all(sealed):
+            for position, is_so in enumerate(sealed):
+                if not is_so:
+                    one = wanted[position]
+                    # The engine keeps no type, and does not tell empty contents from absent ones.
+                    wanted[position] = contents_text(one) if one else None
+                    found[position] = stored[position]
         outcome.opened = len(found) - found.count(None)
         if found == wanted:
             return
@@ -206,12 +215,19 @@ class Comparer:
             if isinstance(other, SealError):
                 outcome.opened -= 1
                 outcome.unknown_key += other.outcome == UNKNOWN_KEY
+                outcome.not_sealed += isinstance(other, NotSealed)
                 what = "are not sealed" if isinstance(other, NotSealed) else f"do not open: {other.outcome}"
                 outcome.add(position, "contents", what)
             elif one != other:
-                sealed = not self.seal and other is not None and is_sealed(other)
-                what = "are sealed, but --no-seal leaves them unsealed" if sealed else ""
-                outcome.add(position, "contents", what or _what_of_contents(one, other))
+                by_mistake = not sealed[position] and other is not None and is_sealed(other)
+                what = "are sealed, but should not be" if by_mistake else _what_of_contents(one, other)
+                outcome.add(position, "contents", what)
+
+    def _sealed(self, batch: Batch) -> list[bool]:
+        """Of which items the contents must be sealed: not those from which the index makes a vector."""
+        if not self.seal or batch.vectors is None:
+            return [False] * len(batch)
+        return [True] * len(batch) if batch.to_embed is None else (~batch.to_embed).tolist()
 
 
 class _Outcome:
@@ -223,6 +239,7 @@ class _Outcome:
         self.with_vectors = np.zeros(len(batch), dtype=np.bool_)
         self.opened = 0
         self.unknown_key = 0
+        self.not_sealed = 0
         self._lossy = -1
 
     def add(self, position: int, field: str, what: str) -> None:
@@ -246,6 +263,7 @@ class _Outcome:
             differing=differing,
             opened=self.opened,
             unknown_key=self.unknown_key,
+            not_sealed=self.not_sealed,
             lossy=self._lossy,
         )
 

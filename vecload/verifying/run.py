@@ -97,7 +97,7 @@ def verify(
         to: The target.
         index: The index.
         key: Its key.
-        api_key: The API key for a service.
+        api_key: The API key for a service; for a folder, CyborgDB's licence key.
         options: All other options.
         sample: About how many items to compare: a number, or a percentage such as "1%"; None is all.
         vectors: Of about how many of them the vectors, in the same way, or "all". None is all, except that of
@@ -106,7 +106,7 @@ def verify(
         differences: A file for all differences, JSON Lines with `id`, `source`, `row`, `field` and `what`.
         on_progress: Called in this thread during the verification; `loaded` counts compared items.
         stop: Set it in another thread to stop.
-        fields: Fields of LoadOptions, which replace those of `options`.
+        fields: As for `vecload.load`.
 
     Returns:
         The result: its status is `equal` or `different`.
@@ -223,7 +223,7 @@ class _Verification:
         check_dimension(request, plan)
         result.index = request.index or index_name(names)
         target = self._opened.enter_context(
-            connect_to(request.to, request.api_key, read_only=True, must_exist=True, tell=self._say)
+            connect_to(request.to, request.api_key, request.reach, read_only=True, must_exist=True)
         )
         result.target = target.location
         access = when_up(lambda: open_existing(target, result.index, request.keys, read_only=True), self._say)
@@ -258,7 +258,7 @@ class _Verification:
             return sample, Selection(0)
         checked = int(items * sample.part)
         amount = self._vectors
-        if amount is None and remote:
+        if amount is None and remote and plan.dimension:
             amount = vectors_in_time(plan.dimension, checked)
             if amount.number is not None:
                 self._say(
@@ -292,7 +292,7 @@ class _Verification:
         )
         parsers = self._opened.enter_context(parsers_for(str(self._options.parse_workers), plan.sources))
         totals, seen = Totals(), SeenIds()
-        lossy, opened, unknown = -1, 0, 0
+        lossy, opened, unknown, not_sealed = -1, 0, 0, 0
         meter.start(totals)
         try:
             pieces = self._pieces(jobs, ids, parsers, presence, selected, totals)
@@ -305,7 +305,9 @@ class _Verification:
                 result.repeated += compared.rows - new
                 result.vectors_checked += int(np.count_nonzero(compared.with_vectors & ~repeats))
                 lossy = max(lossy, compared.lossy)
-                opened, unknown = opened + compared.opened, unknown + compared.unknown_key
+                opened += compared.opened
+                unknown += compared.unknown_key
+                not_sealed += compared.not_sealed
                 meter.update(compared.span, totals)
         finally:
             result.seconds = meter.seconds
@@ -317,6 +319,8 @@ class _Verification:
                 f"the vectors differ only by what {LOSSY[lossy]} loses: if the index was created with it, "
                 f"give --storage-precision {LOSSY[lossy]}"
             )
+        if not_sealed and not opened:
+            result.hints.append("no contents are sealed: if they were loaded with --no-seal, give --no-seal")
         if unknown and not opened:
             result.hints.append(
                 "no contents open, and some are sealed with another contents key: is it the right --key-file?"
