@@ -158,7 +158,16 @@ def test_the_configuration_of_upsert_is_that_of_verify(loaded: list[str | Path],
 def test_a_load_may_be_verified_at_its_end(tmp_path: Path) -> None:
     key = tmp_path / "the.key"
     api.generate_key().save(key)
-    options: list[str | Path] = ["--to", tmp_path / "store", "--index", "docs", "--key-file", key, "--verify", "--json"]
+    options: list[str | Path] = [
+        "--to",
+        tmp_path / "store",
+        "--index",
+        "docs",
+        "--key-file",
+        key,
+        "--verify",
+        "--json",
+    ]
     ended = vecload("upsert", ARTICLES, *options)
     assert ended.code == 0
     found = json.loads(ended.out)
