@@ -107,15 +107,9 @@ def load(
     """
     try:
         with parameters_named():
-            if stop is not None and not callable(getattr(stop, "is_set", None)):
-                raise ItemTypeError(f"stop is {type(stop).__name__}, not an Event")
-            if on_progress is not None and not callable(on_progress):
-                raise ItemTypeError(f"on_progress is {type(on_progress).__name__}, which can't be called")
+            caller = Caller.of_python(on_progress, stop)
             request = request_of(
                 sources, to=to, index=index, key=key, api_key=api_key, options=options, changes=fields
-            )
-            caller = Caller(
-                lambda line: _log.info("%s", as_parameters(line)), on_progress, stop or threading.Event()
             )
             result = run_load(request, caller)
     except VecloadError as error:
@@ -141,6 +135,15 @@ class Caller:
     on_progress: Callable[[Progress], None] | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     around: Callable[[], AbstractContextManager[object]] = nullcontext
+
+    @classmethod
+    def of_python(cls, on_progress: Any, stop: Any) -> Caller:
+        """A program: messages go to the logger `vecload`. Another type of an argument is an ItemTypeError."""
+        if stop is not None and not callable(getattr(stop, "is_set", None)):
+            raise ItemTypeError(f"stop is {type(stop).__name__}, not an Event")
+        if on_progress is not None and not callable(on_progress):
+            raise ItemTypeError(f"on_progress is {type(on_progress).__name__}, which can't be called")
+        return cls(lambda line: _log.info("%s", as_parameters(line)), on_progress, stop or threading.Event())
 
     def stopped_by(self) -> int:
         """The number of the signal that stops the load; 0 if nothing does."""

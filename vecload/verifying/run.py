@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import threading
@@ -48,8 +47,6 @@ PAGE_ROWS = 2000
 """Rows that are read at once, and items of a page without vectors."""
 VECTOR_PAGE_ROWS = 500
 """Items of a page with vectors: the engine returns each value as a Python number."""
-
-_log = logging.getLogger("vecload")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +122,7 @@ def verify(
             extra=extra,
             differences=None if differences is None else os.fspath(differences),
         )
-        caller = Caller(
-            lambda line: _log.info("%s", as_parameters(line)), on_progress, stop or threading.Event()
-        )
+        caller = Caller.of_python(on_progress, stop)
         result = run_verification(request, how, caller)
     result.hints = [as_parameters(hint) for hint in result.hints]
     return result
