@@ -47,11 +47,15 @@ if TYPE_CHECKING:
     from vecload.loading.run import load
     from vecload.options import LoadOptions
     from vecload.sealing import Key, generate_key
+    from vecload.upkeep.copy import copy
+    from vecload.upkeep.export import ExportResult, export
+    from vecload.upkeep.rekey import RekeyResult, rekey
 
 __all__ = [
     "AccessRefused",
     "Connection",
     "ConnectionClosed",
+    "ExportResult",
     "ForkedStore",
     "Index",
     "IndexExists",
@@ -67,6 +71,7 @@ __all__ = [
     "MappingError",
     "NotSealed",
     "Progress",
+    "RekeyResult",
     "Report",
     "RowsRejected",
     "SealError",
@@ -77,23 +82,31 @@ __all__ = [
     "WrongKey",
     "__version__",
     "connect",
+    "copy",
+    "export",
     "generate_key",
     "inspect",
     "load",
+    "rekey",
 ]
 
 _HOMES = {
     "Connection": "connection",
+    "ExportResult": "upkeep.export",
     "Index": "index",
     "Key": "sealing",
     "LoadOptions": "options",
     "LoadResult": "loading.result",
     "Progress": "loading.result",
+    "RekeyResult": "upkeep.rekey",
     "Report": "inspecting.report",
     "connect": "connection",
+    "copy": "upkeep.copy",
+    "export": "upkeep.export",
     "generate_key": "sealing",
     "inspect": "inspecting.run",
     "load": "loading.run",
+    "rekey": "upkeep.rekey",
 }
 
 

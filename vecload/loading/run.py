@@ -429,7 +429,10 @@ def sources_of(
     if names:
         return open_sources(names, replace(request.reading, interrupted=interrupted), failed=failed)
     reading = replace(request.reading, interrupted=interrupted)
-    return [open_memory_source(one, options=reading) for one in request.sources]
+    return [
+        one if isinstance(one, Source) else open_memory_source(one, options=reading)
+        for one in request.sources
+    ]
 
 
 def plan_of(request: Request, sources: Sequence[Source]) -> Plan:

@@ -42,6 +42,8 @@ OVERHEAD = _HEADER_SIZE + _NONCE_SIZE + _TAG_SIZE
 """Bytes that sealing adds before base64."""
 _MAGIC_CHARS = 8
 """base64 characters of the magic and the suite."""
+_KEY_ID_CHARS = 16
+"""base64 characters up to the end of the key id."""
 
 SEGMENT_ITEMS = 2**24
 SEGMENT_BYTES = 64 * 2**30
@@ -262,6 +264,16 @@ def is_sealed(stored: str | bytes) -> bool:
         return pybase64.b64decode(head, validate=True)[: len(MAGIC)] == MAGIC
     except (binascii.Error, ValueError):
         return False
+
+
+def key_id_in(stored: str | bytes) -> str | None:
+    """The id of the contents key that sealed stored contents, 8 hex digits; None if they are not sealed."""
+    if not is_sealed(stored):
+        return None
+    try:
+        return pybase64.b64decode(stored[:_KEY_ID_CHARS], validate=True)[6:10].hex()
+    except (binascii.Error, ValueError):
+        return ""
 
 
 def decode_base64(text: str | bytes) -> bytes:

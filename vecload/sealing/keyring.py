@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from vecload.errors import KeyFileError
 from vecload.sealing.keys import Key, generate_key
-from vecload.sealing.new_file import make_new, sync_folder
+from vecload.sealing.new_file import make_new, sync_folder, write_new
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +220,29 @@ def _lock(descriptor: int, *, wait: bool) -> bool:
     except OSError:
         return False
     return True
+
+
+def replace_stored(path: Path, key: Key) -> None:
+    """Replace the key in a key file by one that opens all that it opens.
+
+    Args:
+        path: The key file.
+        key: The new key. It has the contents key in the file among its old ones.
+
+    Raises:
+        KeyFileError: The file can't be written; the key in it stays.
+    """
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    try:
+        write_new(aside, key.file_text())
+        try:
+            aside.rename(path)
+        except OSError:
+            _remove(aside)
+            raise
+        sync_folder(path.parent)
+    except OSError as error:
+        raise KeyFileError(f"the key file {path} can't be written: {error.strerror}") from None
 
 
 def _make_folder(folder: Path) -> None:

@@ -1,0 +1,49 @@
+"""IndexPlace: an index as a user names it, opened when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from vecload.loading.retry import START_SECONDS, when_up
+from vecload.targets import Target
+from vecload.targets.opening import KeySource, OpenedIndex, connect_to, only_index, open_existing
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPlace:
+    """Where an index is.
+
+    Attributes:
+        to: The address of a service, or the folder of a store; None is the user's local store.
+        index: Its name; None is the only one there.
+        keys: Where to find its key.
+        api_key: The API key of a service.
+    """
+
+    to: str | None = None
+    index: str | None = None
+    keys: KeySource = field(default_factory=KeySource)
+    api_key: str | None = field(default=None, repr=False)
+
+    @contextmanager
+    def opened(
+        self, say: Callable[[str], None], *, read_only: bool = True
+    ) -> Iterator[tuple[Target, OpenedIndex]]:
+        """Its target and the index, open.
+
+        Args:
+            say: Takes a message.
+            read_only: Write nothing.
+
+        Raises:
+            UsageError: There is no such place, or it has several indexes and none is named.
+            TargetError: It can't be opened.
+        """
+        with connect_to(self.to, self.api_key, read_only=read_only, must_exist=True, tell=say) as target:
+            yield target, when_up(partial(self._open, target, read_only), say, seconds=START_SECONDS)
+
+    def _open(self, target: Target, read_only: bool) -> OpenedIndex:
+        return open_existing(target, self.index or only_index(target), self.keys, read_only=read_only)
