@@ -477,3 +477,16 @@ def _names(name: str, value: Any) -> tuple[str, ...]:
 _GOES_TO_THE_ENGINE: Final = frozenset({"id_prefix", "id_separator", "embedding_model"})
 MAY_BE_EMPTY: Final = frozenset({"id_prefix"})
 """Options for which an empty text is valid. The separator is not one: an empty one makes ids ambiguous."""
+
+
+COPY_OPTIONS: Final = (
+    *("seal", "wire", "binary_threshold", "batch_rows", "batch_bytes", "concurrency", "give_up_after"),
+    *("resume_wait", "create", "metric", "storage_precision", "unfilterable", "pattern", "full_text"),
+    *("train", "max_errors", "rejects", "reject_rows", "fresh", "state_dir", "explain"),
+)
+"""Options of a load that a copy has, too. The others are about files and columns."""
+REKEY_OPTIONS: Final = (
+    *("wire", "binary_threshold", "batch_rows", "batch_bytes", "concurrency", "give_up_after"),
+    *("max_errors", "rejects"),
+)
+"""Options of a load that a rekey has, too."""

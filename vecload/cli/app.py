@@ -19,6 +19,7 @@ from vecload.cli.empty_values import NoEmptyValues
 from vecload.cli.indexes import index_app
 from vecload.cli.options import print_help
 from vecload.cli.output import out, tell
+from vecload.cli.whole_index import copy, export, rekey
 from vecload.errors import UsageError, VecloadError
 from vecload.limits import INSPECT_ITEMS, QUERY_TOP_K
 from vecload.options import LoadOptions
@@ -34,6 +35,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(index_app, name="index")
+for command in (export, copy, rekey):
+    app.command()(command)
 
 
 @app.callback()

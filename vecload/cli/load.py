@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -36,18 +36,27 @@ def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool) -> int:
     Raises:
         VecloadError: The load stopped.
     """
-    stop = StopAsked()
+    return summed_up(lambda caller: run_load(request, caller), json=json, quiet=quiet, terminal=terminal)
+
+
+def summed_up(run: Callable[[Caller], LoadResult], *, json: bool, quiet: bool, terminal: bool) -> int:
+    """Run a load and print its summary, also if it stops.
+
+    Args:
+        run: Runs it.
+        json: Print the summary as a JSON object on standard output.
+        quiet: Print nothing else.
+        terminal: Standard error is a terminal.
+
+    Returns:
+        The exit code of a load that ended.
+
+    Raises:
+        VecloadError: The load stopped.
+    """
     result = LoadResult(error="a bug in vecload")
-    progress = display(quiet=quiet, terminal=terminal)
-
-    @contextmanager
-    def around() -> Iterator[None]:
-        with stopping_on_signals(stop), _few_collections(), progress:
-            yield
-
-    caller = Caller((lambda line: None) if quiet else tell, progress.update, stop, around)
     try:
-        result = run_load(request, caller)
+        result = run(caller_of(quiet=quiet, terminal=terminal))
     except VecloadError as error:
         result = error.result or result
         raise
@@ -58,6 +67,24 @@ def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool) -> int:
             for line in result.lines():
                 tell(line)
     return result.exit_code
+
+
+def caller_of(*, quiet: bool, terminal: bool) -> Caller:
+    """The command line as the caller of a load: its messages, its progress, and its signals.
+
+    Args:
+        quiet: Print nothing.
+        terminal: Standard error is a terminal.
+    """
+    stop = StopAsked()
+    progress = display(quiet=quiet, terminal=terminal)
+
+    @contextmanager
+    def around() -> Iterator[None]:
+        with stopping_on_signals(stop), _few_collections(), progress:
+            yield
+
+    return Caller((lambda line: None) if quiet else tell, progress.update, stop, around)
 
 
 def inspect(request: Request, *, full: bool, items: int, json: bool, quiet: bool) -> int:

@@ -29,6 +29,7 @@ from vecload.readers.open import SUFFIXES
 from vecload.readers.storage.compressed import plain_name
 from vecload.readers.storage.expand import leads_to
 from vecload.readers.storage.files import STDIN, located
+from vecload.sealing.envelope import is_sealed
 from vecload.targets import IndexSettings
 from vecload.targets.base import check_settings
 from vecload.targets.opening import OpenedIndex
@@ -56,6 +57,7 @@ def plan_checks(request: Request, plan: Plan, *, read_only: bool = False) -> lis
     return [
         ("options", lambda: check_dimension(request, plan)),
         ("options", lambda: check_trainable(request, plan)),
+        ("contents", lambda: check_not_sealed(request, plan)),
         ("records", lambda: check_records(request, read_only=read_only)),
     ]
 
@@ -262,6 +264,24 @@ def check_trainable(request: Request, plan: Plan) -> None:
 
 def _vectors_have(plan: Plan) -> str:
     return f"the vectors of {plan.sources[0].name} have {plan.dimension} dimensions"
+
+
+def check_not_sealed(request: Request, plan: Plan) -> None:
+    """Refuse to seal contents a second time, such as those that `vecload export --sealed` wrote.
+
+    Raises:
+        UsageError: The first rows of a source have sealed contents.
+    """
+    if not request.seal:
+        return
+    for job in plan.jobs(index_dimension=0, allow_zero_vectors=True):
+        head = job.source.head() if job.mapper.mapping.contents is not None else None
+        contents = None if head is None else job.mapper.map(head).contents
+        if any(one is not None and is_sealed(one) for one in contents or ()):
+            raise UsageError(
+                f"the contents of {job.source.name} are sealed already",
+                hint="load them as they are with --no-seal, into an index of the same name and key",
+            )
 
 
 def known_metric(exported: str) -> Metric | None:

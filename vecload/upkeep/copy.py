@@ -17,38 +17,13 @@ from vecload.flags import parameters_named
 from vecload.loading.request import Request, request_of
 from vecload.loading.result import LoadResult, Progress
 from vecload.loading.run import Caller, run_load
-from vecload.options import LoadOptions
+from vecload.options import COPY_OPTIONS, LoadOptions
 from vecload.places import store_folder
 from vecload.readers.index_source import IndexSource
 from vecload.sealing import Key, Opener
 from vecload.targets import IndexInfo, Metric, is_service
 from vecload.targets.location import expand_home, service_location
 from vecload.upkeep.place import IndexPlace
-
-OPTIONS = (
-    "seal",
-    "wire",
-    "binary_threshold",
-    "batch_rows",
-    "batch_bytes",
-    "concurrency",
-    "give_up_after",
-    "resume_wait",
-    "create",
-    "metric",
-    "storage_precision",
-    "unfilterable",
-    "pattern",
-    "full_text",
-    "train",
-    "max_errors",
-    "rejects",
-    "reject_rows",
-    "fresh",
-    "state_dir",
-    "explain",
-)
-"""Options of a load that a copy has, too. The others are about files and columns."""
 
 _log = logging.getLogger("vecload")
 
@@ -110,7 +85,7 @@ def copy(
         )
         load = request_of([], to=to, index=index, key=key, api_key=api_key, options=options, changes=fields)
         usual = LoadOptions()
-        for name in (one for one in LoadOptions.__dataclass_fields__ if one not in OPTIONS):
+        for name in (one for one in LoadOptions.__dataclass_fields__ if one not in COPY_OPTIONS):
             if getattr(load.options, name) != getattr(usual, name):
                 raise UsageError(f"{name} is for files", hint="a copy takes an index as it is; omit it")
         request = CopyRequest(IndexPlace(place.to, place.index, place.keys, place.api_key), load)

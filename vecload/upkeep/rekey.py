@@ -39,17 +39,6 @@ from vecload.targets.asking import insist
 from vecload.targets.opening import KeySource, OpenedIndex
 from vecload.upkeep.place import IndexPlace
 
-OPTIONS = (
-    "wire",
-    "binary_threshold",
-    "batch_rows",
-    "batch_bytes",
-    "concurrency",
-    "give_up_after",
-    "max_errors",
-    "rejects",
-)
-"""Options of a load that a rekey has, too."""
 SCANNED_ITEMS = 5_000
 """Items whose contents are read at once: without vectors, a service returns tens of thousands a second."""
 UNSEALED = "unsealed"
