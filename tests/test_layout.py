@@ -28,6 +28,7 @@ ORDER = (
     "items",
     "index",
     "connection",
+    "upkeep",
     "inspecting",
     "cli",
 )

@@ -94,7 +94,8 @@ class ExportResult:
         where = "standard output" if self.file == STDOUT else short(self.file)
         how = "contents sealed as they are stored" if self.sealed else "contents in clear"
         return [
-            f"items  {self.exported:,} exported, {self.rejected:,} rejected, {rate:,.0f} items/s",
+            f"items  {self.exported:,} exported, {self.rejected:,} rejected",
+            f"rate   {rate:,.0f} items/s, {self.seconds:.2f} s",
             f"from   {self.index!r} in {short(self.target)}",
             f"to     {where} ({self.format}, {how})",
         ]
