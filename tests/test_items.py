@@ -265,8 +265,49 @@ def test_an_index_that_embeds_takes_items_without_vectors() -> None:
     assert (batch.vectors, batch.contents) == (None, ["text"])
 
 
-def test_an_index_that_embeds_refuses_a_vector() -> None:
-    assert "embed=True" in value_refusal([item(contents="text")], embed=True)
+def test_an_index_that_embeds_takes_items_with_and_without_vectors_in_one_call() -> None:
+    items = [
+        {"id": "made", "contents": "text"},
+        item(contents=b"bytes"),
+        {"id": "also made", "vector": None, "contents": "more", "metadata": {"m": 1}},
+    ]
+    batch = of_dicts(items, embed=True)
+    assert batch.to_embed is not None
+    assert batch.to_embed.tolist() == [True, False, True]
+    assert batch.vectors is not None
+    assert (batch.vectors.shape, batch.vectors[1].tolist()) == ((3, 2), [1.0, 2.0])
+    assert batch.contents == ["text", b"bytes", "more"]
+    assert batch.metadata == [None, None, {"m": 1}]
+
+
+def test_an_index_that_embeds_takes_items_that_all_have_vectors() -> None:
+    batch = of_dicts([item(), item(id="b")], embed=True)
+    assert (batch.to_embed, batch.vectors is None) == (None, False)
+
+
+@pytest.mark.parametrize("contents", [None, "", b""])
+def test_an_item_without_a_vector_needs_contents(contents: Any) -> None:
+    says = value_refusal([item(), {"id": "b", "contents": contents}], embed=True)
+    assert "item 1 has neither a vector, nor contents" in says
+
+
+@pytest.mark.parametrize("contents", [b"bytes", bytearray(b"bytes"), memoryview(b"bytes")])
+def test_a_vector_is_not_made_from_bytes(contents: Any) -> None:
+    with pytest.raises(ItemTypeError, match=r"item 1 .*only from text"):
+        of_dicts([item(), {"id": "b", "contents": contents}], embed=True)
+
+
+def test_vectors_have_the_dimension_of_the_index_where_it_embeds_too() -> None:
+    items = [{"id": "made", "contents": "text"}, item(vector=[1.0, 2.0, 3.0])]
+    assert "3 dimensions; the index has 2" in value_refusal(items, embed=True)
+    assert "different dimensions" in value_refusal([item(), item(vector=[1.0])], embed=True)
+
+
+def test_an_item_without_a_vector_is_refused_unless_the_index_is_said_to_embed() -> None:
+    says = value_refusal([item(), {"id": "b", "contents": "private"}])
+    assert "item 1 has no vector" in says
+    assert "embed=True" in says
+    assert "private" not in says
 
 
 # --- metadata ---

@@ -48,7 +48,7 @@ class Connection(Closing):
         pattern: Iterable[str] = (),
         full_text: Iterable[str] = (),
         embedding_model: str | None = None,
-        seal: bool = True,
+        seal: bool | None = None,
         allow_zero_vectors: bool = False,
     ) -> Index:
         """Create an index and open it.
@@ -63,15 +63,17 @@ class Connection(Closing):
             unfilterable: Metadata fields you will never filter on; they load several times faster.
             pattern: Metadata fields to search by regular expressions.
             full_text: Metadata fields to search by words.
-            embedding_model: The engine's model that creates vectors from contents, which are then not sealed.
-            seal: Encrypt contents on this machine.
+            embedding_model: The engine's model that makes the vectors of items that have none from their
+                contents, which are then not sealed.
+            seal: Encrypt contents on this machine. None is True, unless somebody else adds unsealed contents
+                before the first upsert with contents: see `open_index`.
             allow_zero_vectors: Store all-zero vectors, which the engine cannot return.
 
         Raises:
             IndexExists: An index with that name exists.
             IndexMismatch: The settings are not possible.
         """
-        opened = as_key(key)
+        opened, seal = as_key(key), LoadOptions(seal=seal).seal
         for fields in (unfilterable, pattern, full_text):
             if isinstance(fields, str):
                 raise ItemTypeError(f"the metadata fields {fields!r} are a text, not a list of names")
@@ -94,7 +96,7 @@ class Connection(Closing):
         name: str,
         key: Key | bytes,
         *,
-        seal: bool = True,
+        seal: bool | None = None,
         embed: bool = False,
         allow_zero_vectors: bool = False,
     ) -> Index:
@@ -103,15 +105,19 @@ class Connection(Closing):
         Args:
             name: Its name.
             key: The Key or the 32 bytes it was created with.
-            seal: Encrypt contents on this machine. Reading opens sealed contents in any case.
-            embed: The index has an embedding model: items need no vector, and contents are not sealed.
+            seal: Encrypt contents on this machine. None does too, but the first upsert with contents raises
+                if a sample shows that the index holds contents that are not sealed, or that this key does not
+                open. True then goes on, unless this key opens none; False goes on in any case. Reading opens
+                sealed contents in any case.
+            embed: The index has an embedding model: an item may have contents instead of a vector. Such
+                contents are not sealed. The target does not say whether an index has a model.
             allow_zero_vectors: Store all-zero vectors, which the engine cannot return.
 
         Raises:
             IndexNotFound: No index has that name.
             WrongKey: The index was created with another key.
         """
-        opened = as_key(key)
+        opened, seal = as_key(key), LoadOptions(seal=seal).seal
         index = self._target.open_index(name, opened.index_key)
         return Index(index, opened, seal=seal, embed=embed, allow_zero_vectors=allow_zero_vectors)
 

@@ -271,6 +271,7 @@ class SealError(VecloadError):
             hint="use the key file and the index name that they were sealed with",
         )
         self.outcome = outcome
+        self.key_id = key_id
         if outcome == "unknown key":
             self.exit_code = WrongKey.exit_code
 

@@ -62,6 +62,7 @@ _PHRASES: Final = (
     (r"run the same command again", "make the same call again"),
 )
 _SPECIAL: Final = {
+    "--seal": "seal=True",
     "--no-seal": "seal=False",
     "--no-create": "create=False",
     "--key-file": "key",

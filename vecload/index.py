@@ -21,6 +21,7 @@ from vecload.errors import (
 from vecload.flags import parameters_named
 from vecload.items import batch_of_columns, batch_of_dicts
 from vecload.limits import BATCH_BYTES, BATCH_ROWS, QUERY_TOP_K
+from vecload.loading.contents_check import ContentsCheck
 from vecload.loading.flow import seal
 from vecload.loading.retry import RetryPolicy, Sender
 from vecload.sealing import Key, Opener, Sealer
@@ -44,14 +45,17 @@ class Index:
         index: TargetIndex,
         key: Key,
         *,
-        seal: bool = True,
+        seal: bool | None = None,
         embed: bool = False,
         allow_zero_vectors: bool = False,
         retry: RetryPolicy | None = None,
     ) -> None:
         self._index = index
-        self._sealer = Sealer(key.contents_key, index.name) if seal and not embed else None
+        self._sealer = Sealer(key.contents_key, index.name) if seal is not False else None
         self._opener = Opener(key.opening_keys, index.name)
+        self._contents_check = (
+            ContentsCheck(seal, index, key, embed=embed) if self._sealer is not None else None
+        )
         self._embed = embed
         self._allow_zero = allow_zero_vectors
         self._retry = retry or RetryPolicy()
@@ -80,9 +84,12 @@ class Index:
     def upsert(self, items: Any, /, vectors: Any = None, *others: Any, **named: Any) -> None:
         """Store items. They replace whole items with the same ids.
 
+        The first call with contents looks at a sample of the contents in the index (`open_index`).
+
         Args:
             items: Dicts with `id`, `vector`, and optionally `metadata` and `contents`; or, with vectors, n
-                ids.
+                ids. On an index with an embedding model, an item may have `contents` instead of a vector.
+                These contents are not sealed, since the index reads them.
             vectors: Shape (n, dim): the same as `upsert_binary(ids, vectors)`.
             others: Not allowed.
             named: Not allowed.
@@ -90,6 +97,8 @@ class Index:
         Raises:
             ItemTypeError: A part of an item has the wrong type. Also a TypeError.
             ItemValueError: A value can't be stored, or would be stored wrong. Also a ValueError.
+            IndexMismatch: The index holds unsealed contents, and was opened without `seal`.
+            WrongKey: The contents key does not open the contents of the index.
             TargetError: The target failed or refused. It is safe to call again.
         """
         if others or named:
@@ -116,6 +125,8 @@ class Index:
     ) -> None:
         """Store items given as columns. They replace whole items with the same ids.
 
+        The first call with contents looks at a sample of the contents in the index (`open_index`).
+
         Args:
             ids: n texts.
             vectors: Numbers, shape (n, dim); stored as float32.
@@ -125,10 +136,12 @@ class Index:
         Raises:
             ItemTypeError: A column has the wrong type. Also a TypeError.
             ItemValueError: Lengths differ, or a value can't be stored. Also a ValueError.
+            IndexMismatch: The index holds unsealed contents, and was opened without `seal`.
+            WrongKey: The contents key does not open the contents of the index.
             TargetError: The target failed or refused. It is safe to call again.
         """
-        if vectors is None or self._embed:
-            raise ItemValueError("upsert_binary needs vectors, and an index without an embedding model")
+        if vectors is None:
+            raise ItemValueError("upsert_binary needs vectors")
         self._store(
             batch_of_columns(
                 ids,
@@ -152,6 +165,10 @@ class Index:
         rows = BATCH_ROWS
         if len(batch):
             rows = max(1, min(rows, BATCH_BYTES * len(batch) // max(batch.nbytes, 1)))
+        check = self._contents_check  # another thread may have done it meanwhile
+        if batch.contents is not None and batch.vectors is not None and check is not None:
+            sender.ask(check.run)
+            self._contents_check = None
         for start in range(0, len(batch), rows):
             sender.insist(seal(batch.part(start, start + rows), self._sealer))
 

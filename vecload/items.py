@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def batch_of_dicts(items: Any, *, dimension: int, embed: bool, allow_zero: bool)
     Args:
         items: As the caller passed them.
         dimension: The index's dimension; 0 if no upsert has set it.
-        embed: The index creates the vectors from the contents.
+        embed: The index makes the vectors of items that have none from their contents.
         allow_zero: Accept vectors of zeros.
 
     Raises:
@@ -49,20 +50,13 @@ def batch_of_dicts(items: Any, *, dimension: int, embed: bool, allow_zero: bool)
             )
         if "id" not in item:
             raise ItemValueError(f"item {position} has no id")
+    lacking = [position for position, item in enumerate(items) if item.get("vector") is None]
+    for position in lacking:
+        _check_embeddable(items[position], position, embed=embed)
     vectors: Any = None
-    if not embed:
-        lacking = next((i for i, item in enumerate(items) if item.get("vector") is None), None)
-        if lacking is not None:
-            raise ItemValueError(f"item {lacking} has no vector")
-        vectors = [_one_vector(item["vector"], position) for position, item in enumerate(items)]
-        lengths = {len(vector) for vector in vectors}
-        if len(lengths) > 1:
-            raise ItemValueError(f"the vectors have {len(lengths)} different dimensions: {sorted(lengths)}")
-    elif any(item.get("vector") is not None for item in items):
-        raise ItemValueError("an item has a vector, but this index was opened with embed=True")
-    elif (lacking := next((i for i, item in enumerate(items) if not item.get("contents")), None)) is not None:
-        raise ItemValueError(f"item {lacking} has no contents from which the index could create its vector")
-    return batch_of_columns(
+    if len(lacking) < len(items) or not items:
+        vectors = _padded(items)
+    batch = batch_of_columns(
         [item["id"] for item in items],
         vectors,
         [item.get("metadata") for item in items],
@@ -70,6 +64,38 @@ def batch_of_dicts(items: Any, *, dimension: int, embed: bool, allow_zero: bool)
         dimension=dimension,
         allow_zero=allow_zero,
     )
+    if not lacking or vectors is None:
+        return batch
+    to_embed = np.zeros(len(items), dtype=np.bool_)
+    to_embed[lacking] = True
+    return replace(batch, to_embed=to_embed)
+
+
+def _padded(items: list[dict[str, Any]]) -> list[Any]:
+    """The vectors of items; ones for those that have none."""
+    given = {
+        i: _one_vector(item["vector"], i) for i, item in enumerate(items) if item.get("vector") is not None
+    }
+    lengths = {len(vector) for vector in given.values()}
+    if len(lengths) > 1:
+        raise ItemValueError(f"the vectors have {len(lengths)} different dimensions: {sorted(lengths)}")
+    none = [1.0] * max(lengths, default=0)
+    return [given.get(position, none) for position in range(len(items))]
+
+
+def _check_embeddable(item: dict[str, Any], position: int, *, embed: bool) -> None:
+    """Refuse an item without a vector, unless the index can make it."""
+    if not embed:
+        raise ItemValueError(
+            f"item {position} has no vector",
+            hint="if the index has an embedding model, open it with embed=True, and it makes the vector",
+        )
+    if not item.get("contents"):
+        raise ItemValueError(f"item {position} has neither a vector, nor contents to make it from")
+    if isinstance(item["contents"], bytes | bytearray | memoryview):
+        raise ItemTypeError(
+            f"item {position} has no vector, and the index can't make it from bytes, only from text"
+        )
 
 
 def batch_of_columns(
@@ -79,7 +105,7 @@ def batch_of_columns(
 
     Args:
         ids: n texts.
-        vectors: Numbers of any float or integer type, shape (n, dim); None where the index embeds.
+        vectors: Numbers of any float or integer type, shape (n, dim); None if the index makes all of them.
         metadata: n dicts or None each, or None.
         contents: n texts, bytes or None each, or None.
         dimension: The index's dimension; 0 if no upsert has set it.

@@ -174,7 +174,9 @@ class LoadOptions:
         usual="detected from the first rows",
     )
     embed: bool = _option(
-        False, COLUMNS, "The index makes the vectors from the contents, which are then not sealed."
+        False,
+        COLUMNS,
+        "Let the index make the vectors of rows that have none, from their contents, which stay unsealed.",
     )
 
     id_prefix: str = _option("", ITEMS, "Put this text before every id.", metavar="TEXT")
@@ -218,10 +220,11 @@ class LoadOptions:
         "Read bytes of Parquet and Arrow as text, except in vectors, like Spark's binaryAsString.",
     )
 
-    seal: bool = _option(
-        True,
+    seal: bool | None = _option(
+        None,
         SENDING,
         "Encrypt contents on this machine; --no-seal leaves that to the engine, for other clients to read.",
+        usual="--seal, but stop if the index holds contents that are not sealed",
     )
     wire: WireFormat = _option("auto", SENDING, "Format of requests to a service; auto decides by size.")
     binary_threshold: int = _option(

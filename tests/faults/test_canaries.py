@@ -53,13 +53,13 @@ LOAD = ("upsert", "SOURCE", "--index", "docs", "--json", "--max-errors", "100%",
 COMMANDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "load": (
         (*LOAD, "--rejects", "FOLDER/rejects.jsonl", "--reject-rows"),
-        ("describe", "upsert_binary", "num_vectors", "query"),
+        ("describe", "upsert_binary", "num_vectors", "query_metadata", "get"),
     ),
     "load unsealed": ((*LOAD, "--no-seal", "--wire", "json", "--rejects", "FOLDER/r.jsonl"), ("upsert",)),
     "load and train": ((*LOAD, "--train", "--explain"), ("train", "upsert_binary")),
     "inspect": (
         ("inspect", "SOURCE", "--index", "docs", "--json", "--items", "0"),
-        ("describe", "num_vectors", "get", "query"),
+        ("describe", "num_vectors", "get", "query_metadata"),
     ),
     "get": (("get", "a", "b", "--index", "docs"), ("describe", "get")),
     "get of the only index": (("get", "a"), ("list",)),

@@ -82,6 +82,28 @@ def other_contents_key() -> Arguments:
     return {**there, "key": vecload.Key(there["key"].index_key, b"c" * 32)}
 
 
+def unsealed_contents() -> Arguments:
+    """An index with contents that another client wrote."""
+    there = an_index()
+    with vecload.connect("store") as connection:
+        index = connection.open_index("there", there["key"], seal=False)
+        index.upsert([{"id": "plain", "vector": [1.0] * DIMENSION, "contents": "plain"}])
+        del index
+    return there
+
+
+def contents_of_two_keys() -> Arguments:
+    """An index with contents of two keys, and the later one."""
+    there = an_index()
+    later = vecload.Key(there["key"].index_key, b"c" * 32)
+    both = vecload.Key(later.index_key, later.contents_key, (there["key"].contents_key,))
+    with vecload.connect("store") as connection:
+        index = connection.open_index("there", both)
+        index.upsert([{"id": "later", "vector": [1.0] * DIMENSION, "contents": "later"}])
+        del index
+    return {**there, "key": later}
+
+
 def of_dimension_4() -> str:
     return str(write_jsonl(Path("small.jsonl"), rows(5, 4)))
 
@@ -140,6 +162,8 @@ REFUSALS: dict[str, tuple[Callable[[], str | list[str]], Callable[[], Arguments]
     "a key file that is not one": (good, lambda: {"key": text("docs.key", "x")}),
     "another key": (good, lambda: {**an_index(), "key": vecload.generate_key()}),
     "another contents key": (good, other_contents_key),
+    "unsealed contents": (good, unsealed_contents),
+    "contents that a part of the keys opens": (good, contents_of_two_keys),
     "an index of another dimension": (of_dimension_4, an_index),
     "an index of another metric": (good, lambda: {**an_index(), "metric": "cosine"}),
     "an index of another policy": (good, lambda: {**an_index(), "unfilterable": "title"}),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import socket
 import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests.servers import Service, free_port
 from vecload.batch import Batch, Contents, Span
-from vecload.errors import Unauthorised, Unreachable, UsageError, VecloadError, WrongKey
+from vecload.errors import IndexNotFound, Unauthorised, Unreachable, UsageError, VecloadError, WrongKey
 from vecload.targets import IndexSettings, TargetIndex, connect_target
 from vecload.targets.location import service_location
 from vecload.targets.service import BODY_MAX_BYTES, ServiceTarget
@@ -90,15 +92,18 @@ def test_a_target_shows_neither_keys_nor_api_keys(service: str, index_name: str)
 
 
 def test_both_ways_in_which_the_service_words_a_wrong_key_are_known(
-    target: ServiceTarget, index: TargetIndex
+    target: ServiceTarget, index_name: str
 ) -> None:
     # A thread of the service that has not loaded the index says 404, one that has says 401.
+    # So the index is created without being described.
+    fields = {"index_name": index_name, "index_key": KEY.hex(), "dimension": 4}
+    target.request("POST", "/v1/indexes/create", Body(json.dumps(fields).encode()))
     with pytest.raises(WrongKey, match="Failed to unwrap DEK"):
-        target.open_index(index.name, os.urandom(32))
+        target.open_index(index_name, os.urandom(32))
     for _ in range(10):
-        target.open_index(index.name, KEY)
+        target.open_index(index_name, KEY)
     with pytest.raises(WrongKey, match="Wrong encryption key"):
-        target.open_index(index.name, os.urandom(32))
+        target.open_index(index_name, os.urandom(32))
 
 
 def test_a_key_with_letters_among_its_hex_digits_opens_on_every_thread(
@@ -280,3 +285,28 @@ def test_an_address_of_garbage_is_refused_or_usable(host: str, port: str) -> Non
 def test_a_host_that_can_be_none_is_an_error_of_one_line(scheme: str, host: str) -> None:
     with pytest.raises(UsageError, match="is not the address of a service"):
         ServiceTarget(f"{scheme}://{host}")
+
+
+def test_a_service_without_metadata_queries_is_asked_for_all_ids(
+    target: ServiceTarget, index: TargetIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.upsert(batch(np.ones((50, 4), dtype=np.float32)))
+    real, paths = target.request, []
+
+    def request(method: str, path: str, *args: Any, **named: Any) -> Any:
+        """As a service of 0.17 answers: 404 for a path that it does not have."""
+        paths.append(path)
+        return real(method, path.replace("query_metadata", "not-there"), *args, **named)
+
+    monkeypatch.setattr(target, "request", request)
+    some = index.sample_ids(20)
+    assert paths == ["/v1/vectors/query_metadata", "/v1/vectors/list_ids"]
+    assert (len(some), len({*some}), {*some} <= {f"i{k}" for k in range(50)}) == (20, 20, True)
+    assert index.sample_ids(20) == some
+    assert len(index.sample_ids(99)) == 50
+
+
+def test_a_sample_that_is_refused_is_not_asked_for_in_another_way(index: TargetIndex) -> None:
+    index.drop()
+    with pytest.raises(IndexNotFound):
+        index.sample_ids(20)

@@ -132,9 +132,9 @@ def test_the_command_prints_the_others(poisoned: Service, key: Key, tmp_path: Pa
 
 
 def test_a_load_into_such_an_index_ends(poisoned: Service, key: Key) -> None:
-    # Nearest to its first row is the item with raw bytes, whose contents the check of the key asks for.
+    # The check of contents asks for a sample: here for all, also for the raw bytes.
     rows = [{"id": "new", "vector": [1.0] * 4, "text": "sealed"}]
-    result = vecload.load(rows, to=poisoned.url, index=RAW, key=key, contents_column="text")
+    result = vecload.load(rows, to=poisoned.url, index=RAW, key=key, contents_column="text", seal=True)
     assert (result.status, result.loaded) == ("complete", 1)
 
 

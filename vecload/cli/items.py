@@ -215,6 +215,8 @@ def read_vector(text: str, row: int, options: LoadOptions) -> list[float]:
             if rows.span.start <= row < rows.span.stop:
                 batch = job.mapper.map(rows)
                 at = batch.item_rows().tolist()
+                if row in at and not batch.has_vector(at.index(row)):
+                    raise SourceError(f"row {row} of {text} has no vector")
                 if row not in at or batch.vectors is None:
                     reject = next(reject for reject in batch.rejects if reject.row == row)
                     raise SourceError(str(reject))

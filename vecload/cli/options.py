@@ -194,7 +194,7 @@ def _parameter(name: str) -> inspect.Parameter:
     if default in (None, ""):
         typers["show_default"] = False
     flag = name.replace("_", "-")
-    flags = f"--{flag}/--no-{flag}" if default is True else ""
+    flags = f"--{flag}/--no-{flag}" if default is True or HINTS[name] == bool | None else ""
     made = option(name, one.panel, one.help, usual=one.usual, flags=flags, **typers)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, made]

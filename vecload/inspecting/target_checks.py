@@ -21,7 +21,6 @@ from vecload.errors import (
 from vecload.inspecting.report import Check
 from vecload.limits import ITEM_LIMIT
 from vecload.loading import checks
-from vecload.loading.index_checks import check_contents_key
 from vecload.loading.plan import Plan
 from vecload.loading.request import Request
 from vecload.loading.run import creation_of
@@ -154,16 +153,15 @@ class TargetChecks:
         count = opened.index.count()
         size = f"{info.dimension:,} dimensions, " if info.dimension else ""
         yield Check("index", "ok", f"{info.name!r} exists: {size}{info.metric}, {count:,} items")
-        failed = [*shown(checks.index_checks(request, plan, opened))]
+        contents = checks.contents_check(request, plan, opened)
+        failed = [*shown(checks.index_checks(request, plan, opened, contents))]
         yield from failed
         if not failed:
             yield Check("fit", "ok", "dimension, metric and policies match the options")
         if request.options.embed and not failed:
             yield Check("model", "unsure", "a load finds out whether the index embeds contents itself")
-        if request.seal and not failed and any(mapping.contents for mapping in plan.mappings):
-            tried = check_contents_key(plan, opened)
-            opens = f"opens the contents of the index ({tried} tried)"
-            yield Check("contents key", "ok", opens if tried else "the index has no sealed contents to try")
+        if contents is not None and not failed:
+            yield Check("contents", "unsure" if contents.note else "ok", contents.line)
         yield from self._replaced(opened)
         yield from self._room(count)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
 from vecload.errors import IndexMismatch, JournalError, UsageError
+from vecload.loading.contents_check import ContentsCheck
 from vecload.loading.index_checks import (
-    check_contents_key,
     check_first_rows,
     check_index_settings,
     check_policies,
@@ -87,13 +87,23 @@ def new_index_checks(
     ]
 
 
-def index_checks(request: Request, plan: Plan, opened: OpenedIndex) -> list[Check]:
+def contents_check(request: Request, plan: Plan, opened: OpenedIndex) -> ContentsCheck | None:
+    """The check of the contents in an existing index; None if the load adds none, or seals none."""
+    embed = request.options.embed
+    if not any(mapping.contents and (mapping.vector or not embed) for mapping in plan.mappings):
+        return None
+    return ContentsCheck(request.options.seal, opened.index, opened.key, embed=embed)
+
+
+def index_checks(
+    request: Request, plan: Plan, opened: OpenedIndex, contents: ContentsCheck | None
+) -> list[Check]:
     """Checks for when an existing index is open."""
     dimension = opened.index.describe().dimension
     return [
         ("fit", lambda: check_index_settings(request, opened)),
         ("fit", lambda: plan.check_dimension(dimension)),
-        ("contents key", lambda: check_contents_key(plan, opened) if request.seal else 0),
+        *([("contents", contents.run)] if contents is not None else []),
         ("rows", lambda: check_first_rows(request, plan, dimension)),
     ]
 
@@ -244,7 +254,8 @@ def check_dimension(request: Request, plan: Plan) -> None:
         IndexMismatch: It differs.
     """
     wanted = request.options.dimension
-    if not request.options.embed and wanted not in (None, plan.dimension):
+    none_yet = request.options.embed and not plan.dimension
+    if wanted not in (None, plan.dimension) and not none_yet:
         raise IndexMismatch(f"--dimension is {wanted}, but {_vectors_have(plan)}")
 
 

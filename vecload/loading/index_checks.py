@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from vecload.errors import IndexMismatch, IndexReplaced, MappingError, SealError, WrongKey
+from vecload.errors import IndexMismatch, IndexReplaced, MappingError
 from vecload.loading.journal import Journal
 from vecload.loading.plan import Plan, has_more
 from vecload.loading.rejects import too_many
@@ -16,13 +16,10 @@ from vecload.mapping import Column, ColumnMapping, Rows
 from vecload.mapping.columns import listed
 from vecload.mapping.mapper import rows_for
 from vecload.readers import Source
-from vecload.sealing import Opener
-from vecload.sealing.envelope import UNKNOWN_KEY, is_sealed
 from vecload.targets import TargetIndex
+from vecload.targets.base import other_policies
 from vecload.targets.opening import OpenedIndex
 
-SEALED_LOOKED_AT = 5
-"""Items whose contents a load tries to open with its contents key before it adds to an index."""
 LOOKS = 4
 LOOK_SECONDS = 0.25
 """How often items are looked up, and the pause between, before they count as gone: the engine briefly lacks
@@ -65,50 +62,11 @@ def check_index_settings(request: Request, access: OpenedIndex) -> None:
             f"index {info.name!r} has the metric {info.metric}, not {wanted.metric}",
             hint="omit --metric, or load into another index",
         )
-    for name, policy in wanted.metadata_schema().items():
-        if info.metadata_schema.get(name) != policy:
-            raise IndexMismatch(
-                f"index {info.name!r} was created with another policy for the field {name!r}",
-                hint="policies can't be changed later: omit the option, or load into another index",
-            )
-
-
-def check_contents_key(plan: Plan, access: OpenedIndex) -> int:
-    """Try to open the contents of a few items, the nearest to the first row.
-
-    A damaged or forged item says nothing about the key, so it is ignored here.
-
-    Returns:
-        How many sealed contents opened.
-
-    Raises:
-        WrongKey: None opens, and at least one was sealed with another key.
-    """
-    job = plan.jobs(index_dimension=0, allow_zero_vectors=True)[0]
-    head = job.source.head()
-    batch = job.mapper.map(head) if head is not None else None
-    if batch is None or batch.vectors is None or not batch.ids or job.mapper.mapping.contents is None:
-        return 0
-    if access.index.describe().dimension != batch.vectors.shape[1] or not access.index.count():
-        return 0
-    hits = access.index.query(batch.vectors[0], SEALED_LOOKED_AT)
-    opener = Opener(access.key.opening_keys, access.index.name)
-    opened, others = 0, 0
-    for item in access.index.get([hit.id for hit in hits], ["contents"]):
-        if item.contents is None or not is_sealed(item.contents):
-            continue
-        try:
-            opener.open(item.id, item.contents)
-            opened += 1
-        except SealError as error:
-            others += error.outcome == UNKNOWN_KEY
-    if others and not opened:
-        raise WrongKey(
-            f"the contents of index {access.index.name!r} are sealed with another contents key "
-            f"({UNKNOWN_KEY})",
-            hint="name its key file with --key-file, or keep the old key under old_contents_keys",
+    for name in other_policies(info, wanted):
+        raise IndexMismatch(
+            f"index {info.name!r} was created with another policy for the field {name!r}",
+            hint="policies can't be changed later: omit the option, or load into another index",
         )
-    return opened
 
 
 def check_policies(request: Request, plan: Plan) -> None:

@@ -38,8 +38,8 @@ class Plan:
     Attributes:
         sources: The sources with rows, in order.
         mappings: The column mapping of each source.
-        dimension: The vectors' dimension; 0 if there are no vectors.
-        embed: The index creates the vectors.
+        dimension: The vectors' dimension; 0 if there are none in the first rows.
+        embed: The index makes the vectors of rows that have none.
         metric: The metric of the index that the sources were exported from; "" if unknown.
     """
 
@@ -72,8 +72,13 @@ class Plan:
             raise IndexMismatch(
                 f"the vectors of {self.sources[0].name} have {self.dimension} dimensions, but the index has "
                 f"{index_dimension}",
-                hint="load into another index with --index, or pick another column with --vector-column",
+                hint="load into another index with --index, or pick another column with --vector-column"
+                + self._or_leave_out(),
             )
+
+    def _or_leave_out(self) -> str:
+        column = next((mapping.vector for mapping in self.mappings if mapping.vector), None)
+        return f", or let the index make all vectors: --metadata-exclude {column}" if self.embed else ""
 
     def jobs(self, *, index_dimension: int, allow_zero_vectors: bool, keep_rows: bool = False) -> list[Job]:
         """The jobs of this plan for an index, one for each source.
@@ -267,7 +272,7 @@ def make_plan(
     Args:
         sources: In the order of the load.
         choice: The columns that the user named.
-        embed: The index creates the vectors.
+        embed: The index makes the vectors of rows that have none.
         rules: The other rules for items.
         dimension: The dimension for sources whose first rows have no vectors.
 
@@ -303,8 +308,9 @@ def make_plan(
             raise _of_rows_inside(source, head) or error from None
         if mapping.vector is not None:
             found = common_dimension(head, mapping, source.name, dimension)
-            dimensions.setdefault(found, source.name)
-            if export is not None and export.dimension not in (None, found):
+            if found:
+                dimensions.setdefault(found, source.name)
+            if found and export is not None and export.dimension not in (None, found):
                 raise SourceError(
                     f"{source.name} has vectors of {found} values, but its export says {export.dimension}",
                     hint="pick another column with --vector-column, or export it again",
@@ -353,7 +359,9 @@ def _mapping(
             )
         mapping = guess_mapping(columns, choice, source=source.name, embed=embed, rules=rules, more=more)
     else:
-        if export.vectors and choice.vector is None and not embed:
+        # Vectors that the user leaves out are made by the index.
+        left_out = frozenset(choice.excluded if embed else ())
+        if {*export.vectors} - left_out and choice.vector is None:
             raise MappingError(
                 f"{source.name} has several vector columns: {listed(export.vectors)}",
                 hint="pick one with --vector-column",
@@ -361,14 +369,14 @@ def _mapping(
         known = replace(
             choice,
             id=choice.id or export.id,
-            vector=choice.vector or (None if embed else export.vector),
+            vector=choice.vector or (None if export.vector in left_out else export.vector),
             shape=None,
         )
         mapping = guess_mapping(columns, known, source=source.name, embed=embed, rules=rules, more=more)
         why = mapping.reasons
         if export.id and not choice.id:
             why = replace(why, id="from the export")
-        if export.vector and not choice.vector and not embed:
+        if export.vector and not choice.vector and mapping.vector == export.vector:
             why = replace(why, vector="from the export")
         mapping = replace(mapping, shape=export.shape, reasons=why)
     return with_vector_dtype(mapping, columns, source.name, dimension)

@@ -100,8 +100,11 @@ class Request:
 
     @property
     def seal(self) -> bool:
-        """Whether contents are sealed: not if the index creates vectors from them."""
-        return self.options.seal and not self.options.embed
+        """Whether contents are sealed, other than those from which the index makes a vector.
+
+        If the user did not say so and the index holds unsealed contents, the load stops before the first row.
+        """
+        return self.options.seal is not False
 
     @property
     def max_errors(self) -> ErrorLimit:

@@ -33,6 +33,7 @@ from vecload.loading.retry import START_SECONDS, RetryPolicy, Sender, when_up
 from vecload.loading.retry_rejects import choose_rows
 from vecload.loading.tuning import BatchRows, Concurrency
 from vecload.mapping.contents_choice import cleartext_line
+from vecload.mapping.mapping import unsealed_line
 from vecload.options import LoadOptions
 from vecload.places import short
 from vecload.readers import Source, open_sources
@@ -260,7 +261,10 @@ class _Load:
                 tell=self._say,
             )
         if not access.created:
-            checks.run(checks.index_checks(request, plan, access))
+            contents = checks.contents_check(request, plan, access)
+            checks.run(checks.index_checks(request, plan, access, contents))
+            if contents is not None and contents.note:
+                self._say(contents.note)
         return access
 
     def _describe(self, access: OpenedIndex, plan: Plan) -> None:
@@ -271,10 +275,8 @@ class _Load:
         result.about = f"{info.dimension or plan.dimension} dimensions, {info.metric}"
         if access.created:
             self._say(f"created index {info.name!r} ({result.about}); its key: {short(access.key_from)}")
-        if not self._request.seal and any(mapping.contents for mapping in plan.mappings):
-            self._say(
-                "contents are not sealed: the engine loses their type, and treats empty ones as missing"
-            )
+        if line := unsealed_line(plan.mappings, seal=self._request.seal):
+            self._say(line)
         if access.key.derived and self._request.seal:
             self._say(
                 "the contents key is derived from the index key: anyone with the index key can open contents"
@@ -451,7 +453,10 @@ def creation_of(request: Request, plan: Plan) -> IndexSettings | None:
     if not options.embed:
         metric = options.metric or known_metric(plan.metric)
         return replace(asked, dimension=plan.dimension, metric=metric, embedding_model=None)
-    return asked if options.embedding_model is not None else None  # without a model it can't embed
+    if options.embedding_model is None:
+        return None  # without a model it can't embed
+    # The engine refuses vectors of another dimension than the model's, before it makes anything.
+    return replace(asked, dimension=plan.dimension or asked.dimension)
 
 
 def batch_rows_of(asked: int | str, dimension: int) -> BatchRows:

@@ -19,6 +19,7 @@ from vecload.mapping.vector_choice import (
     choose_vector,
     encoding_of_column,
     encoding_text,
+    several_error,
     unused_candidates,
     vector_written,
 )
@@ -42,7 +43,7 @@ def guess_mapping(
         columns: The source's columns, with their values in the first rows.
         choice: What the user chose.
         source: For messages.
-        embed: The index computes the vectors from the contents, so there is no vector column.
+        embed: The index makes the vectors of rows that have none, so there may be no vector column.
         rules: The rules that items follow.
         more: Later rows may have more columns, so columns that the user names may be missing here.
 
@@ -69,7 +70,7 @@ def guess_mapping(
     vector, why_vector = _choose_vector(seen, choice, shape, found, embed=embed)
     vectors = {each.steps for each in found if each.is_text_of_numbers}
     contents, why_contents = _choose_contents(seen, choice, shape, vectors)
-    if embed and contents is None:
+    if vector is None and contents is None:
         raise MappingError(
             f"{source} has no contents column, which --embed needs; it has {listed(names)}",
             hint="name it with --contents-column",
@@ -101,6 +102,7 @@ def guess_mapping(
         ),
         unsupported=metadata.unsupported,
         cleartext_allowed=_cleartext_allowed(choice, metadata.object, seen.columns),
+        embed=embed,
         shape=shape.name if shape else "",
         more_ids=choice.more_ids,
         more_contents=choice.more_contents,
@@ -194,9 +196,26 @@ def _choose_vector(
         assert at is not None  # noqa: S101 it was taken
         check_named(at[1], steps, seen.columns, seen.source)
         return Candidate(steps, at[1], encoding_of_column(at[1]), "vector"), "--vector-column"
-    if embed:
-        return None, ""
     free = [each for each in found if not seen.is_part(each.steps)]
+    if embed:
+        # With --embed there need not be a vector: only a column with the name of one is taken for it.
+        free = [
+            each
+            for each in free
+            if each.name_hint == "vector"
+            and each.dense
+            and "[]" not in each.steps
+            and {each.path, each.steps[0]}.isdisjoint(choice.excluded)
+        ]
+        if not free:
+            return None, ""
+        if len(free) > 1 and not (shape and shape.vector):
+            raise several_error(
+                free,
+                seen.source,
+                "name one with --vector-column, or leave them out with "
+                f"--metadata-exclude {free[0].path} --metadata-exclude {free[1].path}",
+            )
     chosen, why = choose_vector(
         free, seen.free(), shape, seen.source, named=shape is not None and choice.shape == shape.name
     )

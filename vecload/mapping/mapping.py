@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -102,7 +102,7 @@ class ColumnMapping:
     """Which column becomes which part of an item. A part may also be a field inside a column.
 
     id: None if every id is generated.
-    vector: None if the index embeds the contents.
+    vector: None if the index makes all vectors from the contents.
     contents: None if there are none.
     metadata_object: a column of JSON objects, whose entries become metadata.
     metadata_fields: columns that become metadata under their own names; None means all remaining columns.
@@ -113,6 +113,7 @@ class ColumnMapping:
     unsupported: columns whose values an index can't store; a row with a value in one is a reject.
     cleartext_allowed: metadata that may hold text under a name of contents: the user or a folder named it.
         A row with other such text is a reject, since metadata is not sealed. None skips this check.
+    embed: the index makes the vectors of rows that have none from their contents.
     shape: the known shape of the source, "" if it has none.
     more_ids: more id columns, joined by `rules.id_separator`.
     more_contents: more contents columns; the contents are then one JSON object.
@@ -138,6 +139,7 @@ class ColumnMapping:
     nested: tuple[tuple[str, Steps], ...] = ()
     unsupported: tuple[str, ...] = ()
     cleartext_allowed: frozenset[str] | None = None
+    embed: bool = False
     shape: str = ""
     more_ids: tuple[str, ...] = ()
     more_contents: tuple[str, ...] = ()
@@ -215,10 +217,11 @@ class ColumnMapping:
         vector = "made by the index"
         if self.vector is not None:
             written = re.sub(r"^[0-9,]+ (?=numbers|integers)", "", self.vector_written)
-            vector = f"{self.vector} ({dimension:,}{f', {written}' if written else ''})"
+            known = ", ".join(part for part in (f"{dimension:,}" if dimension else "", written) if part)
+            vector = f"{self.vector}{f' ({known})' if known else ''}{', else made by the index' * self.embed}"
         contents = "none"
         if self.contents is not None:
-            contents = f"{' + '.join(self.all_contents)}, {'sealed' if seal else 'unsealed'}"
+            contents = f"{' + '.join(self.all_contents)}, {self._sealed(seal)}"
         names = ", ".join(self.metadata_names[:NAMES_SHOWN])
         more = len(self.metadata_names) - NAMES_SHOWN
         parts = [
@@ -232,6 +235,12 @@ class ColumnMapping:
             more = len(self.unused) - NAMES_SHOWN
             parts.append(f"left out: {', '.join(unused)}{f' and {more} more' if more > 0 else ''}")
         return " · ".join(parts)
+
+    def _sealed(self, seal: bool) -> str:
+        """Which contents are sealed, for people: not those that the index reads."""
+        if not seal or (self.embed and self.vector is None):
+            return "unsealed"
+        return "sealed if the row has a vector" if self.embed else "sealed"
 
     def as_json(self, dimension: int, *, seal: bool) -> dict[str, Any]:
         """The choice, as upsert and inspect print it with `--json` (docs/inspect.md)."""
@@ -265,3 +274,21 @@ class ColumnMapping:
             str(self.rules),
         ]
         return ", ".join(part for part in said if part)
+
+
+def unsealed_line(mappings: Sequence[ColumnMapping], *, seal: bool) -> str:
+    """What is said of contents that are not sealed; "" if all are.
+
+    Args:
+        mappings: Those of all sources.
+        seal: Whether contents are sealed.
+    """
+    with_contents = [mapping for mapping in mappings if mapping.contents is not None]
+    if not with_contents:
+        return ""
+    if not seal:
+        return "contents are not sealed: the engine loses their type, and treats empty ones as missing"
+    if not any(mapping.embed for mapping in with_contents):
+        return ""
+    whose = " of rows without a vector" if any(mapping.vector for mapping in with_contents) else ""
+    return f"contents{whose} are not sealed: the index reads them to make the vectors"

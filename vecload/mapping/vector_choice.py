@@ -294,13 +294,11 @@ def check_named(column: Column, steps: Steps, columns: Sequence[Column], source:
             raise _unsupported(Candidate(steps[:-1], parent, SPARSE_ENCODING, "vector"), source)
 
 
-def several_error(found: Sequence[Candidate], source: str) -> MappingError:
+def several_error(found: Sequence[Candidate], source: str, hint: str = FLAG_HINT) -> MappingError:
     """The error for several candidates, none of which clearly is the vector."""
     shown = ", ".join(map(str, found[:LISTED_MAX]))
     more = f" and {len(found) - LISTED_MAX} more" if len(found) > LISTED_MAX else ""
-    return MappingError(
-        f"{source} has several columns that could be the vector: {shown}{more}", hint=FLAG_HINT
-    )
+    return MappingError(f"{source} has several columns that could be the vector: {shown}{more}", hint=hint)
 
 
 def _reached(chosen: Candidate, source: str) -> Candidate:

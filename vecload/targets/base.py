@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self, get_args
 
 from vecload.batch import Batch, Contents, Metadata, Vectors
-from vecload.errors import IndexMismatch
+from vecload.errors import IndexMismatch, TargetError
 from vecload.options import Metric, StoragePrecision
 
 DIMENSION_MAX = 65535
@@ -94,12 +96,19 @@ class Ack:
         )
 
 
+def in_turn(stores: Sequence[Callable[[], Ack]]) -> Ack:
+    """Store the parts of a batch one after the other; the sum of their acknowledgements."""
+    first, *others = stores
+    return sum((store() for store in others), first())
+
+
 @dataclass(frozen=True, slots=True)
 class StoredItem:
     """An item as the target returns it, with contents as stored, sealed or not.
 
     vector: float32, shape (dim,); None if not asked for, and for all zeros, which the engine hides.
-    contents: None if absent or not asked for. The engine does not distinguish empty from absent.
+    contents: Text, or bytes if they are not UTF-8, which only the embedded engine can return. None if absent
+        or not asked for. The engine keeps no type, and does not distinguish empty from absent.
     unreadable: the fields that were asked for, but that the service can't send (docs/cyborgdb.md). They are
         empty here, as if absent: whoever copies or compares items has to look at this.
     """
@@ -145,6 +154,10 @@ class TargetIndex(Protocol):
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
         """Encode a batch for the target, without a request.
 
+        Args:
+            batch: With vectors for all items, for some or for none. An index that was created with an
+                embedding model makes those that are missing from the contents; others refuse the batch.
+
         Returns:
             A function that stores the whole batch and returns after the target acknowledged every item. It
             may be called again after it failed. It raises TargetError, whose `retryable` and `splittable` say
@@ -186,6 +199,13 @@ class TargetIndex(Protocol):
     def list_ids(self) -> list[str]:
         """The ids of all items, in any order."""
 
+    def sample_ids(self, most: int) -> list[str]:
+        """The ids of some items, which depend neither on their age nor on what they hold.
+
+        Args:
+            most: How many, at least 1. If the index holds no more items, all ids.
+        """
+
     def train(self) -> None:
         """Train the index, so that queries search only a part of it. Returns after the training.
 
@@ -218,7 +238,7 @@ class Target(Protocol):
 
         Raises:
             IndexExists: There is one with that name; it is unchanged.
-            IndexMismatch: An index can't have these settings.
+            IndexMismatch: An index can't have these settings, or the target made one with others.
         """
 
     def open_index(self, name: str, index_key: bytes) -> TargetIndex:
@@ -284,6 +304,55 @@ def check_settings(name: str, settings: IndexSettings) -> None:
         if value is not None and value not in known:
             raise IndexMismatch(f"there is no {what} {value!r}", hint=f"choose one of {', '.join(known)}")
     settings.metadata_schema()
+
+
+def drawn(ids: Sequence[str], most: int) -> list[str]:
+    """Some of all ids, always the same ones, whatever the order of others means."""
+    return random.Random(0).sample(ids, min(most, len(ids)))  # noqa: S311 no secret depends on it
+
+
+def check_created(index: TargetIndex, settings: IndexSettings) -> None:
+    """Refuse an index that was just created, but not as asked. It is deleted again.
+
+    An older engine ignores settings that it does not know without a word, and an index never changes them.
+
+    Raises:
+        IndexMismatch: It differs. `refused` says whether it is gone.
+    """
+    info = index.describe()
+    wrong = [
+        f"its {what} is {got}, not {asked}"
+        for what, asked, got in (
+            ("dimension", settings.dimension, info.dimension),
+            ("metric", settings.metric, info.metric),
+        )
+        if asked not in (None, got)
+    ]
+    if lacking := other_policies(info, settings):
+        wrong.append(f"it has another policy for {', '.join(map(repr, lacking))}")
+    if not wrong:
+        return
+    hint = "update CyborgDB"
+    if lacking:
+        hint += ", or omit --unfilterable, --pattern and --full-text"
+    dropped = False
+    with suppress(TargetError):
+        if not index.count():  # else another process has found it meanwhile
+            index.drop()
+            dropped = True
+    error = IndexMismatch(
+        f"index {info.name!r} was not created as asked: {' and '.join(wrong)}"
+        f"{', so it was deleted again' if dropped else ''}",
+        hint=hint if dropped else f"delete it with 'vecload index delete'; {hint}",
+    )
+    error.refused = dropped
+    raise error
+
+
+def other_policies(info: IndexInfo, settings: IndexSettings) -> list[str]:
+    """The metadata fields whose policy in an index is not the one in the settings."""
+    wanted = settings.metadata_schema()
+    return [name for name, policy in wanted.items() if info.metadata_schema.get(name) != policy]
 
 
 def metadata_of(stored: Any) -> Metadata:

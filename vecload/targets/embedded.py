@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from vecload.batch import Batch, Vectors
+from vecload.batch import Batch, Contents, Vectors
 from vecload.closing import Closing
 from vecload.errors import (
     BatchRefused,
@@ -30,7 +30,17 @@ from vecload.errors import (
     WrongKey,
 )
 from vecload.safe_text import one_line
-from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings, metadata_of
+from vecload.targets.base import (
+    Ack,
+    Hit,
+    IndexInfo,
+    IndexSettings,
+    StoredItem,
+    check_created,
+    check_settings,
+    in_turn,
+    metadata_of,
+)
 from vecload.targets.engine import check_process, claim_engine, import_engine, track_engine_objects
 from vecload.targets.location import cannot_make, exclusive, expand_home, is_half_made, unlist_half_made
 from vecload.targets.wire import contents_text
@@ -93,7 +103,9 @@ class EmbeddedIndex:
         )
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
-        """Bring a batch into the engine's form."""
+        """Bring a batch into the engine's form; items with a vector and items without are stored in turn."""
+        if batch.to_embed is not None:
+            return partial(in_turn, [self.prepare(part) for part in batch.by_vector()])
         return partial(self._upsert_prepared, _for_engine(batch), Ack(len(batch), {}, batch.nbytes))
 
     def upsert(self, batch: Batch) -> Ack:
@@ -127,7 +139,7 @@ class EmbeddedIndex:
                         stored["id"],
                         None if vector is None or len(vector) == 0 else np.asarray(vector, dtype=np.float32),
                         metadata_of(stored.get("metadata")),
-                        stored.get("contents") or None,
+                        _text_if_utf8(stored.get("contents") or None),
                     )
                 )
         return items
@@ -155,6 +167,11 @@ class EmbeddedIndex:
     def list_ids(self) -> list[str]:
         """The ids of all items."""
         return list(self._call(self._engine.list_ids, index_key=self._key))
+
+    def sample_ids(self, most: int) -> list[str]:
+        """The ids of some items: the engine's order without a filter depends on the index key alone."""
+        found = self._call(self._engine.query_metadata, filters={}, top_k=most, index_key=self._key)
+        return [item["id"] for item in found]
 
     def train(self) -> None:
         """Train the index."""
@@ -271,8 +288,9 @@ class EmbeddedTarget(Closing):
         check_settings(name, settings)
         # The engine lets two processes create the same index with two keys, one of which then opens nothing.
         with exclusive(self.location):
-            engine_index = self._create(name, index_key, settings)
-        return EmbeddedIndex(self, name, index_key, engine_index)
+            index = EmbeddedIndex(self, name, index_key, self._create(name, index_key, settings))
+            check_created(index, settings)
+        return index
 
     def _create(self, name: str, index_key: bytes, settings: IndexSettings) -> Any:
         if name in self.list_indexes():
@@ -365,6 +383,8 @@ class EmbeddedTarget(Closing):
             return IndexMismatch(
                 "the index has no embedding model", hint="omit --embed, and give every row a vector"
             )
+        if "does not match embedding model" in message:
+            return IndexMismatch(f"the index can't be created with these settings ({line})")
         if "mbedding model" in message:
             return TargetError(f"the embedding model is not available ({line})")
         if "metric" in message or "storage_precision" in message or "metadata_schema" in message:
@@ -378,6 +398,14 @@ class EmbeddedTarget(Closing):
         self._engine_client = None
         for index in [*self._indexes]:
             index.release()
+
+
+def _text_if_utf8(contents: bytes | None) -> Contents | None:
+    """Contents as the service returns them, which has text alone; other bytes as they are."""
+    try:
+        return None if contents is None else contents.decode()
+    except UnicodeDecodeError:
+        return contents
 
 
 def _message_line(message: str) -> str:

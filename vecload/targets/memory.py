@@ -11,7 +11,7 @@ import numpy as np
 from vecload.batch import Batch, Vectors
 from vecload.closing import Closing
 from vecload.errors import BatchRefused, ConnectionClosed, IndexExists, IndexMismatch, IndexNotFound, WrongKey
-from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
+from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings, drawn
 from vecload.targets.wire import contents_text
 
 
@@ -48,7 +48,7 @@ class MemoryIndex:
 
     def upsert(self, batch: Batch) -> Ack:
         """Keep the items, or refuse the whole batch."""
-        if batch.vectors is None:
+        if batch.vectors is None or batch.to_embed is not None:
             raise IndexMismatch(
                 "the index has no embedding model", hint="omit --embed, and give every row a vector"
             )
@@ -98,6 +98,10 @@ class MemoryIndex:
     def list_ids(self) -> list[str]:
         """The ids of all items."""
         return list(self._items)
+
+    def sample_ids(self, most: int) -> list[str]:
+        """The ids of some items."""
+        return drawn(self.list_ids(), most)
 
     def train(self) -> None:
         """Do nothing: every query looks at every item."""

@@ -16,7 +16,7 @@ from vecload.sealing import Key
 from vecload.sealing.keyring import PendingKey, confirm, find_stored, pending_key, tidy
 from vecload.sealing.keys import stored_key_path
 from vecload.targets import IndexSettings, Target, TargetIndex, WireFormat, connect_target, is_service
-from vecload.targets.base import check_settings
+from vecload.targets.base import check_settings, other_policies
 from vecload.targets.embedded import has_store
 from vecload.targets.location import check_folder_name
 
@@ -299,9 +299,15 @@ def check_made_as(opened: OpenedIndex, settings: IndexSettings) -> None:
         IndexExists: It did.
     """
     info = opened.index.describe()
-    if settings.dimension not in (None, info.dimension) or settings.metric not in (None, info.metric):
+    others = [f"another policy for {name!r}" for name in other_policies(info, settings)]
+    if (
+        settings.dimension not in (None, info.dimension)
+        or settings.metric not in (None, info.metric)
+        or others
+    ):
+        what = ", ".join((f"{info.dimension} dimensions", info.metric, *others))
         raise IndexExists(
-            f"there is an index {info.name!r} already ({info.dimension} dimensions, {info.metric})",
+            f"there is an index {info.name!r} already ({what})",
             hint="an earlier run made it; delete it with 'vecload index delete' to make another",
         )
 

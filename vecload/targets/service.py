@@ -12,11 +12,13 @@ import numpy as np
 from vecload.batch import Batch, Vectors
 from vecload.closing import Closing
 from vecload.errors import (
+    AccessRefused,
     BatchRefused,
     Busy,
     IndexExists,
     IndexMismatch,
     NotAcknowledged,
+    TargetError,
     UsageError,
     VecloadError,
 )
@@ -34,7 +36,17 @@ from vecload.targets.answers import (
     stored_items_of,
     texts_of,
 )
-from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
+from vecload.targets.base import (
+    Ack,
+    Hit,
+    IndexInfo,
+    IndexSettings,
+    StoredItem,
+    check_created,
+    check_settings,
+    drawn,
+    in_turn,
+)
 from vecload.targets.echoes import EchoFilter
 from vecload.targets.location import service_location
 from vecload.targets.transport import Answer, Connections
@@ -88,7 +100,12 @@ class ServiceIndex:
         return index_info(self.name, self._ask("/v1/indexes/describe"))
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
-        """Encode a batch as the body of a request, or of several if one would be too large."""
+        """Encode a batch as the body of a request, or of several if one would be too large.
+
+        Items with a vector and items without go in separate requests, so that those with one can be binary.
+        """
+        if batch.to_embed is not None:
+            return partial(in_turn, [self.prepare(part) for part in batch.by_vector()])
         wire = choose_format(batch, self._wire, self._binary_threshold)
         if len(batch) > 1 and vectors_text_bytes(batch, wire) > BODY_MAX_BYTES:
             return partial(self._upsert_halves, batch)
@@ -150,6 +167,16 @@ class ServiceIndex:
     def list_ids(self) -> list[str]:
         """The ids of all items."""
         return texts_of(self._ask("/v1/vectors/list_ids", limit=GET_MAX_BYTES), "ids")
+
+    def sample_ids(self, most: int) -> list[str]:
+        """The ids of some items: the engine's order without a filter depends on the index key alone."""
+        try:
+            answer = self._ask("/v1/vectors/query_metadata", limit=GET_MAX_BYTES, filters={}, top_k=most)
+        except TargetError as error:
+            if error.retryable or isinstance(error, AccessRefused):
+                raise
+            return drawn(self.list_ids(), most)  # a service of 0.17 has no such request
+        return texts_of(answer, "ids")
 
     def train(self) -> None:
         """Train the index. The service answers after the training, and with 200 in any case."""
@@ -248,7 +275,9 @@ class ServiceTarget(Closing):
             raise _as(
                 error, IndexMismatch(f"the index can't be created with these settings: {error}")
             ) from None
-        return self._index(name, index_key)
+        index = self._index(name, index_key)
+        check_created(index, settings)
+        return index
 
     def open_index(self, name: str, index_key: bytes) -> ServiceIndex:
         """Open an index: ask the service to describe it, which needs the right key."""

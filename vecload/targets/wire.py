@@ -74,7 +74,7 @@ def encode_json(batch: Batch, index_name: str, index_key: str) -> Body:
     """The body of `POST /v1/vectors/upsert`.
 
     Args:
-        batch: With or without vectors.
+        batch: With vectors for all items or for none.
         index_name: The index.
         index_key: 64 lower-case hex digits.
     """
@@ -97,7 +97,7 @@ def encode_binary(batch: Batch, index_name: str, index_key: str) -> Body:
     """The body of `POST /v1/vectors/upsert_binary`.
 
     Args:
-        batch: With vectors.
+        batch: With vectors for all items.
         index_name: The index.
         index_key: 64 lower-case hex digits.
     """
