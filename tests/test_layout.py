@@ -30,6 +30,7 @@ ORDER = (
     "connection",
     "upkeep",
     "inspecting",
+    "verifying",
     "cli",
 )
 """From the bottom to the top: an import goes only downwards."""

@@ -4,6 +4,7 @@ import vecload
 
 result = vecload.load("data.parquet", to="http://127.0.0.1:8000", index="docs", key="docs.key")
 report = vecload.inspect("data.parquet")
+vecload.verify("data.parquet", to="http://127.0.0.1:8000", index="docs", key="docs.key").equal
 
 key = vecload.generate_key()
 index = vecload.connect("some/folder").create_index("docs", key)
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from vecload.upkeep.copy import copy
     from vecload.upkeep.export import ExportResult, export
     from vecload.upkeep.rekey import RekeyResult, rekey
+    from vecload.verifying.result import VerifyResult
+    from vecload.verifying.run import verify
 
 __all__ = [
     "AccessRefused",
@@ -79,6 +82,7 @@ __all__ = [
     "TargetError",
     "UsageError",
     "VecloadError",
+    "VerifyResult",
     "WrongKey",
     "__version__",
     "connect",
@@ -88,6 +92,7 @@ __all__ = [
     "inspect",
     "load",
     "rekey",
+    "verify",
 ]
 
 _HOMES = {
@@ -100,6 +105,7 @@ _HOMES = {
     "Progress": "loading.result",
     "RekeyResult": "upkeep.rekey",
     "Report": "inspecting.report",
+    "VerifyResult": "verifying.result",
     "connect": "connection",
     "copy": "upkeep.copy",
     "export": "upkeep.export",
@@ -107,6 +113,7 @@ _HOMES = {
     "inspect": "inspecting.run",
     "load": "loading.run",
     "rekey": "upkeep.rekey",
+    "verify": "verifying.run",
 }
 
 

@@ -106,6 +106,16 @@ reads.
 
 {VARIABLES} --help-all shows all options.
 """
+VERIFY_HELP = f"""Compare sources with the index they were loaded into, item by item.
+
+Vectors must be equal bit for bit, metadata as JSON values, decrypted contents in type and value.
+
+Of rows with the same id, the last one counts. Nothing is written, except --differences FILE.
+
+Takes the options of 'vecload upsert'. Returns 0 if everything is equal, and 5 if not.
+
+{VARIABLES} --help-all shows all options.
+"""
 OF_LOADS_ALONE = (
     "concurrency",
     "explain",
@@ -145,6 +155,7 @@ def upsert(
     dry_run: opt.DryRun = False,
     full: opt.Full = False,
     items: opt.Items = INSPECT_ITEMS,
+    verify: opt.VerifyAfter = False,
     json_output: opt.JsonOutput = False,
     quiet: opt.Quiet = False,
     help_all: opt.HelpAll = False,
@@ -156,7 +167,8 @@ def upsert(
     if dry_run:
         code = load.inspect(request, full=full, items=items, json=json_output, quiet=quiet)
     else:
-        code = load.upsert(request, json=json_output, quiet=quiet, terminal=sys.stderr.isatty())
+        terminal = sys.stderr.isatty()
+        code = load.upsert(request, json=json_output, quiet=quiet, terminal=terminal, verify=verify)
     raise typer.Exit(code)
 
 
@@ -182,6 +194,36 @@ def inspect(
 
     request = _request(context, options, sources, to, index, key_file, key_command, api_key_file)
     raise typer.Exit(load.inspect(request, full=full, items=items, json=json_output, quiet=False))
+
+
+@app.command("verify", help=VERIFY_HELP)
+@opt.takes(without=OF_LOADS_ALONE)
+def verify(
+    *,
+    context: typer.Context,
+    sources: Sources = None,
+    to: opt.To = None,
+    index: opt.LoadedIndexName = None,
+    key_file: opt.KeyFile = None,
+    key_command: opt.KeyCommand = None,
+    api_key_file: opt.ApiKeyFile = None,
+    options: LoadOptions,
+    sample: opt.Sample = None,
+    vectors: opt.Vectors = None,
+    extra: opt.Extra = False,
+    differences: opt.Differences = None,
+    json_output: opt.JsonOutput = False,
+    quiet: opt.Quiet = False,
+    help_all: opt.HelpAll = False,
+) -> None:
+    """Compare sources with the index they were loaded into."""
+    from vecload.cli import load
+    from vecload.verifying.run import Thoroughness
+
+    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file)
+    how = Thoroughness(sample=sample, vectors=vectors, extra=extra, differences=differences)
+    code = load.verify(request, how, json=json_output, quiet=quiet, terminal=sys.stderr.isatty())
+    raise typer.Exit(code)
 
 
 def _request(
@@ -299,7 +341,7 @@ def keygen(
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code. Errors are one line on standard error."""
     command: Any = get_command(app)
-    for name in ("upsert", "inspect"):
+    for name in ("upsert", "inspect", "verify"):
         opt.show_common(command.commands[name])
     arguments = list(arguments) or ["--help"]
     try:

@@ -22,8 +22,12 @@ from vecload.targets.opening import KeySource
 
 TARGET = "Target and keys"
 LOOKING = "Looking before loading"
-COMMON = ("to", "index", "key_file", "api_key_file", "dry_run", "json_output", "quiet")
-"""Options outside LoadOptions that the short help of `upsert` shows."""
+COMPARING = "Comparing"
+COMMON = (
+    *("to", "index", "key_file", "api_key_file", "dry_run", "json_output", "quiet"),
+    *("sample", "vectors", "extra", "differences"),
+)
+"""Options outside LoadOptions that the short help shows."""
 
 
 def option(
@@ -69,6 +73,9 @@ NewIndexName = Annotated[
     option(
         "index", TARGET, "Index; created if it does not exist.", usual="named after the file", metavar="NAME"
     ),
+]
+LoadedIndexName = Annotated[
+    str | None, option("index", TARGET, "Index.", usual="named after the file", metavar="NAME")
 ]
 IndexName = Annotated[
     str | None, option("index", TARGET, "Index.", usual="the only one of the target", metavar="NAME")
@@ -127,6 +134,44 @@ Items = Annotated[
         metavar="N",
         min=0,
         max=1000,
+    ),
+]
+VerifyAfter = Annotated[
+    bool,
+    option(
+        "verify",
+        OUTPUT,
+        "After the load, compare the sources with the index, as 'vecload verify' does; 5 if they differ.",
+    ),
+]
+Sample = Annotated[
+    str | None,
+    option(
+        "sample",
+        COMPARING,
+        "Compare about N items, or N% of them, drawn at random by their ids.",
+        usual="all",
+        metavar="N|N%",
+    ),
+]
+Vectors = Annotated[
+    str | None,
+    option(
+        "vectors",
+        COMPARING,
+        "Of about how many of these items to compare the vectors, too.",
+        usual="all; of a service as many as it returns in about a minute",
+        metavar="all|N|N%",
+    ),
+]
+Extra = Annotated[bool, option("extra", COMPARING, "Report the ids in the index that no row has, too.")]
+Differences = Annotated[
+    str | None,
+    option(
+        "differences",
+        COMPARING,
+        "Write every difference to this file, JSON Lines without contents or values.",
+        metavar="FILE",
     ),
 ]
 JsonOutput = Annotated[

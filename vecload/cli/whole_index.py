@@ -136,7 +136,7 @@ def copy(
     Contents are opened, and sealed for the copy.
     After a stop, run the same command again to resume.
     """
-    from vecload.cli.load import summed_up
+    from vecload.cli import load as running
     from vecload.loading.request import Request
     from vecload.targets.opening import KeySource
     from vecload.upkeep.copy import CopyRequest, run_copy
@@ -159,7 +159,7 @@ def copy(
         api_key(from_, from_api_key_file) if from_api_key_file or from_ == to else None,
     )
     request = CopyRequest(origin, load)
-    code = summed_up(
+    code = running.copy(
         lambda caller: run_copy(request, caller), json=json_output, quiet=quiet, terminal=sys.stderr.isatty()
     )
     raise typer.Exit(code)

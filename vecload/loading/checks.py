@@ -165,30 +165,46 @@ def check_reject_file(request: Request, names: Sequence[str], sources: Sequence[
     if not request.options.rejects:
         return
     check_place(request.options.rejects)
-    other = "write the rejects to a separate file, outside the sources"
+    check_not_read("--rejects", request.options.rejects, request, names, sources)
+    if not may_start_anew(os.path.realpath(request.options.rejects)):
+        raise UsageError(
+            f"--rejects {request.options.rejects} exists and is not a reject file",
+            hint="name another file, or move that one",
+        )
+
+
+def check_not_read(
+    flag: str, path: str, request: Request, names: Sequence[str], sources: Sequence[Source]
+) -> None:
+    """Refuse a file to write that the load reads, or that a later one would read.
+
+    Args:
+        flag: The option that names it.
+        path: The file.
+        request: The load.
+        names: The names that the user gave: files, folders, patterns.
+        sources: The sources found there.
+
+    Raises:
+        UsageError: It is a source or another file of the load, or would be a source of the next run.
+    """
+    other = f"name a separate file for {flag}, outside the sources"
     read = {
         **{file.location: "is a source" for source in sources for file in source.files},
         **{located(name): "is a source" for name in names},
     }
     if request.options.ids_file:
         read[located(request.options.ids_file)] = "is the file of --ids-file"
-    read |= {located(path): what for path, what in request.secret_files.items()}
-    rejects = os.path.realpath(request.options.rejects)
+    read |= {located(secret): what for secret, what in request.secret_files.items()}
+    real = os.path.realpath(path)
     for location, what in read.items():
-        if location == rejects or _same_file(location, rejects):
-            raise UsageError(f"--rejects {request.options.rejects} {what}", hint=other)
+        if location == real or _same_file(location, real):
+            raise UsageError(f"{flag} {path} {what}", hint=other)
     for name in names:
-        if leads_to(name, rejects):
+        if leads_to(name, real):
             raise UsageError(
-                f"--rejects {request.options.rejects} is within {name}: a later run would load it as a "
-                "source",
-                hint=other,
+                f"{flag} {path} is within {name}: a later run would load it as a source", hint=other
             )
-    if not may_start_anew(rejects):
-        raise UsageError(
-            f"--rejects {request.options.rejects} exists and is not a reject file",
-            hint="name another file, or move that one",
-        )
 
 
 def _same_file(location: str, path: str) -> bool:

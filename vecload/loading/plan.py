@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from orjson import loads
 
@@ -26,7 +27,10 @@ from vecload.readers.json.causes import hint_of_rows
 from vecload.readers.source import HEAD_ROWS, ExportFacts
 from vecload.readers.storage.compressed import Unpacked
 from vecload.readers.storage.files import ChangedError, File, LocalFile, located, reason, spelled, unreadable
+from vecload.safe_text import escaped
 
+MAPPINGS_SAID = 3
+"""Mappings of further sources that are printed, where sources differ."""
 SHAPES_OF_FILES = ("chroma", "vdf")
 """Exports recognised when opened, not from their columns."""
 
@@ -473,3 +477,22 @@ def binary_hints(plan: Plan) -> list[str]:
             verb = "is binary; if it is" if len(found) == 1 else "are binary; if they are"
             said.append(f"{source.name}: {listed(found)} {verb} text, load with --binary-as-text")
     return said
+
+
+def say_mappings(
+    plan: Plan, seal: bool, say: Callable[[str], None]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Say which columns are which parts of items.
+
+    Returns:
+        The mapping of the first source, and those of others that differ, each with the first such source.
+    """
+    (_, first), *more = plan.distinct()
+    mapping = first.as_json(plan.dimension, seal=seal)
+    others = [{"source": source.name, **one.as_json(plan.dimension, seal=seal)} for source, one in more]
+    say(f"columns   {escaped(mapping['line'])}")
+    for other in others[:MAPPINGS_SAID]:
+        say(f"columns   {escaped(other['line'])} (in {escaped(other['source'])})")
+    if len(others) > MAPPINGS_SAID:
+        say(f"columns   {len(others) - MAPPINGS_SAID} more; --json shows all")
+    return mapping, others

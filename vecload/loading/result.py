@@ -52,6 +52,7 @@ class LoadResult:
         time: The parts of this run's time by stage, from 0 to 1, largest first.
         advice: What slowed the load down and what would help, with the option `explain`.
         sources: The sources as the user named them.
+        verified: The outcome of the verification after the load, a `VerifyResult`; None without one.
         exit_code: The exit code of `vecload upsert`.
         error: The error's message, if there is one.
     """
@@ -81,6 +82,7 @@ class LoadResult:
     time: Mapping[str, float] = field(default_factory=dict)
     advice: str = ""
     sources: list[str] = field(default_factory=list)
+    verified: Any = None
     exit_code: int = 1
     error: str | None = None
 
@@ -128,6 +130,7 @@ class LoadResult:
             "other_mappings": self.other_mappings,
             "clear_text": self.clear_text,
             "sources": self.sources,
+            "verify": None if self.verified is None else self.verified.as_dict(),
             "exit_code": self.exit_code,
             "error": self.error,
         }
@@ -180,6 +183,7 @@ class Progress:
         rows: Rows of all sources; None if some are not counted yet.
         part: The approximate part of the sources that is done, from 0 to 1, by their stored bytes.
         seconds: Seconds since this run began to read.
+        done: What happened to the rows that `loaded` counts: `loaded`, or `compared` by a verification.
     """
 
     index: str
@@ -190,6 +194,7 @@ class Progress:
     rows: int | None
     part: float
     seconds: float
+    done: str = "loaded"
 
 
 class Meter:
@@ -200,6 +205,7 @@ class Meter:
         sources: The sources of the load.
         on_progress: Takes the progress; None for no reports.
         clock: Monotonic seconds.
+        done: What happens to rows.
     """
 
     def __init__(
@@ -209,8 +215,10 @@ class Meter:
         on_progress: Callable[[Progress], None] | None,
         *,
         clock: Callable[[], float],
+        done: str = "loaded",
     ) -> None:
         self._index = index
+        self._word = done
         self._sources = {source.name: source for source in sources}
         self._whole = sum(source.nbytes for source in sources) or 1
         counted = [source.total_rows for source in sources]
@@ -253,5 +261,6 @@ class Meter:
                 self._rows,
                 min(self._done / self._whole, 1.0),
                 self.seconds,
+                self._word,
             )
         )

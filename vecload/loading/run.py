@@ -25,7 +25,15 @@ from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
 from vecload.loading.index_checks import check_still_there
 from vecload.loading.ledger import Ledger, Stages, shares
-from vecload.loading.plan import Plan, binary_hints, check_unchanged, check_whole, make_plan, note_stop
+from vecload.loading.plan import (
+    Plan,
+    binary_hints,
+    check_unchanged,
+    check_whole,
+    make_plan,
+    note_stop,
+    say_mappings,
+)
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.loading.request import Request, request_of
 from vecload.loading.result import LoadResult, Meter, Progress
@@ -47,8 +55,6 @@ from vecload.targets.opening import OpenedIndex, connect_to, open_existing, open
 
 CONCURRENCY_MOST = 8
 """The most batches in flight that `--concurrency auto` tries with a service."""
-MAPPINGS_SAID = 3
-"""Mappings of further sources that are printed, where sources differ."""
 QUEUED = 2
 """Encoded batches that wait for the embedded engine's writers."""
 STOP_SECONDS = 0.1
@@ -283,17 +289,8 @@ class _Load:
             )
 
     def _say_mapping(self, plan: Plan) -> None:
-        result, seal = self._result, self._request.seal
-        (_, first), *others = plan.distinct()
-        result.mapping = first.as_json(plan.dimension, seal=seal)
-        self._say(f"columns   {escaped(result.mapping['line'])}")
-        for source, mapping in others:
-            other = mapping.as_json(plan.dimension, seal=seal)
-            result.other_mappings.append({"source": source.name, **other})
-        for other in result.other_mappings[:MAPPINGS_SAID]:
-            self._say(f"columns   {escaped(other['line'])} (in {escaped(other['source'])})")
-        if len(others) > MAPPINGS_SAID:
-            self._say(f"columns   {len(others) - MAPPINGS_SAID} more; --json shows all")
+        result = self._result
+        result.mapping, result.other_mappings = say_mappings(plan, self._request.seal, self._say)
         if clear := plan.cleartexts():
             result.clear_text = [asdict(text) for text in clear]
             self._say(escaped(cleartext_line(clear)))

@@ -76,8 +76,6 @@ class Listing:
         Raises:
             TargetError: The target fails.
         """
-        if not ids:
-            return set()
         digests = _digests(ids)
         with self._lock:
             count = insist(self._index.count, interrupted=self._interrupted)

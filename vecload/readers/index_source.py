@@ -25,7 +25,7 @@ from vecload.readers.source import HEAD_ROWS, Source, missing
 from vecload.sealing import Opener
 from vecload.sealing.envelope import is_sealed
 from vecload.targets import StoredItem, TargetIndex
-from vecload.targets.asking import insist
+from vecload.targets.asking import insist, stored_items
 from vecload.targets.wire import dumps
 
 ID, VECTOR, METADATA, CONTENTS = COLUMNS = ("id", "vector", "metadata", "contents")
@@ -158,19 +158,11 @@ class IndexSource(Source):
     def _page(self, rows: tuple[int, int]) -> ItemRows:
         """The rows `[start, stop)`."""
         ids = self._listing.ids(*rows)
-        found = {item.id: item for item in self._get(ids, COLUMNS[1:] if self._with_vectors else COLUMNS[2:])}
-        # The engine omits items that have none of the fields. Asked for no field, it returns them, except
-        # those that it hides.
-        if lacking := [item_id for item_id in ids if item_id not in found]:
-            found |= {item.id: item for item in self._get(lacking, ())}
-            bare = [item_id for item_id in lacking if item_id not in found]
-            found |= {item_id: StoredItem(item_id, None, {}, None) for item_id in self._listing.hidden(bare)}
+        include = COLUMNS[1:] if self._with_vectors else COLUMNS[2:]
+        found = stored_items(self._index, ids, include, self._listing.hidden, interrupted=self._interrupted)
         page = self._rows(Span(self.name, *rows), ids, found)
         self._row_bytes = max(self._row_bytes, page.nbytes // len(ids))
         return page
-
-    def _get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
-        return insist(lambda: self._index.get(ids, include), interrupted=self._interrupted)
 
     def _rows(self, span: Span, ids: Sequence[str], found: dict[str, StoredItem]) -> ItemRows:
         vectors = np.zeros((len(ids), self._dimension), dtype=np.float32) if self._with_vectors else None

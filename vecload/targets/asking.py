@@ -1,12 +1,13 @@
-"""Asking a target again while that may help: for what only reads, and so may be repeated at will."""
+"""Asking a target for what it holds: again while that may help, and around what the engine hides."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from vecload.errors import Busy, Interrupted, TargetError
+from vecload.targets.base import StoredItem, TargetIndex
 
 T = TypeVar("T")
 
@@ -53,3 +54,41 @@ def insist(
             if number := interrupted():
                 raise Interrupted(number)
             sleep(min(left, _POLL_SECONDS))
+
+
+def stored_items(
+    index: TargetIndex,
+    ids: Sequence[str],
+    include: Sequence[str],
+    hidden: Callable[[Sequence[str]], set[str]],
+    *,
+    interrupted: Callable[[], int] = lambda: 0,
+) -> dict[str, StoredItem]:
+    """Items with some of their fields, by their ids; those that are not there are omitted.
+
+    The engine omits items that have none of the fields. Asked for no field, it returns them, except those
+    that have a vector of zeros and nothing else (docs/cyborgdb.md): these come back without any field here.
+
+    Args:
+        index: The index.
+        ids: Any number.
+        include: Some of `vector`, `metadata`, `contents`.
+        hidden: Returns those of some ids, of which the engine returns nothing, that the index lists.
+        interrupted: The number of the signal that asked to stop, 0 while none did.
+
+    Raises:
+        Interrupted: A signal came during a wait.
+        TargetError: The target fails.
+    """
+
+    def get(some: Sequence[str], fields: Sequence[str]) -> dict[str, StoredItem]:
+        return {item.id: item for item in insist(lambda: index.get(some, fields), interrupted=interrupted)}
+
+    found = get(ids, include)
+    lacking = [item_id for item_id in ids if item_id not in found]
+    if lacking:
+        found |= get(lacking, ())
+        bare = [item_id for item_id in lacking if item_id not in found]
+        if bare:
+            found |= {item_id: StoredItem(item_id, None, {}, None) for item_id in hidden(bare)}
+    return found

@@ -287,7 +287,12 @@ def _seal_again(
     opener = Opener(new.opening_keys, access.index.name)
     source = IndexSource(access.index, target.location, opener=opener, ids=ids, interrupted=caller.stopped_by)
     options = replace(
-        request.options, allow_zero_vectors=True, create=False, repeated_ids="last", state_dir=folder
+        request.options,
+        seal=True,
+        allow_zero_vectors=True,
+        create=False,
+        repeated_ids="last",
+        state_dir=folder,
     )
     load = Request(
         sources=(source,),
