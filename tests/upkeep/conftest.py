@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import vecload
+from vecload.sealing import Sealer
 
 METADATA: list[dict[str, Any]] = [
     {},
@@ -54,6 +56,11 @@ class Place:
 
     def open(self, **options: Any) -> vecload.Index:
         return vecload.connect(self.to).open_index(self.index, self.key, **options)
+
+    def put_under_another_key(self, item_id: str) -> None:
+        """Store an item whose contents were sealed with a contents key that nobody has."""
+        (sealed,) = Sealer(os.urandom(32), self.index).seal([item_id], ["lost"])
+        self.open(seal=False).upsert([{"id": item_id, "vector": [1.0] * 8, "contents": sealed}])
 
     def items(self) -> dict[str, Any]:
         """All of it, comparable: vectors as their bits, metadata as written."""

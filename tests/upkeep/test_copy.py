@@ -82,10 +82,7 @@ def test_an_item_that_does_not_open_stops_a_copy(
     full: Callable[[str], Place], place: Callable[[str], Place]
 ) -> None:
     one, two = full("embedded"), place("embedded")
-    strange = vecload.Key(one.key.index_key, b"x" * 32)
-    vecload.connect(one.to).open_index(one.index, strange).upsert(
-        [{"id": "zz", "vector": [1.0] * 8, "contents": "under another key"}]
-    )
+    one.put_under_another_key("zz")
     with pytest.raises(vecload.RowsRejected, match=r"\(id 'zz'\): contents: do not open"):
         copy(one, two)
     assert copy(one, two, max_errors=1).rejected == 1

@@ -135,10 +135,7 @@ def test_an_item_that_does_not_open_stops_the_export_and_the_older_file_stays(
     there = full("embedded")
     file = tmp_path / "all.jsonl"
     file.write_text("older\n")
-    strange = vecload.Key(there.key.index_key, os.urandom(32))
-    vecload.connect(there.to).open_index(there.index, strange).upsert(
-        [{"id": "strange", "vector": [1.0] * 8, "contents": "under another key"}]
-    )
+    there.put_under_another_key("strange")
     with pytest.raises(RowsRejected, match=r"\(id 'strange'\): contents: do not open: unknown key"):
         export(there, file)
     assert file.read_text() == "older\n"

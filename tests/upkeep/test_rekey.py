@@ -83,10 +83,7 @@ def test_a_file_that_could_not_open_everything_is_refused(
 
 def test_an_item_under_a_lost_key_stops_it(tmp_path: Path, full: Callable[[str], Place]) -> None:
     there, file = full("embedded"), tmp_path / "new.key"
-    lost = vecload.Key(there.key.index_key, os.urandom(32))
-    vecload.connect(there.to).open_index(there.index, lost).upsert(
-        [{"id": "lost", "vector": [1.0] * 8, "contents": "x"}]
-    )
+    there.put_under_another_key("lost")
     with pytest.raises(vecload.RowsRejected, match=r"\(id 'lost'\): contents: do not open: unknown key"):
         rekey(there, file)
     result = rekey(there, file, max_errors=1)
