@@ -352,6 +352,23 @@ def test_a_load_that_stops_goes_on_where_it_stopped(
     assert {item["id"] for item in model.items} == {row["id"] for row in given} - {"bad"}
 
 
+def test_a_span_is_recorded_only_when_its_items_of_both_kinds_are_acknowledged(
+    command: tuple[str, ...], model: ModelService, index_name: str, key: Key, tmp_path: Path
+) -> None:
+    path = as_jsonl(tmp_path, rows(9))
+    model.fail = [None, answer_of(401, b'{"detail":"Invalid API Key"}')]
+    stopped = run("upsert", path, *command, "--json")
+    assert stopped.code == 6, stopped.err
+    assert model.requests == ["upsert", "upsert_binary"]
+    assert json.loads(stopped.out)["loaded"] == 0
+    resumed = run("upsert", path, *command, "--resume-wait", "0", "--json")
+    assert resumed.code == 0, resumed.err
+    summary = json.loads(resumed.out)
+    assert (summary["read"], summary["loaded"], summary["skipped"]) == (9, 9, 0)
+    with vecload.connect(model.url) as connection:
+        assert len(items_of(connection.open_index(index_name, key), *(f"r{n}" for n in range(9)))) == 9
+
+
 def test_inspect_says_what_a_load_would_do(command: tuple[str, ...], tmp_path: Path) -> None:
     path = as_jsonl(tmp_path, rows(9))
     ended = run("inspect", path, *command, "--json")

@@ -17,6 +17,7 @@
     ├── RowsRejected                 exit 4   more rows were rejected than allowed
     ├── TargetError                  exit 1   the target failed or refused
     │   ├── Unreachable              exit 1   no connection, or no answer in time
+    │   ├── NotTrusted               exit 2   the service's certificate is not trusted
     │   ├── Busy                     exit 1   the service answered 408, 429 or 5xx; try again later
     │   ├── BatchRefused             exit 1   the target will never accept this batch as it is
     │   ├── NotAcknowledged          exit 1   the answer does not acknowledge what was sent
@@ -28,7 +29,8 @@
     │   ├── TrainingFailed           exit 1   the index could not be trained; its items stay
     │   ├── ItemLimit                exit 1   the index holds as many items as the free tier allows
     │   └── AccessRefused            exit 6
-    │       ├── Unauthorised         exit 6   the service refuses the API key
+    │       ├── Unauthorised         exit 6   the service, or CyborgDB, refuses the API key
+    │       ├── ClientRefused        exit 6   a client certificate, or this client by a proxy, is refused
     │       └── WrongKey             exit 6   the index key belongs to another index
     ├── SealError                    exit 1   sealed contents do not open; exit 6 if their key is missing
     │   └── NotSealed                exit 1   contents that must be sealed are not
@@ -167,6 +169,12 @@ class Unreachable(TargetError):
     """The address is wrong: there is no such host, or TLS with it fails."""
 
 
+class NotTrusted(TargetError):
+    """TLS with the service fails for a reason that waiting can't remove: its certificate is not trusted."""
+
+    exit_code = 2
+
+
 class Busy(TargetError):
     """The service answered 408, 429 or 5xx; the same request may succeed later."""
 
@@ -247,7 +255,11 @@ class AccessRefused(TargetError):
 
 
 class Unauthorised(AccessRefused):
-    """The service refuses the API key."""
+    """The service, or CyborgDB where the engine asks it, refuses the API key."""
+
+
+class ClientRefused(AccessRefused):
+    """The service refuses this client's certificate or wants one, or a proxy refuses this client."""
 
 
 class WrongKey(AccessRefused):

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, overload
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from vecload.batch import Batch, Contents, Metadata
@@ -19,20 +18,24 @@ from vecload.errors import (
     VecloadError,
 )
 from vecload.flags import parameters_named
-from vecload.items import batch_of_columns, batch_of_dicts
-from vecload.limits import BATCH_BYTES, BATCH_ROWS, QUERY_TOP_K
+from vecload.items import batch_of_columns, batch_of_dicts, ids_of, integers_as_text
+from vecload.limits import BATCH_BYTES, BATCH_ROWS
 from vecload.loading.contents_check import ContentsCheck
 from vecload.loading.flow import seal
 from vecload.loading.retry import RetryPolicy, Sender
+from vecload.querying import Queries
+from vecload.querying.arguments import number_of, whole_number_of
 from vecload.sealing import Key, Opener, Sealer
 from vecload.sealing.envelope import is_sealed
-from vecload.targets import IndexInfo, StoredItem, TargetIndex
+from vecload.targets import IndexInfo, StoredItem, TargetIndex, Training
 
 FIELDS = ("vector", "metadata", "contents")
 SEALED = "sealed"
+N_LISTS_MAX = 65535
+"""The most lists that the engine trains."""
 
 
-class Index:
+class Index(Queries):
     """An open index, from `Connection.open_index` or `Connection.create_index`.
 
     Every method raises TargetError or a subclass when the target fails or refuses. Threads may share an
@@ -50,7 +53,7 @@ class Index:
         allow_zero_vectors: bool = False,
         retry: RetryPolicy | None = None,
     ) -> None:
-        self._index = index
+        super().__init__(index)
         self._sealer = Sealer(key.contents_key, index.name) if seal is not False else None
         self._opener = Opener(key.opening_keys, index.name)
         self._contents_check = (
@@ -60,7 +63,6 @@ class Index:
         self._allow_zero = allow_zero_vectors
         self._retry = retry or RetryPolicy()
         self._sender, self._pid = Sender(index.prepare, policy=self._retry), os.getpid()
-        self._dimension = index.describe().dimension
 
     def __repr__(self) -> str:
         return f"vecload.Index({self.name!r})"
@@ -70,18 +72,122 @@ class Index:
         """The index's name."""
         return self._index.name
 
+    @property
+    def index_name(self) -> str:
+        """The index's name."""
+        return self._index.name
+
+    @property
+    def dimension(self) -> int:
+        """How many numbers a vector has; 0 until the first upsert sets it."""
+        return self._known_dimension()
+
+    @property
+    def metric(self) -> str:
+        """How distances are measured: `euclidean`, `cosine` or `squared_euclidean`."""
+        return self._index.describe().metric
+
+    @property
+    def n_lists(self) -> int:
+        """Into how many lists the index is divided now; 1 if it is not trained."""
+        return self._index.describe().n_lists
+
+    @property
+    def metadata_schema(self) -> dict[str, dict[str, bool]]:
+        """The policies of metadata fields, each with `filterable`, `pattern` and `full_text`."""
+        return {field: dict(policy) for field, policy in self._schema.items()}
+
+    @property
+    def bm25(self) -> dict[str, Any] | None:
+        """How full-text search scores: `k1`, `b` and `analyzer_version`; None without full-text fields."""
+        bm25 = self._index.describe().bm25
+        return None if bm25 is None else dict(bm25)
+
     def describe(self) -> IndexInfo:
         """Dimension, metric, and whether it is trained, as the target reports now."""
         return self._index.describe()
+
+    def is_trained(self) -> bool:
+        """Whether queries search only a part of the index."""
+        return self._index.describe().trained
+
+    def is_training(self) -> bool:
+        """Whether the index is being trained now. A service needs its root API key for this."""
+        return self._index.is_training()
+
+    @parameters_named()
+    def train(
+        self,
+        n_lists: int | None = None,
+        batch_size: int | None = None,
+        max_iters: int | None = None,
+        tolerance: float | None = None,
+        max_memory: int | None = None,
+    ) -> None:
+        """Train the index, so that queries search only a part of it. Returns after the training.
+
+        An index of a few thousand items or less stays untrained, without an error.
+
+        Args:
+            n_lists: Into how many lists to divide the index; the engine decides if None, here and below.
+            batch_size: Items of a step.
+            max_iters: Steps at most.
+            tolerance: End when a step changes less.
+            max_memory: Megabytes at most; 0 is any amount.
+
+        Raises:
+            ItemValueError: An argument is not a number that the engine takes. Also a ValueError.
+            TrainingFailed: The index could not be trained. Its items stay, and queries find them.
+        """
+        if n_lists is not None and whole_number_of(n_lists, "n_lists", 0, N_LISTS_MAX) == 0:
+            n_lists = None
+        self._index.train(
+            Training(
+                n_lists=n_lists,
+                batch_size=whole_number_of(batch_size, "batch_size", 0),
+                max_iters=whole_number_of(max_iters, "max_iters", 1),
+                tolerance=number_of(tolerance, "tolerance", 0),
+                max_memory=whole_number_of(max_memory, "max_memory", 0),
+            )
+        )
 
     @overload
     def upsert(self, items: list[dict[str, Any]], /) -> None: ...
 
     @overload
-    def upsert(self, ids: Sequence[str], vectors: ArrayLike, /) -> None: ...
+    def upsert(
+        self,
+        ids: Sequence[str | int],
+        vectors: ArrayLike,
+        /,
+        *,
+        metadata: Sequence[Metadata | None] | None = None,
+        contents: Sequence[Contents | None] | None = None,
+    ) -> None: ...
+
+    @overload
+    def upsert(self, *, items: list[dict[str, Any]]) -> None: ...
+
+    @overload
+    def upsert(
+        self,
+        *,
+        ids: Sequence[str | int],
+        vectors: ArrayLike,
+        metadata: Sequence[Metadata | None] | None = None,
+        contents: Sequence[Contents | None] | None = None,
+    ) -> None: ...
 
     @parameters_named()
-    def upsert(self, items: Any, /, vectors: Any = None, *others: Any, **named: Any) -> None:
+    def upsert(
+        self,
+        items: Any = None,
+        vectors: Any = None,
+        *others: Any,
+        ids: Any = None,
+        metadata: Any = None,
+        contents: Any = None,
+    ) -> None:
         """Store items. They replace whole items with the same ids.
 
         The first call with contents looks at a sample of the contents in the index (`open_index`).
@@ -90,9 +196,11 @@ class Index:
             items: Dicts with `id`, `vector`, and optionally `metadata` and `contents`; or, with vectors, n
                 ids. On an index with an embedding model, an item may have `contents` instead of a vector.
                 These contents are not sealed, since the index reads them.
-            vectors: Shape (n, dim): the same as `upsert_binary(ids, vectors)`.
+            vectors: Shape (n, dim).
             others: Not allowed.
-            named: Not allowed.
+            ids: n ids: texts, or integers, which become their decimal text.
+            metadata: With ids, n dicts or None each.
+            contents: With ids, n texts, bytes or None each.
 
         Raises:
             ItemTypeError: A part of an item has the wrong type. Also a TypeError.
@@ -101,14 +209,17 @@ class Index:
             WrongKey: The contents key does not open the contents of the index.
             TargetError: The target failed or refused. It is safe to call again.
         """
-        if others or named:
+        if others or (ids is not None and items is not None):
             raise ItemTypeError(
-                "upsert takes a list of dicts, or only ids and vectors",
-                hint="pass metadata and contents to upsert_binary(ids, vectors, metadata=..., contents=...)",
+                "upsert takes a list of dicts, or ids and vectors",
+                hint="name metadata and contents: upsert(ids, vectors, metadata=..., contents=...)",
             )
-        if vectors is not None:
-            self.upsert_binary(items, vectors)
+        if ids is not None or vectors is not None:
+            named = items if ids is None else ids
+            self.upsert_binary(integers_as_text(named), vectors, metadata, contents)
             return
+        if metadata is not None or contents is not None:
+            raise ItemTypeError("upsert takes metadata and contents with ids and vectors, or in each item")
         self._store(
             batch_of_dicts(
                 items, dimension=self._known_dimension(), embed=self._embed, allow_zero=self._allow_zero
@@ -153,12 +264,6 @@ class Index:
             )
         )
 
-    def _known_dimension(self) -> int:
-        """The index's dimension, which another client's first upsert may have set meanwhile."""
-        if not self._dimension:
-            self._dimension = self._index.describe().dimension
-        return self._dimension
-
     def _store(self, batch: Batch) -> None:
         """Send a batch in parts of the usual size, in order."""
         sender = self._own_sender()
@@ -180,7 +285,7 @@ class Index:
 
     def get(
         self,
-        ids: Sequence[str],
+        ids: Iterable[str],
         include: Iterable[str] = FIELDS,
         *,
         require_sealed: bool = False,
@@ -208,8 +313,7 @@ class Index:
             NotSealed: Contents are not sealed, with `require_sealed`.
             ItemUnreadable: A client stored what the service can't send: NaN, or bytes that are not UTF-8.
         """
-        if isinstance(ids, str | bytes) or not all(isinstance(item_id, str) for item_id in ids):
-            raise ItemTypeError("get takes a list of ids, which are texts")
+        ids = ids_of(ids, "get")
         names = [include] if isinstance(include, str) else list(include)
         if isinstance(include, str) or not set(names) <= {*FIELDS, SEALED}:
             raise ItemValueError(
@@ -253,37 +357,20 @@ class Index:
             opened[SEALED] = sealed
         return opened
 
-    def query(self, vector: ArrayLike, top_k: int = QUERY_TOP_K) -> list[dict[str, Any]]:
-        """The nearest items, nearest first.
+    def delete(self, ids: Iterable[str]) -> None:
+        """Delete items. Ids that the index does not have are ignored.
 
         Args:
-            vector: Numbers, shape (dim,).
-            top_k: How many.
-
-        Returns:
-            Dicts with `id`, `distance` and `metadata`.
+            ids: Any number of ids.
 
         Raises:
-            ItemTypeError: The vector does not hold numbers.
-            ItemValueError: The vector has another dimension than the index, or is not finite.
+            ItemTypeError: They are not texts.
         """
-        if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
-            # Other values crash the engine's process with a segmentation fault.
-            raise ItemValueError(f"top_k is {top_k!r}, not a number of items from 1")
-        try:
-            with np.errstate(over="ignore"):
-                query = np.asarray(vector, dtype=np.float32)
-        except (TypeError, ValueError):
-            raise ItemTypeError("a query needs one vector of numbers") from None
-        dimension = self._known_dimension()
-        if query.ndim != 1 or not np.isfinite(query).all() or (dimension and len(query) != dimension):
-            raise ItemValueError(
-                f"a query needs one vector of {dimension} finite numbers, not shape {query.shape}"
-            )
-        return [
-            {"id": hit.id, "distance": hit.distance, "metadata": hit.metadata}
-            for hit in self._index.query(query, top_k)
-        ]
+        self._index.delete(ids_of(ids, "delete"))
+
+    def delete_index(self) -> None:
+        """Delete the index and everything in it."""
+        self._index.drop()
 
     def count(self) -> int:
         """How many items the index holds."""

@@ -421,7 +421,7 @@ def _checked(name: str, value: Any, hint: Any, about: About) -> Any:
     if kinds[0] in (int, float) and str not in kinds:
         return _number(name, value, kinds[0], about)
     if kinds[0] is Path:
-        if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        if not isinstance(value, str | os.PathLike) or not os.fspath(value).strip():
             raise UsageError(f"{name} is {value!r}, not a folder", hint="omit it for its default")
         return Path(value)
     if kinds[0] is str:
@@ -429,7 +429,7 @@ def _checked(name: str, value: Any, hint: Any, about: About) -> Any:
             value = os.fspath(value)
         if not isinstance(value, str):
             raise UsageError(f"{name} is {type(value).__name__}, not text")
-        if not value and name not in MAY_BE_EMPTY:
+        if (not value and name not in MAY_BE_EMPTY) or (value.isspace() and name not in MAY_BE_BLANK):
             raise UsageError(f"{name} is empty", hint="omit it for its default")
         if name in _GOES_TO_THE_ENGINE and not _is_utf8(value):
             raise UsageError(f"{name} is not UTF-8 text")
@@ -480,8 +480,8 @@ def _names(name: str, value: Any) -> tuple[str, ...]:
 _GOES_TO_THE_ENGINE: Final = frozenset({"id_prefix", "id_separator", "embedding_model"})
 MAY_BE_EMPTY: Final = frozenset({"id_prefix"})
 """Options for which an empty text is valid. The separator is not one: an empty one makes ids ambiguous."""
-
-
+MAY_BE_BLANK: Final = frozenset({*MAY_BE_EMPTY, "id_separator", "vector_column"})
+"""Options for which spaces alone are valid."""
 COPY_OPTIONS: Final = (
     *("seal", "wire", "binary_threshold", "batch_rows", "batch_bytes", "concurrency", "give_up_after"),
     *("resume_wait", "create", "metric", "storage_precision", "unfilterable", "pattern", "full_text"),

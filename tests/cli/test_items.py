@@ -89,7 +89,7 @@ def test_a_query_finds_what_was_loaded_by_json_by_file_and_by_row(loaded: Path, 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("[1, 2, 3]",), "a query needs one vector of 8 finite numbers"),
+        (("[1, 2, 3]",), "the query has vectors of 3 dimensions; the index has 8"),
         (('["a"]',), "not a JSON array of numbers"),
         (("[1, 2",), "not a JSON array of numbers"),
         (("nowhere.json",), "nowhere.json can't be read"),
@@ -101,6 +101,78 @@ def test_a_query_that_cannot_be_asked_is_one_line(arguments: tuple[str, ...], sa
     ended = vecload("query", *arguments)
 
     assert ended.code == 2
+    assert says in ended.error
+
+
+@pytest.fixture(params=["folder", "service"])
+def searchable(request: pytest.FixtureRequest, tmp_path: Path, index_name: str) -> list[str]:
+    """The options that name an index of three items with a full-text field, on either target."""
+    to = str(request.getfixturevalue("service")) if request.param == "service" else str(tmp_path / "store")
+    lines = [
+        {"id": "en", "vector": [1, 2, 3], "lang": "en", "year": 2020, "words": "the lazy dog"},
+        {"id": "de", "vector": [3, 2, 1], "lang": "de", "year": 2021, "words": "quick brown foxes"},
+        {"id": "pl", "vector": [1, 1, 1], "lang": "pl", "year": 2022, "words": "a dog and a fox"},
+    ]
+    path = write_jsonl(tmp_path / "items.jsonl", lines)
+    named = ["--to", to, "--index", index_name]
+    assert vecload("upsert", path, *named, "--full-text", "words").code == 0
+    return named
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected", "fields"),
+    [
+        (["[1,2,3]", "--filter", '{"year": {"$gte": 2021}}'], ["pl", "de"], {"distance"}),
+        (["[1,2,3]", "--n-probes", "3"], ["en", "pl", "de"], {"distance"}),
+        (["[1,2,3]", "--text", "foxes", "--top-k", "1"], ["pl"], {"score"}),
+        (["--text", "quick"], ["de"], {"score"}),
+        (
+            ["--text", "dog", "--filter", '{"lang": "en"}', "--contents"],
+            ["en"],
+            {"score", "contents", "sealed"},
+        ),
+        (["--filter", '{"lang": {"$in": ["en"]}}'], ["en"], set()),
+        (["--filter", "{}", "--top-k", "2"], None, set()),
+        (["--text", "zzzz"], [], set()),
+    ],
+)
+def test_a_query_searches_by_filter_and_by_text(
+    searchable: list[str], arguments: list[str], expected: list[str] | None, fields: set[str]
+) -> None:
+    ended = vecload("query", *arguments, *searchable)
+
+    hits = [json.loads(line) for line in ended.out.splitlines()]
+    assert ended.code == 0, ended.err
+    if expected is None:
+        assert len(hits) == 2
+    else:
+        assert [hit["id"] for hit in hits] == expected
+    for hit in hits:
+        assert hit.keys() == {"id", "metadata"} | fields
+        assert hit["metadata"]["lang"] == hit["id"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "give a vector, --text or --filter"),
+        (["--filter", "[]"], "--filter is not a JSON object"),
+        (["--filter", "{lang: 1}"], "--filter is not a JSON object"),
+        (["--filter", '{"$bogus": 1}'], "has '$bogus' in the place of a field"),
+        (["--filter", '{"year": {"$gt": "x"}}'], "not a number or a date"),
+        (["--filter", '{"words": "x"}'], "a search without a vector can't filter on 'words'"),
+        (["--text", "x", "--n-probes", "3"], "--n-probes is for a search by a vector"),
+        (["[1,2,3]", "--n-probes", "0"], "--n-probes"),
+        (["--filter", ""], "--filter is empty"),
+        (["--text", ""], "--text is empty"),
+    ],
+    ids=str,
+)
+def test_a_search_that_cannot_be_asked_is_one_line(
+    searchable: list[str], arguments: list[str], says: str
+) -> None:
+    ended = vecload("query", *arguments, *searchable)
+    assert (ended.code, ended.out) == (2, "")
     assert says in ended.error
 
 

@@ -15,10 +15,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("samples/*.md")])
+STAND_INS = Path(__file__).parent / "stand_ins"
+"""Stands in for a package that is too large to install for one import."""
+PATHS = f"{ROOT}:{STAND_INS}" if find_spec("sentence_transformers") is None else f"{ROOT}"
 SERVICE = "http://127.0.0.1:8000"
 """The address of the service in all pages."""
 SECONDS = 120
@@ -101,7 +105,7 @@ class Reader:
         ):
             program = programs / name
             # Set here, since some pages run vecload in an empty environment.
-            program.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" {call} "$@"\n')
+            program.write_text(f'#!/bin/sh\nPYTHONPATH="{PATHS}" exec "{sys.executable}" {call} "$@"\n')
             program.chmod(0o755)
         (own_programs / "vecload").symlink_to(programs / "vecload")
         self.service = ""

@@ -226,7 +226,7 @@ def test_the_search_finds_a_canary_in_outputs_and_files(runner: Runner, server: 
         ("--to", f"https://{PASSWORD}@127.0.0.1:1/v1"),
         ("--to", f"http://127.0.0.1:1/?token={SESSION}"),
         ("--to", f"http://127.0.0.1:1/v1?token={SESSION}#{SESSION}"),
-        ("--to", f"http://127.0.0.1:1/{SESSION}"),
+        ("--to", f"http://127.0.0.1:1/{SESSION}?"),
         ("--to", f"ftp://127.0.0.1:1/?token={SESSION}"),
         ("--to", f"http://[::1/?token={SESSION}"),
         ("--to", f"http://127.0.0.1:99999/?token={SESSION}"),
@@ -242,3 +242,20 @@ def test_a_password_or_a_query_of_an_address_is_not_repeated(
         if arguments[0] == "--to" or number < 2:
             code, found = runner.run((*command, *arguments), number)
             assert (code, found) == (2, [])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--to", f"http://127.0.0.1:1/{SESSION}"),
+        ("--to", f"https://127.0.0.1:1/{SESSION}/v1"),
+        ("--to", "https://127.0.0.1:1", "--proxy", f"http://someone:{PASSWORD}@127.0.0.1:1"),
+        ("--to", f"http://127.0.0.1:1/{SESSION}", "--proxy", f"http://{PASSWORD}@127.0.0.1:1"),
+    ],
+)
+def test_a_path_and_the_password_of_a_proxy_are_not_repeated(
+    runner: Runner, arguments: tuple[str, ...]
+) -> None:
+    for number, command in enumerate((LOAD, ("index", "list"), ("get", "a"))):
+        code, found = runner.run((*command, *arguments), number)
+        assert (code, found) == (1, [])

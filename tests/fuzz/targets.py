@@ -261,7 +261,8 @@ def envelope_seeds() -> list[bytes]:
 
 _READ: tuple[Callable[[dict[str, Any]], object], ...] = (
     answers.stored_items_of,
-    answers.hits_of,
+    lambda answer: answers.hits_of(answer, 1),
+    lambda answer: answers.hits_of(answer, 2),
     answers.check_trained,
     lambda answer: answers.texts_of(answer, "ids"),
     lambda answer: answers.number_of(answer, "result"),

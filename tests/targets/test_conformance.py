@@ -24,7 +24,16 @@ from vecload.errors import (
     VecloadError,
     WrongKey,
 )
-from vecload.targets import IndexSettings, StoredItem, Target, TargetIndex
+from vecload.targets import (
+    Hit,
+    IndexSettings,
+    MetadataQuery,
+    Query,
+    StoredItem,
+    Target,
+    TargetIndex,
+    Training,
+)
 from vecload.targets.embedded import EmbeddedTarget
 from vecload.targets.memory import MemoryTarget
 from vecload.targets.service import ServiceTarget
@@ -250,10 +259,29 @@ def test_count_and_list_ids_tell_what_is_in(index: TargetIndex) -> None:
 
 def test_query_finds_the_nearest_first(index: TargetIndex) -> None:
     index.upsert(batch(["x", "y", "z"], np.eye(3, 4), [{"axis": "x"}, {"axis": "y"}, None]))
-    hits = index.query(np.array([0.1, 0.9, 0.05, 0], dtype=np.float32), 2)
+    hits = index.query(Query(np.array([[0.1, 0.9, 0.05, 0]], dtype=np.float32), 2))[0]
     assert [hit.id for hit in hits] == ["y", "x"]
-    assert hits[0].distance < hits[1].distance
+    assert (hits[0].distance or 0) < (hits[1].distance or 0)
     assert hits[0].metadata == {"axis": "y"}
+
+
+def test_several_queries_have_their_hits_apart_with_what_is_included(index: TargetIndex) -> None:
+    index.upsert(batch(["x", "y", "z"], np.eye(3, 4), [{"axis": "x"}, {"axis": "y"}, None]))
+    vectors = np.array([[0, 0, 2, 0], [0, 2, 0, 0]], dtype=np.float32)
+    assert index.query(Query(vectors, 1, include=())) == [[Hit("z")], [Hit("y")]]
+    (first,), (second,) = index.query(Query(vectors, 1))
+    assert (first.distance, second.distance) == (1.0, 1.0)
+    assert (first.metadata or {}, second.metadata) == ({}, {"axis": "y"})
+    assert (first.score, second.score) == (None, None)
+    assert sorted(hit.id for hit in index.query_metadata(MetadataQuery())) == ["x", "y", "z"]
+    assert len(index.query_metadata(MetadataQuery(top_k=2))) == 2
+
+
+def test_a_target_says_that_it_is_healthy_and_trains_nothing(target: Target, index: TargetIndex) -> None:
+    assert target.health()["status"] == "healthy"
+    assert not index.is_training()
+    index.train(Training(n_lists=2))
+    assert not index.describe().trained
 
 
 def test_describe_tells_the_settings(target: Target, index_name: str, key: bytes) -> None:
@@ -464,7 +492,10 @@ def test_a_training_that_fails_is_an_error_and_takes_nothing_away(
         lambda _, index: index.describe(),
         lambda _, index: index.upsert(batch(["a"], numbers(1))),
         lambda _, index: index.get(["a"], ALL),
-        lambda _, index: index.query(numbers(1)[0], 1),
+        lambda _, index: index.query(Query(numbers(1), 1)),
+        lambda _, index: index.query_metadata(MetadataQuery()),
+        lambda _, index: index.is_training(),
+        lambda target, _: target.health(),
         lambda _, index: index.count(),
         lambda _, index: index.list_ids(),
         lambda _, index: index.train(),
@@ -478,6 +509,9 @@ def test_a_training_that_fails_is_an_error_and_takes_nothing_away(
         "upsert",
         "get",
         "query",
+        "query_metadata",
+        "is_training",
+        "health",
         "count",
         "list_ids",
         "train",

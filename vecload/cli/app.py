@@ -21,8 +21,9 @@ from vecload.cli.options import print_help
 from vecload.cli.output import out, tell
 from vecload.cli.whole_index import copy, export, rekey
 from vecload.errors import UsageError, VecloadError
-from vecload.limits import INSPECT_ITEMS, QUERY_TOP_K
+from vecload.limits import INSPECT_ITEMS, QUERY_PRINTED
 from vecload.options import LoadOptions
+from vecload.targets import Reach
 
 if TYPE_CHECKING:
     from vecload.loading.request import Request
@@ -142,6 +143,7 @@ Sources = Annotated[
 
 @app.command("upsert", help=UPSERT_HELP, epilog=UPSERT_EXAMPLES)
 @opt.takes()
+@opt.reaches
 def upsert(
     *,
     context: typer.Context,
@@ -151,6 +153,7 @@ def upsert(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     options: LoadOptions,
     dry_run: opt.DryRun = False,
     full: opt.Full = False,
@@ -163,7 +166,7 @@ def upsert(
     """Load sources into an index."""
     from vecload.cli import load
 
-    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file)
+    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file, reach)
     if dry_run:
         code = load.inspect(request, full=full, items=items, json=json_output, quiet=quiet)
     else:
@@ -174,6 +177,7 @@ def upsert(
 
 @app.command("inspect", help=INSPECT_HELP)
 @opt.takes(without=OF_LOADS_ALONE)
+@opt.reaches
 def inspect(
     *,
     context: typer.Context,
@@ -183,6 +187,7 @@ def inspect(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     options: LoadOptions,
     full: opt.Full = False,
     items: opt.Items = INSPECT_ITEMS,
@@ -192,11 +197,12 @@ def inspect(
     """Report what sources are and what a load would do."""
     from vecload.cli import load
 
-    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file)
+    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file, reach)
     raise typer.Exit(load.inspect(request, full=full, items=items, json=json_output, quiet=False))
 
 
 @app.command("verify", help=VERIFY_HELP)
+@opt.reaches
 @opt.takes(without=OF_LOADS_ALONE)
 def verify(
     *,
@@ -207,6 +213,7 @@ def verify(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     options: LoadOptions,
     sample: opt.Sample = None,
     vectors: opt.Vectors = None,
@@ -220,7 +227,7 @@ def verify(
     from vecload.cli import load
     from vecload.verifying.run import Thoroughness
 
-    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file)
+    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file, reach)
     how = Thoroughness(sample=sample, vectors=vectors, extra=extra, differences=differences)
     code = load.verify(request, how, json=json_output, quiet=quiet, terminal=sys.stderr.isatty())
     raise typer.Exit(code)
@@ -235,6 +242,7 @@ def _request(
     key_file: Path | None,
     key_command: str | None,
     api_key_file: Path | None,
+    reach: Reach,
 ) -> Request:
     """The load that a command describes."""
     from vecload.cli.config import api_key, policy_of_defaults
@@ -247,13 +255,16 @@ def _request(
         index=index,
         keys=keys,
         api_key=api_key(to, api_key_file),
+        reach=reach,
         options=replace(options, repeated_ids=options.repeated_ids or policy_of_defaults(context)),
         secret_files=opt.secret_files(keys, api_key_file),
     )
 
 
 @app.command()
+@opt.reaches
 def get(
+    *,
     context: typer.Context,
     ids: Annotated[list[str], typer.Argument(metavar="ID", help="Item ids.", show_default=False)],
     to: opt.To = None,
@@ -261,6 +272,7 @@ def get(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     require_sealed: opt.RequireSealed = False,
 ) -> None:
     """Print items as JSON Lines with decrypted contents. Bytes appear as {"$bytes": "base64"}."""
@@ -268,24 +280,43 @@ def get(
     from vecload.cli.items import Place, Printing, get_items
 
     keys = opt.key_source(context, key_file, key_command)
-    get_items(ids, Place(to, index, keys, api_key(to, api_key_file)), Printing(out, tell, require_sealed))
+    place = Place(to, index, keys, api_key(to, api_key_file), reach)
+    get_items(ids, place, Printing(out, tell, require_sealed))
 
 
 @app.command()
 @opt.takes("vector_column", "format", "endpoint_url")
+@opt.reaches
 def query(
     *,
     context: typer.Context,
     vector: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="VECTOR|FILE",
-            help="A JSON array, a file that holds one, or a source.",
+            help="A JSON array, a file that holds one, or a source. Not needed with --text or --filter.",
             show_default=False,
         ),
-    ],
+    ] = None,
     row: Annotated[int, opt.option("row", None, "Which row of the file.", min=0)] = 0,
-    top_k: Annotated[int, opt.option("top_k", None, "How many items to print.", min=1)] = QUERY_TOP_K,
+    top_k: Annotated[int, opt.option("top_k", None, "How many items to print.", min=1)] = QUERY_PRINTED,
+    text: Annotated[
+        str | None,
+        opt.option("text", None, "Also search the full-text fields for these words.", metavar="WORDS"),
+    ] = None,
+    conditions: Annotated[
+        str | None,
+        opt.option(
+            "filter",
+            None,
+            """Only items with such metadata: '{"lang": "en", "year": {"$gte": 2020}}'.""",
+            metavar="JSON",
+        ),
+    ] = None,
+    n_probes: Annotated[
+        int | None,
+        opt.option("n_probes", None, "How many lists of a trained index to search.", min=1),
+    ] = None,
     contents: Annotated[
         bool,
         opt.option("contents", None, "Print contents too.", flags="--contents/--no-contents"),
@@ -295,21 +326,26 @@ def query(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     options: LoadOptions,
     require_sealed: opt.RequireSealed = False,
 ) -> None:
-    """Print the items nearest to a vector as JSON Lines, nearest first."""
+    """Print the items nearest to a vector, or found by words or metadata, as JSON Lines, the best first."""
     from vecload.cli.config import api_key
-    from vecload.cli.items import Place, Printing, run_query
+    from vecload.cli.items import Place, Printing, Question, run_query
 
     if require_sealed and not contents:
         raise UsageError("--require-sealed checks contents, so it needs --contents")
-    place = Place(to, index, opt.key_source(context, key_file, key_command), api_key(to, api_key_file))
-    run_query(vector, row, options, top_k, contents, place, Printing(out, tell, require_sealed))
+    keys = opt.key_source(context, key_file, key_command)
+    place = Place(to, index, keys, api_key(to, api_key_file), reach)
+    question = Question.asked(vector, row, options, text, conditions, n_probes, top_k)
+    run_query(question, contents, place, Printing(out, tell, require_sealed))
 
 
 @app.command()
+@opt.reaches
 def rejects(
+    *,
     context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="The reject file.", show_default=False)],
     to: opt.To = None,
@@ -317,13 +353,14 @@ def rejects(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
 ) -> None:
     """Print the rejects of a load. Decrypts the rows that --reject-rows wrote."""
     from vecload.cli.config import api_key
     from vecload.cli.items import Place, Printing, print_rejects
 
     keys = opt.key_source(context, key_file, key_command)
-    print_rejects(file, Place(to, index, keys, api_key(to, api_key_file)), Printing(out, tell))
+    print_rejects(file, Place(to, index, keys, api_key(to, api_key_file), reach), Printing(out, tell))
 
 
 @app.command()

@@ -15,6 +15,7 @@ from vecload.cli.output import out, say, tell
 from vecload.errors import UsageError
 from vecload.options import LoadOptions
 from vecload.places import short
+from vecload.targets import Reach
 
 NAME_CHARACTERS = 200
 """Characters of an index's name that are shown; no target allows longer names."""
@@ -25,30 +26,34 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The index.", show_def
 
 
 @index_app.command("list")
-def list_indexes(to: opt.To = None, api_key_file: opt.ApiKeyFile = None) -> None:
+@opt.reaches
+def list_indexes(*, to: opt.To = None, api_key_file: opt.ApiKeyFile = None, reach: Reach) -> None:
     """Print the names of the target's indexes, one per line."""
     from vecload.targets.opening import connect_to
 
-    with connect_to(to, api_key(to, api_key_file), read_only=True, must_exist=True, tell=tell) as target:
+    with connect_to(to, api_key(to, api_key_file), reach, read_only=True, must_exist=True) as target:
         for name in target.list_indexes():
             say(name if len(name) <= NAME_CHARACTERS else f"{name[:NAME_CHARACTERS]}…")
 
 
 @index_app.command("describe")
+@opt.reaches
 def describe(
+    *,
     context: typer.Context,
     name: Name,
     to: opt.To = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
 ) -> None:
     """Print the settings and size of an index as a JSON object."""
     import orjson
 
     from vecload.targets.opening import connect_to, open_existing
 
-    with connect_to(to, api_key(to, api_key_file), read_only=True, must_exist=True, tell=tell) as target:
+    with connect_to(to, api_key(to, api_key_file), reach, read_only=True, must_exist=True) as target:
         opened = open_existing(target, name, opt.key_source(context, key_file, key_command))
         about = asdict(opened.index.describe()) | {
             "items": opened.index.count(),
@@ -61,6 +66,7 @@ def describe(
 
 @index_app.command("create")
 @opt.takes(*opt.INDEX_OPTIONS, without=("create", "train"))
+@opt.reaches
 def create(
     *,
     context: typer.Context,
@@ -69,6 +75,7 @@ def create(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     options: LoadOptions,
 ) -> None:
     """Create an index. If you name no key, vecload generates one and keeps it in your key store."""
@@ -76,7 +83,7 @@ def create(
     from vecload.targets.opening import check_made_as, connect_to, create_new
 
     settings = index_settings(options)
-    with connect_to(to, api_key(to, api_key_file), tell=tell) as target:
+    with connect_to(to, api_key(to, api_key_file), reach) as target:
         opened = create_new(target, name, opt.key_source(context, key_file, key_command), settings, tell=tell)
         said = "created index" if opened.created else "an earlier run created index"
         if not opened.created:
@@ -86,7 +93,9 @@ def create(
 
 
 @index_app.command("delete")
+@opt.reaches
 def delete(
+    *,
     context: typer.Context,
     name: Name,
     yes: Annotated[bool, opt.option("yes", None, "Delete without asking.")] = False,
@@ -94,11 +103,12 @@ def delete(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
 ) -> None:
     """Delete an index and everything in it. Its key file stays."""
     from vecload.targets.opening import connect_to, open_existing
 
-    with connect_to(to, api_key(to, api_key_file), must_exist=True, tell=tell) as target:
+    with connect_to(to, api_key(to, api_key_file), reach, must_exist=True) as target:
         opened = open_existing(target, name, opt.key_source(context, key_file, key_command))
         items = opened.index.count()
         if not yes and not sys.stdin.isatty():

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from vecload.cli.output import tell
 from vecload.errors import SealError, SourceError, UsageError, VecloadError
 from vecload.limits import BATCH_BYTES
 from vecload.options import LoadOptions
+from vecload.targets import Reach
 from vecload.targets.opening import KeySource, OpenedIndex, connect_to, only_index, open_existing
 
 if TYPE_CHECKING:
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the items are: the target and index as the user named them, and where to find their keys."""
+    """Where the items are: the target and index as the user named them, their keys, and the way there."""
 
-    to: str | None
+    to: str | None = field(repr=False)
     index: str | None
     keys: KeySource
     api_key: str | None = field(repr=False)
+    reach: Reach
 
     @contextmanager
     def opened(self) -> Iterator[OpenedIndex]:
         """The index, opened for reading."""
-        with connect_to(self.to, self.api_key, read_only=True, must_exist=True, tell=tell) as target:
+        with connect_to(self.to, self.api_key, self.reach, read_only=True, must_exist=True) as target:
             yield open_existing(target, self.index or only_index(target), self.keys)
 
 
@@ -124,26 +125,63 @@ def get_items(
     printing.end(len(ids), sum(item_id not in there for item_id in ids))
 
 
-def run_query(
-    vector: str,
-    row: int,
-    options: LoadOptions,
-    top_k: int,
-    contents: bool,
-    place: Place,
-    printing: Printing,
-) -> None:
-    """Print the nearest items.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What `vecload query` asks an index: by a vector, by words or conditions, or by both."""
+
+    vector: list[float] | None
+    text: str | None
+    filters: dict[str, Any] | None
+    n_probes: int | None
+    top_k: int
+
+    @classmethod
+    def asked(
+        cls,
+        vector: str | None,
+        row: int,
+        options: LoadOptions,
+        text: str | None,
+        conditions: str | None,
+        n_probes: int | None,
+        top_k: int,
+    ) -> Question:
+        """The question in the options of the command.
+
+        Raises:
+            UsageError: They ask nothing, or the filter is not JSON.
+            SourceError: The file of the vector can't be read.
+        """
+        if vector is None and text is None and conditions is None:
+            raise UsageError("give a vector, --text or --filter", hint="see 'vecload query --help'")
+        if vector is None and n_probes is not None:
+            raise UsageError("--n-probes is for a search by a vector")
+        filters = None if conditions is None else _conditions(conditions)
+        values = None if vector is None else read_vector(vector, row, options)
+        return cls(values, text, filters, n_probes, top_k)
+
+    def hits(self, index: Index) -> list[dict[str, Any]]:
+        """The items that answer it."""
+        if self.vector is not None:
+            return index.query(
+                self.vector, top_k=self.top_k, n_probes=self.n_probes, filters=self.filters, text=self.text
+            )
+        hits = index.query_metadata(self.filters, self.top_k, text=self.text)
+        found = {item["id"]: item for item in index.get([hit["id"] for hit in hits], ["metadata"])}
+        return [{**hit, "metadata": found.get(hit["id"], {}).get("metadata", {})} for hit in hits]
+
+
+def run_query(question: Question, contents: bool, place: Place, printing: Printing) -> None:
+    """Print the items that answer a question.
 
     Raises:
         VecloadError: Some can't be printed. The others were printed.
     """
     from vecload.index import SEALED, Index
 
-    values = read_vector(vector, row, options)
     with place.opened() as opened:
         index = Index(opened.index, opened.key)
-        hits = index.query(values, top_k)
+        hits = question.hits(index)
         if contents:
             found = {
                 item["id"]: item
@@ -223,6 +261,16 @@ def read_vector(text: str, row: int, options: LoadOptions) -> list[float]:
                 vector: list[float] = batch.vectors[at.index(row)].tolist()
                 return vector
     raise SourceError(f"{text} has no row {row}")
+
+
+def _conditions(text: str) -> dict[str, Any]:
+    try:
+        filters = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        filters = None
+    if not isinstance(filters, dict):
+        raise UsageError("--filter is not a JSON object", hint="""write --filter '{"field": "value"}'""")
+    return filters
 
 
 def _numbers(text: bytes, where: str) -> list[float]:

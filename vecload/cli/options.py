@@ -18,7 +18,9 @@ from vecload.cli.config import default_map, for_its_target, variables_are_for
 from vecload.errors import UsageError
 from vecload.flags import as_flags
 from vecload.options import HINTS, INDEX, OUTPUT, About, LoadOptions, about
+from vecload.targets import Reach
 from vecload.targets.opening import KeySource
+from vecload.targets.reach import REACH_FIELDS
 
 TARGET = "Target and keys"
 LOOKING = "Looking before loading"
@@ -112,6 +114,30 @@ ApiKeyFile = Annotated[
         callback=for_its_target,
     ),
 ]
+_REACH = {
+    "ca_file": (
+        Path,
+        "PEM file of the authorities to trust in https, in place of the system's.",
+        "FILE",
+    ),
+    "client_cert": (Path, "PEM file of the certificate to show to the service.", "FILE"),
+    "client_key": (
+        Path,
+        "PEM file of its private key, if it is not in --client-cert.",
+        "FILE",
+    ),
+    "proxy": (
+        str,
+        "HTTP proxy on the way to the service. Variables like HTTPS_PROXY are not read.",
+        "URL",
+    ),
+    "insecure_http": (
+        bool,
+        "Send keys unencrypted over the network, to a service without https.",
+        None,
+    ),
+}
+"""The options of a Reach: their types, help and metavars."""
 RequireSealed = Annotated[
     bool,
     option(
@@ -204,25 +230,48 @@ def takes(*names: str, without: tuple[str, ...] = ()) -> Callable[[Callable[...,
     chosen = [one.name for one in fields(LoadOptions) if not names or one.name in names]
     chosen = [name for name in chosen if name not in without]
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        signature = inspect.signature(command, eval_str=True)
-        parameters: list[inspect.Parameter] = []
-        for parameter in signature.parameters.values():
-            own = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            parameters += [_parameter(name) for name in chosen] if parameter.name == "options" else [own]
+    def options_of(**given: Any) -> LoadOptions:
+        try:
+            return LoadOptions(**given)
+        except UsageError as error:
+            raise UsageError(as_flags(str(error.args[0])), hint=error.hint) from None
 
-        def run(**given: Any) -> None:
-            try:
-                options = LoadOptions(**{name: given.pop(name) for name in chosen})
-            except UsageError as error:
-                raise UsageError(as_flags(str(error.args[0])), hint=error.hint) from None
-            command(options=options, **given)
+    return lambda command: _with(command, "options", [_parameter(name) for name in chosen], options_of)
 
-        run.__name__, run.__doc__ = command.__name__, command.__doc__
-        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined] # typer's
-        return run
 
-    return decorate
+def reaches(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace a command's parameter `reach`, a Reach, by its options."""
+    return _with(command, "reach", [_reach_parameter(name) for name in REACH_FIELDS], Reach)
+
+
+def _with(
+    command: Callable[..., None], name: str, parameters: Sequence[inspect.Parameter], make: Callable[..., Any]
+) -> Callable[..., None]:
+    """A command with options in place of one parameter, which is made of their values."""
+    signature = inspect.signature(command, eval_str=True)
+    whole: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        own = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        whole += parameters if parameter.name == name else [own]
+
+    def run(**given: Any) -> None:
+        command(**{name: make(**{each.name: given.pop(each.name) for each in parameters})}, **given)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = signature.replace(parameters=whole)  # type: ignore[attr-defined] # typer's
+    return run
+
+
+def _reach_parameter(name: str) -> inspect.Parameter:
+    """A field of Reach as a command's parameter."""
+    kind, text, metavar = _REACH[name]
+    typers: dict[str, Any] = {"metavar": metavar} if metavar else {}
+    if name != "proxy":
+        typers["callback"] = for_its_target
+    made = option(name, TARGET, text, **typers)
+    default = False if kind is bool else None
+    annotation = Annotated[kind if kind is bool else kind | None, made]  # type: ignore[valid-type]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _parameter(name: str) -> inspect.Parameter:
@@ -335,7 +384,8 @@ def print_help(group: Any, arguments: Sequence[str]) -> bool:
         return False
     if flag == "--help-all":
         show_all(commands[-1])
-    config, profile = (os.environ.get(name) or None for name in ("VECLOAD_CONFIG", "VECLOAD_PROFILE"))
+    given = (os.environ.get(name, "").strip() for name in ("VECLOAD_CONFIG", "VECLOAD_PROFILE"))
+    config, profile = (name or None for name in given)
     defaults = default_map(group, config, profile)[0] if names else None
     context = typer.Context(group, info_name="vecload", default_map=defaults)
     for name, command in zip(names, commands[1:], strict=True):

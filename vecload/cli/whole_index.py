@@ -12,11 +12,14 @@ from vecload.cli import options as opt
 from vecload.cli.config import api_key
 from vecload.cli.output import out, tell
 from vecload.options import COPY_OPTIONS, REKEY_OPTIONS, LoadOptions
+from vecload.targets import Reach
 
 FROM = "What is copied"
 
 
+@opt.reaches
 def export(
+    *,
     context: typer.Context,
     output: Annotated[
         str,
@@ -51,6 +54,7 @@ def export(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     json_output: opt.JsonOutput = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -70,7 +74,7 @@ def export(
         raise UsageError("--json prints the summary where the items go", hint="name a file with --output")
     keys = opt.key_source(context, key_file, key_command)
     request = ExportRequest(
-        place=IndexPlace(to, index, keys, api_key(to, api_key_file)),
+        place=IndexPlace(to, index, keys, api_key(to, api_key_file), reach),
         file=output,
         format=format,
         sealed=sealed,
@@ -86,6 +90,7 @@ def export(
     raise typer.Exit(result.exit_code)
 
 
+@opt.reaches
 @opt.takes(*COPY_OPTIONS)
 def copy(
     *,
@@ -126,6 +131,7 @@ def copy(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     options: LoadOptions,
     json_output: opt.JsonOutput = False,
     quiet: opt.Quiet = False,
@@ -149,6 +155,7 @@ def copy(
         index=index,
         keys=keys,
         api_key=api_key(to, api_key_file),
+        reach=reach,
         options=options,
         secret_files=opt.secret_files(keys, api_key_file),
     )
@@ -157,6 +164,7 @@ def copy(
         from_index,
         KeySource(file=from_key_file),
         api_key(from_, from_api_key_file) if from_api_key_file or from_ == to else None,
+        reach,
     )
     request = CopyRequest(origin, load)
     code = running.copy(
@@ -165,6 +173,7 @@ def copy(
     raise typer.Exit(code)
 
 
+@opt.reaches
 @opt.takes(*REKEY_OPTIONS)
 def rekey(
     *,
@@ -184,6 +193,7 @@ def rekey(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     options: LoadOptions,
     json_output: opt.JsonOutput = False,
     quiet: opt.Quiet = False,
@@ -202,7 +212,7 @@ def rekey(
 
     keys = opt.key_source(context, key_file, key_command)
     request = RekeyRequest(
-        place=IndexPlace(to, index, keys, api_key(to, api_key_file)),
+        place=IndexPlace(to, index, keys, api_key(to, api_key_file), reach),
         new_key_file=new_key_file,
         options=options,
     )

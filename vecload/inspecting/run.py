@@ -54,9 +54,9 @@ def inspect(
         to: The target.
         index: The index.
         key: Its key.
-        api_key: The API key for a service.
+        api_key: The API key for a service; for a folder, CyborgDB's licence key.
         options: All other options.
-        fields: Fields of LoadOptions, which replace those of `options`.
+        fields: As for `vecload.load`.
         full: Read every row, not a sample.
         items: How many of the first items of each source to show.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from vecload.batch import Batch
 from vecload.errors import (
     AccessRefused,
+    ClientRefused,
     IndexMismatch,
     IndexNotFound,
     KeyFileError,
@@ -82,7 +82,7 @@ class TargetChecks:
         try:
             if is_service(self._place) or has_store(Path(self._place)):
                 with connect_to(
-                    self._request.to, self._request.api_key, read_only=True, tell=self._tell
+                    self._request.to, self._request.api_key, self._request.reach, read_only=True
                 ) as target:
                     self.location = target.location
                     yield from self._target(target)
@@ -188,7 +188,7 @@ class TargetChecks:
             yield Check(
                 "room", "unsure", found, "fine if the service has a licence key, or if rows replace items"
             )
-        elif os.environ.get("CYBORGDB_API_KEY"):
+        elif self._request.api_key:
             yield Check("room", "ok", f"{found}; CYBORGDB_API_KEY is set")
         elif wanted.rows > ITEM_LIMIT and wanted.rows_known:
             yield Check("room", "wrong", found, "set CYBORGDB_API_KEY, or load into several indexes", 1)
@@ -204,6 +204,7 @@ def _reached(target: Target) -> Iterator[Check]:
 
 _NAMES: tuple[tuple[type[VecloadError], str], ...] = (
     (Unauthorised, "API key"),
+    (ClientRefused, "target"),
     (AccessRefused, "key"),
     (KeyFileError, "key"),
     (IndexNotFound, "index"),

@@ -19,8 +19,9 @@ from vecload.readers import ReadOptions
 from vecload.readers.memory import is_memory_source
 from vecload.sealing import Key
 from vecload.sealing.keys import as_key
-from vecload.targets import IndexSettings
+from vecload.targets import IndexSettings, Reach
 from vecload.targets.opening import KeySource
+from vecload.targets.reach import REACH_FIELDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +33,18 @@ class Request:
         to: The address of a service, or a folder; None means the user's local store.
         index: The index's name; None names it after the only source.
         keys: Where to find the key.
-        api_key: The API key for a service.
+        api_key: The API key for a service; for a folder, CyborgDB's licence key.
+        reach: How to reach a service.
         options: All other options.
         secret_files: Key files, which a reject file must not replace, and what each one is.
     """
 
     sources: tuple[Any, ...]
-    to: str | None = None
+    to: str | None = field(default=None, repr=False)
     index: str | None = None
     keys: KeySource = field(default_factory=KeySource)
     api_key: str | None = field(default=None, repr=False)
+    reach: Reach = field(default_factory=Reach)
     options: LoadOptions = field(default_factory=LoadOptions)
     secret_files: Mapping[str, str] = field(default_factory=dict)
 
@@ -123,8 +126,9 @@ def index_settings(options: LoadOptions) -> IndexSettings:
 
 
 def _same_named(options: LoadOptions, kind: type[Rules | IndexSettings]) -> dict[str, Any]:
-    """The options that a value of another type has under the same names."""
-    return {one.name: getattr(options, one.name) for one in fields(kind)}
+    """The options that a value of another type has under the same names. A load does not set the others."""
+    known = {one.name for one in fields(options)}
+    return {one.name: getattr(options, one.name) for one in fields(kind) if one.name in known}
 
 
 def _renamings(texts: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -164,11 +168,11 @@ def request_of(
     ):
         if text is not None and not isinstance(text, kinds):
             raise ItemTypeError(f"{name} is {type(text).__name__}, not text")
-        if text is not None and not os.fspath(text):
+        if text is not None and not os.fspath(text).strip():
             raise UsageError(f"{name} is empty", hint="omit it for its default")
-    unknown = next((name for name in changes if name not in HINTS), None)
+    unknown = next((name for name in changes if name not in (*HINTS, *REACH_FIELDS)), None)
     if unknown is not None:
-        near = next(iter(get_close_matches(unknown, HINTS, 1)), "")
+        near = next(iter(get_close_matches(unknown, [*HINTS, *REACH_FIELDS], 1)), "")
         raise TypeError(f"there is no option {unknown}" + (f"; did you mean {near}?" if near else ""))
     if isinstance(key, str) and _looks_like_a_key(key):
         raise UsageError(
@@ -176,7 +180,7 @@ def request_of(
             hint="pass its 32 bytes, bytes.fromhex(...), or a Key",
         )
     if isinstance(key, str | os.PathLike):
-        if not os.fspath(key):
+        if not os.fspath(key).strip():
             raise UsageError("key is empty", hint="omit it for the key in your key store")
         keys = KeySource(file=Path(key))
         secret_files = {os.fspath(key): "is the key file"}
@@ -188,7 +192,11 @@ def request_of(
         index=index,
         keys=keys,
         api_key=api_key,
-        options=replace(options or LoadOptions(), **changes),
+        reach=Reach(**{name: value for name, value in changes.items() if name in REACH_FIELDS}),
+        options=replace(
+            options or LoadOptions(),
+            **{name: value for name, value in changes.items() if name not in REACH_FIELDS},
+        ),
         secret_files=secret_files,
     )
 

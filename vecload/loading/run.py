@@ -90,11 +90,13 @@ def load(
         index: The index, created if it does not exist; None names it after the only file.
         key: A Key, its 32 bytes, or the path of a key file; None uses the key in your key store, which
             vecload generates for a new index.
-        api_key: The API key for a service. No environment variable is read.
+        api_key: The API key for a service; for a folder, CyborgDB's licence key. No environment variable is
+            read.
         options: All other options.
         on_progress: Called in this thread during the load.
         stop: Set it in another thread to stop the load. Acknowledged rows are recorded.
-        fields: Fields of LoadOptions, which replace those of `options`.
+        fields: Fields of LoadOptions, which replace those of `options`; and `ca_file`, `client_cert`,
+            `client_key`, `proxy` and `insecure_http`, as for `vecload.connect`.
 
     Returns:
         The result: its status is `complete`, or `rejected` if rows were rejected within `max_errors`.
@@ -241,10 +243,10 @@ class _Load:
         target = connect_to(
             self._request.to,
             self._request.api_key,
+            self._request.reach,
             wire=self._options.wire,
             binary_threshold=self._options.binary_threshold,
             must_exist=creation_of(self._request, plan) is None,
-            tell=self._say,
         )
         self._result.target = target.location
         return self._opened.enter_context(target)

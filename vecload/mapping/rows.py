@@ -17,6 +17,9 @@ from vecload.options import VectorDtype
 
 T = TypeVar("T")
 
+MISSING_TYPES = frozenset({"NaTType", "NAType"})
+"""The types of pandas' own values for what is missing. Pandas itself is not imported."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:

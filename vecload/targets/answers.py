@@ -39,7 +39,8 @@ from vecload.errors import (
 )
 from vecload.options import Metric
 from vecload.safe_text import one_line
-from vecload.targets.base import DIMENSION_MAX, Hit, IndexInfo, StoredItem, metadata_of
+from vecload.targets.base import DIMENSION_MAX, IndexInfo, StoredItem, metadata_of
+from vecload.targets.queries import Hit, hit_of
 
 RETRY_AFTER_MAX_SECONDS = 300.0
 COUNT_MAX = 2**63 - 1
@@ -233,17 +234,26 @@ def stored_items_of(answer: dict[str, Any]) -> list[StoredItem]:
         raise NotAcknowledged("the service returned items in an unknown form") from None
 
 
-def hits_of(answer: dict[str, Any]) -> list[Hit]:
-    """The results in an answer to a query.
+def hits_of(answer: dict[str, Any], queries: int, ranked_by: str | None = None) -> list[list[Hit]]:
+    """The results in an answer to a query, for each of its vectors.
+
+    Args:
+        answer: The answer.
+        queries: How many vectors the query had. For a single one the service returns its results alone.
+        ranked_by: What every result must have: `distance` or `score`; None is neither.
 
     Raises:
         NotAcknowledged: The answer has something else.
     """
+    results = answer.get("results")
+    groups = [results] if queries == 1 else results
     try:
-        return [
-            Hit(result["id"], float(result["distance"]), metadata_of(result.get("metadata")))
-            for result in _results(answer)
-        ]
+        if not isinstance(groups, list) or len(groups) != queries:
+            raise TypeError
+        found = [[hit_of(result) for result in _results({"results": group})] for group in groups]
+        if ranked_by and any(getattr(hit, ranked_by) is None for hits in found for hit in hits):
+            raise TypeError
+        return found
     except (KeyError, TypeError, ValueError, OverflowError):
         raise NotAcknowledged("the service returned results in an unknown form") from None
 
@@ -367,9 +377,19 @@ def index_info(name: str, answer: dict[str, Any]) -> IndexInfo:
             trained=bool(answer["is_trained"]),
             n_lists=_whole(answer["n_lists"], COUNT_MAX),
             metadata_schema=schema,
+            bm25=_bm25(answer.get("bm25")),
         )
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise NotAcknowledged("the service described the index in an unknown form") from None
+
+
+def _bm25(config: Any) -> dict[str, Any] | None:
+    if config is None:
+        return None
+    version = config.get("analyzer_version")
+    if not isinstance(version, str | None):
+        raise TypeError
+    return {"k1": float(config["k1"]), "b": float(config["b"]), "analyzer_version": version}
 
 
 def _whole(number: Any, most: int) -> int:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self, get_args
 
 from vecload.batch import Batch, Contents, Metadata, Vectors
 from vecload.errors import IndexMismatch, TargetError
 from vecload.options import Metric, StoragePrecision
+from vecload.targets.queries import Hit, MetadataQuery, Query
 
 DIMENSION_MAX = 65535
 """The engine's highest dimension (docs/cyborgdb.md)."""
@@ -26,8 +28,9 @@ class IndexSettings:
 
     dimension: Length of a vector; None lets the first upsert decide.
     unfilterable, pattern, full_text: metadata fields, by dot path, with another policy than the default,
-        which makes every field filterable.
+        which makes every field filterable; filterable: fields for which the default is recorded.
     embedding_model: The engine's model that computes vectors from contents.
+    bm25_k1, bm25_b: How full-text search scores: weight of repeated words, and of the field's length.
     """
 
     dimension: int | None = None
@@ -37,6 +40,9 @@ class IndexSettings:
     pattern: tuple[str, ...] = ()
     full_text: tuple[str, ...] = ()
     embedding_model: str | None = None
+    filterable: tuple[str, ...] = ()
+    bm25_k1: float | None = None
+    bm25_b: float | None = None
 
     def metadata_schema(self) -> dict[str, dict[str, bool]]:
         """The fields' policies in the engine's form, without fields that have the default policy.
@@ -51,14 +57,18 @@ class IndexSettings:
                     f"field {both[0]!r} is declared a pattern and also full text or unfilterable",
                     hint="a pattern field is filterable by exact value; keep one of the two",
                 )
-        schema = {name: _policy(filterable=False) for name in self.unfilterable}
+        schema = {name: _policy() for name in self.filterable}
+        schema |= {name: _policy(filterable=False) for name in self.unfilterable}
         schema |= {name: _policy(pattern=True) for name in self.pattern}
         return schema | {name: _policy(filterable=False, full_text=True) for name in self.full_text}
 
 
 @dataclass(frozen=True, slots=True)
 class IndexInfo:
-    """A target's description of an index. `dimension` is 0 until the first upsert sets it."""
+    """A target's description of an index. `dimension` is 0 until the first upsert sets it.
+
+    bm25: how full-text search scores (`k1`, `b`, `analyzer_version`); None without full-text fields.
+    """
 
     name: str
     dimension: int
@@ -66,6 +76,33 @@ class IndexInfo:
     trained: bool
     n_lists: int
     metadata_schema: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+    bm25: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How to train an index. None leaves a choice to the engine.
+
+    n_lists: parts into which the index is divided.
+    batch_size: items of a step.
+    max_iters: steps at most.
+    tolerance: end when a step changes less.
+    max_memory: megabytes at most.
+    """
+
+    n_lists: int | None = None
+    batch_size: int | None = None
+    max_iters: int | None = None
+    tolerance: float | None = None
+    max_memory: int | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """The engine's arguments."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+DEFAULT_TRAINING = Training()
+"""The engine decides everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +155,6 @@ class StoredItem:
     metadata: Metadata
     contents: Contents | None
     unreadable: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One result of a query; a smaller distance is nearer."""
-
-    id: str
-    distance: float
-    metadata: Metadata
 
 
 class TargetIndex(Protocol):
@@ -190,8 +218,19 @@ class TargetIndex(Protocol):
             ids: Any number.
         """
 
-    def query(self, vector: Vectors, top_k: int) -> list[Hit]:
-        """The nearest items, nearest first. `vector` has shape (dim,)."""
+    def query(self, query: Query) -> list[list[Hit]]:
+        """The nearest items of each vector, nearest first; with a text search, the best first.
+
+        Raises:
+            BatchRefused: The engine can't answer this query.
+        """
+
+    def query_metadata(self, query: MetadataQuery) -> list[Hit]:
+        """The items with such metadata: in any order, or sorted as the query says, or by score.
+
+        Raises:
+            BatchRefused: The engine can't answer this query.
+        """
 
     def count(self) -> int:
         """How many items the index holds."""
@@ -206,12 +245,17 @@ class TargetIndex(Protocol):
             most: How many, at least 1. If the index holds no more items, all ids.
         """
 
-    def train(self) -> None:
+    def train(self, training: Training = DEFAULT_TRAINING) -> None:
         """Train the index, so that queries search only a part of it. Returns after the training.
+
+        An index with few items stays untrained, without an error.
 
         Raises:
             TrainingFailed: It could not be trained.
         """
+
+    def is_training(self) -> bool:
+        """Whether the index is being trained now, or waits for it."""
 
     def drop(self) -> None:
         """Delete the index and all of its items."""
@@ -226,6 +270,13 @@ class Target(Protocol):
 
     def healthy(self) -> bool:
         """Whether it answers at all. Never raises."""
+
+    def health(self) -> dict[str, str]:
+        """What it says of itself: `status`, and its `version` if it has one.
+
+        Raises:
+            TargetError: It does not answer, or is closed.
+        """
 
     def list_indexes(self) -> list[str]:
         """The names of the indexes, sorted."""
@@ -303,7 +354,20 @@ def check_settings(name: str, settings: IndexSettings) -> None:
     ):
         if value is not None and value not in known:
             raise IndexMismatch(f"there is no {what} {value!r}", hint=f"choose one of {', '.join(known)}")
-    settings.metadata_schema()
+    schema = settings.metadata_schema()
+    if any(not name for name in schema):
+        raise IndexMismatch("a metadata field has an empty name")
+    for what, number, most in (("bm25_k1", settings.bm25_k1, math.inf), ("bm25_b", settings.bm25_b, 1)):
+        if number is None:
+            continue
+        if type(number) not in (int, float) or not (math.isfinite(number) and 0 <= number <= most):
+            between = "at least 0" if most == math.inf else "between 0 and 1"
+            raise IndexMismatch(f"{what} {number!r} is not a number {between}")
+        if not settings.full_text:
+            raise IndexMismatch(
+                f"{what} is for full-text search, but no field is declared full text",
+                hint="name one in full_text",
+            )
 
 
 def drawn(ids: Sequence[str], most: int) -> list[str]:

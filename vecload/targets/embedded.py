@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from vecload.batch import Batch, Contents, Vectors
+from vecload.batch import Batch, Contents
 from vecload.closing import Closing
 from vecload.errors import (
     BatchRefused,
@@ -26,16 +26,18 @@ from vecload.errors import (
     StoreLocked,
     TargetError,
     TrainingFailed,
+    Unauthorised,
     VecloadError,
     WrongKey,
 )
 from vecload.safe_text import one_line
 from vecload.targets.base import (
+    DEFAULT_TRAINING,
     Ack,
-    Hit,
     IndexInfo,
     IndexSettings,
     StoredItem,
+    Training,
     check_created,
     check_settings,
     in_turn,
@@ -43,6 +45,7 @@ from vecload.targets.base import (
 )
 from vecload.targets.engine import check_process, claim_engine, import_engine, track_engine_objects
 from vecload.targets.location import cannot_make, exclusive, expand_home, is_half_made, unlist_half_made
+from vecload.targets.queries import Hit, MetadataQuery, Query, hit_of
 from vecload.targets.wire import contents_text
 
 T = TypeVar("T")
@@ -100,6 +103,7 @@ class EmbeddedIndex:
             trained=self._call(self._engine.is_trained),
             n_lists=int(config["n_lists"]),
             metadata_schema=config["metadata_schema"],
+            bm25=config["bm25"],
         )
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
@@ -149,16 +153,18 @@ class EmbeddedIndex:
         for start in range(0, len(ids), GET_ITEMS):
             self._call(self._engine.delete, list(ids[start : start + GET_ITEMS]), index_key=self._key)
 
-    def query(self, vector: Vectors, top_k: int) -> list[Hit]:
-        """The nearest items."""
-        results = self._call(
-            self._engine.query,
-            query_vectors=vector,
-            top_k=top_k,
-            include=["distance", "metadata"],
-            index_key=self._key,
+    def query(self, query: Query) -> list[list[Hit]]:
+        """The nearest items of each vector."""
+        found = self._call(
+            self._engine.query, query_vectors=query.vectors, **query.arguments(), index_key=self._key
         )
-        return [Hit(hit["id"], float(hit["distance"]), metadata_of(hit.get("metadata"))) for hit in results]
+        # For a single vector the engine returns its results alone.
+        return [[hit_of(hit) for hit in hits] for hits in (found if len(query) > 1 else [found])]
+
+    def query_metadata(self, query: MetadataQuery) -> list[Hit]:
+        """The items with such metadata."""
+        found = self._call(self._engine.query_metadata, **query.arguments(), index_key=self._key)
+        return [hit_of(hit) for hit in found]
 
     def count(self) -> int:
         """How many items the index holds."""
@@ -173,16 +179,20 @@ class EmbeddedIndex:
         found = self._call(self._engine.query_metadata, filters={}, top_k=most, index_key=self._key)
         return [item["id"] for item in found]
 
-    def train(self) -> None:
+    def train(self, training: Training = DEFAULT_TRAINING) -> None:
         """Train the index."""
         self._store.check_process()
         try:
-            self._engine.train(index_key=self._key)
+            self._engine.train(**training.arguments(), index_key=self._key)
         except (ValueError, RuntimeError) as error:
             raise TrainingFailed(
                 f"the index was not trained ({_message_line(str(error))})",
                 hint="the loaded items stay, and queries find them",
             ) from None
+
+    def is_training(self) -> bool:
+        """Whether this process trains the index."""
+        return bool(self._call(self._engine.is_training))
 
     def drop(self) -> None:
         """Delete the index, and the envelope that lets a service serve it."""
@@ -212,16 +222,24 @@ class EmbeddedTarget(Closing):
 
     Args:
         folder: Where the engine keeps it. A missing folder is created, readable only by its owner.
+        api_key: CyborgDB's licence key, which lifts the limit of items. The engine then asks CyborgDB's
+            server about it, and reports its use there. Without one it uses no network.
         clock: Seconds since the epoch, for the dates of envelopes.
         read_only: Write nothing: in an existing store (`has_store`), opening and reading change no file.
 
     Raises:
         EngineMissing: cyborgdb-core is not installed.
         TargetError: The folder can't be used.
+        Unauthorised: CyborgDB's server does not confirm the licence key, or can't be reached.
     """
 
     def __init__(
-        self, folder: Path, *, clock: Callable[[], float] = time.time, read_only: bool = False
+        self,
+        folder: Path,
+        *,
+        api_key: str | None = None,
+        clock: Callable[[], float] = time.time,
+        read_only: bool = False,
     ) -> None:
         cyborgdb_core = import_engine()
         self._core = cyborgdb_core
@@ -239,7 +257,7 @@ class EmbeddedTarget(Closing):
         self._logger = cyborgdb_core.Logger.instance()
         self._logger.configure("critical")
         self._config = cyborgdb_core.StorageConfig.disk(self.location)
-        self._engine_client = self.call(cyborgdb_core.Client, storage_config=self._config)
+        self._engine_client = self.call(cyborgdb_core.Client, api_key or "", self._config)
         track_engine_objects(self, "_engine_client", "_config", "_logger")
 
     def __repr__(self) -> str:
@@ -271,6 +289,11 @@ class EmbeddedTarget(Closing):
     def healthy(self) -> bool:
         """A store in this process answers until it is closed."""
         return self._engine_client is not None and self._pid == os.getpid()
+
+    def health(self) -> dict[str, str]:
+        """The engine's version."""
+        self.call(self._client.list_indexes)
+        return {"status": "healthy", "version": str(self._core.__version__)}
 
     def list_indexes(self) -> list[str]:
         """The names of the indexes, sorted."""
@@ -311,6 +334,8 @@ class EmbeddedTarget(Closing):
                 storage_precision=settings.storage_precision,
                 metadata_schema=settings.metadata_schema() or None,
                 embedding_model=settings.embedding_model,
+                bm25_k1=settings.bm25_k1,
+                bm25_b=settings.bm25_b,
                 logger=self._logger,
             )
         except VecloadError:
@@ -367,6 +392,11 @@ class EmbeddedTarget(Closing):
             return WrongKey(
                 f"the key does not belong to the index in {self.location}",
                 hint="name the right one with --key-file",
+            )
+        if "check your API key" in message:
+            return Unauthorised(
+                "CyborgDB does not confirm the licence key, or its server can't be reached",
+                hint="check CYBORGDB_API_KEY; without it the limit is 1,000,000 items an index",
             )
         if "locked by another store" in message:
             return StoreLocked(

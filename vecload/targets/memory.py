@@ -8,10 +8,20 @@ from functools import partial
 
 import numpy as np
 
-from vecload.batch import Batch, Vectors
+from vecload.batch import Batch
 from vecload.closing import Closing
 from vecload.errors import BatchRefused, ConnectionClosed, IndexExists, IndexMismatch, IndexNotFound, WrongKey
-from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings, drawn
+from vecload.targets.base import (
+    DEFAULT_TRAINING,
+    Ack,
+    IndexInfo,
+    IndexSettings,
+    StoredItem,
+    Training,
+    check_settings,
+    drawn,
+)
+from vecload.targets.queries import Hit, MetadataQuery, Query
 from vecload.targets.wire import contents_text
 
 
@@ -85,11 +95,32 @@ class MemoryIndex:
             for item_id in ids:
                 self._items.pop(item_id, None)
 
-    def query(self, vector: Vectors, top_k: int) -> list[Hit]:
-        """The nearest by squared Euclidean distance."""
+    def query(self, query: Query) -> list[list[Hit]]:
+        """The nearest by squared Euclidean distance. There are no filters, and no text search."""
+        if query.vectors is None or query.filters or query.text:
+            raise BatchRefused("an index in memory is searched by vectors alone")
         stored = [(item, item.vector) for item in self._items.values() if item.vector is not None]
-        hits = [Hit(item.id, float(np.sum((own - vector) ** 2)), item.metadata) for item, own in stored]
-        return sorted(hits, key=lambda hit: hit.distance)[:top_k]
+        found: list[list[Hit]] = []
+        for vector in query.vectors:
+            near = [(float(np.sum((own - vector) ** 2)), item) for item, own in stored]
+            near.sort(key=lambda pair: pair[0])
+            found.append(
+                [
+                    Hit(
+                        item.id,
+                        distance if "distance" in query.include else None,
+                        item.metadata if "metadata" in query.include else None,
+                    )
+                    for distance, item in near[: query.top_k]
+                ]
+            )
+        return found
+
+    def query_metadata(self, query: MetadataQuery) -> list[Hit]:
+        """All items; there are no filters, and no text search."""
+        if query.filters or query.text or query.order_by:
+            raise BatchRefused("an index in memory is not searched by metadata")
+        return [Hit(item_id) for item_id in [*self._items][: query.top_k]]
 
     def count(self) -> int:
         """How many items there are."""
@@ -103,9 +134,14 @@ class MemoryIndex:
         """The ids of some items."""
         return drawn(self.list_ids(), most)
 
-    def train(self) -> None:
+    def train(self, training: Training = DEFAULT_TRAINING) -> None:
         """Do nothing: every query looks at every item."""
         self._target.check_open()
+
+    def is_training(self) -> bool:
+        """It never is."""
+        self._target.check_open()
+        return False
 
     def drop(self) -> None:
         """Forget the index."""
@@ -129,6 +165,11 @@ class MemoryTarget(Closing):
     def healthy(self) -> bool:
         """A store in this process answers until it is closed."""
         return not self._closed
+
+    def health(self) -> dict[str, str]:
+        """It is well until it is closed."""
+        self.check_open()
+        return {"status": "healthy"}
 
     def list_indexes(self) -> list[str]:
         """The names of the indexes, sorted."""

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from vecload.errors import IndexExists, IndexNotFound, KeyFileError, UsageError, VecloadError, WrongKey
 from vecload.limits import BINARY_THRESHOLD
@@ -15,7 +14,7 @@ from vecload.safe_text import one_line
 from vecload.sealing import Key
 from vecload.sealing.keyring import PendingKey, confirm, find_stored, pending_key, tidy
 from vecload.sealing.keys import stored_key_path
-from vecload.targets import IndexSettings, Target, TargetIndex, WireFormat, connect_target, is_service
+from vecload.targets import IndexSettings, Reach, Target, TargetIndex, WireFormat, connect_target, is_service
 from vecload.targets.base import check_settings, other_policies
 from vecload.targets.embedded import has_store
 from vecload.targets.location import check_folder_name
@@ -24,7 +23,6 @@ APPEARS_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 """Waits for an index that another run creates at this moment."""
 NAME_CHARACTERS = 60
 """Of an index's name that a message lists."""
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,44 +98,36 @@ class OpenedIndex:
 def connect_to(
     to: str | None,
     api_key: str | None,
+    reach: Reach,
     *,
     wire: WireFormat = "auto",
     binary_threshold: int = BINARY_THRESHOLD,
     read_only: bool = False,
     must_exist: bool = False,
-    tell: Callable[[str], None],
 ) -> Target:
     """The target that the user named, or the user's local store.
 
     Args:
         to: What the user named.
-        api_key: The API key of a service.
+        api_key: The API key of a service, or CyborgDB's licence key for a folder.
+        reach: How to reach a service.
         wire: The wire format, for a service.
         binary_threshold: Items of a batch from which `auto` takes binary.
         read_only: Let opening an embedded store write nothing.
         must_exist: Do not make a store where there is none.
-        tell: Takes a line for people.
 
     Raises:
-        UsageError: The location is not a target, or there is no store and there must be one.
+        UsageError: The location is not a target, there is no store and there must be one, or keys would
+            travel unencrypted.
     """
     place = to or str(store_folder())
     if must_exist and not is_service(place):
         check_folder_name(place)
         if not has_store(Path(place)):
             raise no_store(place)
-    target = connect_target(
-        place, api_key=api_key, wire=wire, binary_threshold=binary_threshold, read_only=read_only
+    return connect_target(
+        place, api_key=api_key, reach=reach, wire=wire, binary_threshold=binary_threshold, read_only=read_only
     )
-    if _is_exposed(target.location):
-        tell(f"warning: keys travel unencrypted to {target.location}; use https")
-    return target
-
-
-def _is_exposed(location: str) -> bool:
-    """Whether keys would travel in the clear to another machine."""
-    parts = urlsplit(location)
-    return parts.scheme == "http" and parts.hostname not in _LOOPBACK
 
 
 def only_index(target: Target) -> str:

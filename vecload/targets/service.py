@@ -7,23 +7,24 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
-from vecload.batch import Batch, Vectors
+from vecload.batch import Batch
 from vecload.closing import Closing
 from vecload.errors import (
     AccessRefused,
     BatchRefused,
     Busy,
+    ClientRefused,
     IndexExists,
     IndexMismatch,
     NotAcknowledged,
+    NotTrusted,
     TargetError,
     UsageError,
     VecloadError,
 )
 from vecload.limits import BINARY_THRESHOLD
 from vecload.options import WireFormat
+from vecload.safe_text import one_line
 from vecload.targets.answers import (
     check_deleted,
     check_trained,
@@ -37,21 +38,33 @@ from vecload.targets.answers import (
     texts_of,
 )
 from vecload.targets.base import (
+    DEFAULT_TRAINING,
     Ack,
-    Hit,
     IndexInfo,
     IndexSettings,
     StoredItem,
+    Training,
     check_created,
     check_settings,
     drawn,
     in_turn,
 )
 from vecload.targets.echoes import EchoFilter
-from vecload.targets.location import service_location
+from vecload.targets.location import service_address
+from vecload.targets.queries import Hit, MetadataQuery, Query
+from vecload.targets.reach import Reach
 from vecload.targets.transport import Answer, Connections
 from vecload.targets.unreadable import read_around
-from vecload.targets.wire import Body, choose_format, dumps, encode_binary, encode_json, vectors_text_bytes
+from vecload.targets.wire import (
+    Body,
+    choose_format,
+    dumps,
+    encode_binary,
+    encode_json,
+    encode_query,
+    query_rows,
+    vectors_text_bytes,
+)
 
 REQUEST_SECONDS = 120.0
 """How long one request may take in all: the engine itself waits 120 s for its store."""
@@ -149,16 +162,23 @@ class ServiceIndex:
         for start in range(0, len(ids), DELETE_ITEMS):
             check_deleted(self._ask("/v1/vectors/delete", ids=list(ids[start : start + DELETE_ITEMS])))
 
-    def query(self, vector: Vectors, top_k: int) -> list[Hit]:
-        """The nearest items."""
-        answer = self._ask(
-            "/v1/vectors/query",
-            limit=GET_MAX_BYTES,
-            query_vectors=vector.astype(np.float64),
-            top_k=top_k,
-            include=["distance", "metadata"],
-        )
-        return hits_of(answer)
+    def query(self, query: Query) -> list[list[Hit]]:
+        """The nearest items of each vector, for some vectors per request."""
+        binary = self._wire != "json" and len(query) > 1
+        path = "/v1/vectors/query_binary" if binary else "/v1/vectors/query"
+        found: list[list[Hit]] = []
+        rows = query_rows(query)
+        for start in range(0, len(query), rows):
+            part = query.part(start, start + rows)
+            fields = encode_query(part, binary=binary)
+            answer = self._ask(path, limit=GET_MAX_BYTES, **fields)
+            found += hits_of(answer, len(part), part.ranked_by)
+        return found
+
+    def query_metadata(self, query: MetadataQuery) -> list[Hit]:
+        """The items with such metadata."""
+        answer = self._ask("/v1/vectors/query_metadata", limit=GET_MAX_BYTES, **query.arguments())
+        return hits_of(answer, 1, "score" if query.text else None)[0]
 
     def count(self) -> int:
         """How many items the index holds."""
@@ -178,9 +198,14 @@ class ServiceIndex:
             return drawn(self.list_ids(), most)  # a service of 0.17 has no such request
         return texts_of(answer, "ids")
 
-    def train(self) -> None:
+    def train(self, training: Training = DEFAULT_TRAINING) -> None:
         """Train the index. The service answers after the training, and with 200 in any case."""
-        check_trained(self._ask("/v1/indexes/train", seconds=TRAIN_SECONDS))
+        check_trained(self._ask("/v1/indexes/train", seconds=TRAIN_SECONDS, **training.arguments()))
+
+    def is_training(self) -> bool:
+        """Whether the index is being trained, or waits for it. Needs the root API key, if there is one."""
+        answer = self._service.request("GET", "/v1/indexes/training-status", limit=GET_MAX_BYTES).body
+        return self.name in texts_of(object_of(answer), "training_indexes")
 
     def drop(self) -> None:
         """Delete the index."""
@@ -197,11 +222,15 @@ class ServiceTarget(Closing):
     """A running CyborgDB service.
 
     Args:
-        url: Its address, `http://` or `https://`, without a path.
+        url: Its address, `http://` or `https://`, perhaps with a path under which it answers.
         api_key: Sent as X-API-Key.
+        reach: How to reach it.
         wire: The wire format of upserts.
         binary_threshold: With wire `auto`, use binary from this many items on.
         request_seconds: How long one request may take in all.
+
+    Raises:
+        UsageError: The address or a certificate file can't be used, or keys would travel unencrypted.
     """
 
     def __init__(
@@ -209,11 +238,15 @@ class ServiceTarget(Closing):
         url: str,
         *,
         api_key: str | None = None,
+        reach: Reach = Reach(),  # noqa: B008 a frozen value
         wire: WireFormat = "auto",
         binary_threshold: int = BINARY_THRESHOLD,
         request_seconds: float = REQUEST_SECONDS,
     ) -> None:
-        self.location = service_location(url)
+        address = service_address(url)
+        reach.check_private(address)
+        self.location = address.location
+        self._prefix = address.prefix
         self._wire: WireFormat = wire
         self._binary_threshold = binary_threshold
         self._request_seconds = request_seconds
@@ -222,18 +255,28 @@ class ServiceTarget(Closing):
                 "the API key contains characters that an HTTP header can't", hint="check VECLOAD_API_KEY"
             )
         self._api_key = api_key
-        self._connections = Connections(self.location, api_key)
+        self._connections = Connections(address, api_key, reach)
 
     def __repr__(self) -> str:
         return f"ServiceTarget({self.location!r})"
 
     def healthy(self) -> bool:
-        """Whether the service answers its health check, which does not use its storage."""
+        """Whether the service answers its health check, which does not use its storage.
+
+        True too if it, or a proxy, refuses this client: waiting can't change that, so the next request may
+        say so.
+        """
         try:
-            answer = object_of(self.request("GET", "/v1/health", seconds=PROBE_SECONDS).body)
+            return self.health().get("status") == "healthy"
+        except (NotTrusted, ClientRefused):
+            return True
         except VecloadError:
             return False
-        return answer.get("status") == "healthy"
+
+    def health(self) -> dict[str, str]:
+        """What the service says of itself."""
+        answer = object_of(self.request("GET", "/v1/health", seconds=PROBE_SECONDS).body)
+        return {name: one_line(value) for name, value in answer.items() if isinstance(value, str)}
 
     def list_indexes(self) -> list[str]:
         """The names of the indexes. Needs the root API key, if the service has one."""
@@ -265,9 +308,11 @@ class ServiceTarget(Closing):
             "storage_precision": settings.storage_precision,
             "metadata_schema": settings.metadata_schema(),
             "embedding_model": settings.embedding_model,
+            "bm25_k1": settings.bm25_k1,
+            "bm25_b": settings.bm25_b,
         }
         try:
-            body = Body(dumps({key: value for key, value in fields.items() if value}))
+            body = Body(dumps({key: value for key, value in fields.items() if value not in (None, {})}))
             self.request("POST", "/v1/indexes/create", body)
         except IndexExists as error:
             raise _as(error, IndexExists(f"{self.location} already has an index {name!r}")) from None
@@ -309,12 +354,14 @@ class ServiceTarget(Closing):
         Raises:
             ConnectionClosed: `close` was called.
             Unreachable: No connection, or no whole answer in time.
+            NotTrusted: The service's certificate is not trusted.
+            ClientRefused: The client certificate, or the user of the proxy, is refused.
             VecloadError: Any other answer than 200, by its meaning.
         """
         answer = self._connections.request(
             method, path, body, limit=limit, seconds=seconds or self._request_seconds
         )
-        echoes = EchoFilter(body.texts() if body else (), self._api_key)
+        echoes = EchoFilter((*(body.texts() if body else ()), self._prefix.encode()), self._api_key)
         if answer.status != 200:
             raise _error_of(answer, echoes)
         if echoes.holds_key(answer.body):

@@ -16,11 +16,16 @@ import pybase64
 
 from vecload.batch import Batch
 from vecload.options import WireFormat
+from vecload.targets.queries import Query
 
 PIECE_BYTES = 288 * 1024
 """A multiple of 3, since base64 turns three bytes into four; small enough for a core's cache of 1 MiB."""
 JSON_VALUE_BYTES = 18
 """Approximate text of a float32 as a float64, with its comma."""
+QUERY_VECTORS = 100
+"""Vectors of one query: the answer holds `top_k` results with metadata for each."""
+QUERY_BYTES = 5_000_000
+"""Approximate largest text of the vectors of one query."""
 
 
 class Body:
@@ -112,6 +117,26 @@ def encode_binary(batch: Batch, index_name: str, index_key: str) -> Body:
         contents = [None if value is None else contents_text(value) for value in batch.contents]
         rest += (b',"contents":', dumps(contents))
     return Body(head, batch.vectors.data.cast("B"), *rest, b"}}")
+
+
+def query_rows(query: Query) -> int:
+    """How many of a query's vectors one request may have."""
+    if query.vectors is None:
+        return 1
+    dimension: int = query.vectors.shape[1]
+    return max(1, min(QUERY_VECTORS, QUERY_BYTES // (dimension * JSON_VALUE_BYTES)))
+
+
+def encode_query(query: Query, *, binary: bool) -> dict[str, Any]:
+    """The fields of `POST /v1/vectors/query`, or of `query_binary`, which gets vectors as base64."""
+    fields = query.arguments()
+    if query.vectors is None:
+        return fields
+    if binary:
+        encoded = pybase64.b64encode_as_string(query.vectors.data.cast("B"))
+        return {**fields, "batch": {"vectors_b64": encoded, "dimension": query.vectors.shape[1]}}
+    vectors = query.vectors.astype(np.float64)
+    return {**fields, "query_vectors": vectors[0] if len(query) == 1 else vectors}
 
 
 def dumps(value: Any) -> bytes:

@@ -23,6 +23,7 @@ from vecload.readers.index_source import IndexSource
 from vecload.sealing import Key, Opener
 from vecload.targets import IndexInfo, Metric, is_service
 from vecload.targets.location import expand_home, service_location
+from vecload.targets.reach import REACH_FIELDS
 from vecload.upkeep.place import IndexPlace
 
 _log = logging.getLogger("vecload")
@@ -73,22 +74,24 @@ def copy(
         options: The options of a load that are not about files and columns.
         on_progress: Called in this thread during the copy.
         stop: Set it in another thread to stop the copy.
-        fields: Fields of LoadOptions, which replace those of `options`.
+        fields: Fields of LoadOptions, which replace those of `options`; `ca_file`, `client_cert`,
+            `client_key`, `proxy` and `insecure_http`, for both targets.
 
     Raises:
         VecloadError: The copy stopped; `error.result` shows how far it came.
         TypeError: An option does not exist.
     """
     with parameters_named():
+        network = {name: value for name, value in fields.items() if name in REACH_FIELDS}
         place = request_of(
-            [], to=from_, index=from_index, key=from_key, api_key=from_api_key, options=None, changes={}
+            [], to=from_, index=from_index, key=from_key, api_key=from_api_key, options=None, changes=network
         )
         load = request_of([], to=to, index=index, key=key, api_key=api_key, options=options, changes=fields)
         usual = LoadOptions()
         for name in (one for one in LoadOptions.__dataclass_fields__ if one not in COPY_OPTIONS):
             if getattr(load.options, name) != getattr(usual, name):
                 raise UsageError(f"{name} is for files", hint="a copy takes an index as it is; omit it")
-        request = CopyRequest(IndexPlace(place.to, place.index, place.keys, place.api_key), load)
+        request = CopyRequest(IndexPlace.of(place), load)
         return run_copy(request, Caller(partial(_log.info, "%s"), on_progress, stop or threading.Event()))
 
 

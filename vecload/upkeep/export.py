@@ -30,7 +30,7 @@ from vecload.readers.index_source import MAPPING, PAGE_ITEMS, IndexSource
 from vecload.sealing import Key, Opener
 from vecload.targets import Ack
 from vecload.upkeep.item_files import STDOUT, FileFormat, ItemFile, form_of, new_item_file
-from vecload.upkeep.place import IndexPlace
+from vecload.upkeep.place import IndexPlace, check_network
 
 _log = logging.getLogger("vecload")
 
@@ -135,6 +135,7 @@ def export(
     rejects: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
+    **network: Any,
 ) -> ExportResult:
     """Write every item of an index to a file: the same as `vecload export`.
 
@@ -152,6 +153,7 @@ def export(
         rejects: A file for the rejects.
         on_progress: Called in this thread during the export.
         stop: Set it in another thread to stop the export. No file remains.
+        network: `ca_file`, `client_cert`, `client_key`, `proxy` and `insecure_http`, as for `vecload.load`.
 
     Raises:
         VecloadError: The export stopped. An older file is unchanged.
@@ -159,9 +161,10 @@ def export(
     with parameters_named():
         if stop is not None and not callable(getattr(stop, "is_set", None)):
             raise ItemTypeError(f"stop is {type(stop).__name__}, not an Event")
-        where = request_of([], to=to, index=index, key=key, api_key=api_key, options=None, changes={})
+        check_network(network, "export")
+        where = request_of([], to=to, index=index, key=key, api_key=api_key, options=None, changes=network)
         request = ExportRequest(
-            place=IndexPlace(where.to, where.index, where.keys, where.api_key),
+            place=IndexPlace.of(where),
             file=os.fspath(file),
             format=format,
             sealed=sealed,

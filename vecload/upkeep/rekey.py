@@ -172,7 +172,7 @@ def rekey(
     with parameters_named():
         asked = request_of([], to=to, index=index, key=key, api_key=api_key, options=options, changes=fields)
         request = RekeyRequest(
-            place=IndexPlace(asked.to, asked.index, asked.keys, asked.api_key),
+            place=IndexPlace.of(asked),
             new_key_file=Path(new_key_file),
             options=asked.options,
         )
@@ -300,6 +300,7 @@ def _seal_again(
         index=access.index.name,
         keys=KeySource(key=new),
         api_key=request.place.api_key,
+        reach=request.place.reach,
         options=options,
     )
     return run_load(load, caller)

@@ -223,7 +223,7 @@ class _Verification:
         check_dimension(request, plan)
         result.index = request.index or index_name(names)
         target = self._opened.enter_context(
-            connect_to(request.to, request.api_key, read_only=True, must_exist=True, tell=self._say)
+            connect_to(request.to, request.api_key, request.reach, read_only=True, must_exist=True)
         )
         result.target = target.location
         access = when_up(lambda: open_existing(target, result.index, request.keys, read_only=True), self._say)
