@@ -84,7 +84,7 @@ class Connection(Closing):
             full_text=tuple(full_text),
             embedding_model=embedding_model,
         )
-        index = self._target.create_index(name, opened.index_key, settings)
+        index = self._target.create_index(name, opened.index_key_for(name, "the key given"), settings)
         embed = embedding_model is not None
         return Index(index, opened, seal=seal, embed=embed, allow_zero_vectors=allow_zero_vectors)
 
@@ -112,7 +112,7 @@ class Connection(Closing):
             WrongKey: The index was created with another key.
         """
         opened = as_key(key)
-        index = self._target.open_index(name, opened.index_key)
+        index = self._target.open_index(name, opened.index_key_for(name, "the key given"))
         return Index(index, opened, seal=seal, embed=embed, allow_zero_vectors=allow_zero_vectors)
 
     @parameters_named()
@@ -123,7 +123,7 @@ class Connection(Closing):
             IndexNotFound: No index has that name.
             WrongKey: The index was created with another key.
         """
-        self._target.open_index(name, as_key(key).index_key).drop()
+        self._target.open_index(name, as_key(key).index_key_for(name, "the key given")).drop()
 
     def close(self) -> None:
         """Release connections and locks. Later calls, also on its indexes, raise ConnectionClosed."""

@@ -64,6 +64,17 @@ def test_without_a_contents_key_it_is_derived_by_hkdf_of_the_index_key() -> None
     assert key.contents_key == expected
 
 
+def test_a_key_may_be_a_contents_key_alone_which_seals_and_opens_no_index() -> None:
+    key = Key(None, CONTENTS_KEY)
+    assert (key.index_key, key.contents_key, key.derived) == (None, CONTENTS_KEY, False)
+    assert key.key_id == Key(INDEX_KEY, CONTENTS_KEY).key_id
+    assert said(lambda: key.index_key_for("docs", "a.key")) == (
+        "index 'docs' needs its index key, and a.key contains a contents key alone; "
+        "name a key file that contains the index key"
+    )
+    assert Key(INDEX_KEY).index_key_for("docs", "a.key") == INDEX_KEY
+
+
 def test_old_contents_keys_open_and_never_seal() -> None:
     before = Sealer(OLD_KEY, "docs").seal(["a"], ["before"])[0] or ""
     key = Key(INDEX_KEY, CONTENTS_KEY, (OLD_KEY,))
@@ -82,6 +93,9 @@ def test_a_mutable_key_given_is_copied() -> None:
 @pytest.mark.parametrize(
     ("keys", "error"),
     [
+        ((), ItemValueError),
+        ((None, None, (OLD_KEY,)), ItemValueError),
+        ((None, bytes(32)), ItemValueError),
         ((HEX,), ItemTypeError),
         ((INDEX_KEY, HEX), ItemTypeError),
         ((INDEX_KEY, CONTENTS_KEY, (HEX,)), ItemTypeError),
@@ -133,8 +147,14 @@ def test_a_key_cannot_be_pickled_copied_or_hashed() -> None:
 
 @pytest.mark.parametrize(
     "key",
-    [Key(INDEX_KEY, CONTENTS_KEY, (OLD_KEY, bytes(range(32)))), Key(INDEX_KEY, CONTENTS_KEY), Key(INDEX_KEY)],
-    ids=["with old keys", "two keys", "derived"],
+    [
+        Key(INDEX_KEY, CONTENTS_KEY, (OLD_KEY, bytes(range(32)))),
+        Key(INDEX_KEY, CONTENTS_KEY),
+        Key(INDEX_KEY),
+        Key(None, CONTENTS_KEY),
+        Key(None, CONTENTS_KEY, (OLD_KEY,)),
+    ],
+    ids=["with old keys", "two keys", "derived", "contents key alone", "contents keys alone"],
 )
 def test_a_key_file_gives_back_the_key_that_was_saved(tmp_path: Path, key: Key) -> None:
     key.save(tmp_path / "key.toml")
@@ -234,7 +254,9 @@ def test_a_key_file_over_16_kib_is_refused_and_one_of_16_kib_is_read(tmp_path: P
         f'index_key = ["{HEX}"]',
         f'index_key = "{HEX}"\n{HEX} = "contents"',
         f'index_key = "{HEX}"\n"key {HEX}" = "contents"',
-        f'contents_key = "{HEX}"',
+        "",
+        f'[[old_contents_keys]]\ncontents_key = "{HEX}"',
+        f'contents_key = "{"00" * 32}"',
         f'index_key = "0x{HEX[2:]}"',
         f'index_key = "{HEX[:-2]}"',
         f'index_key = "{HEX[:-2]} \\n"',
@@ -248,7 +270,6 @@ def test_a_key_file_over_16_kib_is_refused_and_one_of_16_kib_is_read(tmp_path: P
         f'index_key = "{"00" * 32}"',
         f'index_key = "{HEX}"\ncontents_key = "{"00" * 32}"',
         f'index_key = "{HEX}"\ncontents_key = "{HEX.upper()}"',
-        "",
     ],
 )
 def test_a_malformed_key_file_is_one_error_that_never_quotes_it(tmp_path: Path, text: str | bytes) -> None:

@@ -284,11 +284,17 @@ def rejects(
 @app.command()
 def keygen(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The key file to write.", show_default=False)],
+    contents_only: Annotated[
+        bool,
+        opt.option(
+            "contents_only", None, "Only a contents key, for an index whose index key the service has itself."
+        ),
+    ] = False,
 ) -> None:
     """Write a new key file that only you can read. Never overwrites a file."""
     from vecload.sealing import generate_key
 
-    key = generate_key()
+    key = generate_key(contents_only=contents_only)
     key.save(file)
     tell(f"wrote {file} (key id {key.key_id}); keep a copy: without it, nothing sealed with it can be opened")
 

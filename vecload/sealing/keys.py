@@ -35,45 +35,46 @@ class Key:
     this process.
 
     Args:
-        index_key: 32 bytes, the engine's key.
+        index_key: 32 bytes, the engine's key. None for an index whose index key the service has itself.
         contents_key: 32 bytes that seal contents. None derives it from the index key: then everyone who has
             the index key, such as the service, could open the contents.
         old_contents_keys: Keys that open contents but do not seal them.
 
     Raises:
         ItemTypeError: A key is not bytes.
-        ItemValueError: A key is not 32 bytes long; the index key or the contents key is all zeros; both are
-            equal. Old keys may have any value, since contents that they sealed must open.
+        ItemValueError: There is neither of the first two; a key is not 32 bytes long; the index key or the
+            contents key is all zeros; both are equal. Old keys may have any value, since contents that they
+            sealed must open.
     """
 
     __slots__ = ("contents_key", "derived", "index_key", "old_contents_keys")
 
     def __init__(
         self,
-        index_key: bytes,
+        index_key: bytes | None = None,
         contents_key: bytes | None = None,
         old_contents_keys: tuple[bytes, ...] = (),
     ) -> None:
-        for name, value in (
-            ("index key", index_key),
-            *((("contents key", contents_key),) if contents_key is not None else ()),
-            *(("old contents key", old) for old in old_contents_keys),
-        ):
+        named = (("index key", index_key), ("contents key", contents_key))
+        there = [(name, value) for name, value in named if value is not None]
+        for name, value in (*there, *(("old contents key", old) for old in old_contents_keys)):
             if not isinstance(value, bytes | bytearray):
                 raise ItemTypeError(f"the {name} is {type(value).__name__}, not bytes")
             if len(value) != KEY_SIZE:
                 raise ItemValueError(f"the {name} is {len(value)} bytes long, not {KEY_SIZE}")
-        for name, value in (("index key", index_key), ("contents key", contents_key)):
-            if value is not None and not any(value):
+        for name, value in there:
+            if not any(value):
                 raise ItemValueError(f"the {name} is all zeros")
-        if contents_key is not None and bytes(contents_key) == bytes(index_key):
+        if len({bytes(value) for _, value in there}) < len(there):
             # The service gets the index key with every request.
             raise ItemValueError("the contents key is the index key, so a service could open contents")
-        self.index_key: Final = bytes(index_key)
+        self.index_key: Final = None if index_key is None else bytes(index_key)
         self.derived: Final = contents_key is None
-        self.contents_key: Final = (
-            _derive_contents_key(self.index_key) if contents_key is None else bytes(contents_key)
-        )
+        if contents_key is None:
+            if self.index_key is None:
+                raise ItemValueError("a key contains an index key, a contents key, or both")
+            contents_key = _derive_contents_key(self.index_key)
+        self.contents_key: Final = bytes(contents_key)
         self.old_contents_keys: Final = tuple(bytes(old) for old in old_contents_keys)
 
     @classmethod
@@ -141,9 +142,12 @@ class Key:
             name = min(unknown)
             named = f" {name!r}" if len(name) <= 24 else ""
             raise KeyFileError(f"{where} contains an unknown entry{named}")
-        index_key = _hex_key(fields.get("index_key"), "index_key", where)
-        contents = fields.get("contents_key")
-        contents_key = None if contents is None else _hex_key(contents, "contents_key", where)
+        if not {"index_key", "contents_key"} & set(fields):
+            raise KeyFileError(f"{where} contains neither index_key nor contents_key")
+        index_key, contents_key = (
+            _hex_key(fields[name], name, where) if name in fields else None
+            for name in ("index_key", "contents_key")
+        )
         old = fields.get("old_contents_keys", [])
         if not isinstance(old, list):
             raise KeyFileError(f"old_contents_keys of {where} is not an array of tables")
@@ -173,11 +177,28 @@ class Key:
         except OSError as error:
             raise KeyFileError(f"the key file {path} can't be written: {error.strerror}") from None
 
+    def index_key_for(self, name: str, key_from: str) -> bytes:
+        """The index key, where it is needed.
+
+        Args:
+            name: The index that it is to open.
+            key_from: Where this key is from, for people.
+
+        Raises:
+            KeyFileError: This is a contents key alone.
+        """
+        if self.index_key is None:
+            raise KeyFileError(
+                f"index {name!r} needs its index key, and {key_from} contains a contents key alone",
+                hint="name a key file that contains the index key",
+            )
+        return self.index_key
+
     def file_text(self) -> bytes:
         """The text of a key file for this key."""
         lines = [
             "# A vecload key file. Keep it, and keep it secret: contents sealed with a lost key are gone.",
-            f'index_key = "{self.index_key.hex()}"',
+            *([] if self.index_key is None else [f'index_key = "{self.index_key.hex()}"']),
             *([] if self.derived else [f'contents_key = "{self.contents_key.hex()}"']),
             *(f'\n[[old_contents_keys]]\ncontents_key = "{old.hex()}"' for old in self.old_contents_keys),
         ]
@@ -208,9 +229,13 @@ class Key:
         raise TypeError("a Key can't be pickled; give the other process the key file")
 
 
-def generate_key() -> Key:
-    """A new random Key, with separate index key and contents key."""
-    return Key(secrets.token_bytes(KEY_SIZE), secrets.token_bytes(KEY_SIZE))
+def generate_key(*, contents_only: bool = False) -> Key:
+    """A new random Key, with separate index key and contents key.
+
+    Args:
+        contents_only: Make the contents key alone, for an index whose index key the service has itself.
+    """
+    return Key(None if contents_only else secrets.token_bytes(KEY_SIZE), secrets.token_bytes(KEY_SIZE))
 
 
 def as_key(key: Key | bytes) -> Key:

@@ -201,7 +201,8 @@ def open_existing(target: Target, name: str, keys: KeySource, *, read_only: bool
 
 def _open(target: Target, name: str, key: Key, key_from: str) -> OpenedIndex:
     try:
-        return OpenedIndex(target.open_index(name, key.index_key), key, key_from, created=False)
+        index = target.open_index(name, key.index_key_for(name, key_from))
+        return OpenedIndex(index, key, key_from, created=False)
     except IndexNotFound:
         raise not_found(target.location, name) from None
 
@@ -227,7 +228,8 @@ def create_new(
         if path.exists():
             named = Key.load(path), str(path)
     if named is not None:
-        return OpenedIndex(target.create_index(name, named[0].index_key, settings), *named, created=True)
+        index_key = named[0].index_key_for(name, named[1])
+        return OpenedIndex(target.create_index(name, index_key, settings), *named, created=True)
     waiting = f"waiting for another run that makes index {one_line(name, NAME_CHARACTERS)!r}"
     with pending_key(path, lambda: tell(waiting)) as pending:
         if pending is not None:
@@ -238,12 +240,13 @@ def create_new(
 def _create_pending(target: Target, name: str, pending: PendingKey, settings: IndexSettings) -> OpenedIndex:
     """Make an index with a pending key, which becomes its key file."""
     key, key_from, created = pending.key, str(pending.path), True
+    index_key = key.index_key_for(name, key_from)
     try:
-        index = target.create_index(name, key.index_key, settings)
+        index = target.create_index(name, index_key, settings)
     except IndexExists:
         # Made with this key by a run that never saw the answer; or by somebody else.
         try:
-            index, created = target.open_index(name, key.index_key), False
+            index, created = target.open_index(name, index_key), False
         except WrongKey:
             pending.discard()
         if created:
