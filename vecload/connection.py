@@ -6,14 +6,22 @@ import os
 from collections.abc import Iterable
 
 from vecload.closing import Closing
-from vecload.errors import ItemTypeError, UsageError
+from vecload.errors import IndexKeyNeeded, ItemTypeError, UsageError
 from vecload.flags import parameters_named
 from vecload.index import Index
 from vecload.limits import BINARY_THRESHOLD
 from vecload.options import LoadOptions
 from vecload.sealing import Key
 from vecload.sealing.keys import as_key
-from vecload.targets import IndexSettings, Metric, StoragePrecision, Target, WireFormat, connect_target
+from vecload.targets import (
+    IndexSettings,
+    Metric,
+    StoragePrecision,
+    Target,
+    TargetIndex,
+    WireFormat,
+    connect_target,
+)
 
 
 class Connection(Closing):
@@ -39,7 +47,7 @@ class Connection(Closing):
     def create_index(
         self,
         name: str,
-        key: Key | bytes,
+        key: Key | bytes | None = None,
         *,
         dimension: int | None = None,
         metric: Metric | None = None,
@@ -48,6 +56,7 @@ class Connection(Closing):
         pattern: Iterable[str] = (),
         full_text: Iterable[str] = (),
         embedding_model: str | None = None,
+        kms: str | None = None,
         seal: bool = True,
         allow_zero_vectors: bool = False,
     ) -> Index:
@@ -56,7 +65,7 @@ class Connection(Closing):
         Args:
             name: Its name.
             key: A Key, or 32 bytes. With 32 bytes, the contents key is derived from them, and the service
-                could open contents.
+                could open contents. With `kms` only its contents key is used; None can't seal contents.
             dimension: The vector dimension; None lets the first upsert decide.
             metric: `euclidean` (the default), `cosine` or `squared_euclidean`.
             storage_precision: `float32` (the default, exact), `float16`, `tq12`, `tq8`, `tq6` or `tq4`.
@@ -64,14 +73,18 @@ class Connection(Closing):
             pattern: Metadata fields to search by regular expressions.
             full_text: Metadata fields to search by words.
             embedding_model: The engine's model that creates vectors from contents, which are then not sealed.
+            kms: The KMS, by its name in the service's configuration, from which the service gets the index
+                key.
             seal: Encrypt contents on this machine.
             allow_zero_vectors: Store all-zero vectors, which the engine cannot return.
 
         Raises:
             IndexExists: An index with that name exists.
             IndexMismatch: The settings are not possible.
+            KeyFileError: There is neither an index key nor `kms`.
+            RootKeyNeeded: The API key is a user token.
         """
-        opened = as_key(key)
+        opened = None if key is None else as_key(key)
         for fields in (unfilterable, pattern, full_text):
             if isinstance(fields, str):
                 raise ItemTypeError(f"the metadata fields {fields!r} are a text, not a list of names")
@@ -83,8 +96,10 @@ class Connection(Closing):
             pattern=tuple(pattern),
             full_text=tuple(full_text),
             embedding_model=embedding_model,
+            kms=kms,
         )
-        index = self._target.create_index(name, opened.index_key_for(name, "the key given"), settings)
+        index_key = None if opened is None or kms is not None else opened.index_key_for(name, "the key given")
+        index = self._target.create_index(name, index_key, settings)
         embed = embedding_model is not None
         return Index(index, opened, seal=seal, embed=embed, allow_zero_vectors=allow_zero_vectors)
 
@@ -92,7 +107,7 @@ class Connection(Closing):
     def open_index(
         self,
         name: str,
-        key: Key | bytes,
+        key: Key | bytes | None = None,
         *,
         seal: bool = True,
         embed: bool = False,
@@ -102,28 +117,41 @@ class Connection(Closing):
 
         Args:
             name: Its name.
-            key: The Key or the 32 bytes it was created with.
+            key: The Key or the 32 bytes it was created with. An index whose index key is in a KMS of the
+                service, or that a user token opens, needs only a contents key; with None it can't seal or
+                open contents.
             seal: Encrypt contents on this machine. Reading opens sealed contents in any case.
             embed: The index has an embedding model: items need no vector, and contents are not sealed.
             allow_zero_vectors: Store all-zero vectors, which the engine cannot return.
 
         Raises:
             IndexNotFound: No index has that name.
+            KeyFileError: The index needs its index key, and none was given.
             WrongKey: The index was created with another key.
         """
-        opened = as_key(key)
-        index = self._target.open_index(name, opened.index_key_for(name, "the key given"))
+        opened = None if key is None else as_key(key)
+        index = self._open(name, opened)
         return Index(index, opened, seal=seal, embed=embed, allow_zero_vectors=allow_zero_vectors)
 
     @parameters_named()
-    def delete_index(self, name: str, key: Key | bytes) -> None:
+    def delete_index(self, name: str, key: Key | bytes | None = None) -> None:
         """Delete an index and everything in it.
 
         Raises:
             IndexNotFound: No index has that name.
+            KeyFileError: The index needs its index key, and none was given.
+            RootKeyNeeded: The API key is a user token.
             WrongKey: The index was created with another key.
         """
-        self._target.open_index(name, as_key(key).index_key_for(name, "the key given")).drop()
+        self._open(name, None if key is None else as_key(key)).drop()
+
+    def _open(self, name: str, key: Key | None) -> TargetIndex:
+        try:
+            return self._target.open_index(name, None if key is None else key.index_key)
+        except IndexKeyNeeded:
+            if key is not None:
+                key.index_key_for(name, "the key given")  # its error says that this is a contents key alone
+            raise
 
     def close(self) -> None:
         """Release connections and locks. Later calls, also on its indexes, raise ConnectionClosed."""

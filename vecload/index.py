@@ -35,7 +35,7 @@ class Index:
     def __init__(
         self,
         index: TargetIndex,
-        key: Key,
+        key: Key | None,
         *,
         seal: bool = True,
         embed: bool = False,
@@ -43,8 +43,9 @@ class Index:
         retry: RetryPolicy | None = None,
     ) -> None:
         self._index = index
-        self._sealer = Sealer(key.contents_key, index.name) if seal and not embed else None
-        self._opener = Opener(key.opening_keys, index.name)
+        self._seals = seal and not embed
+        self._sealer = Sealer(key.contents_key, index.name) if self._seals and key is not None else None
+        self._opener = Opener(() if key is None else key.opening_keys, index.name)
         self._embed = embed
         self._allow_zero = allow_zero_vectors
         self._retry = retry or RetryPolicy()
@@ -141,6 +142,11 @@ class Index:
 
     def _store(self, batch: Batch) -> None:
         """Send a batch in parts of the usual size, in order."""
+        if self._seals and self._sealer is None and any(one is not None for one in batch.contents or ()):
+            raise ItemValueError(
+                f"there is no contents key for index {self.name!r} to seal contents with",
+                hint="open the index with key=..., or with seal=False",
+            )
         sender = self._own_sender()
         rows = BATCH_ROWS
         if len(batch):

@@ -299,6 +299,12 @@ class LoadOptions:
         "Model of the engine that makes vectors from contents; the target must be able to load it.",
         metavar="NAME",
     )
+    kms: str | None = _option(
+        None,
+        INDEX,
+        "Let the service get the index key from this KMS of its configuration; vecload needs no index key.",
+        metavar="NAME",
+    )
     train: bool = _option(
         False, INDEX, "Train the index after the load and wait for it: queries then search only parts of it."
     )
@@ -474,6 +480,6 @@ def _names(name: str, value: Any) -> tuple[str, ...]:
     return names
 
 
-_GOES_TO_THE_ENGINE: Final = frozenset({"id_prefix", "id_separator", "embedding_model"})
+_GOES_TO_THE_ENGINE: Final = frozenset({"id_prefix", "id_separator", "embedding_model", "kms"})
 MAY_BE_EMPTY: Final = frozenset({"id_prefix"})
 """Options for which an empty text is valid. The separator is not one: an empty one makes ids ambiguous."""

@@ -54,7 +54,8 @@ def describe(
             "items": opened.index.count(),
             "target": target.location,
             "key": opened.key_from,
-            "key_id": opened.key.key_id,
+            "key_id": opened.key_id,
+            "opened_by": opened.index.opened_by,
         }
     out(orjson.dumps(about, option=orjson.OPT_INDENT_2))
 
@@ -82,7 +83,10 @@ def create(
         if not opened.created:
             check_made_as(opened, settings)
         tell(f"{said} {name!r} in {short(target.location)}")
-        tell(f"its key: {short(opened.key_from)} (key id {opened.key.key_id})")
+        if opened.index.opened_by == "KMS":
+            tell(f"its index key: in {options.kms!r}, the KMS of the service")
+        what = "key" if opened.index.opened_by == "index key" else "contents key"
+        tell(f"its {what}: {short(opened.key_from)} (key id {opened.key_id})")
 
 
 @index_app.command("delete")
@@ -107,4 +111,5 @@ def delete(
         if not yes and not typer.confirm(question, err=True):
             raise UsageError("nothing was deleted")
         opened.index.drop()
-        tell(f"deleted index {name!r}; its key stays: {short(opened.key_from)}")
+        stays = f"; its key stays: {short(opened.key_from)}" if opened.key_from else ""
+        tell(f"deleted index {name!r}{stays}")

@@ -168,7 +168,7 @@ def print_rejects(
     from vecload.sealing import Opener
 
     with place.opened() as opened:
-        opener = Opener(opened.key.opening_keys, opened.index.name)
+        opener = Opener(opened.opening_keys, opened.index.name)
     total = 0
     for reject in rejects_of(path):
         total += 1

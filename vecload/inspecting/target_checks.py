@@ -13,6 +13,7 @@ from vecload.errors import (
     IndexMismatch,
     IndexNotFound,
     KeyFileError,
+    RootKeyNeeded,
     Unauthorised,
     UsageError,
     VecloadError,
@@ -21,7 +22,7 @@ from vecload.errors import (
 from vecload.inspecting.report import Check
 from vecload.limits import ITEM_LIMIT
 from vecload.loading import checks
-from vecload.loading.index_checks import check_contents_key
+from vecload.loading.index_checks import check_access, check_contents_key
 from vecload.loading.plan import Plan
 from vecload.loading.request import Request
 from vecload.loading.run import creation_of
@@ -32,7 +33,14 @@ from vecload.targets import Target, is_service
 from vecload.targets.embedded import embedding_models, has_store
 from vecload.targets.engine import check_engine
 from vecload.targets.location import check_can_make, check_folder_name, expand_home
-from vecload.targets.opening import OpenedIndex, connect_to, no_store, not_found, open_existing
+from vecload.targets.opening import (
+    OpenedIndex,
+    connect_to,
+    may_not_create,
+    no_store,
+    not_found,
+    open_existing,
+)
 
 IDS_LOOKED_UP = 500
 """How many ids of the first batch to look up, to report whether a load adds or replaces items."""
@@ -105,11 +113,17 @@ class TargetChecks:
 
     def _target(self, target: Target) -> Iterator[Check]:
         try:
-            opened = open_existing(target, self._wanted.index, self._request.keys, read_only=True)
+            request = self._request
+            opened = open_existing(
+                target, self._wanted.index, request.keys, kms=request.options.kms, read_only=True
+            )
         except IndexNotFound:
             yield from _reached(target)
-            if is_service(target.location):
-                target.list_indexes()  # fails if the API key may not create indexes either
+            if is_service(target.location) and creation_of(self._request, self._wanted.plan) is not None:
+                try:
+                    target.list_indexes()  # fails if the API key may not create indexes either
+                except RootKeyNeeded:
+                    raise may_not_create(target.location, self._wanted.index) from None
             yield from self._new_index(target.location, target.embedding_models)
             return
         except (WrongKey, KeyFileError) as error:
@@ -133,6 +147,8 @@ class TargetChecks:
         if not failed:
             yield Check("index", "ok", f"a load creates {name!r} ({size}{creation.metric or 'euclidean'})")
         named = request.keys.named()
+        if creation.kms is not None:
+            yield Check("key", "ok", f"the service gets the index key from its KMS {creation.kms!r}")
         if named is not None:
             yield Check("key", "ok", f"a load uses {short(named[1])}")
         else:
@@ -146,7 +162,16 @@ class TargetChecks:
         """Check an existing index."""
         request, plan = self._request, self._wanted.plan
         self.is_new = False
-        yield Check("key", "ok", f"{short(opened.key_from)} fits the index (key id {opened.key.key_id})")
+        if opened.index.opened_by == "index key":
+            yield Check("key", "ok", f"{short(opened.key_from)} fits the index (key id {opened.key_id})")
+        else:
+            yield Check("key", "ok", opened.access)
+        denied = [*shown([("API key", lambda: check_access(request, opened))])]
+        if denied:  # of what follows, nothing can be looked at
+            yield from denied
+            return
+        if opened.index.opened_by == "user token":
+            yield Check("API key", "ok", "the user token may read and write")
         info = opened.index.describe()
         self.unfilterable = frozenset(
             name for name, policy in info.metadata_schema.items() if not policy.get("filterable", True)

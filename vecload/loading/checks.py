@@ -14,8 +14,10 @@ from typing import Any, TypeAlias, get_args
 
 from vecload.errors import IndexMismatch, JournalError, UsageError
 from vecload.loading.index_checks import (
+    check_access,
     check_contents_key,
     check_first_rows,
+    check_has_contents_key,
     check_index_settings,
     check_policies,
 )
@@ -29,7 +31,7 @@ from vecload.readers.open import SUFFIXES
 from vecload.readers.storage.compressed import plain_name
 from vecload.readers.storage.expand import leads_to
 from vecload.readers.storage.files import STDIN, located
-from vecload.targets import IndexSettings
+from vecload.targets import IndexSettings, is_service
 from vecload.targets.base import check_settings
 from vecload.targets.opening import OpenedIndex
 
@@ -89,6 +91,8 @@ def index_checks(request: Request, plan: Plan, opened: OpenedIndex) -> list[Chec
     """Checks for when an existing index is open."""
     dimension = opened.index.describe().dimension
     return [
+        ("API key", lambda: check_access(request, opened)),
+        ("key", lambda: check_has_contents_key(request, plan, opened)),
         ("fit", lambda: check_index_settings(request, opened)),
         ("fit", lambda: plan.check_dimension(dimension)),
         ("contents key", lambda: check_contents_key(plan, opened) if request.seal else 0),
@@ -120,6 +124,10 @@ def check_options(request: Request, sources: Sequence[str]) -> None:
     Raises:
         UsageError: An option does not suit the sources, or two options exclude each other.
     """
+    if request.options.kms is not None and not is_service(request.to or ""):
+        raise UsageError(
+            "--kms needs a service, which has a KMS", hint="name the service with --to, or omit --kms"
+        )
     if request.options.reject_rows and not request.options.rejects:
         raise UsageError("--reject-rows needs --rejects FILE to write them to")
     if not sources and request.options.skip_loaded:

@@ -6,7 +6,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from vecload.errors import IndexMismatch, IndexReplaced, MappingError, SealError, WrongKey
+from vecload.errors import (
+    IndexMismatch,
+    IndexReplaced,
+    KeyFileError,
+    MappingError,
+    RootKeyNeeded,
+    SealError,
+    Unauthorised,
+    WrongKey,
+)
 from vecload.loading.journal import Journal
 from vecload.loading.plan import Plan, has_more
 from vecload.loading.rejects import too_many
@@ -73,6 +82,47 @@ def check_index_settings(request: Request, access: OpenedIndex) -> None:
             )
 
 
+def check_access(request: Request, access: OpenedIndex) -> None:
+    """Refuse a user token that can't do what the load wants.
+
+    An upsert needs both permissions, and so do the checks of a load.
+
+    Raises:
+        Unauthorised: It may not read, not write, or not train.
+    """
+    allowed = access.index.permissions()
+    if allowed != {"read", "write"}:
+        may, not_ = ("read", "write to") if "read" in allowed else ("write to", "read")
+        can = (
+            f"may {may} index {access.index.name!r}, but not {not_} it" if allowed else "may do nothing here"
+        )
+        raise Unauthorised(
+            f"the user token {can}",
+            hint="use a token with both permissions: an upsert needs 'read' and 'write'",
+        )
+    if request.options.train and access.index.opened_by == "user token":
+        raise RootKeyNeeded(
+            "--train: a user token can't train an index",
+            hint="omit --train, and train it with the service's root API key",
+        )
+
+
+def check_has_contents_key(request: Request, plan: Plan, access: OpenedIndex) -> None:
+    """Refuse to seal without a contents key.
+
+    Raises:
+        KeyFileError: There is none, and there are contents or rejected rows to seal.
+    """
+    if access.key is not None or not request.seal:
+        return
+    if request.options.reject_rows or any(mapping.contents is not None for mapping in plan.mappings):
+        raise KeyFileError(
+            f"there is no contents key for index {access.index.name!r} to seal contents with",
+            hint="name its key file with --key-file; 'vecload keygen --contents-only FILE' makes one for an "
+            "index without sealed contents",
+        )
+
+
 def check_contents_key(plan: Plan, access: OpenedIndex) -> int:
     """Try to open the contents of a few items, the nearest to the first row.
 
@@ -92,7 +142,7 @@ def check_contents_key(plan: Plan, access: OpenedIndex) -> int:
     if access.index.describe().dimension != batch.vectors.shape[1] or not access.index.count():
         return 0
     hits = access.index.query(batch.vectors[0], SEALED_LOOKED_AT)
-    opener = Opener(access.key.opening_keys, access.index.name)
+    opener = Opener(access.opening_keys, access.index.name)
     opened, others = 0, 0
     for item in access.index.get([hit.id for hit in hits], ["contents"]):
         if item.contents is None or not is_sealed(item.contents):

@@ -247,7 +247,7 @@ class _Load:
         request, name = self._request, self._result.index
         wanted = creation_of(request, plan)
         if wanted is None:
-            access = open_existing(target, name, request.keys)
+            access = open_existing(target, name, request.keys, kms=self._options.kms)
         else:
             access = open_or_create(
                 target,
@@ -267,15 +267,17 @@ class _Load:
         """Report the mapping and the index before a row is written."""
         self._say_mapping(plan)
         result, info = self._result, access.index.describe()
-        result.key_id, result.key_from = access.key.key_id, access.key_from
+        result.key_id, result.key_from = access.key_id, access.key_from
         result.about = f"{info.dimension or plan.dimension} dimensions, {info.metric}"
         if access.created:
             self._say(f"created index {info.name!r} ({result.about}); its key: {short(access.key_from)}")
+        if access.index.opened_by != "index key":
+            self._say(access.access)
         if not self._request.seal and any(mapping.contents for mapping in plan.mappings):
             self._say(
                 "contents are not sealed: the engine loses their type, and treats empty ones as missing"
             )
-        if access.key.derived and self._request.seal:
+        if access.key is not None and access.key.derived and self._request.seal:
             self._say(
                 "the contents key is derived from the index key: anyone with the index key can open contents"
             )

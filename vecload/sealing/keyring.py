@@ -134,12 +134,15 @@ def confirm(path: Path, key: Key) -> None:
 
 
 @contextmanager
-def pending_key(path: Path, waits: Callable[[], object]) -> Iterator[PendingKey | None]:
+def pending_key(
+    path: Path, waits: Callable[[], object], *, contents_only: bool = False
+) -> Iterator[PendingKey | None]:
     """A key to create an index with: a new one that is on the disk, or the one that an earlier run left.
 
     Args:
         path: The index's key file, which does not exist.
         waits: Called before waiting for another process that holds the pending key.
+        contents_only: Make a new key without an index key.
 
     Yields:
         The key; None if another process has made the key file meanwhile.
@@ -147,19 +150,19 @@ def pending_key(path: Path, waits: Callable[[], object]) -> Iterator[PendingKey 
     Raises:
         KeyFileError: The key can't be written or read.
     """
-    descriptor, pending = _hold(path, waits)
+    descriptor, pending = _hold(path, waits, contents_only)
     try:
         yield pending
     finally:
         os.close(descriptor)
 
 
-def _hold(path: Path, waits: Callable[[], object]) -> tuple[int, PendingKey | None]:
+def _hold(path: Path, waits: Callable[[], object], contents_only: bool) -> tuple[int, PendingKey | None]:
     file = pending_path(path)
     try:
         _make_folder(path.parent)
         while True:
-            held = _create(path, file) or _take_over(path, file, waits)
+            held = _create(path, file, contents_only) or _take_over(path, file, waits)
             if held is not None:
                 break
         descriptor, pending = held
@@ -171,9 +174,9 @@ def _hold(path: Path, waits: Callable[[], object]) -> tuple[int, PendingKey | No
         raise KeyFileError(f"the key file {file} can't be written: {error.strerror}") from None
 
 
-def _create(path: Path, file: Path) -> tuple[int, PendingKey] | None:
+def _create(path: Path, file: Path, contents_only: bool) -> tuple[int, PendingKey] | None:
     """Make a pending key; None if there is one."""
-    key = generate_key()
+    key = generate_key(contents_only=contents_only)
     locked: list[bool] = []
     try:
         descriptor = make_new(

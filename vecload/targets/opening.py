@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from vecload.errors import IndexExists, IndexNotFound, KeyFileError, UsageError, VecloadError, WrongKey
+from vecload.errors import (
+    IndexExists,
+    IndexKeyNeeded,
+    IndexMismatch,
+    IndexNotFound,
+    KeyFileError,
+    RootKeyNeeded,
+    UsageError,
+    VecloadError,
+    WrongKey,
+)
 from vecload.limits import BINARY_THRESHOLD
 from vecload.places import config_folder, short, store_folder
 from vecload.safe_text import one_line
 from vecload.sealing import Key
-from vecload.sealing.keyring import PendingKey, confirm, find_stored, pending_key, tidy
+from vecload.sealing.keyring import PendingKey, confirm, find_stored, pending_key, pending_path, tidy
 from vecload.sealing.keys import stored_key_path
 from vecload.targets import IndexSettings, Target, TargetIndex, WireFormat, connect_target, is_service
 from vecload.targets.base import check_settings
@@ -82,19 +93,42 @@ class KeySource:
 
 @dataclass(frozen=True, slots=True)
 class OpenedIndex:
-    """An index, with the key it was opened with.
+    """An index, with its key.
 
     Attributes:
         index: The index.
-        key: Its key.
-        key_from: Where the key is, for people.
+        key: Its key; None for an index that opened without one, if no contents key is named or stored either.
+        key_from: Where the key is, for people; "" without one.
         created: It was made just now.
     """
 
     index: TargetIndex
-    key: Key
+    key: Key | None
     key_from: str
     created: bool
+
+    @property
+    def key_id(self) -> str:
+        """The id of the contents key; "" without one."""
+        return self.key.key_id if self.key is not None else ""
+
+    @property
+    def opening_keys(self) -> tuple[bytes, ...]:
+        """Every contents key that may open contents."""
+        return self.key.opening_keys if self.key is not None else ()
+
+    @property
+    def access(self) -> str:
+        """What opens the index, and where the contents key is: one line for people."""
+        if self.index.opened_by == "index key":
+            return f"{short(self.key_from)} (key id {self.key_id})"
+        opens = "the user token" if self.index.opened_by == "user token" else "the service's KMS"
+        if self.key is None:
+            return f"{opens} opens the index; there is no contents key"
+        unused = "; its index key is not used" if self.key.index_key is not None else ""
+        return (
+            f"{opens} opens the index; contents key in {short(self.key_from)} (key id {self.key_id}){unused}"
+        )
 
 
 def connect_to(
@@ -146,7 +180,12 @@ def only_index(target: Target) -> str:
     Raises:
         UsageError: It has none or several.
     """
-    names = target.list_indexes()
+    try:
+        names = target.list_indexes()
+    except RootKeyNeeded:
+        raise UsageError(
+            "the API key is a user token, which can't list indexes", hint="name its index with --index"
+        ) from None
     if len(names) != 1:
         listed = ", ".join(one_line(name, NAME_CHARACTERS) for name in names[:10]) or "none"
         raise UsageError(
@@ -155,56 +194,82 @@ def only_index(target: Target) -> str:
     return names[0]
 
 
-def open_existing(target: Target, name: str, keys: KeySource, *, read_only: bool = False) -> OpenedIndex:
+def open_existing(
+    target: Target, name: str, keys: KeySource, *, kms: str | None = None, read_only: bool = False
+) -> OpenedIndex:
     """Open an index that must be there.
 
-    A pending key of the key store that opens it becomes its key file.
+    A pending key of the key store that opens it becomes its key file. An index that opens without an index
+    key, because it is KMS-backed or the API key is a user token, may have no key here at all.
 
     Args:
         target: Where.
         name: The index.
         keys: Where its key is.
+        kms: The service's KMS that has the index key, if it is known: then no index key is sent.
         read_only: Write nothing: a pending key stays pending.
 
     Raises:
         IndexNotFound: It is not.
+        IndexMismatch: It is not KMS-backed, and `kms` says so.
         KeyFileError: Its key can't be found.
         WrongKey: The key is another's.
     """
     named = keys.named()
     if named is not None:
-        return _open(target, name, *named)
+        return _open(target, name, *named, kms=kms)
     path = stored_key_path(config_folder(), target.location, name)
     # Twice: another process may have made the index and its key since the key was looked for.
     for _ in range(2):
         stored = find_stored(path)
         if stored is not None and not stored.pending:
-            opened = _open(target, name, stored.key, str(path))
+            opened = _open(target, name, stored.key, str(path), kms=kms)
             if not read_only:
                 tidy(path)
             return opened
         if stored is not None:
             try:
-                opened = _open(target, name, stored.key, str(stored.path if read_only else path))
+                opened = _open(target, name, stored.key, str(stored.path if read_only else path), kms=kms)
             except WrongKey:
                 pass  # somebody else made the index
             else:
-                if not read_only:
-                    confirm(path, stored.key)
+                if _is_for(opened):
+                    if not read_only:
+                        confirm(path, stored.key)
+                    return opened
+        with suppress(IndexKeyNeeded):
+            opened = _open(target, name, None, "", kms=kms)
+            if find_stored(path) is None or stored is not None:
                 return opened
-        if name not in target.list_indexes():
-            raise not_found(target.location, name)
     raise KeyFileError(
         f"the key of index {name!r} is not in the key store ({path})", hint="name it with --key-file"
     )
 
 
-def _open(target: Target, name: str, key: Key, key_from: str) -> OpenedIndex:
+def _open(target: Target, name: str, key: Key | None, key_from: str, *, kms: str | None) -> OpenedIndex:
+    index_key = None if key is None or kms is not None else key.index_key
     try:
-        index = target.open_index(name, key.index_key_for(name, key_from))
-        return OpenedIndex(index, key, key_from, created=False)
+        return OpenedIndex(target.open_index(name, index_key), key, key_from, created=False)
     except IndexNotFound:
         raise not_found(target.location, name) from None
+    except IndexKeyNeeded:
+        if kms is not None:
+            raise IndexMismatch(
+                f"index {name!r} is not KMS-backed: it was created with an index key",
+                hint="omit --kms, or load into another index",
+            ) from None
+        if key is not None:
+            key.index_key_for(name, key_from)  # its error says where a contents key alone is from
+        raise
+
+
+def _is_for(opened: OpenedIndex) -> bool:
+    """Whether a pending key belongs to the index that opened with it.
+
+    A contents key alone proves nothing by opening, since the index opens without it. The run that made it was
+    killed before it loaded anything: in an index with items it is somebody else's.
+    """
+    return opened.index.opened_by == "index key" or not opened.index.count()
 
 
 def create_new(
@@ -228,10 +293,10 @@ def create_new(
         if path.exists():
             named = Key.load(path), str(path)
     if named is not None:
-        index_key = named[0].index_key_for(name, named[1])
+        index_key = None if settings.kms else named[0].index_key_for(name, named[1])
         return OpenedIndex(target.create_index(name, index_key, settings), *named, created=True)
     waiting = f"waiting for another run that makes index {one_line(name, NAME_CHARACTERS)!r}"
-    with pending_key(path, lambda: tell(waiting)) as pending:
+    with pending_key(path, lambda: tell(waiting), contents_only=settings.kms is not None) as pending:
         if pending is not None:
             return _create_pending(target, name, pending, settings)
     return create_new(target, name, keys, settings, tell=tell)
@@ -240,16 +305,18 @@ def create_new(
 def _create_pending(target: Target, name: str, pending: PendingKey, settings: IndexSettings) -> OpenedIndex:
     """Make an index with a pending key, which becomes its key file."""
     key, key_from, created = pending.key, str(pending.path), True
-    index_key = key.index_key_for(name, key_from)
+    index_key = None if settings.kms else key.index_key_for(name, str(pending_path(pending.path)))
     try:
         index = target.create_index(name, index_key, settings)
     except IndexExists:
         # Made with this key by a run that never saw the answer; or by somebody else.
-        try:
-            index, created = target.open_index(name, index_key), False
-        except WrongKey:
-            pending.discard()
+        with suppress(WrongKey, IndexKeyNeeded):
+            index = target.open_index(name, index_key)
+            # Without an index key it opens in any case. A key that this process made is not in use yet.
+            made_by_us = index.opened_by == "index key" or not pending.made
+            created = not (made_by_us and _is_for(OpenedIndex(index, key, key_from, created=False)))
         if created:
+            pending.discard()
             raise
     except VecloadError as error:
         if error.refused:
@@ -279,20 +346,22 @@ def open_or_create(
         tell: Takes a line for people.
     """
     try:
-        return open_existing(target, name, keys)
+        return open_existing(target, name, keys, kms=settings.kms)
     except IndexNotFound:
         before()
     try:
         return create_new(target, name, keys, settings, tell=tell)
     except IndexExists:
         pass
+    except RootKeyNeeded:
+        raise may_not_create(target.location, name) from None
     for wait in APPEARS_SECONDS:
         # Made by another run since it was looked for: a service lists an index a moment before it opens it.
         try:
-            return open_existing(target, name, keys)
+            return open_existing(target, name, keys, kms=settings.kms)
         except IndexNotFound:
             time.sleep(wait)
-    return open_existing(target, name, keys)  # made by another run since it was looked for
+    return open_existing(target, name, keys, kms=settings.kms)  # made by another run since it was looked for
 
 
 def check_made_as(opened: OpenedIndex, settings: IndexSettings) -> None:
@@ -314,6 +383,14 @@ def not_found(location: str, name: str) -> IndexNotFound:
     return IndexNotFound(
         f"there is no index {name!r} in {location}",
         hint="'vecload index list' shows those there are, 'vecload index create' makes one",
+    )
+
+
+def may_not_create(location: str, name: str) -> RootKeyNeeded:
+    """What to raise if an index is missing, and the API key may not create it."""
+    return RootKeyNeeded(
+        f"there is no index {name!r} in {location}, and the API key is a user token, which can't create one",
+        hint="create it with the service's root API key, then make a token for it",
     )
 
 
