@@ -13,7 +13,6 @@ from vecload.errors import (
     IndexMismatch,
     IndexNotFound,
     KeyFileError,
-    RootKeyNeeded,
     Unauthorised,
     UsageError,
     VecloadError,
@@ -35,8 +34,8 @@ from vecload.targets.engine import check_engine
 from vecload.targets.location import check_can_make, check_folder_name, expand_home
 from vecload.targets.opening import (
     OpenedIndex,
+    check_may_create,
     connect_to,
-    may_not_create,
     no_store,
     not_found,
     open_existing,
@@ -119,11 +118,8 @@ class TargetChecks:
             )
         except IndexNotFound:
             yield from _reached(target)
-            if is_service(target.location) and creation_of(self._request, self._wanted.plan) is not None:
-                try:
-                    target.list_indexes()  # fails if the API key may not create indexes either
-                except RootKeyNeeded:
-                    raise may_not_create(target.location, self._wanted.index) from None
+            if creation_of(self._request, self._wanted.plan) is not None:
+                check_may_create(target, self._wanted.index)
             yield from self._new_index(target.location, target.embedding_models)
             return
         except (WrongKey, KeyFileError) as error:

@@ -18,6 +18,7 @@ from vecload.loading.index_checks import (
     check_contents_key,
     check_first_rows,
     check_has_contents_key,
+    check_index_key,
     check_index_settings,
     check_policies,
 )
@@ -81,6 +82,7 @@ def new_index_checks(
     return [
         ("model", lambda: check_model(creation, models)),
         ("index", lambda: check_settings(name, creation)),
+        ("key", lambda: check_index_key(request, name, creation)),
         ("index", lambda: check_metric(request, plan)),
         ("fields", lambda: check_policies(request, plan)),
         ("rows", lambda: check_first_rows(request, plan)),

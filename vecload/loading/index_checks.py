@@ -27,7 +27,7 @@ from vecload.mapping.mapper import rows_for
 from vecload.readers import Source
 from vecload.sealing import Opener
 from vecload.sealing.envelope import UNKNOWN_KEY, is_sealed
-from vecload.targets import TargetIndex
+from vecload.targets import IndexSettings, TargetIndex
 from vecload.targets.opening import OpenedIndex
 
 SEALED_LOOKED_AT = 5
@@ -80,6 +80,17 @@ def check_index_settings(request: Request, access: OpenedIndex) -> None:
                 f"index {info.name!r} was created with another policy for the field {name!r}",
                 hint="policies can't be changed later: omit the option, or load into another index",
             )
+
+
+def check_index_key(request: Request, name: str, creation: IndexSettings) -> None:
+    """Refuse to create an index without an index key.
+
+    Raises:
+        KeyFileError: The key that the user named is a contents key alone, and no KMS is named.
+    """
+    named = request.keys.named()
+    if named is not None and creation.kms is None:
+        named[0].index_key_for(name, named[1])
 
 
 def check_access(request: Request, access: OpenedIndex) -> None:

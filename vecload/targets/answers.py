@@ -108,12 +108,14 @@ def _kms_failed(detail: str) -> VecloadError:
             hint="run again when the service reaches its KMS",
             status=503,
         )
-        busy.refused = True
-        return busy
-    return KmsRefused(
-        f"the service can't get the index key from its KMS ({detail})",
-        hint="whoever runs the service must correct its KMS settings",
-    )
+        failed: VecloadError = busy
+    else:
+        failed = KmsRefused(
+            f"the service can't get the index key from its KMS ({detail})",
+            hint="whoever runs the service must correct its KMS settings",
+        )
+    failed.refused = True  # whatever the status: without the key it did nothing
+    return failed
 
 
 _KMS_PASSING = (

@@ -348,13 +348,12 @@ def open_or_create(
     try:
         return open_existing(target, name, keys, kms=settings.kms)
     except IndexNotFound:
+        check_may_create(target, name)
         before()
     try:
         return create_new(target, name, keys, settings, tell=tell)
     except IndexExists:
         pass
-    except RootKeyNeeded:
-        raise may_not_create(target.location, name) from None
     for wait in APPEARS_SECONDS:
         # Made by another run since it was looked for: a service lists an index a moment before it opens it.
         try:
@@ -386,12 +385,22 @@ def not_found(location: str, name: str) -> IndexNotFound:
     )
 
 
-def may_not_create(location: str, name: str) -> RootKeyNeeded:
-    """What to raise if an index is missing, and the API key may not create it."""
-    return RootKeyNeeded(
-        f"there is no index {name!r} in {location}, and the API key is a user token, which can't create one",
-        hint="create it with the service's root API key, then make a token for it",
-    )
+def check_may_create(target: Target, name: str) -> None:
+    """Ask whether the API key may create an index that is missing.
+
+    Raises:
+        RootKeyNeeded: It may not.
+    """
+    if not is_service(target.location):
+        return
+    try:
+        target.list_indexes()  # it needs the same API key
+    except RootKeyNeeded:
+        raise RootKeyNeeded(
+            f"there is no index {name!r} in {target.location}, and the API key is a user token, which can't "
+            "create one",
+            hint="create it with the service's root API key, then make a token for it",
+        ) from None
 
 
 def no_store(place: str) -> UsageError:
