@@ -14,6 +14,7 @@ from vecload.options import LoadOptions
 from vecload.sealing import Key
 from vecload.sealing.keys import as_key
 from vecload.targets import IndexSettings, Metric, StoragePrecision, Target, WireFormat, connect_target
+from vecload.targets.opening import open_with
 
 
 class Connection(Closing):
@@ -84,7 +85,7 @@ class Connection(Closing):
             full_text=tuple(full_text),
             embedding_model=embedding_model,
         )
-        index = self._target.create_index(name, opened.index_key_for(name, "the key given"), settings)
+        index = self._target.create_index(name, opened.index_key_for(name, _source(opened)), settings)
         embed = embedding_model is not None
         return Index(index, opened, seal=seal, embed=embed, allow_zero_vectors=allow_zero_vectors)
 
@@ -112,7 +113,7 @@ class Connection(Closing):
             WrongKey: The index was created with another key.
         """
         opened = as_key(key)
-        index = self._target.open_index(name, opened.index_key_for(name, "the key given"))
+        index = open_with(self._target, name, opened, _source(opened)).index
         return Index(index, opened, seal=seal, embed=embed, allow_zero_vectors=allow_zero_vectors)
 
     @parameters_named()
@@ -123,11 +124,16 @@ class Connection(Closing):
             IndexNotFound: No index has that name.
             WrongKey: The index was created with another key.
         """
-        self._target.open_index(name, as_key(key).index_key_for(name, "the key given")).drop()
+        opened = as_key(key)
+        open_with(self._target, name, opened, _source(opened)).index.drop()
 
     def close(self) -> None:
         """Release connections and locks. Later calls, also on its indexes, raise ConnectionClosed."""
         self._target.close()
+
+
+def _source(key: Key) -> str:
+    return key.source or "the key that was given"
 
 
 @parameters_named()

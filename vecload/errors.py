@@ -109,6 +109,9 @@ class MappingError(UsageError):
 class KeyFileError(UsageError):
     """A key file is missing, malformed, or readable by others than its owner."""
 
+    missing = False
+    """There is no file of that name."""
+
 
 class EngineMissing(UsageError):
     """An embedded store needs cyborgdb-core, which is not installed or can't be imported."""

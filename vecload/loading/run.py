@@ -81,8 +81,9 @@ def load(
             `pyarrow.RecordBatchReader`, or an iterable of dicts, read as a stream.
         to: A CyborgDB service's URL, or the folder of an embedded store; None is your local store.
         index: The index, created if it does not exist; None names it after the only file.
-        key: A Key, its 32 bytes, or the path of a key file; None uses the key in your key store, which
-            vecload generates for a new index.
+        key: A Key, its 32 bytes, or the path of a key file; None uses the key in your key store. There,
+            vecload makes a key for a new index of an embedded store; for one of a service only with
+            `create_key=True`, which also makes a key file that is missing. The logger warns of a new key.
         api_key: The API key for a service. No environment variable is read.
         options: All other options.
         on_progress: Called in this thread during the load.
@@ -106,7 +107,10 @@ def load(
                 sources, to=to, index=index, key=key, api_key=api_key, options=options, changes=fields
             )
             caller = Caller(
-                lambda line: _log.info("%s", as_parameters(line)), on_progress, stop or threading.Event()
+                say=lambda line: _log.info("%s", as_parameters(line)),
+                warn=lambda line: _log.warning("%s", line.removeprefix("warning: ")),
+                on_progress=on_progress,
+                stop=stop or threading.Event(),
             )
             result = run_load(request, caller)
     except VecloadError as error:
@@ -123,12 +127,14 @@ class Caller:
 
     Attributes:
         say: Takes a message.
+        warn: Takes a message that must reach a person: a load may make a key.
         on_progress: Takes the progress, after each span that is done.
         stop: Set to stop the load. Its attribute `number` may hold the number of the signal.
         around: A context that spans the load from before its first row is read until its last is recorded.
     """
 
     say: Callable[[str], None] = lambda line: None
+    warn: Callable[[str], None] = lambda line: None
     on_progress: Callable[[Progress], None] | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     around: Callable[[], AbstractContextManager[object]] = nullcontext
@@ -259,6 +265,7 @@ class _Load:
                 ),
                 tell=self._say,
             )
+        access.warn_of_new_key(self._caller.warn)
         if not access.created:
             checks.run(checks.index_checks(request, plan, access))
         return access

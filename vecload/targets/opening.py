@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,8 +13,20 @@ from vecload.limits import BINARY_THRESHOLD
 from vecload.places import config_folder, short, store_folder
 from vecload.safe_text import one_line
 from vecload.sealing import Key
-from vecload.sealing.keyring import PendingKey, confirm, find_stored, pending_key, tidy
-from vecload.sealing.keys import stored_key_path
+from vecload.sealing.key_source import KeySource
+from vecload.sealing.key_text import MadeFor
+from vecload.sealing.keyring import (
+    PendingKey,
+    check_can_make,
+    confirm,
+    find_stored,
+    keys_named,
+    pending_key,
+    pending_path,
+    stored_place,
+    tidy,
+)
+from vecload.sealing.keys import stored_key_paths
 from vecload.targets import IndexSettings, Target, TargetIndex, WireFormat, connect_target, is_service
 from vecload.targets.base import check_settings
 from vecload.targets.embedded import has_store
@@ -28,59 +40,6 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
-class KeySource:
-    """Where the user says the key is; nothing at all means the default key store.
-
-    Attributes:
-        key: The key itself.
-        file: `--key-file` of the command line.
-        command: `--key-command`, or VECLOAD_KEY_COMMAND.
-        default_file, default_command: Those of the user's configuration.
-        environ: With VECLOAD_KEY_FILE, VECLOAD_INDEX_KEY and VECLOAD_CONTENTS_KEY.
-    """
-
-    key: Key | None = field(default=None, repr=False)
-    file: Path | None = None
-    command: str | None = None
-    default_file: Path | None = None
-    default_command: str | None = None
-    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
-    _found: list[tuple[Key, str] | None] = field(default_factory=list, init=False, repr=False, compare=False)
-
-    def named(self) -> tuple[Key, str] | None:
-        """The key and where it is from; None if the user named none.
-
-        Looked for once: a key command may ask a person.
-
-        Raises:
-            KeyFileError: It can't be had from there.
-        """
-        if not self._found:
-            self._found.append(self._look())
-        return self._found[0]
-
-    def _look(self) -> tuple[Key, str] | None:
-        if self.key is not None:
-            return self.key, "the key that was given"
-        if self.file is not None:
-            return Key.load(self.file), str(self.file)
-        if self.command is not None:
-            return Key.from_command(self.command), "the key command"
-        if path := self.environ.get("VECLOAD_KEY_FILE"):
-            return Key.load(path), path
-        if index_key := self.environ.get("VECLOAD_INDEX_KEY"):
-            contents_key = self.environ.get("VECLOAD_CONTENTS_KEY")
-            return Key.from_hex(index_key, contents_key, where="VECLOAD_INDEX_KEY"), "VECLOAD_INDEX_KEY"
-        if self.environ.get("VECLOAD_CONTENTS_KEY"):
-            raise KeyFileError("VECLOAD_CONTENTS_KEY is set without VECLOAD_INDEX_KEY")
-        if self.default_file is not None:
-            return Key.load(self.default_file), str(self.default_file)
-        if self.default_command is not None:
-            return Key.from_command(self.default_command), "the key command"
-        return None
-
-
-@dataclass(frozen=True, slots=True)
 class OpenedIndex:
     """An index, with the key it was opened with.
 
@@ -89,12 +48,42 @@ class OpenedIndex:
         key: Its key.
         key_from: Where the key is, for people.
         created: It was made just now.
+        key_is_new: The key became its key file just now: nobody has a copy of it yet.
     """
 
     index: TargetIndex
     key: Key
     key_from: str
     created: bool
+    key_is_new: bool = False
+
+    def warn_of_new_key(self, warn: Callable[[str], None]) -> None:
+        """Ask for a copy of the key if it is new.
+
+        Args:
+            warn: Takes the message, also where no others are wanted.
+        """
+        if self.key_is_new:
+            name = one_line(self.index.name, NAME_CHARACTERS)
+            warn(
+                f"warning: the new key of index {name!r} is only in {short(self.key_from)} (key id "
+                f"{self.key.key_id}): keep a copy; without it, nobody can open the index"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class NewIndexKey:
+    """The key of an index that is to be made.
+
+    Attributes:
+        key: The key; None if it is made with the index.
+        key_from: Where it is, or the file in which it will be, for people.
+        file: Its key file; None if it is from elsewhere.
+    """
+
+    key: Key | None
+    key_from: str
+    file: Path | None = None
 
 
 def connect_to(
@@ -158,7 +147,7 @@ def only_index(target: Target) -> str:
 def open_existing(target: Target, name: str, keys: KeySource, *, read_only: bool = False) -> OpenedIndex:
     """Open an index that must be there.
 
-    A pending key of the key store that opens it becomes its key file.
+    A pending key that opens it becomes its key file.
 
     Args:
         target: Where.
@@ -171,40 +160,132 @@ def open_existing(target: Target, name: str, keys: KeySource, *, read_only: bool
         KeyFileError: Its key can't be found.
         WrongKey: The key is another's.
     """
-    named = keys.named()
+    missing = keys.missing_file
+    named = keys.named() if missing is None else None
     if named is not None:
-        return _open(target, name, *named)
-    path = stored_key_path(config_folder(), target.location, name)
+        opened = open_with(target, name, *named)
+        if keys.named_file is not None and not read_only:
+            tidy(keys.named_file)
+        return opened
+    paths = [missing] if missing else stored_key_paths(config_folder(), target.location, name)
     # Twice: another process may have made the index and its key since the key was looked for.
     for _ in range(2):
-        stored = find_stored(path)
-        if stored is not None and not stored.pending:
-            opened = _open(target, name, stored.key, str(path))
-            if not read_only:
-                tidy(path)
-            return opened
+        stored = _open_stored(target, name, paths, read_only=read_only)
         if stored is not None:
-            try:
-                opened = _open(target, name, stored.key, str(stored.path if read_only else path))
-            except WrongKey:
-                pass  # somebody else made the index
-            else:
-                if not read_only:
-                    confirm(path, stored.key)
-                return opened
+            return stored
         if name not in target.list_indexes():
             raise not_found(target.location, name)
+    if missing:
+        raise KeyFileError(
+            f"index {name!r} exists, and the key file {missing} does not",
+            hint="name the key file that the index was created with",
+        )
     raise KeyFileError(
-        f"the key of index {name!r} is not in the key store ({path})", hint="name it with --key-file"
+        f"the key of index {name!r} is not in the key store ({paths[0]})",
+        hint=f"name it with --key-file{_stored_elsewhere(target, name)}",
     )
 
 
-def _open(target: Target, name: str, key: Key, key_from: str) -> OpenedIndex:
+def _open_stored(target: Target, name: str, paths: Sequence[Path], *, read_only: bool) -> OpenedIndex | None:
+    """Open an index with one of the key files that it may have; None if none is there, or only pending ones.
+
+    Raises:
+        WrongKey: A key file is there, and no key opens the index.
+    """
+    wrong: WrongKey | None = None
+    for path in paths:
+        stored = find_stored(path)
+        if stored is None:
+            continue
+        key_from = str(stored.path if read_only else path)
+        try:
+            opened = open_with(target, name, stored.key, key_from)
+        except WrongKey as error:
+            # With a pending key, somebody else made the index.
+            wrong = wrong or (None if stored.pending else error)
+            continue
+        if read_only:
+            return opened
+        if stored.pending:
+            confirm(path, stored.key)
+            return replace(opened, key_is_new=True)
+        tidy(path)
+        return opened
+    if wrong is not None:
+        raise wrong
+    return None
+
+
+def open_with(target: Target, name: str, key: Key, key_from: str) -> OpenedIndex:
+    """Open an index with a key.
+
+    Args:
+        target: Where.
+        name: The index.
+        key: Its key.
+        key_from: Where the key is, for people.
+
+    Raises:
+        IndexNotFound: There is no index of that name.
+        KeyFileError: The key is a contents key alone.
+        WrongKey: The key is another's.
+    """
     try:
         index = target.open_index(name, key.index_key_for(name, key_from))
-        return OpenedIndex(index, key, key_from, created=False)
     except IndexNotFound:
         raise not_found(target.location, name) from None
+    except WrongKey as error:
+        raise WrongKey(
+            f"{short(key_from)} (key id {key.key_id}) does not open index {name!r}: {error.args[0]}",
+            hint=f"{error.hint}{_stored_elsewhere(target, name, key_from)}",
+        ) from None
+    return OpenedIndex(index, key, key_from, created=False)
+
+
+def _stored_elsewhere(target: Target, name: str, but: str = "") -> str:
+    """The end of a hint: other key files of the key store for indexes of that name, if there are any."""
+    try:
+        others = [other for other in keys_named(config_folder(), target.location, name) if other[0] != but]
+    except UsageError:  # no home folder
+        return ""
+    if not others:
+        return ""
+    file, place = others[0]
+    more = f", and {len(others) - 1} more" if len(others) > 1 else ""
+    return f"; a key for an index of that name is stored for {place or 'another target'}: {short(file)}{more}"
+
+
+def key_of_new_index(location: str, name: str, keys: KeySource) -> NewIndexKey:
+    """The key with which an index would be made. Nothing is written.
+
+    Args:
+        location: The target's location.
+        name: The index.
+        keys: Where its key is, or will be.
+
+    Raises:
+        KeyFileError: It can't be had or made; or nobody would notice that it was.
+    """
+    missing = keys.missing_file
+    if missing is not None:
+        pending = pending_path(missing)
+        if not pending.exists():
+            check_can_make(missing)
+        return NewIndexKey(None, str(missing), missing)
+    named = keys.named()
+    if named is not None:
+        named[0].index_key_for(name, named[1])
+        return NewIndexKey(*named, keys.named_file)
+    paths = stored_key_paths(config_folder(), location, name)
+    path = stored_place(paths)
+    if path is not None and path.exists():
+        return NewIndexKey(Key.load(path), str(path), path)
+    if path is None and is_service(location) and not (keys.create or keys.attended):
+        raise KeyFileError(
+            f"the new index {name!r} needs a key, and none is named",
+            hint="name a key file with --key-file; or pass --create-key, and keep a copy of the key it makes",
+        )
+    return NewIndexKey(None, str(path or paths[0]), path or paths[0])
 
 
 def create_new(
@@ -212,26 +293,27 @@ def create_new(
 ) -> OpenedIndex:
     """Make an index; without a named key, with a new one in the key store.
 
-    The key is on the disk, pending, before the target is asked, and stays there whatever happens then, unless
-    the target refuses. An index that an earlier run made with the pending key, and did not live to see, is
-    opened: then `created` is false.
+    A new key is on the disk, pending, before the target is asked, and stays there whatever happens then,
+    unless the target refuses. An index that an earlier run made with the pending key, and did not live to
+    see, is opened: then `created` is false.
 
     Raises:
         IndexExists: There is one of that name.
         IndexMismatch: The settings can't be had.
-        KeyFileError: The key file can't be written.
+        KeyFileError: The key file can't be written; or no key is named, and none may be made.
     """
     check_settings(name, settings)
-    named = keys.named()
-    if named is None:
-        path = stored_key_path(config_folder(), target.location, name)
-        if path.exists():
-            named = Key.load(path), str(path)
-    if named is not None:
-        index_key = named[0].index_key_for(name, named[1])
-        return OpenedIndex(target.create_index(name, index_key, settings), *named, created=True)
+    place = key_of_new_index(target.location, name, keys)
+    if place.key is not None:
+        if place.file is not None:
+            tidy(place.file)
+        index_key = place.key.index_key_for(name, place.key_from)
+        index = target.create_index(name, index_key, settings)
+        return OpenedIndex(index, place.key, place.key_from, created=True)
+    assert place.file is not None  # noqa: S101 for the type checker
     waiting = f"waiting for another run that makes index {one_line(name, NAME_CHARACTERS)!r}"
-    with pending_key(path, lambda: tell(waiting)) as pending:
+    made_for = MadeFor(name, target.location)
+    with pending_key(place.file, lambda: tell(waiting), made_for) as pending:
         if pending is not None:
             return _create_pending(target, name, pending, settings)
     return create_new(target, name, keys, settings, tell=tell)
@@ -256,7 +338,7 @@ def _create_pending(target: Target, name: str, pending: PendingKey, settings: In
             pending.discard()
         raise
     pending.confirm()
-    return OpenedIndex(index, key, key_from, created=created)
+    return OpenedIndex(index, key, key_from, created=created, key_is_new=True)
 
 
 def open_or_create(
