@@ -6,22 +6,15 @@ import os
 from collections.abc import Iterable
 
 from vecload.closing import Closing
-from vecload.errors import IndexKeyNeeded, ItemTypeError, UsageError
+from vecload.errors import ItemTypeError, UsageError
 from vecload.flags import parameters_named
 from vecload.index import Index
 from vecload.limits import BINARY_THRESHOLD
 from vecload.options import LoadOptions
 from vecload.sealing import Key
 from vecload.sealing.keys import as_key
-from vecload.targets import (
-    IndexSettings,
-    Metric,
-    StoragePrecision,
-    Target,
-    TargetIndex,
-    WireFormat,
-    connect_target,
-)
+from vecload.targets import IndexSettings, Metric, StoragePrecision, Target, WireFormat, connect_target
+from vecload.targets.opening import open_with
 
 
 class Connection(Closing):
@@ -98,7 +91,7 @@ class Connection(Closing):
             embedding_model=embedding_model,
             kms=kms,
         )
-        index_key = None if opened is None or kms is not None else opened.index_key_for(name, "the key given")
+        index_key = None if opened is None or kms else opened.index_key_for(name, _source(opened))
         index = self._target.create_index(name, index_key, settings)
         embed = embedding_model is not None
         return Index(index, opened, seal=seal, embed=embed, allow_zero_vectors=allow_zero_vectors)
@@ -130,7 +123,7 @@ class Connection(Closing):
             WrongKey: The index was created with another key.
         """
         opened = None if key is None else as_key(key)
-        index = self._open(name, opened)
+        index = open_with(self._target, name, opened, _source(opened)).index
         return Index(index, opened, seal=seal, embed=embed, allow_zero_vectors=allow_zero_vectors)
 
     @parameters_named()
@@ -143,19 +136,16 @@ class Connection(Closing):
             RootKeyNeeded: The API key is a user token.
             WrongKey: The index was created with another key.
         """
-        self._open(name, None if key is None else as_key(key)).drop()
-
-    def _open(self, name: str, key: Key | None) -> TargetIndex:
-        try:
-            return self._target.open_index(name, None if key is None else key.index_key)
-        except IndexKeyNeeded:
-            if key is not None:
-                key.index_key_for(name, "the key given")  # its error says that this is a contents key alone
-            raise
+        opened = None if key is None else as_key(key)
+        open_with(self._target, name, opened, _source(opened)).index.drop()
 
     def close(self) -> None:
         """Release connections and locks. Later calls, also on its indexes, raise ConnectionClosed."""
         self._target.close()
+
+
+def _source(key: Key | None) -> str:
+    return (key.source if key is not None else "") or "the key that was given"
 
 
 @parameters_named()

@@ -113,6 +113,9 @@ class MappingError(UsageError):
 class KeyFileError(UsageError):
     """A key file is missing, malformed, or readable by others than its owner."""
 
+    missing = False
+    """There is no file of that name."""
+
 
 class IndexKeyNeeded(KeyFileError):
     """An index opens only with its index key, and none was given."""

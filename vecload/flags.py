@@ -64,6 +64,8 @@ _PHRASES: Final = (
 _SPECIAL: Final = {
     "--no-seal": "seal=False",
     "--no-create": "create=False",
+    "--create-key": "create_key=True",
+    "--contents-key-file": "key",
     "--key-file": "key",
     "--key-command": "key",
     "--api-key-file": "api_key",

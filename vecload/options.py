@@ -273,6 +273,13 @@ class LoadOptions:
     )
 
     create: bool = _option(True, INDEX, "Create the index if it does not exist; --no-create stops instead.")
+    create_key: bool = _option(
+        False,
+        INDEX,
+        "Make a key for a new index, in the key file if you name one. Without it, one is made only for an "
+        "embedded store, and in a terminal.",
+        common=True,
+    )
     dimension: int | None = _option(
         None, INDEX, "Vector dimension.", metavar="N", usual="from the data", least=1
     )

@@ -13,7 +13,17 @@ from tests.cli.sources import rows, write_jsonl
 from vecload.cli.app import app, run
 
 LOAD = ("upsert", "rows.jsonl")
-TEXTS = ("to", "state-dir", "rejects", "index", "key-file", "key-command", "api-key-file", "endpoint-url")
+TEXTS = (
+    "to",
+    "state-dir",
+    "rejects",
+    "index",
+    "key-file",
+    "key-command",
+    "contents-key-file",
+    "api-key-file",
+    "endpoint-url",
+)
 OTHERS = ("retry-rejects", "ids-file", "id-column", "metadata-exclude", "max-errors", "dimension", "nan")
 
 

@@ -18,9 +18,8 @@ def test_indexes_are_made_listed_described_and_deleted(
 ) -> None:
     to = request.getfixturevalue("service") if engine == "service" else str(tmp_path / "store")
     name = f"whole-life-{engine}"
-    made = vecload(
-        "index", "create", name, "--to", to, "--dimension", "16", "--metric", "cosine", "--full-text", "body"
-    )
+    settings = ("--dimension", "16", "--metric", "cosine", "--full-text", "body")
+    made = vecload("index", "create", name, "--to", to, *settings, "--create-key")
     assert made.code == 0, made.err
 
     assert name in vecload("index", "list", "--to", to).out.split()

@@ -34,13 +34,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, 
 def service(served: tuple[Service, Kms], monkeypatch: pytest.MonkeyPatch) -> Service:
     monkeypatch.setenv("VECLOAD_TO", served[0].url)
     monkeypatch.setenv("VECLOAD_API_KEY", ROOT)
+    monkeypatch.setenv("VECLOAD_CREATE_KEY", "1")
     return served[0]
 
 
 @pytest.fixture
 def target(service: Service) -> dict[str, Any]:
     """The arguments that name the target."""
-    return {"to": service.url, "api_key": ROOT}
+    return {"to": service.url, "api_key": ROOT, "create_key": True}
 
 
 @pytest.fixture
@@ -175,6 +176,24 @@ def test_vectors_alone_need_no_key_at_all(
         (there,) = client.load_index(index_name).get(["doc-3"])
     assert there["contents"] == "The text of 3, naïve ☃"
     assert "The text of 3" in command("get", "doc-3", "--index", index_name).out
+
+
+def test_where_no_key_may_be_made_none_is_and_only_what_needs_none_goes_on(
+    service: Service, source: Path, index_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VECLOAD_CREATE_KEY")
+    target = {"to": service.url, "api_key": ROOT, "index": index_name, "kms": SLOT}
+    loaded = outcome(vecload.load, source, target)
+    assert loaded == outcome(vecload.inspect, source, target)
+    assert loaded[0] == 2
+    assert "needs a key" in loaded[1]
+    assert index_name not in command("index", "list").out.split()
+
+    assert outcome(vecload.inspect, source, {**target, "seal": False}) == (0, "", "")
+    assert vecload.load(source, **target, seal=False).key_id == ""
+    made = told(command("index", "create", f"{index_name}-empty", "--kms", SLOT))
+    assert "it has no contents key" in made
+    assert stored_keys() == []
 
 
 def test_the_python_index_of_one(service: Service, index_name: str) -> None:

@@ -235,7 +235,7 @@ def test_what_only_the_root_key_may_do_says_so(
     variables = {"VECLOAD_API_KEY": token("read", "write"), "VECLOAD_TO": service.url}
     for arguments in (
         ["index", "list"],
-        ["index", "create", "mine"],
+        ["index", "create", "mine", "--create-key"],
         ["index", "delete", index_name, "--yes"],
     ):
         ended = command(*arguments, variables=variables)

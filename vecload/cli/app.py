@@ -25,6 +25,7 @@ from vecload.options import LoadOptions
 
 if TYPE_CHECKING:
     from vecload.loading.request import Request
+    from vecload.sealing.key_source import KeySource
 
 app = typer.Typer(
     name="vecload",
@@ -137,6 +138,7 @@ def upsert(
     index: opt.NewIndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     options: LoadOptions,
     dry_run: opt.DryRun = False,
@@ -149,7 +151,8 @@ def upsert(
     """Load sources into an index."""
     from vecload.cli import load
 
-    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file)
+    keys = opt.key_source(context, key_file, key_command, contents_key_file, create=options.create_key)
+    request = _request(context, options, sources, to, index, keys, api_key_file)
     if dry_run:
         code = load.inspect(request, full=full, items=items, json=json_output, quiet=quiet)
     else:
@@ -167,6 +170,7 @@ def inspect(
     index: opt.NewIndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     options: LoadOptions,
     full: opt.Full = False,
@@ -177,7 +181,8 @@ def inspect(
     """Report what sources are and what a load would do."""
     from vecload.cli import load
 
-    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file)
+    keys = opt.key_source(context, key_file, key_command, contents_key_file, create=options.create_key)
+    request = _request(context, options, sources, to, index, keys, api_key_file)
     raise typer.Exit(load.inspect(request, full=full, items=items, json=json_output, quiet=False))
 
 
@@ -187,15 +192,13 @@ def _request(
     sources: list[str] | None,
     to: str | None,
     index: str | None,
-    key_file: Path | None,
-    key_command: str | None,
+    keys: KeySource,
     api_key_file: Path | None,
 ) -> Request:
     """The load that a command describes."""
     from vecload.cli.config import api_key, policy_of_defaults
     from vecload.loading.request import Request
 
-    keys = opt.key_source(context, key_file, key_command)
     return Request(
         sources=tuple(sources or ()),
         to=to,
@@ -215,6 +218,7 @@ def get(
     index: opt.IndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     require_sealed: opt.RequireSealed = False,
 ) -> None:
@@ -222,7 +226,7 @@ def get(
     from vecload.cli.config import api_key
     from vecload.cli.items import Place, Printing, get_items
 
-    keys = opt.key_source(context, key_file, key_command)
+    keys = opt.key_source(context, key_file, key_command, contents_key_file)
     get_items(ids, Place(to, index, keys, api_key(to, api_key_file)), Printing(out, tell, require_sealed))
 
 
@@ -249,6 +253,7 @@ def query(
     index: opt.IndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     options: LoadOptions,
     require_sealed: opt.RequireSealed = False,
@@ -259,7 +264,8 @@ def query(
 
     if require_sealed and not contents:
         raise UsageError("--require-sealed checks contents, so it needs --contents")
-    place = Place(to, index, opt.key_source(context, key_file, key_command), api_key(to, api_key_file))
+    keys = opt.key_source(context, key_file, key_command, contents_key_file)
+    place = Place(to, index, keys, api_key(to, api_key_file))
     run_query(vector, row, options, top_k, contents, place, Printing(out, tell, require_sealed))
 
 
@@ -271,13 +277,14 @@ def rejects(
     index: opt.IndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
 ) -> None:
     """Print the rejects of a load. Decrypts the rows that --reject-rows wrote."""
     from vecload.cli.config import api_key
     from vecload.cli.items import Place, Printing, print_rejects
 
-    keys = opt.key_source(context, key_file, key_command)
+    keys = opt.key_source(context, key_file, key_command, contents_key_file)
     print_rejects(file, Place(to, index, keys, api_key(to, api_key_file)), Printing(out, tell))
 
 

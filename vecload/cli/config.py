@@ -81,7 +81,7 @@ USER_CONFIG_NAME = "config.toml"
 """The file in the user's configuration folder of vecload."""
 CONFIG_MAX_BYTES = 1 << 20
 
-CREDENTIALS = ("api-key-file", "key-file", "key-command")
+CREDENTIALS = ("api-key-file", "key-file", "key-command", "contents-key-file")
 FOUND_MAY_SET = frozenset(
     (
         *("index", "format", "id-column", "id-prefix", "id-separator"),
@@ -189,7 +189,7 @@ def _resolved(layers: Sequence[tuple[Section, dict[str, Any]]], by_flag: dict[st
                         f"{section.name} sets api-key-file without the service that it is for",
                         hint="set 'to' in the same file",
                     )
-            is_path = key in ("api-key-file", "key-file") and isinstance(value, str)
+            is_path = key in ("api-key-file", "key-file", "contents-key-file") and isinstance(value, str)
             if key == "id-column":
                 found_ids = section.found
             defaults[by_flag[key]] = os.path.expanduser(value) if is_path else value  # noqa: PTH111 of a text
@@ -407,11 +407,13 @@ def read_api_key(file: Path | None, environ: Mapping[str, str] = os.environ) -> 
     """The API key for a service: from a file, or else from VECLOAD_API_KEY.
 
     Raises:
-        UsageError: The file can't be read.
+        UsageError: The file can't be read, or others than its owner can read it.
     """
     if file is None:
         return environ.get("VECLOAD_API_KEY") or None
+    from vecload.sealing.private_input import read_private
+
     try:
-        return file.read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        raise UsageError(f"the API key file {file} can't be read") from None
+        return read_private(file, "API key file").decode().strip()
+    except UnicodeDecodeError:
+        raise UsageError(f"the API key file {file} is not text") from None

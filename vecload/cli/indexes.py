@@ -41,6 +41,7 @@ def describe(
     to: opt.To = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
 ) -> None:
     """Print the settings and size of an index as a JSON object."""
@@ -49,7 +50,8 @@ def describe(
     from vecload.targets.opening import connect_to, open_existing
 
     with connect_to(to, api_key(to, api_key_file), read_only=True, must_exist=True, tell=tell) as target:
-        opened = open_existing(target, name, opt.key_source(context, key_file, key_command))
+        keys = opt.key_source(context, key_file, key_command, contents_key_file)
+        opened = open_existing(target, name, keys)
         about = asdict(opened.index.describe()) | {
             "items": opened.index.count(),
             "target": target.location,
@@ -69,16 +71,23 @@ def create(
     to: opt.To = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     options: LoadOptions,
 ) -> None:
-    """Create an index. If you name no key, vecload generates one and keeps it in your key store."""
+    """Create an index.
+
+    Without a named key, vecload makes one in your key store: for an embedded store always, for a service in a
+    terminal, or with --create-key.
+    """
     from vecload.loading.request import index_settings
     from vecload.targets.opening import check_made_as, connect_to, create_new
 
     settings = index_settings(options)
     with connect_to(to, api_key(to, api_key_file), tell=tell) as target:
-        opened = create_new(target, name, opt.key_source(context, key_file, key_command), settings, tell=tell)
+        keys = opt.key_source(context, key_file, key_command, contents_key_file, create=options.create_key)
+        opened = create_new(target, name, keys, settings, seals=False, tell=tell)
+        opened.warn_of_new_key(tell)
         said = "created index" if opened.created else "an earlier run created index"
         if not opened.created:
             check_made_as(opened, settings)
@@ -86,7 +95,10 @@ def create(
         if opened.index.opened_by == "KMS":
             tell(f"its index key: in {options.kms!r}, the KMS of the service")
         what = "key" if opened.index.opened_by == "index key" else "contents key"
-        tell(f"its {what}: {short(opened.key_from)} (key id {opened.key_id})")
+        if opened.key is not None:
+            tell(f"its {what}: {short(opened.key_from)} (key id {opened.key_id})")
+        else:
+            tell("it has no contents key: --create-key makes one, 'vecload keygen --contents-only' too")
 
 
 @index_app.command("delete")
@@ -97,13 +109,15 @@ def delete(
     to: opt.To = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
 ) -> None:
     """Delete an index and everything in it. Its key file stays."""
     from vecload.targets.opening import connect_to, open_existing
 
     with connect_to(to, api_key(to, api_key_file), must_exist=True, tell=tell) as target:
-        opened = open_existing(target, name, opt.key_source(context, key_file, key_command))
+        keys = opt.key_source(context, key_file, key_command, contents_key_file)
+        opened = open_existing(target, name, keys)
         items = opened.index.count()
         if not yes and not sys.stdin.isatty():
             raise UsageError(f"refusing to delete index {name!r} without confirmation", hint="pass --yes")

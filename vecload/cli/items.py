@@ -14,7 +14,9 @@ from vecload.cli.output import tell
 from vecload.errors import SealError, SourceError, UsageError, VecloadError
 from vecload.limits import BATCH_BYTES
 from vecload.options import LoadOptions
-from vecload.targets.opening import KeySource, OpenedIndex, connect_to, only_index, open_existing
+from vecload.sealing.key_source import KeySource
+from vecload.targets.opened import OpenedIndex
+from vecload.targets.opening import connect_to, only_index, open_existing
 
 if TYPE_CHECKING:
     from vecload.index import Index

@@ -21,7 +21,7 @@ from vecload.loading.result import LoadResult
 from vecload.readers.storage.files import by_samples
 from vecload.sealing import Sealer
 from vecload.targets import Target
-from vecload.targets.opening import OpenedIndex
+from vecload.targets.opened import OpenedIndex
 
 Say = Callable[[str], None]
 

@@ -18,7 +18,6 @@ from vecload.loading.index_checks import (
     check_contents_key,
     check_first_rows,
     check_has_contents_key,
-    check_index_key,
     check_index_settings,
     check_policies,
 )
@@ -34,7 +33,7 @@ from vecload.readers.storage.expand import leads_to
 from vecload.readers.storage.files import STDIN, located
 from vecload.targets import IndexSettings, is_service
 from vecload.targets.base import check_settings
-from vecload.targets.opening import OpenedIndex
+from vecload.targets.opened import OpenedIndex
 
 TRAIN_MULTIPLE = 32
 """The engine trains only dimensions that are multiples of this (docs/cyborgdb.md)."""
@@ -82,7 +81,6 @@ def new_index_checks(
     return [
         ("model", lambda: check_model(creation, models)),
         ("index", lambda: check_settings(name, creation)),
-        ("key", lambda: check_index_key(request, name, creation)),
         ("index", lambda: check_metric(request, plan)),
         ("fields", lambda: check_policies(request, plan)),
         ("rows", lambda: check_first_rows(request, plan)),

@@ -27,8 +27,8 @@ from vecload.mapping.mapper import rows_for
 from vecload.readers import Source
 from vecload.sealing import Opener
 from vecload.sealing.envelope import UNKNOWN_KEY, is_sealed
-from vecload.targets import IndexSettings, TargetIndex
-from vecload.targets.opening import OpenedIndex
+from vecload.targets import TargetIndex
+from vecload.targets.opened import OpenedIndex
 
 SEALED_LOOKED_AT = 5
 """Items whose contents a load tries to open with its contents key before it adds to an index."""
@@ -82,15 +82,10 @@ def check_index_settings(request: Request, access: OpenedIndex) -> None:
             )
 
 
-def check_index_key(request: Request, name: str, creation: IndexSettings) -> None:
-    """Refuse to create an index without an index key.
-
-    Raises:
-        KeyFileError: The key that the user named is a contents key alone, and no KMS is named.
-    """
-    named = request.keys.named()
-    if named is not None and creation.kms is None:
-        named[0].index_key_for(name, named[1])
+def seals_something(request: Request, plan: Plan) -> bool:
+    """Whether a load needs a contents key: it has contents or rejected rows to seal."""
+    contents = any(mapping.contents is not None for mapping in plan.mappings)
+    return request.seal and (contents or request.options.reject_rows)
 
 
 def check_access(request: Request, access: OpenedIndex) -> None:
@@ -124,9 +119,7 @@ def check_has_contents_key(request: Request, plan: Plan, access: OpenedIndex) ->
     Raises:
         KeyFileError: There is none, and there are contents or rejected rows to seal.
     """
-    if access.key is not None or not request.seal:
-        return
-    if request.options.reject_rows or any(mapping.contents is not None for mapping in plan.mappings):
+    if access.key is None and seals_something(request, plan):
         raise KeyFileError(
             f"there is no contents key for index {access.index.name!r} to seal contents with",
             hint="name its key file with --key-file; 'vecload keygen --contents-only FILE' makes one for an "

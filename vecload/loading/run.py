@@ -23,7 +23,7 @@ from vecload.loading.books import open_books
 from vecload.loading.checks import index_name, known_metric, rejected_rows
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
-from vecload.loading.index_checks import check_still_there
+from vecload.loading.index_checks import check_still_there, seals_something
 from vecload.loading.ledger import Ledger, Stages, shares
 from vecload.loading.plan import Plan, binary_hints, check_unchanged, check_whole, make_plan, note_stop
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
@@ -34,7 +34,6 @@ from vecload.loading.retry_rejects import choose_rows
 from vecload.loading.tuning import BatchRows, Concurrency
 from vecload.mapping.contents_choice import cleartext_line
 from vecload.options import LoadOptions
-from vecload.places import short
 from vecload.readers import Source, open_sources
 from vecload.readers.memory import open_memory_source
 from vecload.readers.prefetch import parsers_for
@@ -42,7 +41,8 @@ from vecload.readers.storage.files import printable, repeatable
 from vecload.safe_text import escaped
 from vecload.sealing import Key
 from vecload.targets import IndexSettings, Target, is_service
-from vecload.targets.opening import OpenedIndex, connect_to, open_existing, open_or_create
+from vecload.targets.opened import OpenedIndex
+from vecload.targets.opening import connect_to, open_existing, open_or_create
 
 CONCURRENCY_MOST = 8
 """The most batches in flight that `--concurrency auto` tries with a service."""
@@ -81,8 +81,9 @@ def load(
             `pyarrow.RecordBatchReader`, or an iterable of dicts, read as a stream.
         to: A CyborgDB service's URL, or the folder of an embedded store; None is your local store.
         index: The index, created if it does not exist; None names it after the only file.
-        key: A Key, its 32 bytes, or the path of a key file; None uses the key in your key store, which
-            vecload generates for a new index.
+        key: A Key, its 32 bytes, or the path of a key file; None uses the key in your key store. There,
+            vecload makes a key for a new index of an embedded store; for one of a service only with
+            `create_key=True`, which also makes a key file that is missing. The logger warns of a new key.
         api_key: The API key for a service. No environment variable is read.
         options: All other options.
         on_progress: Called in this thread during the load.
@@ -106,7 +107,10 @@ def load(
                 sources, to=to, index=index, key=key, api_key=api_key, options=options, changes=fields
             )
             caller = Caller(
-                lambda line: _log.info("%s", as_parameters(line)), on_progress, stop or threading.Event()
+                say=lambda line: _log.info("%s", as_parameters(line)),
+                warn=lambda line: _log.warning("%s", line.removeprefix("warning: ")),
+                on_progress=on_progress,
+                stop=stop or threading.Event(),
             )
             result = run_load(request, caller)
     except VecloadError as error:
@@ -123,12 +127,14 @@ class Caller:
 
     Attributes:
         say: Takes a message.
+        warn: Takes a message that must reach a person: a load may make a key.
         on_progress: Takes the progress, after each span that is done.
         stop: Set to stop the load. Its attribute `number` may hold the number of the signal.
         around: A context that spans the load from before its first row is read until its last is recorded.
     """
 
     say: Callable[[str], None] = lambda line: None
+    warn: Callable[[str], None] = lambda line: None
     on_progress: Callable[[Progress], None] | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     around: Callable[[], AbstractContextManager[object]] = nullcontext
@@ -257,8 +263,10 @@ class _Load:
                 before=lambda: checks.run(
                     checks.new_index_checks(request, plan, name, wanted, target.embedding_models)
                 ),
+                seals=seals_something(request, plan),
                 tell=self._say,
             )
+        access.warn_of_new_key(self._caller.warn)
         if not access.created:
             checks.run(checks.index_checks(request, plan, access))
         return access
@@ -270,7 +278,7 @@ class _Load:
         result.key_id, result.key_from = access.key_id, access.key_from
         result.about = f"{info.dimension or plan.dimension} dimensions, {info.metric}"
         if access.created:
-            self._say(f"created index {info.name!r} ({result.about}); its key: {short(access.key_from)}")
+            self._say(f"created index {info.name!r} ({result.about}){access.its_key}")
         if access.index.opened_by != "index key":
             self._say(access.access)
         if not self._request.seal and any(mapping.contents for mapping in plan.mappings):
