@@ -44,7 +44,7 @@ class Index:
     ) -> None:
         self._index = index
         self._sealer = Sealer(key.contents_key, index.name) if seal and not embed else None
-        self._opener = Opener(key.opening_keys, index.name)
+        self._opener = Opener(key.opening_keys, index.name, key.source or "the key that was given")
         self._embed = embed
         self._allow_zero = allow_zero_vectors
         self._retry = retry or RetryPolicy()

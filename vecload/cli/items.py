@@ -14,6 +14,7 @@ from vecload.cli.output import tell
 from vecload.errors import SealError, SourceError, UsageError, VecloadError
 from vecload.limits import BATCH_BYTES
 from vecload.options import LoadOptions
+from vecload.places import short
 from vecload.sealing.key_source import KeySource
 from vecload.targets.opening import OpenedIndex, connect_to, only_index, open_existing
 
@@ -34,7 +35,10 @@ class Place:
     def opened(self) -> Iterator[OpenedIndex]:
         """The index, opened for reading."""
         with connect_to(self.to, self.api_key, read_only=True, must_exist=True, tell=tell) as target:
-            yield open_existing(target, self.index or only_index(target), self.keys)
+            opened = open_existing(target, self.index or only_index(target), self.keys)
+            if opened.key.bare and (line := opened.key.derivation(short(opened.key_from))):
+                tell(line)
+            yield opened
 
 
 @dataclass(slots=True)
@@ -169,7 +173,7 @@ def print_rejects(
     from vecload.sealing import Opener
 
     with place.opened() as opened:
-        opener = Opener(opened.key.opening_keys, opened.index.name)
+        opener = Opener(opened.key.opening_keys, opened.index.name, opened.key_from)
     total = 0
     for reject in rejects_of(path):
         total += 1

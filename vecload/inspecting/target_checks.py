@@ -149,7 +149,8 @@ class TargetChecks:
         """Check an existing index."""
         request, plan = self._request, self._wanted.plan
         self.is_new = False
-        yield Check("key", "ok", f"{short(opened.key_from)} fits the index (key id {opened.key.key_id})")
+        fits = f"{short(opened.key_from)} fits the index (key id {opened.key.key_id})"
+        yield Check("key", "ok", f"{fits}; it is an index key alone" if opened.key.bare else fits)
         info = opened.index.describe()
         self.unfilterable = frozenset(
             name for name, policy in info.metadata_schema.items() if not policy.get("filterable", True)

@@ -283,7 +283,7 @@ def key_of_new_index(location: str, name: str, keys: KeySource) -> NewIndexKey:
     if path is None and is_service(location) and not (keys.create or keys.attended):
         raise KeyFileError(
             f"the new index {name!r} needs a key, and none is named",
-            hint="name a key file with --key-file; or pass --create-key, and keep a copy of the key it makes",
+            hint="pass --key-file, or --create-key and keep a copy of the key it makes",
         )
     return NewIndexKey(None, str(path or paths[0]), path or paths[0])
 
