@@ -45,7 +45,8 @@ class Index:
         self._index = index
         self._seals = seal and not embed
         self._sealer = Sealer(key.contents_key, index.name) if self._seals and key is not None else None
-        self._opener = Opener(() if key is None else key.opening_keys, index.name)
+        key_from = (key.source if key is not None else "") or "the key that was given"
+        self._opener = Opener(() if key is None else key.opening_keys, index.name, key_from)
         self._embed = embed
         self._allow_zero = allow_zero_vectors
         self._retry = retry or RetryPolicy()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import pty
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import cyborgdb
 import pytest
 
 import vecload as api
@@ -16,6 +20,7 @@ from tests.cli.command import Ended, vecload
 from tests.cli.sources import rows, write_jsonl
 from tests.servers import Service
 from vecload.sealing.keyring import pending_path
+from vecload.sealing.keys import stored_key_path
 
 WARNING = "keep a copy; without it, nobody can open the index"
 
@@ -311,3 +316,284 @@ def test_a_key_left_pending_next_to_a_key_file_is_used_by_the_next_run(tmp_path:
     assert made.err.count(WARNING) == 1
     assert api.Key.load(file) == left
     assert not pending_path(file).exists()
+
+
+# --- one target of several spellings ---
+
+
+def old_file(key_store: Path, location: str, index: str) -> Path:
+    """Where versions before this one kept the key: one file for each spelling of the location."""
+    digest = hashlib.sha256(f"{location}\0{index}".encode()).hexdigest()[:12]
+    return key_store / f"{index}-{digest}.toml"
+
+
+def spellings(service: str) -> list[str]:
+    assert service.startswith("http://127.0.0.1:")
+    return [service, service.replace("127.0.0.1", "localhost")]
+
+
+def test_localhost_and_127_0_0_1_have_one_key_file(
+    service: str, source: Path, index_name: str, key_store: Path
+) -> None:
+    first, other = spellings(service)
+    made = vecload(*of("upsert", source, first, index_name), "--create-key")
+    again = vecload(*of("upsert", source, other, index_name))
+    got = vecload("get", "doc-1", "--to", other, "--index", index_name)
+
+    assert (made.code, again.code, got.code) == (0, 0, 0), made.err + again.err + got.err
+    assert len(kept(key_store)) == 1
+    assert vecload("index", "delete", index_name, "--to", other, "--yes").code == 0
+
+
+def test_the_key_files_of_earlier_versions_open_their_indexes(
+    service: str, source: Path, new_name: Callable[[], str], key_store: Path
+) -> None:
+    key_store.mkdir(parents=True)
+    for kept_for in spellings(service):
+        index, key = new_name(), api.generate_key()
+        file = old_file(key_store, kept_for, index)
+        file.write_text(f'index_key = "{key.index_key.hex()}"\ncontents_key = "{key.contents_key.hex()}"\n')
+        file.chmod(0o600)
+        made = vecload(*of("index create", source, kept_for, index))
+        assert made.code == 0, made.err
+        assert WARNING not in made.err
+        for to in spellings(service):
+            ended = vecload(*of("upsert", source, to, index), "--json")
+            assert ended.code == 0, ended.err
+            assert json.loads(ended.out)["key_id"] == key.key_id
+    assert len(kept(key_store)) == 2
+
+
+def test_where_two_spellings_have_a_key_file_the_one_that_opens_the_index_is_used(
+    service: str, source: Path, index_name: str, key_store: Path
+) -> None:
+    key_store.mkdir(parents=True)
+    keys = [api.generate_key(), api.generate_key()]
+    for kept_for, key in zip(spellings(service), keys, strict=True):
+        key.save(old_file(key_store, kept_for, index_name))
+    with api.connect(service) as connection:
+        connection.create_index(index_name, keys[0], dimension=8)
+    for to in spellings(service):
+        ended = vecload("index", "describe", index_name, "--to", to)
+        assert ended.code == 0, ended.err
+        assert json.loads(ended.out)["key_id"] == keys[0].key_id
+
+
+def test_a_key_for_an_index_of_that_name_elsewhere_is_hinted_at(
+    tmp_path: Path, service: str, source: Path, index_name: str, key_store: Path
+) -> None:
+    store = str(tmp_path / "store")
+    assert vecload(*of("upsert", source, store, index_name)).code == 0
+    (file,) = key_store.iterdir()
+    with api.connect(service) as connection:
+        connection.create_index(index_name, api.generate_key(), dimension=8)
+    described = ("index", "describe", index_name, "--to", service)
+    found = f"a key for an index of that name is stored for {store}: "
+
+    without = vecload(*described)
+    vecload("keygen", tmp_path / "wrong.key")
+    wrong = vecload(*described, "--key-file", tmp_path / "wrong.key")
+
+    assert (without.code, wrong.code) == (2, 6)
+    for ended in (without, wrong):
+        assert found in ended.error
+        assert file.name in ended.error
+    text = [line for line in file.read_text().splitlines() if not line.startswith("made_for")]
+    file.write_text("\n".join(text))
+    assert "is stored for another target: " in vecload(*described).error
+
+
+# --- what a wrong key's error names ---
+
+
+@pytest.mark.parametrize("engine", ["service", "embedded"])
+@pytest.mark.parametrize("how", ["file", "variable", "store", "python"])
+def test_a_wrong_key_is_an_error_that_names_index_source_and_key_id(
+    request: pytest.FixtureRequest, tmp_path: Path, source: Path, index_name: str, engine: str, how: str
+) -> None:
+    to = request.getfixturevalue("service") if engine == "service" else str(tmp_path / "store")
+    with api.connect(to) as connection:
+        connection.create_index(index_name, api.generate_key(), dimension=8)
+    wrong = api.generate_key()
+    flags, variables, named = (), {}, str(tmp_path / "wrong.key")
+    if how == "variable":
+        variables = {
+            "VECLOAD_INDEX_KEY": wrong.index_key.hex(),
+            "VECLOAD_CONTENTS_KEY": wrong.contents_key.hex(),
+        }
+        named = "VECLOAD_INDEX_KEY"
+    elif how == "store":
+        file = stored_key_path(Path(os.environ["XDG_CONFIG_HOME"]) / "vecload", to, index_name)
+        file.parent.mkdir(parents=True)
+        wrong.save(file)
+        named = file.name
+    else:
+        wrong.save(tmp_path / "wrong.key")
+        flags = ("--key-file", tmp_path / "wrong.key")
+    if how == "python":
+        with pytest.raises(api.WrongKey) as failed, api.connect(to) as connection:
+            connection.open_index(index_name, api.Key.load(tmp_path / "wrong.key"))
+        errors = [str(failed.value)]
+    else:
+        here = ("--to", to, "--index", index_name, *flags)
+        load = ("upsert", source, *here)
+        ends = [vecload(*load, variables=variables), vecload("get", "a", *here, variables=variables)]
+        inspected = vecload("inspect", *load[1:], "--json", variables=variables)
+        assert [ended.code for ended in (*ends, inspected)] == [6, 6, 6]
+        errors = [ended.error for ended in ends]
+        assert errors[0].startswith(f"vecload: {json.loads(inspected.out)['error']}")
+    for error in errors:
+        assert f"(key id {wrong.key_id}) does not open index '{index_name}'" in error
+        assert named in error
+
+
+@pytest.mark.parametrize("engine", ["service", "embedded"])
+def test_so_is_a_wrong_contents_key(
+    request: pytest.FixtureRequest, tmp_path: Path, source: Path, index_name: str, engine: str
+) -> None:
+    to = request.getfixturevalue("service") if engine == "service" else str(tmp_path / "store")
+    right, wrong = tmp_path / "right.key", tmp_path / "wrong.key"
+    vecload("keygen", right)
+    other = api.Key(api.Key.load(right).index_key, b"c" * 32)
+    other.save(wrong)
+    here = ("--to", to, "--index", index_name)
+    assert vecload("upsert", source, *here, "--key-file", right).code == 0
+
+    for command in (("upsert", source), ("get", "doc-1")):
+        ended = vecload(*command, *here, "--key-file", wrong)
+        assert ended.code == 6, ended.err
+        for part in (index_name, str(wrong), other.key_id):
+            assert part in ended.error, ended.error
+
+
+# --- keys of other tools, and contents keys of their own ---
+
+
+@pytest.mark.parametrize("form", ["32 bytes", "64 hex digits", "base64"])
+def test_a_key_file_of_another_tool_opens_that_tools_index_and_is_said_to_be_one(
+    tmp_path: Path, service: str, source: Path, index_name: str, form: str
+) -> None:
+    key = cyborgdb.Client.generate_key()
+    cyborgdb.Client(base_url=service, api_key="none").create_index(index_name, key, dimension=8)
+    text = {"32 bytes": key, "64 hex digits": key.hex().encode() + b"\n", "base64": base64.b64encode(key)}[
+        form
+    ]
+    file = tmp_path / "sdk.key"
+    file.write_bytes(text)
+    file.chmod(0o600)
+    here = ("--to", service, "--index", index_name, "--key-file", file)
+    said = f"{file} is an index key alone ({form}): the contents key is derived from the index key"
+
+    loaded = vecload("upsert", source, *here)
+    got = vecload("get", "doc-1", *here)
+
+    assert (loaded.code, got.code) == (0, 0), loaded.err + got.err
+    assert loaded.err.count(said) == got.err.count(said) == 1
+    assert json.loads(got.out)["sealed"] is True
+    assert file.read_bytes() == text
+
+
+@pytest.mark.parametrize("how", ["--contents-key-file", "VECLOAD_CONTENTS_KEY_FILE", "VECLOAD_CONTENTS_KEY"])
+@pytest.mark.parametrize("main", ["--key-file", "VECLOAD_KEY_FILE", "VECLOAD_INDEX_KEY", "--key-command"])
+def test_the_contents_key_may_be_elsewhere(tmp_path: Path, source: Path, main: str, how: str) -> None:
+    index_key, contents = api.generate_key().index_key or b"", api.generate_key(contents_only=True)
+    file, contents_file = tmp_path / "index.key", tmp_path / "contents.key"
+    file.write_text(index_key.hex())
+    file.chmod(0o600)
+    contents.save(contents_file)
+    flags: list[str | Path] = []
+    variables = {}
+    values = {"VECLOAD_INDEX_KEY": index_key.hex(), "--key-command": f"cat {file}"}
+    values |= {"VECLOAD_CONTENTS_KEY": contents.contents_key.hex()}
+    for name, path in ((main, file), (how, contents_file)):
+        if name.startswith("--"):
+            flags += [name, values.get(name, path)]
+        else:
+            variables[name] = values.get(name, str(path))
+
+    loaded = vecload("upsert", source, *flags, "--json", variables=variables)
+    both = api.Key(index_key, contents.contents_key)
+    both.save(tmp_path / "both.key")
+
+    assert loaded.code == 0, loaded.err
+    summary = json.loads(loaded.out)
+    assert summary["key_id"] == both.key_id
+    assert " and " in loaded.err.splitlines()[-1]
+    assert "derived" not in loaded.err
+    assert vecload("get", "doc-1", "--key-file", tmp_path / "both.key").code == 0
+    got = vecload("get", "doc-1", *flags, variables=variables)
+    assert json.loads(got.out)["contents"]
+
+
+def test_two_different_contents_keys_are_an_error(tmp_path: Path, source: Path) -> None:
+    vecload("keygen", tmp_path / "both.key")
+    vecload("keygen", "--contents-only", tmp_path / "contents.key")
+    text = api.Key.load(tmp_path / "contents.key").contents_key.hex()
+    for flags, variables in (
+        (("--contents-key-file", tmp_path / "contents.key"), {}),
+        ((), {"VECLOAD_CONTENTS_KEY": text}),
+    ):
+        ended = vecload("upsert", source, "--key-file", tmp_path / "both.key", *flags, variables=variables)
+        assert ended.code == 2
+        assert "contain different contents keys" in ended.error
+        assert text not in ended.error
+    # Both of the variables belong together: the key file is used in their place.
+    variables = {"VECLOAD_CONTENTS_KEY": text, "VECLOAD_INDEX_KEY": "ab" * 32}
+    assert vecload("upsert", source, "--key-file", tmp_path / "both.key", variables=variables).code == 0
+
+
+def test_a_configured_contents_key_file_adds_only_what_is_missing(tmp_path: Path, source: Path) -> None:
+    vecload("keygen", tmp_path / "both.key")
+    vecload("keygen", "--contents-only", tmp_path / "contents.key")
+    bare = tmp_path / "bare.key"
+    bare.write_text("ab" * 32)
+    bare.chmod(0o600)
+    config = tmp_path / "my.toml"
+    config.write_text(f'contents-key-file = "{tmp_path / "contents.key"}"\n')
+
+    def key_id_with(file: Path, index: str) -> str:
+        ended = vecload("--config", config, "upsert", source, "--index", index, "--key-file", file, "--json")
+        assert ended.code == 0, ended.err
+        return str(json.loads(ended.out)["key_id"])
+
+    assert key_id_with(tmp_path / "both.key", "a") == api.Key.load(tmp_path / "both.key").key_id
+    assert key_id_with(bare, "b") == api.Key.load(tmp_path / "contents.key").key_id
+
+
+def test_a_contents_key_file_of_a_found_configuration_is_refused(tmp_path: Path, source: Path) -> None:
+    for line in ('contents-key-file = "x"', "create-key = true"):
+        (tmp_path / "vecload.toml").write_text(line)
+        ended = vecload("upsert", source, cwd=tmp_path)
+        assert ended.code == 2
+        assert line.partition(" ")[0] in ended.error
+
+
+# --- API keys ---
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
+def test_an_api_key_file_that_others_can_read_is_refused(
+    tmp_path: Path, service_with_key: Service, mode: int
+) -> None:
+    file = tmp_path / "api key"
+    file.write_text(f"{service_with_key.root_key}\n")
+    file.chmod(mode)
+    listed = ("index", "list", "--to", service_with_key.url, "--api-key-file", file)
+
+    refused = vecload(*listed)
+    file.chmod(0o600)
+    taken = vecload(*listed)
+
+    assert refused.code == 2
+    assert f"the API key file {file} can be read by others than its owner" in refused.error
+    assert f"chmod 600 '{file}'" in refused.error
+    assert taken.code == 0, taken.err
+
+
+def test_an_api_key_file_that_is_missing_or_no_text_is_one_error(tmp_path: Path, service: str) -> None:
+    file = tmp_path / "api.key"
+    listed = ("index", "list", "--to", service, "--api-key-file", file)
+    assert f"the API key file {file} can't be read: No such file" in vecload(*listed).error
+    file.write_bytes(b"\xff\xfe")
+    file.chmod(0o600)
+    assert f"the API key file {file} is not text" in vecload(*listed).error

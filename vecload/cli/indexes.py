@@ -88,6 +88,8 @@ def create(
         keys = opt.key_source(context, key_file, key_command, contents_key_file, create=options.create_key)
         opened = create_new(target, name, keys, settings, seals=False, tell=tell)
         opened.warn_of_new_key(tell)
+        if line := opened.derivation:
+            tell(line)
         said = "created index" if opened.created else "an earlier run created index"
         if not opened.created:
             check_made_as(opened, settings)

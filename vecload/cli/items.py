@@ -35,7 +35,10 @@ class Place:
     def opened(self) -> Iterator[OpenedIndex]:
         """The index, opened for reading."""
         with connect_to(self.to, self.api_key, read_only=True, must_exist=True, tell=tell) as target:
-            yield open_existing(target, self.index or only_index(target), self.keys)
+            opened = open_existing(target, self.index or only_index(target), self.keys)
+            if opened.key is not None and opened.key.bare and (line := opened.derivation):
+                tell(line)
+            yield opened
 
 
 @dataclass(slots=True)
@@ -170,7 +173,7 @@ def print_rejects(
     from vecload.sealing import Opener
 
     with place.opened() as opened:
-        opener = Opener(opened.opening_keys, opened.index.name)
+        opener = Opener(opened.opening_keys, opened.index.name, opened.key_from)
     total = 0
     for reject in rejects_of(path):
         total += 1

@@ -160,7 +160,9 @@ class TargetChecks:
         request, plan = self._request, self._wanted.plan
         self.is_new = False
         if opened.index.opened_by == "index key":
-            yield Check("key", "ok", f"{short(opened.key_from)} fits the index (key id {opened.key_id})")
+            fits = f"{short(opened.key_from)} fits the index (key id {opened.key_id})"
+            bare = opened.key is not None and opened.key.bare
+            yield Check("key", "ok", f"{fits}; it is an index key alone" if bare else fits)
         else:
             yield Check("key", "ok", opened.access)
         denied = [*shown([("API key", lambda: check_access(request, opened))])]

@@ -24,6 +24,7 @@ from vecload.loading.request import Request
 from vecload.mapping import Column, ColumnMapping, Rows
 from vecload.mapping.columns import listed
 from vecload.mapping.mapper import rows_for
+from vecload.places import short
 from vecload.readers import Source
 from vecload.sealing import Opener
 from vecload.sealing.envelope import UNKNOWN_KEY, is_sealed
@@ -159,8 +160,9 @@ def check_contents_key(plan: Plan, access: OpenedIndex) -> int:
     if others and not opened:
         raise WrongKey(
             f"the contents of index {access.index.name!r} are sealed with another contents key "
-            f"({UNKNOWN_KEY})",
-            hint="name its key file with --key-file, or keep the old key under old_contents_keys",
+            f"({UNKNOWN_KEY}) than that of {short(access.key_from)} (key id {access.key_id})",
+            hint="name its key file with --key-file or --contents-key-file, or keep the old key under "
+            "old_contents_keys",
         )
     return opened
 

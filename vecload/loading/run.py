@@ -285,10 +285,8 @@ class _Load:
             self._say(
                 "contents are not sealed: the engine loses their type, and treats empty ones as missing"
             )
-        if access.key is not None and access.key.derived and self._request.seal:
-            self._say(
-                "the contents key is derived from the index key: anyone with the index key can open contents"
-            )
+        if self._request.seal and (line := access.derivation):
+            self._say(line)
 
     def _say_mapping(self, plan: Plan) -> None:
         result, seal = self._result, self._request.seal

@@ -64,7 +64,9 @@ class KeySource:
         key, key_from = found
         if contents is None and key.derived:
             contents = self._default_contents_key()
-        return (key if contents is None else key.with_contents_key(contents)), key_from
+        if contents is None:
+            return found
+        return key.with_contents_key(contents), f"{key_from} and {contents.source}"
 
     def _look_for_key(self) -> tuple[Key, str] | None:
         if self.key is not None:

@@ -154,7 +154,8 @@ class Key:
             both = Key(self.index_key, other.contents_key, tuple(old))
         except ItemValueError as error:
             raise KeyFileError(f"{other.source}: {error}") from None
-        both.source, both.made_for = self.source, self.made_for
+        both.source = f"{self.source} and {other.source}"
+        both.made_for = self.made_for
         return both
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -188,6 +189,18 @@ class Key:
                 hint="name a key file that contains the index key",
             )
         return self.index_key
+
+    def derivation(self, key_from: str) -> str:
+        """The sentence about a contents key that is derived; "" if there is a separate one.
+
+        Args:
+            key_from: Where this key is from, for people.
+        """
+        if not self.derived:
+            return ""
+        alone = f"{key_from} is an index key alone ({self.bare}): " if self.bare else ""
+        who = "anyone with the index key can open contents"
+        return f"{alone}the contents key is derived from the index key: {who}"
 
     def file_text(self) -> bytes:
         """The text of a key file for this key."""

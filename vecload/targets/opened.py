@@ -48,6 +48,11 @@ class OpenedIndex:
         return f"; its key: {short(self.key_from)}" if self.index.opened_by == "index key" else ""
 
     @property
+    def derivation(self) -> str:
+        """The sentence about a contents key that is derived from the index key; "" if it is not."""
+        return self.key.derivation(short(self.key_from)) if self.key is not None else ""
+
+    @property
     def access(self) -> str:
         """What opens the index, and where the contents key is: one line for people."""
         if self.index.opened_by == "index key":

@@ -307,7 +307,7 @@ def key_of_new_index(
             return NewIndexKey(None, "")
         raise KeyFileError(
             f"the new index {name!r} needs a key, and none is named",
-            hint="name a key file with --key-file; or pass --create-key, and keep a copy of the key it makes",
+            hint="pass --key-file, or --create-key and keep a copy of the key it makes",
         )
     return NewIndexKey(None, str(path or paths[0]), path or paths[0])
 
