@@ -296,6 +296,8 @@ def check_settings(name: str, settings: IndexSettings) -> None:
     if name == "default":
         # The service reserves it, so it could not serve an embedded index with that name.
         raise IndexMismatch("the service reserves the index name 'default'", hint="choose another")
+    if settings.kms is not None and (not isinstance(settings.kms, str) or not settings.kms):
+        raise IndexMismatch(f"{settings.kms!r} can't be the name of a KMS")
     if settings.dimension is not None and type(settings.dimension) is not int:
         # A fraction makes the engine crash with a segmentation fault.
         raise IndexMismatch(f"dimension {settings.dimension!r} is not a whole number")
