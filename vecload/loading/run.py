@@ -277,7 +277,8 @@ class _Load:
         result.key_id, result.key_from = access.key.key_id, access.key_from
         result.about = f"{info.dimension or plan.dimension} dimensions, {info.metric}"
         if access.created:
-            self._say(f"created index {info.name!r} ({result.about}); its key: {short(access.key_from)}")
+            key = "" if access.key_is_new else f"; its key: {short(access.key_from)}"
+            self._say(f"created index {info.name!r} ({result.about}){key}")
         if not self._request.seal and any(mapping.contents for mapping in plan.mappings):
             self._say(
                 "contents are not sealed: the engine loses their type, and treats empty ones as missing"

@@ -66,8 +66,8 @@ class OpenedIndex:
         if self.key_is_new:
             name = one_line(self.index.name, NAME_CHARACTERS)
             warn(
-                f"warning: the new key of index {name!r} is only in {short(self.key_from)} (key id "
-                f"{self.key.key_id}): keep a copy; without it, nobody can open the index"
+                f"warning: the new key of index {name!r} is only in {short(self.key_from)}: keep a copy; "
+                "without it, nobody can open the index"
             )
 
 
