@@ -19,6 +19,8 @@ SLOT = "main"
 """The name of the KMS in the service's configuration."""
 GONE = "gone"
 """Another one, whose key the KMS does not have."""
+TTL_SECONDS = 1
+"""How long the service keeps a key that it got from the KMS."""
 ANYBODY = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1"}
 REGISTRY = """
 kms:
@@ -48,6 +50,8 @@ class Kms:
         self.key_id: str = client.create_key()["KeyMetadata"]["KeyId"]
 
     def start(self) -> None:
+        if self._server is not None:
+            return
         from moto.server import ThreadedMotoServer
 
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self._port, verbose=False)
@@ -77,6 +81,7 @@ def service_with_kms(folder: Path) -> Iterator[tuple[Service, Kms]]:
         "AWS_MAX_ATTEMPTS": "1",
         "CYBORGDB_CONFIG_FILE": str(config),
         "AUTO_TRAIN_DISABLED": "true",
+        "INDEX_KEK_CACHE_TTL_SECONDS": str(TTL_SECONDS),
     }
     try:
         with Service(folder, root_key=ROOT, environment=environment) as service:

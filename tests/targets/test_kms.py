@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from tests.cli.command import Ended
 from tests.cli.command import vecload as command
 from tests.cli.sources import rows, write_jsonl
 from tests.inspecting.test_same_refusals import outcome
-from tests.kms import GONE, ROOT, SLOT, Kms, official, registry, requests_seen, service_with_kms
+from tests.kms import GONE, ROOT, SLOT, TTL_SECONDS, Kms, official, registry, requests_seen, service_with_kms
 from tests.servers import Service
 from vecload.errors import IndexMismatch, KeyFileError, KmsRefused
 from vecload.sealing.envelope import is_sealed
+from vecload.targets.transport import Answer, Connections
 
 VECTORS = np.eye(4, 8, dtype=np.float32)
 IDS = ["a", "b", "c", "d"]
@@ -326,6 +328,37 @@ class TestAKmsThatFails:
         assert len(stored_keys()) == 1  # nothing is left of the index that could not be made
         cold.start()
         assert vecload.load(source, **target, index=index_name, fresh=True).loaded == 20
+
+    def test_it_is_down_in_the_middle_of_a_load(
+        self,
+        target: dict[str, Any],
+        source: Path,
+        index_name: str,
+        cold: Kms,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        refused = 0
+        real = Connections.request
+
+        def request(self: Connections, *args: Any, **more: Any) -> Answer:
+            nonlocal refused
+            answer = real(self, *args, **more)
+            if answer.status == 401 and b"AWS KMS Decrypt request failed" in answer.body:
+                refused += 1
+                cold.start()
+            return answer
+
+        def on_progress(_: vecload.Progress) -> None:
+            if not refused:
+                cold.stop()
+                time.sleep(2 * TTL_SECONDS)  # the service forgets the key
+
+        monkeypatch.setattr(Connections, "request", request)
+        options: dict[str, Any] = {"batch_rows": 4, "concurrency": 1, "on_progress": on_progress}
+        result = vecload.load(source, **target, index=index_name, kms=SLOT, **options)
+        assert refused >= 1
+        assert (result.status, result.loaded) == ("complete", 20)
+        assert result.retries >= 1
 
     def test_it_refuses(
         self, service: Service, target: dict[str, Any], source: Path, index_name: str, cold: Kms

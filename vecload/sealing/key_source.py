@@ -42,7 +42,10 @@ class KeySource:
     def missing_file(self) -> Path | None:
         """The key file that is to be made with a new index: named with `--create-key`, and missing."""
         file = self.named_file if self.create else None
-        return None if file is None or file.exists() else file
+        try:
+            return None if file is None or file.exists() else file
+        except OSError:  # its folder can't be entered: reading the file says why
+            return None
 
     def named(self) -> tuple[Key, str] | None:
         """The key and where it is from; None if the user named none.

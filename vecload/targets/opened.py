@@ -44,8 +44,9 @@ class OpenedIndex:
 
     @property
     def its_key(self) -> str:
-        """The end of a message that the index was created: where its key is."""
-        return f"; its key: {short(self.key_from)}" if self.index.opened_by == "index key" else ""
+        """The end of a message that the index was created: where its key is, if no other message says so."""
+        said = self.key_is_new or self.index.opened_by != "index key"
+        return "" if said else f"; its key: {short(self.key_from)}"
 
     @property
     def derivation(self) -> str:
@@ -75,6 +76,6 @@ class OpenedIndex:
             name = one_line(self.index.name, NAME_CHARACTERS)
             what = "the index" if self.index.opened_by == "index key" else "its contents"
             warn(
-                f"warning: the new key of index {name!r} is only in {short(self.key_from)} (key id "
-                f"{self.key_id}): keep a copy; without it, nobody can open {what}"
+                f"warning: the new key of index {name!r} is only in {short(self.key_from)}: keep a copy; "
+                f"without it, nobody can open {what}"
             )
