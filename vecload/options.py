@@ -276,8 +276,8 @@ class LoadOptions:
     create_key: bool = _option(
         False,
         INDEX,
-        "Make a key for a new index, in the key file if you name one. Without it, one is made only for an "
-        "embedded store, and in a terminal.",
+        "Make a key for a new index, in the key file if you name one. Without this, vecload makes one only "
+        "for an embedded store, or in a terminal.",
         common=True,
     )
     dimension: int | None = _option(

@@ -20,6 +20,7 @@ import vecload as api
 from tests.cli.command import Ended, vecload
 from tests.cli.sources import rows, write_jsonl
 from tests.servers import Service
+from vecload.places import short
 from vecload.sealing.keyring import pending_path
 from vecload.sealing.keys import stored_key_path
 
@@ -228,6 +229,11 @@ def test_so_is_one_that_a_variable_or_a_configuration_names(tmp_path: Path, sour
     assert api.Key.load(file).made_for is not None
 
 
+SAID = {
+    "an index of that name": ("already", "exists, and the key file", "is not in the key store"),
+    "an impossible setting": ("'body'",),
+    "the wrong API key": ("refuses the API key",),
+}
 REFUSALS = {
     "an index of that name": ("--create-key",),
     "an impossible setting": ("--create-key", "--full-text", "body", "--pattern", "body"),
@@ -263,6 +269,7 @@ def test_a_refused_creation_leaves_no_key(
     ended = vecload(*of(command, source, service_with_key.url, index_name), *key_file, *api_key, *flags)
 
     assert ended.code in (2, 6), ended.err
+    assert any(said in ended.error for said in SAID[refusal]), ended.error
     assert kept(key_store) == []
     assert kept(tmp_path / "keys") == []
 
@@ -387,7 +394,7 @@ def test_a_key_for_an_index_of_that_name_elsewhere_is_hinted_at(
     with api.connect(service) as connection:
         connection.create_index(index_name, api.generate_key(), dimension=8)
     described = ("index", "describe", index_name, "--to", service)
-    found = f"a key for an index of that name is stored for {store}: "
+    found = f"a key for an index of that name is stored for {short(store)}: "
 
     without = vecload(*described)
     vecload("keygen", tmp_path / "wrong.key")

@@ -41,7 +41,7 @@ from vecload.sealing.keys import stored_key_paths
 from vecload.targets import IndexSettings, Target, WireFormat, connect_target, is_service
 from vecload.targets.base import check_settings
 from vecload.targets.embedded import has_store
-from vecload.targets.location import check_folder_name
+from vecload.targets.location import check_folder_name, redacted_address
 from vecload.targets.opened import NAME_CHARACTERS, OpenedIndex
 
 APPEARS_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
@@ -268,6 +268,7 @@ def _stored_elsewhere(target: Target, name: str, but: str = "") -> str:
     if not others:
         return ""
     file, place = others[0]
+    place = redacted_address(place) if is_service(place) else short(place)
     more = f", and {len(others) - 1} more" if len(others) > 1 else ""
     return f"; a key for an index of that name is stored for {place or 'another target'}: {short(file)}{more}"
 
