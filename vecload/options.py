@@ -276,6 +276,13 @@ class LoadOptions:
     )
 
     create: bool = _option(True, INDEX, "Create the index if it does not exist; --no-create stops instead.")
+    create_key: bool = _option(
+        False,
+        INDEX,
+        "Make a key for a new index, in the key file if you name one. Without this, vecload makes one only "
+        "for an embedded store, or in a terminal.",
+        common=True,
+    )
     dimension: int | None = _option(
         None, INDEX, "Vector dimension.", metavar="N", usual="from the data", least=1
     )
@@ -300,6 +307,12 @@ class LoadOptions:
         None,
         INDEX,
         "Model of the engine that makes vectors from contents; the target must be able to load it.",
+        metavar="NAME",
+    )
+    kms: str | None = _option(
+        None,
+        INDEX,
+        "Let the service get the index key from this KMS of its configuration; vecload needs no index key.",
         metavar="NAME",
     )
     train: bool = _option(
@@ -477,7 +490,7 @@ def _names(name: str, value: Any) -> tuple[str, ...]:
     return names
 
 
-_GOES_TO_THE_ENGINE: Final = frozenset({"id_prefix", "id_separator", "embedding_model"})
+_GOES_TO_THE_ENGINE: Final = frozenset({"id_prefix", "id_separator", "embedding_model", "kms"})
 MAY_BE_EMPTY: Final = frozenset({"id_prefix"})
 """Options for which an empty text is valid. The separator is not one: an empty one makes ids ambiguous."""
 MAY_BE_BLANK: Final = frozenset({*MAY_BE_EMPTY, "id_separator", "vector_column"})

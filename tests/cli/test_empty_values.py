@@ -21,7 +21,17 @@ from vecload.options import HINTS, MAY_BE_BLANK, MAY_BE_EMPTY
 from vecload.targets.reach import REACH_FIELDS
 
 LOAD = ("upsert", "rows.jsonl")
-TEXTS = ("to", "state-dir", "rejects", "index", "key-file", "key-command", "api-key-file", "endpoint-url")
+TEXTS = (
+    "to",
+    "state-dir",
+    "rejects",
+    "index",
+    "key-file",
+    "key-command",
+    "contents-key-file",
+    "api-key-file",
+    "endpoint-url",
+)
 OTHERS = ("retry-rejects", "ids-file", "id-column", "metadata-exclude", "max-errors", "dimension", "nan")
 
 

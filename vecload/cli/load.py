@@ -45,7 +45,13 @@ def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool) -> int:
         with stopping_on_signals(stop), _few_collections(), progress:
             yield
 
-    caller = Caller((lambda line: None) if quiet else tell, progress.update, stop, around)
+    caller = Caller(
+        say=(lambda line: None) if quiet else tell,
+        warn=tell,
+        on_progress=progress.update,
+        stop=stop,
+        around=around,
+    )
     try:
         result = run_load(request, caller)
     except VecloadError as error:
