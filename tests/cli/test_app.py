@@ -46,10 +46,8 @@ def test_every_option_has_a_help_and_a_variable_of_its_name() -> None:
 def test_no_option_takes_a_key() -> None:
     flags = {flag for command in commands().values() for option in command.params for flag in option.opts}
     assert {flag for flag in flags if "key" in flag} == {
-        "--key-file",
-        "--key-command",
-        "--api-key-file",
-        "--client-key",
+        *("--key-file", "--key-command", "--contents-key-file", "--api-key-file", "--create-key"),
+        *("--client-key", "--from-key-file", "--from-api-key-file", "--new-key-file"),
     }
 
 

@@ -153,7 +153,13 @@ def caller_of(*, quiet: bool, terminal: bool) -> Caller:
         with stopping_on_signals(stop), _few_collections(), progress:
             yield
 
-    return Caller((lambda line: None) if quiet else tell, progress.update, stop, around)
+    return Caller(
+        say=(lambda line: None) if quiet else tell,
+        warn=tell,
+        on_progress=progress.update,
+        stop=stop,
+        around=around,
+    )
 
 
 def inspect(request: Request, *, full: bool, items: int, json: bool, quiet: bool) -> int:

@@ -53,6 +53,7 @@ def export(
     index: opt.IndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     reach: Reach,
     json_output: opt.JsonOutput = False,
@@ -72,7 +73,7 @@ def export(
 
     if json_output and output == STDOUT:
         raise UsageError("--json prints the summary where the items go", hint="name a file with --output")
-    keys = opt.key_source(context, key_file, key_command)
+    keys = opt.key_source(context, key_file, key_command, contents_key_file)
     request = ExportRequest(
         place=IndexPlace(to, index, keys, api_key(to, api_key_file), reach),
         file=output,
@@ -130,6 +131,7 @@ def copy(
     ] = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     reach: Reach,
     options: LoadOptions,
@@ -144,11 +146,11 @@ def copy(
     """
     from vecload.cli import load as running
     from vecload.loading.request import Request
-    from vecload.targets.opening import KeySource
+    from vecload.sealing.key_source import KeySource
     from vecload.upkeep.copy import CopyRequest, run_copy
     from vecload.upkeep.place import IndexPlace
 
-    keys = opt.key_source(context, key_file, key_command)
+    keys = opt.key_source(context, key_file, key_command, contents_key_file, create=options.create_key)
     load = Request(
         sources=(),
         to=to,
@@ -192,6 +194,7 @@ def rekey(
     index: opt.IndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     reach: Reach,
     options: LoadOptions,
@@ -210,7 +213,7 @@ def rekey(
     from vecload.upkeep.place import IndexPlace
     from vecload.upkeep.rekey import RekeyRequest, run_rekey
 
-    keys = opt.key_source(context, key_file, key_command)
+    keys = opt.key_source(context, key_file, key_command, contents_key_file)
     request = RekeyRequest(
         place=IndexPlace(to, index, keys, api_key(to, api_key_file), reach),
         new_key_file=new_key_file,

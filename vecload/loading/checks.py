@@ -15,7 +15,9 @@ from typing import Any, TypeAlias, get_args
 from vecload.errors import IndexMismatch, JournalError, UsageError
 from vecload.loading.contents_check import ContentsCheck
 from vecload.loading.index_checks import (
+    check_access,
     check_first_rows,
+    check_has_contents_key,
     check_index_settings,
     check_policies,
 )
@@ -30,9 +32,9 @@ from vecload.readers.storage.compressed import plain_name
 from vecload.readers.storage.expand import leads_to
 from vecload.readers.storage.files import STDIN, located
 from vecload.sealing.envelope import is_sealed
-from vecload.targets import IndexSettings
+from vecload.targets import IndexSettings, is_service
 from vecload.targets.base import check_settings
-from vecload.targets.opening import OpenedIndex
+from vecload.targets.opened import OpenedIndex
 
 TRAIN_MULTIPLE = 32
 """The engine trains only dimensions that are multiples of this (docs/cyborgdb.md)."""
@@ -101,6 +103,8 @@ def index_checks(
     """Checks for when an existing index is open."""
     dimension = opened.index.describe().dimension
     return [
+        ("API key", lambda: check_access(request, opened)),
+        ("key", lambda: check_has_contents_key(request, plan, opened)),
         ("fit", lambda: check_index_settings(request, opened)),
         ("fit", lambda: plan.check_dimension(dimension)),
         *([("contents", contents.run)] if contents is not None else []),
@@ -132,6 +136,10 @@ def check_options(request: Request, sources: Sequence[str]) -> None:
     Raises:
         UsageError: An option does not suit the sources, or two options exclude each other.
     """
+    if request.options.kms is not None and not is_service(request.to or ""):
+        raise UsageError(
+            "--kms needs a service, which has a KMS", hint="name the service with --to, or omit --kms"
+        )
     if request.options.reject_rows and not request.options.rejects:
         raise UsageError("--reject-rows needs --rejects FILE to write them to")
     if not sources and request.options.skip_loaded:

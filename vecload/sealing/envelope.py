@@ -178,10 +178,14 @@ class Opener:
     Args:
         contents_keys: The keys that may have sealed it: the current one and old ones, 32 bytes each.
         index_name: The index the contents were sealed for.
+        key_from: Where the keys are from, for people.
     """
 
-    def __init__(self, contents_keys: Iterable[bytes], index_name: str) -> None:
+    def __init__(
+        self, contents_keys: Iterable[bytes], index_name: str, key_from: str = "the key that was given"
+    ) -> None:
         self._keys = {key_id_of(key): key for key in contents_keys}
+        self._index_name, self._key_from = index_name, key_from
         self._binding = _binding(index_name)
         self._segments: OrderedDict[bytes, tuple[AESGCM, bytes]] = OrderedDict()
         self._lock = _ProcessLock()
@@ -241,7 +245,17 @@ class Opener:
     def _segment(self, item_id: str, key_id: bytes, salt: bytes) -> tuple[AESGCM, bytes]:
         contents_key = self._keys.get(key_id)
         if contents_key is None:
-            raise SealError(UNKNOWN_KEY, item_id=item_id, key_id=key_id.hex())
+            error = SealError(UNKNOWN_KEY, item_id=item_id, key_id=key_id.hex())
+            with_key = (
+                f"with {self._key_from} (key id {next(iter(self._keys)).hex()})"
+                if self._keys
+                else "without a contents key"
+            )
+            error.hint = (
+                f"index {self._index_name!r} was opened {with_key}: use the key file that the contents were "
+                "sealed with"
+            )
+            raise error
         with self._lock.own():
             segment = self._segments.get(key_id + salt)
             if segment is None:

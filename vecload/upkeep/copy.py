@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +23,6 @@ from vecload.targets import IndexInfo, Metric, is_service
 from vecload.targets.location import expand_home, service_location
 from vecload.targets.reach import REACH_FIELDS
 from vecload.upkeep.place import IndexPlace
-
-_log = logging.getLogger("vecload")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +88,7 @@ def copy(
             if getattr(load.options, name) != getattr(usual, name):
                 raise UsageError(f"{name} is for files", hint="a copy takes an index as it is; omit it")
         request = CopyRequest(IndexPlace.of(place), load)
-        return run_copy(request, Caller(partial(_log.info, "%s"), on_progress, stop or threading.Event()))
+        return run_copy(request, Caller.of_python(on_progress, stop))
 
 
 def run_copy(request: CopyRequest, caller: Caller) -> LoadResult:
@@ -115,7 +111,7 @@ def run_copy(request: CopyRequest, caller: Caller) -> LoadResult:
         source = IndexSource(
             access.index,
             target.location,
-            opener=Opener(access.key.opening_keys, access.index.name),
+            opener=Opener(access.opening_keys, access.index.name, access.key_from),
             interrupted=caller.stopped_by,
         )
         options = as_made(request.load.options, access.index.describe())

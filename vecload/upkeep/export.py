@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -13,7 +12,7 @@ from functools import partial
 from typing import Any, Literal
 
 from vecload.batch import Batch
-from vecload.errors import ItemTypeError, UsageError
+from vecload.errors import UsageError
 from vecload.flags import parameters_named
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
@@ -31,8 +30,6 @@ from vecload.sealing import Key, Opener
 from vecload.targets import Ack
 from vecload.upkeep.item_files import STDOUT, FileFormat, ItemFile, form_of, new_item_file
 from vecload.upkeep.place import IndexPlace, check_network
-
-_log = logging.getLogger("vecload")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -159,8 +156,6 @@ def export(
         VecloadError: The export stopped. An older file is unchanged.
     """
     with parameters_named():
-        if stop is not None and not callable(getattr(stop, "is_set", None)):
-            raise ItemTypeError(f"stop is {type(stop).__name__}, not an Event")
         check_network(network, "export")
         where = request_of([], to=to, index=index, key=key, api_key=api_key, options=None, changes=network)
         request = ExportRequest(
@@ -171,7 +166,7 @@ def export(
             max_errors=str(max_errors),
             rejects=rejects,
         )
-        caller = Caller(partial(_log.info, "%s"), on_progress, stop or threading.Event())
+        caller = Caller.of_python(on_progress, stop)
         return run_export(request, caller)
 
 
@@ -193,7 +188,7 @@ def run_export(request: ExportRequest, caller: Caller) -> ExportResult:
     with ExitStack() as opened:
         target, access = opened.enter_context(request.place.opened(caller.say))
         result.index, result.target = access.index.name, target.location
-        opener = None if request.sealed else Opener(access.key.opening_keys, access.index.name)
+        opener = None if request.sealed else Opener(access.opening_keys, access.index.name, access.key_from)
         source = IndexSource(access.index, target.location, opener=opener, interrupted=caller.stopped_by)
         items = opened.enter_context(new_item_file(request.file, form, source.dimension))
         rejects = RejectFile(request.rejects) if request.rejects is not None else None

@@ -10,8 +10,10 @@ from typing import Any
 
 from vecload.loading.request import Request
 from vecload.loading.retry import START_SECONDS, when_up
+from vecload.sealing.key_source import KeySource
 from vecload.targets import Reach, Target
-from vecload.targets.opening import KeySource, OpenedIndex, connect_to, only_index, open_existing
+from vecload.targets.opened import OpenedIndex
+from vecload.targets.opening import connect_to, only_index, open_existing
 from vecload.targets.reach import REACH_FIELDS
 
 

@@ -8,7 +8,6 @@ one.
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import threading
@@ -32,18 +31,17 @@ from vecload.readers.index_source import IndexSource
 from vecload.readers.prefetch import in_order
 from vecload.sealing import Key, Opener, key_id_of
 from vecload.sealing.envelope import key_id_in
+from vecload.sealing.key_source import KeySource
+from vecload.sealing.key_text import KEY_SIZE
 from vecload.sealing.keyring import replace_stored
-from vecload.sealing.keys import KEY_SIZE
 from vecload.targets import StoredItem, Target, TargetIndex
 from vecload.targets.asking import insist
-from vecload.targets.opening import KeySource, OpenedIndex
+from vecload.targets.opened import OpenedIndex
 from vecload.upkeep.place import IndexPlace
 
 SCANNED_ITEMS = 5_000
 """Items whose contents are read at once: without vectors, a service returns tens of thousands a second."""
 UNSEALED = "unsealed"
-
-_log = logging.getLogger("vecload")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -176,7 +174,7 @@ def rekey(
             new_key_file=Path(new_key_file),
             options=asked.options,
         )
-        return run_rekey(request, Caller(partial(_log.info, "%s"), on_progress, stop or threading.Event()))
+        return run_rekey(request, Caller.of_python(on_progress, stop))
 
 
 def run_rekey(request: RekeyRequest, caller: Caller) -> RekeyResult:
@@ -225,8 +223,15 @@ def _new_key(request: RekeyRequest, access: OpenedIndex, say: Callable[[str], No
         KeyFileError: The file can't be written, or its key does not open what is there.
     """
     file, old = request.new_key_file.expanduser(), access.key
+    if old is None:
+        raise KeyFileError(
+            f"there is no contents key for index {access.index.name!r}",
+            hint="name its key file with --key-file",
+        )
     if not file.exists():
-        Key(old.index_key, secrets.token_bytes(KEY_SIZE), old.opening_keys).save(file)
+        made = Key(old.index_key, secrets.token_bytes(KEY_SIZE), old.opening_keys)
+        made.made_for = old.made_for
+        made.save(file)
         say(f"wrote {short(str(file))}; keep a copy: without it, nothing sealed with it can be opened")
     new = Key.load(file)
     if new.index_key != old.index_key:
@@ -284,7 +289,7 @@ def _seal_again(
 
     Their journal is in a folder that goes away: what is left is read from the index.
     """
-    opener = Opener(new.opening_keys, access.index.name)
+    opener = Opener(new.opening_keys, access.index.name, str(request.new_key_file))
     source = IndexSource(access.index, target.location, opener=opener, ids=ids, interrupted=caller.stopped_by)
     options = replace(
         request.options,
