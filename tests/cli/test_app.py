@@ -76,7 +76,8 @@ def test_the_help_of_upsert_says_that_items_are_replaced_whole() -> None:
 
 def test_every_word_of_an_options_help_is_shown() -> None:
     for name, command in commands().items():
-        asked = "--help-all" if name in ("upsert", "inspect") else "--help"
+        short = any(option.name == "help_all" for option in command.params)
+        asked = "--help-all" if short else "--help"
         shown = vecload(*name.split(), asked, variables={"COLUMNS": "300", "TERMINAL_WIDTH": "300"}).out
         for option in command.params:
             if option.param_type_name == "option" and option.name != "help":
