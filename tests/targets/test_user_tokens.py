@@ -89,7 +89,7 @@ def test_a_token_loads_and_no_request_has_an_index_key(
     assert checks["API key"] == ("ok", "the user token may read and write")
     assert "the user token opens the index" in checks["key"][1]
     assert "fits the index" not in str(checks)
-    assert checks["contents key"] == ("ok", "opens the contents of the index (2 tried)")
+    assert checks["contents"] == ("ok", f"key {KEY.key_id} opens those of the index (2 of 2 looked at)")
     with vecload.connect(service.url, api_key=target["api_key"]) as connection:
         index = connection.open_index(index_name, key)
         assert [item["contents"] for item in index.get(["doc-1", "y"])] == [
