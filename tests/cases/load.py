@@ -24,11 +24,15 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load ended with: its exit code, all items of its index, and what was said."""
+    """What a load ended with: its exit code, all items of its index, and what was said.
+
+    verified: The exit code of `vecload verify` with the same options; None if the load stopped.
+    """
 
     code: int
     items: list[dict[str, Any]]
     said: str
+    verified: int | None
 
 
 def loads(folder: Path, commands: Sequence[Sequence[str]], *, cwd: Path | None = None) -> list[Loaded]:
@@ -50,18 +54,22 @@ def loads(folder: Path, commands: Sequence[Sequence[str]], *, cwd: Path | None =
     )
     found = [Loaded(*each) for each in json.loads(ended.stdout)]
     for each in found:
+        assert each.verified in (0, None), each.said
         for item in each.items:
             if isinstance(item["contents"], dict):
                 item["contents"] = base64.b64decode(item["contents"]["$bytes"])
     return found
 
 
-def _load(to: str, key_file: Path, command: Sequence[str]) -> tuple[int, list[dict[str, Any]], str]:
+def _load(
+    to: str, key_file: Path, command: Sequence[str]
+) -> tuple[int, list[dict[str, Any]], str, int | None]:
+    options = [*command, "--to", to, "--index", "cases", "--key-file", str(key_file)]
     with tempfile.TemporaryFile("w+") as said:
         usual = os.dup(2)
         os.dup2(said.fileno(), 2)
         try:
-            code = run(["upsert", *command, "--to", to, "--index", "cases", "--key-file", str(key_file)])
+            code = run(["upsert", *options])
         finally:
             sys.stderr.flush()
             os.dup2(usual, 2)
@@ -78,7 +86,8 @@ def _load(to: str, key_file: Path, command: Sequence[str]) -> tuple[int, list[di
         if isinstance(item["contents"], bytes):
             item["contents"] = {"$bytes": base64.b64encode(item["contents"]).decode()}
         item["vector"] = [float(x) for x in item["vector"]]
-    return code, items, text
+    verified = run(["verify", *options, "--extra", "--quiet"]) if code in (0, 3) else None
+    return code, items, text, verified
 
 
 def _main(folder: str) -> None:

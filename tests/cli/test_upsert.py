@@ -45,6 +45,7 @@ SUMMARY_KEYS = {
     "time": dict,
     "advice": (str, type(None)),
     "sources": list,
+    "verify": (dict, type(None)),
     "exit_code": int,
     "error": (str, type(None)),
 }

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from vecload.batch import Batch, Contents, Metadata, Span
-from vecload.readers.index_source import contents_of
 from vecload.sealing import Key, Opener, Sealer, generate_key
 from vecload.targets import StoredItem, TargetIndex
 
@@ -48,7 +47,7 @@ class Corruptor:
     def change(self, item_id: str, **parts: Any) -> None:
         """Store an item again with other parts."""
         item = self.stored(item_id)
-        stored = {"vector": item.vector, "metadata": item.metadata, "contents": contents_of(item, None)}
+        stored = {"vector": item.vector, "metadata": item.metadata, "contents": item.contents}
         put(self.index, item_id, **(stored | parts))
 
     def sealed(self, item_id: str, contents: Contents, key: Key | None = None) -> str | None:
@@ -57,7 +56,10 @@ class Corruptor:
 
     def opened(self, item_id: str) -> Contents | None:
         """The contents of an item."""
-        return contents_of(self.stored(item_id), Opener(self.key.opening_keys, self.index.name))
+        stored = self.stored(item_id).contents
+        return (
+            None if stored is None else Opener(self.key.opening_keys, self.index.name).open(item_id, stored)
+        )
 
     def lost(self, one: str, other: str) -> dict[str, set[str]]:
         self.index.delete([one])
@@ -94,7 +96,7 @@ class Corruptor:
         return {one: {"metadata"}}
 
     def swapped_contents(self, one: str, other: str) -> dict[str, set[str]]:
-        of_one, of_other = (contents_of(self.stored(item_id), None) for item_id in (one, other))
+        of_one, of_other = (self.stored(item_id).contents for item_id in (one, other))
         self.change(one, contents=of_other)
         self.change(other, contents=of_one)
         return {one: {"contents"}, other: {"contents"}}

@@ -116,7 +116,7 @@ def check_rounds(loaded: dict[str, Any], folder: Path, rounds: list[int]) -> Non
             index = target.open_index(loaded["index"], loaded["key"].index_key)
             index.delete([item_id for item_id in expected if "nobody" in item_id])
         if again := [row for row in rows if row["id"] in expected]:
-            vecload.load(again, **loaded)
+            vecload.load(again, **loaded, seal=True)
     assert found_by(vecload.verify(rows, **loaded, extra=True, differences=file), file) == {}
 
 

@@ -205,9 +205,7 @@ def test_unsealed_contents(place: Place) -> None:
 def test_sealed_contents_are_not_what_unsealed_ones_are_expected(embedded: Place) -> None:
     embedded.load(rows_of(3))
     result = embedded.verify(rows_of(3), seal=False)
-    assert {one.parts for one in result.shown} == {
-        (("contents", "are sealed, but --no-seal leaves them unsealed"),)
-    }
+    assert {one.parts for one in result.shown} == {(("contents", "are sealed, but should not be"),)}
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "tq12", "tq8", "tq6", "tq4"])

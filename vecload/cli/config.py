@@ -166,8 +166,9 @@ def _for_group(
         if getattr(command, "commands", None):
             defaults[name] = _for_group(command, own, sections, shared)
             continue
-        # `inspect` reports what `upsert` would do, so it takes the defaults of `upsert` too.
-        of_upsert = [_table(table, "upsert") if name == "inspect" else {} for table in tables]
+        # These say what `upsert` would do, and what it did, so they take the defaults of `upsert` too.
+        alike = name in ("inspect", "verify")
+        of_upsert = [_table(table, "upsert") if alike else {} for table in tables]
         layers = [
             (section, layer)
             for section, *of_section in zip(sections, shared, of_upsert, own, strict=True)

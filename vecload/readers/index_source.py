@@ -10,8 +10,8 @@ import numpy as np
 import pybase64
 from numpy.typing import NDArray
 
-from vecload.batch import Contents, Metadata, Span, Vectors
-from vecload.errors import SealError
+from vecload.batch import Metadata, Span, Vectors
+from vecload.errors import NotSealed, SealError
 from vecload.limits import METADATA_DEPTH
 from vecload.mapping import Column, ColumnMapping
 from vecload.mapping.columns import BYTES_MARK
@@ -23,7 +23,6 @@ from vecload.readers.index_listing import Listing
 from vecload.readers.prefetch import in_order
 from vecload.readers.source import HEAD_ROWS, Source, missing
 from vecload.sealing import Opener
-from vecload.sealing.envelope import is_sealed
 from vecload.targets import StoredItem, TargetIndex
 from vecload.targets.asking import insist, stored_items
 from vecload.targets.wire import dumps
@@ -168,6 +167,8 @@ class IndexSource(Source):
         vectors = np.zeros((len(ids), self._dimension), dtype=np.float32) if self._with_vectors else None
         rows: list[dict[str, Any]] = []
         faults: dict[int, Fault] = {}
+        stored = [found[item_id].contents if item_id in found else None for item_id in ids]
+        opened = [None] * len(ids) if self._opener is None else self._opener.open_each(ids, stored)
         for position, item_id in enumerate(ids):
             row: dict[str, Any] = {ID: item_id}
             rows.append(row)
@@ -178,10 +179,13 @@ class IndexSource(Source):
             fault = fault_of_unreadable(item) or fault_of_metadata(item.metadata)
             if fault is None:
                 row[METADATA] = item.metadata
-            try:
-                row[CONTENTS] = contents_of(item, self._opener)
-            except SealError as error:
-                fault = fault or Fault("contents", "unopened", f"do not open: {error.outcome}")
+            contents = opened[position]
+            if contents is None or isinstance(contents, NotSealed):
+                row[CONTENTS] = item.contents
+            elif isinstance(contents, SealError):
+                fault = fault or Fault("contents", "unopened", f"do not open: {contents.outcome}")
+            else:
+                row[CONTENTS] = contents
             if vectors is not None and item.vector is not None:
                 if len(item.vector) == self._dimension:
                     vectors[position] = item.vector
@@ -231,30 +235,6 @@ class ItemRows(JsonRows):
         if self._vectors is not None:
             row[VECTOR] = self._vectors[position].tolist()
         return dumps(row).decode()
-
-
-def contents_of(item: StoredItem, opener: Opener | None) -> Contents | None:
-    """The contents of a stored item.
-
-    The engine keeps no type, and the embedded one returns bytes for all contents. So contents that are not
-    sealed, or are to stay sealed, are text if they are UTF-8.
-
-    Args:
-        item: The item.
-        opener: Opens what is sealed; None leaves it sealed.
-
-    Raises:
-        SealError: They are sealed, but do not open.
-    """
-    stored = item.contents
-    if stored is not None and opener is not None and is_sealed(stored):
-        return opener.open(item.id, stored)
-    if isinstance(stored, bytes):
-        try:
-            return stored.decode()
-        except UnicodeDecodeError:
-            return stored
-    return stored
 
 
 def fault_of_unreadable(item: StoredItem) -> Fault | None:

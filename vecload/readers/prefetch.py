@@ -38,22 +38,25 @@ def in_order(
         more: How many that are fetched may wait.
 
     Raises:
-        Exception: What fetching one raised, after those before it.
+        Exception: What drawing or fetching one raised, after those before it.
     """
     drawn = iter(keys)
     waiting: deque[Future[T]] = deque()
+    ended: BaseException | None = None
     pool = ThreadPoolExecutor(workers, thread_name_prefix="vecload-fetch")
     try:
         while True:
-            while len(waiting) < workers + more:
+            while ended is None and len(waiting) < workers + more:
                 try:
-                    key = next(drawn)
-                except StopIteration:
-                    break
-                waiting.append(pool.submit(fetch, key))
-            if not waiting:
+                    waiting.append(pool.submit(fetch, next(drawn)))
+                except Exception as error:  # noqa: BLE001 raised again after what is fetched
+                    ended = error
+            if waiting:
+                yield waiting.popleft().result()
+            elif isinstance(ended, StopIteration):
                 return
-            yield waiting.popleft().result()
+            elif ended is not None:
+                raise ended
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

@@ -11,9 +11,8 @@ import orjson
 from numpy.typing import NDArray
 
 from vecload.batch import Batch, Contents, Metadata, Span, Vectors
-from vecload.errors import SealError
+from vecload.errors import NotSealed, SealError
 from vecload.options import StoragePrecision
-from vecload.readers.index_source import contents_of
 from vecload.sealing import Opener
 from vecload.sealing.envelope import UNKNOWN_KEY, is_sealed
 from vecload.targets import StoredItem, TargetIndex
@@ -67,6 +66,7 @@ class Compared:
         differing: The items that differ.
         opened: How many contents opened.
         unknown_key: How many contents are sealed with a key that is not known.
+        not_sealed: How many contents are not sealed and should be.
         lossy: The place in LOSSY of the storage precision by which the vectors that differ probably do;
             len(LOSSY) if there is none, -1 if no vector differs.
     """
@@ -78,6 +78,7 @@ class Compared:
     differing: tuple[Difference, ...]
     opened: int
     unknown_key: int
+    not_sealed: int
     lossy: int
 
 
@@ -88,7 +89,7 @@ class Comparer:
     Attributes:
         index: The index.
         opener: Opens contents.
-        seal: Contents must be sealed.
+        seal: Contents must be sealed, except those from which the index makes a vector.
         precision: How the index stores vectors; None is float32.
         hidden: Returns those of some ids, of which the engine returns nothing, that the index lists.
         interrupted: The number of the signal that asked to stop, 0 while none did.
@@ -113,17 +114,21 @@ class Comparer:
             TargetError: The target fails.
         """
         rows = len(batch)
+        if batch.vectors is None:
+            with_vectors = np.zeros(rows, dtype=np.bool_)
+        elif batch.to_embed is not None:
+            with_vectors = with_vectors & ~batch.to_embed  # the index makes the others
         batch, with_vectors = _last_of_each_id(batch, with_vectors)
         found = self._found(batch, with_vectors)
         items = [found.get(item_id) for item_id in batch.ids]
-        there = np.fromiter((item is not None for item in items), np.bool_, len(items))
         outcome = _Outcome(batch)
-        if not there.all():
-            for position in np.flatnonzero(~there).tolist():
+        for position, item in enumerate(items):
+            if item is None:
                 outcome.add(position, "item", MISSING)
-        if any(item.unreadable for item in found.values()):
-            self._note_unreadable(items, outcome)
-        self._compare_vectors(batch, items, np.flatnonzero(with_vectors & there), outcome)
+            elif item.unreadable:
+                for field in item.unreadable:
+                    outcome.add(position, field, "can't be sent by the service")
+        self._compare_vectors(batch, items, with_vectors, outcome)
         self._compare_metadata(batch, items, outcome)
         self._compare_contents(batch, items, outcome)
         return outcome.compared(rows)
@@ -136,36 +141,29 @@ class Comparer:
                 found |= stored_items(self.index, ids, include, self.hidden, interrupted=self.interrupted)
         return found
 
-    def _note_unreadable(self, items: Sequence[StoredItem | None], outcome: _Outcome) -> None:
-        for position, item in enumerate(items):
-            for field in item.unreadable if item is not None else ():
-                outcome.add(position, field, "can't be sent by the service")
-
     def _compare_vectors(
         self,
         batch: Batch,
         items: Sequence[StoredItem | None],
-        positions: NDArray[np.intp],
+        with_vectors: NDArray[np.bool_],
         outcome: _Outcome,
     ) -> None:
-        """Compare the vectors of the items at some positions, which are there."""
+        """Compare the vectors of those items that are there."""
         if batch.vectors is None:
             return
         dimension = batch.vectors.shape[1]
+        zeros = np.zeros(dimension, dtype=np.float32)
         rows: list[int] = []
         stored: list[Vectors] = []
-        zeros = np.zeros(dimension, dtype=np.float32)
-        for position in positions.tolist():
-            item = items[position]
-            assert item is not None  # noqa: S101 for mypy: the position is of an item that is there
-            if "vector" in item.unreadable:
+        for position, (wanted, item) in enumerate(zip(with_vectors.tolist(), items, strict=True)):
+            if not wanted or item is None or "vector" in item.unreadable:
                 continue
             vector = zeros if item.vector is None else item.vector
-            if len(vector) != dimension:
+            if len(vector) == dimension:
+                rows.append(position)
+                stored.append(vector)
+            else:
                 outcome.add(position, "vector", f"has {len(vector)} values, not {dimension}")
-                continue
-            rows.append(position)
-            stored.append(vector)
         if not rows:
             return
         outcome.with_vectors[rows] = True
@@ -195,35 +193,41 @@ class Comparer:
                 outcome.add(position, "metadata", what)
 
     def _compare_contents(self, batch: Batch, items: Sequence[StoredItem | None], outcome: _Outcome) -> None:
-        expected = batch.contents or [None] * len(batch)
-        for position, (wanted, item) in enumerate(zip(expected, items, strict=True)):
+        wanted: list[Contents | None] = list(batch.contents or [None] * len(batch))
+        stored = [None if item is None else item.contents for item in items]
+        sealed = self._sealed(batch)
+        found: list[Contents | SealError | None]
+        found = self.opener.open_each(batch.ids, stored) if any(sealed) else [None] * len(batch)
+        if not all(sealed):
+            for position, is_so in enumerate(sealed):
+                if not is_so:
+                    one = wanted[position]
+                    # The engine keeps no type, and does not tell empty contents from absent ones.
+                    wanted[position] = contents_text(one) if one else None
+                    found[position] = stored[position]
+        outcome.opened = len(found) - found.count(None)
+        if found == wanted:
+            return
+        for position, (one, other) in enumerate(zip(wanted, found, strict=True)):
+            item = items[position]
             if item is None or "contents" in item.unreadable:
                 continue
-            if wanted is None and item.contents is None:
-                continue
-            what = self._difference_in_contents(wanted, item, outcome)
-            if what:
+            if isinstance(other, SealError):
+                outcome.opened -= 1
+                outcome.unknown_key += other.outcome == UNKNOWN_KEY
+                outcome.not_sealed += isinstance(other, NotSealed)
+                what = "are not sealed" if isinstance(other, NotSealed) else f"do not open: {other.outcome}"
+                outcome.add(position, "contents", what)
+            elif one != other:
+                by_mistake = not sealed[position] and other is not None and is_sealed(other)
+                what = "are sealed, but should not be" if by_mistake else _what_of_contents(one, other)
                 outcome.add(position, "contents", what)
 
-    def _difference_in_contents(self, wanted: Contents | None, item: StoredItem, outcome: _Outcome) -> str:
-        stored = item.contents
-        if not self.seal:
-            wanted = None if not wanted else contents_text(wanted)  # the engine keeps no type
-            found = contents_of(item, None)
-            if found == wanted:
-                return ""
-            if stored is not None and is_sealed(stored):
-                return "are sealed, but --no-seal leaves them unsealed"
-            return _what_of_contents(wanted, found)
-        if stored is not None and not is_sealed(stored):
-            return "are not sealed"
-        try:
-            found = contents_of(item, self.opener)
-        except SealError as error:
-            outcome.unknown_key += error.outcome == UNKNOWN_KEY
-            return f"do not open: {error.outcome}"
-        outcome.opened += 1
-        return "" if type(found) is type(wanted) and found == wanted else _what_of_contents(wanted, found)
+    def _sealed(self, batch: Batch) -> list[bool]:
+        """Of which items the contents must be sealed: not those from which the index makes a vector."""
+        if not self.seal or batch.vectors is None:
+            return [False] * len(batch)
+        return [True] * len(batch) if batch.to_embed is None else (~batch.to_embed).tolist()
 
 
 class _Outcome:
@@ -235,6 +239,7 @@ class _Outcome:
         self.with_vectors = np.zeros(len(batch), dtype=np.bool_)
         self.opened = 0
         self.unknown_key = 0
+        self.not_sealed = 0
         self._lossy = -1
 
     def add(self, position: int, field: str, what: str) -> None:
@@ -258,6 +263,7 @@ class _Outcome:
             differing=differing,
             opened=self.opened,
             unknown_key=self.unknown_key,
+            not_sealed=self.not_sealed,
             lossy=self._lossy,
         )
 

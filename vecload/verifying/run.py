@@ -96,7 +96,7 @@ def verify(
         to: The target.
         index: The index.
         key: Its key.
-        api_key: The API key for a service.
+        api_key: The API key for a service; for a folder, CyborgDB's licence key.
         options: All other options.
         sample: About how many items to compare: a number, or a percentage such as "1%"; None is all.
         vectors: Of about how many of them the vectors, in the same way, or "all". None is all, except that of
@@ -105,7 +105,7 @@ def verify(
         differences: A file for all differences, JSON Lines with `id`, `source`, `row`, `field` and `what`.
         on_progress: Called in this thread during the verification; `loaded` counts compared items.
         stop: Set it in another thread to stop.
-        fields: Fields of LoadOptions, which replace those of `options`.
+        fields: As for `vecload.load`.
 
     Returns:
         The result: its status is `equal` or `different`.
@@ -254,7 +254,7 @@ class _Verification:
             return sample, Selection(0)
         checked = int(items * sample.part)
         amount = self._vectors
-        if amount is None and remote:
+        if amount is None and remote and plan.dimension:
             amount = vectors_in_time(plan.dimension, checked)
             if amount.number is not None:
                 self._say(
@@ -288,7 +288,7 @@ class _Verification:
         )
         parsers = self._opened.enter_context(parsers_for(str(self._options.parse_workers), plan.sources))
         totals, seen = Totals(), SeenIds()
-        lossy, opened, unknown = -1, 0, 0
+        lossy, opened, unknown, not_sealed = -1, 0, 0, 0
         meter.start(totals)
         try:
             pieces = self._pieces(jobs, ids, parsers, presence, selected, totals)
@@ -301,7 +301,9 @@ class _Verification:
                 result.repeated += compared.rows - new
                 result.vectors_checked += int(np.count_nonzero(compared.with_vectors & ~repeats))
                 lossy = max(lossy, compared.lossy)
-                opened, unknown = opened + compared.opened, unknown + compared.unknown_key
+                opened += compared.opened
+                unknown += compared.unknown_key
+                not_sealed += compared.not_sealed
                 meter.update(compared.span, totals)
         finally:
             result.seconds = meter.seconds
@@ -313,6 +315,8 @@ class _Verification:
                 f"the vectors differ only by what {LOSSY[lossy]} loses: if the index was created with it, "
                 f"give --storage-precision {LOSSY[lossy]}"
             )
+        if not_sealed and not opened:
+            result.hints.append("no contents are sealed: if they were loaded with --no-seal, give --no-seal")
         if unknown and not opened:
             result.hints.append(
                 "no contents open, and some are sealed with another contents key: is it the right --key-file?"
