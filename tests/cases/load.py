@@ -27,8 +27,8 @@ class Loaded:
     """What a load ended with: its exit code, all items of its index, and what was said.
 
     verified: The exit code of `vecload verify` with the same options; None if the load stopped.
-    again: The exit codes of an export, of a load of that file into another store, and of a verification of the
-        first sources with that store.
+    again: The exit codes of an export, of a load of that file into another store, and of a verification of
+        the first sources with that store.
     """
 
     code: int
