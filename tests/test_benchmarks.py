@@ -19,6 +19,7 @@ RESULTS = {
     "start": ["start.json"],
     "memory": ["memory.json"],
     "verifying": ["verifying.json"],
+    "moving": ["moving.json"],
 }
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import vecload
-from vecload.errors import ItemError
+from vecload.errors import IndexKeyNeeded, ItemError
 from vecload.index import FIELDS
 from vecload.sealing.envelope import Sealer
 from vecload.targets import IndexSettings
@@ -184,15 +184,30 @@ def test_a_key_with_contents_key_of_its_own_is_needed_to_open_contents(
         without.get(["a"])
 
 
-@pytest.mark.parametrize("wrong", ["hex" * 8, b"short", b"x" * 33, bytes(32), None, 77])
+@pytest.mark.parametrize("wrong", ["hex" * 8, b"short", b"x" * 33, bytes(32), 77])
 def test_what_is_no_key_is_refused_and_not_shown(
     connection: vecload.Connection, index_name: str, wrong: Any
 ) -> None:
     with pytest.raises((TypeError, ValueError)) as caught:
         connection.create_index(index_name, wrong)
     assert isinstance(caught.value, vecload.VecloadError)
-    assert wrong is None or repr(wrong) not in str(caught.value)
+    assert repr(wrong) not in str(caught.value)
     assert index_name not in connection.list_indexes()
+
+
+def test_without_a_key_and_without_a_kms_no_index_is_made_or_opened(
+    connection: vecload.Connection, index_name: str
+) -> None:
+    with pytest.raises(IndexKeyNeeded, match="needs its index key"):
+        connection.create_index(index_name)
+    assert index_name not in connection.list_indexes()
+    with pytest.raises(vecload.IndexNotFound):
+        connection.open_index(index_name)
+    connection.create_index(index_name, vecload.generate_key(), dimension=4)
+    with pytest.raises(IndexKeyNeeded):
+        connection.open_index(index_name)
+    with pytest.raises(vecload.UsageError, match="contents key alone"):
+        connection.open_index(index_name, vecload.generate_key(contents_only=True))
 
 
 VECTOR = [1.0, 2.0, 3.0, 4.0]

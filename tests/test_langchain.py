@@ -50,6 +50,9 @@ def remote(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The client's store; the package that it imports for models by name may be missing."""
     if find_spec("sentence_transformers") is None:
         monkeypatch.syspath_prepend(STAND_INS)
+    # The client imports its store with itself, which another test may have done without the package.
+    for name in [name for name in sys.modules if name.startswith("cyborgdb.integrations")]:
+        monkeypatch.delitem(sys.modules, name)
     before = {*sys.modules}
     from cyborgdb.integrations.langchain import CyborgVectorStore
 

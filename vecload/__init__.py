@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from vecload.loading.run import load
     from vecload.options import LoadOptions
     from vecload.sealing import Key, generate_key
+    from vecload.upkeep.copy import copy
+    from vecload.upkeep.export import ExportResult, export
+    from vecload.upkeep.rekey import RekeyResult, rekey
     from vecload.verifying.result import VerifyResult
     from vecload.verifying.run import verify
 
@@ -55,6 +58,7 @@ __all__ = [
     "AccessRefused",
     "Connection",
     "ConnectionClosed",
+    "ExportResult",
     "ForkedStore",
     "Index",
     "IndexExists",
@@ -70,6 +74,7 @@ __all__ = [
     "MappingError",
     "NotSealed",
     "Progress",
+    "RekeyResult",
     "Report",
     "RowsRejected",
     "SealError",
@@ -81,25 +86,33 @@ __all__ = [
     "WrongKey",
     "__version__",
     "connect",
+    "copy",
+    "export",
     "generate_key",
     "inspect",
     "load",
+    "rekey",
     "verify",
 ]
 
 _HOMES = {
     "Connection": "connection",
+    "ExportResult": "upkeep.export",
     "Index": "index",
     "Key": "sealing",
     "LoadOptions": "options",
     "LoadResult": "loading.result",
     "Progress": "loading.result",
+    "RekeyResult": "upkeep.rekey",
     "Report": "inspecting.report",
     "VerifyResult": "verifying.result",
     "connect": "connection",
+    "copy": "upkeep.copy",
+    "export": "upkeep.export",
     "generate_key": "sealing",
     "inspect": "inspecting.run",
     "load": "loading.run",
+    "rekey": "upkeep.rekey",
     "verify": "verifying.run",
 }
 

@@ -16,6 +16,7 @@ from vecload.options import LoadOptions
 from vecload.sealing import Key, generate_key
 from vecload.sealing.keys import as_key
 from vecload.targets import IndexSettings, Metric, Reach, StoragePrecision, Target, WireFormat, connect_target
+from vecload.targets.opening import open_with
 
 
 class Connection(Closing):
@@ -69,6 +70,7 @@ class Connection(Closing):
         bm25_k1: float | None = None,
         bm25_b: float | None = None,
         embedding_model: str | None = None,
+        kms: str | None = None,
         seal: bool | None = None,
         allow_zero_vectors: bool = False,
     ) -> Index:
@@ -77,7 +79,8 @@ class Connection(Closing):
         Args:
             index_name: Its name.
             index_key: A Key, or 32 bytes. With 32 bytes, the contents key is derived from them, and the
-                service could open contents.
+                service could open contents. With `kms` only its contents key is used; None can't seal
+                contents.
             name: The same as `index_name`.
             key: The same as `index_key`.
             dimension: The vector dimension; None lets the first upsert decide.
@@ -93,6 +96,8 @@ class Connection(Closing):
             bm25_b: How much the length of a field counts, 0 to 1; the engine's default is 0.75.
             embedding_model: The engine's model that makes the vectors of items that have none from their
                 contents, which are then not sealed.
+            kms: The KMS, by its name in the service's configuration, from which the service gets the index
+                key.
             seal: Encrypt contents on this machine. None is True, unless somebody else adds unsealed contents
                 before the first upsert with contents: see `open_index`.
             allow_zero_vectors: Store all-zero vectors, which the engine cannot return.
@@ -100,9 +105,13 @@ class Connection(Closing):
         Raises:
             IndexExists: An index with that name exists.
             IndexMismatch: The settings are not possible.
+            KeyFileError: There is neither an index key nor `kms`.
+            RootKeyNeeded: The API key is a user token.
         """
-        name, seal = _given(index_name, name, "index_name"), LoadOptions(seal=seal).seal
-        opened = as_key(_given(index_key, key, "index_key"))
+        name = _given(index_name, name, "index_name")
+        key = _given(index_key, key, "index_key", needed=False)
+        seal = LoadOptions(seal=seal).seal
+        opened = None if key is None else as_key(key)
         fields = MetadataFields.of(unfilterable, pattern, full_text, text_fields).with_schema(metadata_schema)
         settings = IndexSettings(
             dimension=dimension,
@@ -115,8 +124,10 @@ class Connection(Closing):
             bm25_k1=bm25_k1,
             bm25_b=bm25_b,
             embedding_model=embedding_model,
+            kms=kms,
         )
-        index = self._target.create_index(name, opened.index_key, settings)
+        index_key = None if opened is None or kms else opened.index_key_for(name, _source(opened))
+        index = self._target.create_index(name, index_key, settings)
         embed = embedding_model is not None
         return Index(index, opened, seal=seal, embed=embed, allow_zero_vectors=allow_zero_vectors)
 
@@ -136,7 +147,9 @@ class Connection(Closing):
 
         Args:
             index_name: Its name.
-            index_key: The Key or the 32 bytes it was created with.
+            index_key: The Key or the 32 bytes it was created with. An index whose index key is in a KMS of
+                the service, or that a user token opens, needs only a contents key; with None it can't seal or
+                open contents.
             name: The same as `index_name`.
             key: The same as `index_key`.
             seal: Encrypt contents on this machine. None does too, but the first upsert with contents raises
@@ -149,11 +162,14 @@ class Connection(Closing):
 
         Raises:
             IndexNotFound: No index has that name.
+            KeyFileError: The index needs its index key, and none was given.
             WrongKey: The index was created with another key.
         """
-        name, seal = _given(index_name, name, "index_name"), LoadOptions(seal=seal).seal
-        opened = as_key(_given(index_key, key, "index_key"))
-        index = self._target.open_index(name, opened.index_key)
+        name = _given(index_name, name, "index_name")
+        key = _given(index_key, key, "index_key", needed=False)
+        seal = LoadOptions(seal=seal).seal
+        opened = None if key is None else as_key(key)
+        index = open_with(self._target, name, opened, _source(opened)).index
         return Index(index, opened, seal=seal, embed=embed, allow_zero_vectors=allow_zero_vectors)
 
     load_index = open_index
@@ -177,22 +193,30 @@ class Connection(Closing):
 
         Raises:
             IndexNotFound: No index has that name.
+            KeyFileError: The index needs its index key, and none was given.
+            RootKeyNeeded: The API key is a user token.
             WrongKey: The index was created with another key.
         """
-        opened = as_key(_given(index_key, key, "index_key"))
-        self._target.open_index(_given(index_name, name, "index_name"), opened.index_key).drop()
+        name = _given(index_name, name, "index_name")
+        key = _given(index_key, key, "index_key", needed=False)
+        opened = None if key is None else as_key(key)
+        open_with(self._target, name, opened, _source(opened)).index.drop()
 
     def close(self) -> None:
         """Release connections and locks. Later calls, also on its indexes, raise ConnectionClosed."""
         self._target.close()
 
 
-def _given(value: Any, same: Any, name: str) -> Any:
+def _given(value: Any, same: Any, name: str, *, needed: bool = True) -> Any:
     """An argument that has two names."""
-    if (value is None) == (same is None):
+    if (value is not None and same is not None) or (needed and value is None and same is None):
         how = "not given" if value is None else "given twice"
         raise ItemTypeError(f"{name} is {how}", hint='call it as (index_name, index_key): ("docs", key)')
     return same if value is None else value
+
+
+def _source(key: Key | None) -> str:
+    return (key.source if key is not None else "") or "the key that was given"
 
 
 @parameters_named()

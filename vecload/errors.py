@@ -7,6 +7,7 @@
     │   │   └── SourceUnfinished     exit 1   a source ends within a row; the rows before it are loaded
     │   ├── MappingError             exit 2   no usable id or vector column, or more than one candidate
     │   ├── KeyFileError             exit 2   a key file is missing, malformed or readable by others
+    │   │   └── IndexKeyNeeded       exit 2   an index needs its index key, and none was given
     │   ├── EngineMissing            exit 2   cyborgdb-core is not installed
     │   ├── IndexNotFound            exit 2   the target has no index with that name
     │   ├── IndexExists              exit 2   the target already has an index with that name
@@ -30,8 +31,11 @@
     │   ├── ItemLimit                exit 1   the index holds as many items as the free tier allows
     │   └── AccessRefused            exit 6
     │       ├── Unauthorised         exit 6   the service, or CyborgDB, refuses the API key
+    │       │   └── RootKeyNeeded    exit 6   only the service's root API key may do this
     │       ├── ClientRefused        exit 6   a client certificate, or this client by a proxy, is refused
+    │       ├── KmsRefused           exit 6   the service does not get the index key from its KMS
     │       └── WrongKey             exit 6   the index key belongs to another index
+    │           └── KmsBacked        exit 6   the service has the index key in its KMS, and takes no other
     ├── SealError                    exit 1   sealed contents do not open; exit 6 if their key is missing
     │   └── NotSealed                exit 1   contents that must be sealed are not
     ├── JournalError                 exit 1   the journal or the reject file can't be written
@@ -112,6 +116,13 @@ class MappingError(UsageError):
 
 class KeyFileError(UsageError):
     """A key file is missing, malformed, or readable by others than its owner."""
+
+    missing = False
+    """There is no file of that name."""
+
+
+class IndexKeyNeeded(KeyFileError):
+    """An index opens only with its index key, and none was given."""
 
 
 class EngineMissing(UsageError):
@@ -262,8 +273,20 @@ class ClientRefused(AccessRefused):
     """The service refuses this client's certificate or wants one, or a proxy refuses this client."""
 
 
+class RootKeyNeeded(Unauthorised):
+    """Only the service's root API key may do this, and the API key is a user token."""
+
+
+class KmsRefused(AccessRefused):
+    """The service does not get the index key from its KMS until somebody corrects its settings."""
+
+
 class WrongKey(AccessRefused):
     """The index key is not the key that this index was created with."""
+
+
+class KmsBacked(WrongKey):
+    """The index is KMS-backed: the service gets the index key from its KMS, and refuses one in a request."""
 
 
 class SealError(VecloadError):

@@ -55,6 +55,7 @@ def parameters_named() -> Iterator[None]:
 
 _PHRASES: Final = (
     (r"(max_errors|--max-errors) and --rejects FILE", "max_errors and rejects"),
+    (r"--key-file or --contents-key-file", "key"),
     (r"--id-column (\w+) --id-column (\w+)", r'id_column=["\1", "\2"]'),
     (r"set VECLOAD_API_KEY, or name --api-key-file", "pass api_key"),
     (r"check (VECLOAD|CYBORGDB)_API_KEY", "check api_key"),
@@ -67,6 +68,8 @@ _SPECIAL: Final = {
     "--seal": "seal=True",
     "--no-seal": "seal=False",
     "--no-create": "create=False",
+    "--create-key": "create_key=True",
+    "--contents-key-file": "key",
     "--key-file": "key",
     "--key-command": "key",
     "--api-key-file": "api_key",

@@ -46,7 +46,7 @@ class Index(Queries):
     def __init__(
         self,
         index: TargetIndex,
-        key: Key,
+        key: Key | None,
         *,
         seal: bool | None = None,
         embed: bool = False,
@@ -54,8 +54,10 @@ class Index(Queries):
         retry: RetryPolicy | None = None,
     ) -> None:
         super().__init__(index)
-        self._sealer = Sealer(key.contents_key, index.name) if seal is not False else None
-        self._opener = Opener(key.opening_keys, index.name)
+        self._seals = seal is not False
+        self._sealer = Sealer(key.contents_key, index.name) if self._seals and key is not None else None
+        key_from = (key.source if key is not None else "") or "the key that was given"
+        self._opener = Opener(() if key is None else key.opening_keys, index.name, key_from)
         self._contents_check = (
             ContentsCheck(seal, index, key, embed=embed) if self._sealer is not None else None
         )
@@ -266,6 +268,11 @@ class Index(Queries):
 
     def _store(self, batch: Batch) -> None:
         """Send a batch in parts of the usual size, in order."""
+        if self._seals and self._sealer is None and any(one is not None for one in batch.contents or ()):
+            raise ItemValueError(
+                f"there is no contents key for index {self.name!r} to seal contents with",
+                hint="open the index with key=..., or with seal=False",
+            )
         sender = self._own_sender()
         rows = BATCH_ROWS
         if len(batch):

@@ -199,6 +199,7 @@ PARTS = 6
 def test_a_case_becomes_what_its_owner_wants_or_stops(tmp_path: Path, part: int) -> None:
     table = TABLE[part::PARTS]
     found = loads(tmp_path, [(file, *wanted.options) for file, wanted in table], cwd=CASES)
+    assert all(each.again == [0, 0, 0] for each in found if each.items)
     for (file, wanted), ended in zip(table, found, strict=True):
         try:
             check(wanted, ended)

@@ -73,6 +73,7 @@ def other_spy() -> Iterator[Spy]:
 def api_key_file(tmp_path: Path) -> Path:
     file = tmp_path / "api.key"
     file.write_text(CANARY)
+    file.chmod(0o600)
     return file
 
 

@@ -17,11 +17,22 @@ from vecload.cli.app import app, run
 from vecload.cli.config import default_map
 from vecload.cli.empty_values import check_given
 from vecload.errors import UsageError
-from vecload.options import HINTS, MAY_BE_BLANK, MAY_BE_EMPTY
+from vecload.option_values import MAY_BE_BLANK, MAY_BE_EMPTY
+from vecload.options import HINTS
 from vecload.targets.reach import REACH_FIELDS
 
 LOAD = ("upsert", "rows.jsonl")
-TEXTS = ("to", "state-dir", "rejects", "index", "key-file", "key-command", "api-key-file", "endpoint-url")
+TEXTS = (
+    "to",
+    "state-dir",
+    "rejects",
+    "index",
+    "key-file",
+    "key-command",
+    "contents-key-file",
+    "api-key-file",
+    "endpoint-url",
+)
 OTHERS = ("retry-rejects", "ids-file", "id-column", "metadata-exclude", "max-errors", "dimension", "nan")
 
 

@@ -79,8 +79,8 @@ def test_the_sample_is_told_on_one_screen_and_nothing_is_made(vecload: Vecload) 
 def test_the_report_has_the_documented_keys_and_a_dry_run_the_same_report(
     vecload: Vecload, service: str
 ) -> None:
-    _, out, err = vecload("inspect", ARTICLES, "--json", "--to", service)
-    _, dry, _ = vecload("upsert", ARTICLES, "--dry-run", "--json", "--to", service)
+    _, out, err = vecload("inspect", ARTICLES, "--json", "--to", service, "--create-key")
+    _, dry, _ = vecload("upsert", ARTICLES, "--dry-run", "--json", "--to", service, "--create-key")
 
     report, other = json.loads(out), json.loads(dry)
     assert err == ""
@@ -97,7 +97,8 @@ def test_the_bytes_of_the_first_body_and_the_batches_are_those_of_the_load(
     vecload: Vecload, service: str, index_name: str
 ) -> None:
     for wire in ("json", "binary"):
-        command = (ARTICLES, "--to", service, "--index", f"{index_name}-{wire}", "--wire", wire, "--json")
+        here = ("--to", service, "--index", f"{index_name}-{wire}", "--create-key")
+        command = (ARTICLES, *here, "--wire", wire, "--json")
         report = json.loads(vecload("inspect", *command)[1])
         summary = json.loads(vecload("upsert", *command)[1])
         batches = report["sources"][0]["batches"]
@@ -334,7 +335,7 @@ def test_a_service_is_asked_and_a_refused_api_key_is_told(
     assert "WRONG   API key: the service refuses the API key" in out
     assert "never-told" not in out
     monkeypatch.setenv("VECLOAD_API_KEY", service_with_key.root_key)
-    code, out, _ = vecload("inspect", *source)
+    code, out, _ = vecload("inspect", *source, "--create-key")
     assert (code, "answers" in out) == (0, True)
 
 

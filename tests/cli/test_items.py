@@ -115,7 +115,7 @@ def searchable(request: pytest.FixtureRequest, tmp_path: Path, index_name: str) 
     ]
     path = write_jsonl(tmp_path / "items.jsonl", lines)
     named = ["--to", to, "--index", index_name]
-    assert vecload("upsert", path, *named, "--full-text", "words").code == 0
+    assert vecload("upsert", path, *named, "--full-text", "words", "--create-key").code == 0
     return named
 
 

@@ -53,15 +53,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-LOAD = ("upsert", "rows.jsonl", "--max-errors", "1", "--rejects", "bad.jsonl", "--reject-rows")
+LOAD = (
+    "upsert",
+    "rows.jsonl",
+    "--create-key",
+    "--max-errors",
+    "1",
+    "--rejects",
+    "bad.jsonl",
+    "--reject-rows",
+)
 
 
 def all_commands(index: str) -> list[tuple[str, ...]]:
     """Every command that reaches a service, in an order in which each has something to do."""
     named = ("--index", index)
     return [
-        ("index", "create", index, "--dimension", "8"),
-        ("inspect", "rows.jsonl", "--max-errors", "1", *named),
+        ("index", "create", index, "--dimension", "8", "--create-key"),
+        ("inspect", "rows.jsonl", "--max-errors", "1", "--create-key", *named),
         (*LOAD, *named),
         ("index", "list"),
         ("index", "describe", index),

@@ -160,6 +160,16 @@ REFUSALS: dict[str, tuple[Callable[[], str | list[str]], Callable[[], Arguments]
     "a service that is not there": (good, lambda: {"to": "http://127.0.0.1:9", "give_up_after": 0}),
     "a key file that is not there": (good, lambda: {"key": "nowhere.key"}),
     "a key file that is not one": (good, lambda: {"key": text("docs.key", "x")}),
+    "a key file that nobody can make": (good, lambda: {"key": "nowhere/docs.key", "create_key": True}),
+    "an index that is there, a key file that is not": (
+        good,
+        lambda: {**an_index(), "key": "nowhere.key", "create_key": True},
+    ),
+    "a contents key alone, new index": (good, lambda: {"key": vecload.generate_key(contents_only=True)}),
+    "a contents key alone": (
+        good,
+        lambda: {**an_index(), "key": vecload.generate_key(contents_only=True)},
+    ),
     "another key": (good, lambda: {**an_index(), "key": vecload.generate_key()}),
     "another contents key": (good, other_contents_key),
     "unsealed contents": (good, unsealed_contents),

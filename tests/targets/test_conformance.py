@@ -18,6 +18,7 @@ from vecload.errors import (
     BatchRefused,
     ConnectionClosed,
     IndexExists,
+    IndexKeyNeeded,
     IndexMismatch,
     IndexNotFound,
     TrainingFailed,
@@ -94,6 +95,20 @@ def index(target: Target, index_name: str, key: bytes) -> Iterator[TargetIndex]:
     # The service keeps eight threads busy for each index that it has open.
     with suppress(VecloadError):
         made.drop()
+
+
+def test_without_its_index_key_an_index_does_not_open(
+    target: Target, index: TargetIndex, new_name: Callable[[], str]
+) -> None:
+    assert (index.opened_by, index.permissions()) == ("index key", {"read", "write"})
+    with pytest.raises(IndexKeyNeeded):
+        target.open_index(index.name, None)
+    with pytest.raises(IndexNotFound):
+        target.open_index(new_name(), None)
+    with pytest.raises(IndexKeyNeeded):
+        target.create_index(new_name(), None, IndexSettings(dimension=4))
+    with pytest.raises(IndexMismatch):
+        target.create_index(new_name(), None, IndexSettings(dimension=4, kms=""))
 
 
 def test_vectors_come_back_bit_for_bit(index: TargetIndex) -> None:

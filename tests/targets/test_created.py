@@ -59,7 +59,7 @@ def test_a_load_says_so_and_leaves_neither_index_nor_key(
     source = write_jsonl(tmp_path / "rows.jsonl", rows(3))
     policies = ("--unfilterable", "title")
     for _ in range(2):
-        ended = run("upsert", source, "--to", old.url, "--index", index_name, *policies)
+        ended = run("upsert", source, "--to", old.url, "--index", index_name, "--create-key", *policies)
         assert ended.code == 2
         assert "it has another policy for 'title', so it was deleted again" in ended.error
         assert "--unfilterable" in ended.error
@@ -68,11 +68,22 @@ def test_a_load_says_so_and_leaves_neither_index_nor_key(
     assert old.upserts == 0
 
     # What the message offers works.
-    assert run("upsert", source, "--to", old.url, "--index", index_name).code == 0
+    assert run("upsert", source, "--to", old.url, "--index", index_name, "--create-key").code == 0
 
 
 def test_the_command_that_creates_says_so(old: Proxy, service: str, index_name: str) -> None:
-    ended = run("index", "create", index_name, "--to", old.url, "--dimension", "4", "--full-text", "body")
+    ended = run(
+        "index",
+        "create",
+        index_name,
+        "--create-key",
+        "--to",
+        old.url,
+        "--dimension",
+        "4",
+        "--full-text",
+        "body",
+    )
     assert ended.code == 2
     assert f"index {index_name!r} was not created as asked" in ended.error
     assert "'body'" in ended.error
@@ -117,12 +128,34 @@ def test_the_key_stays_where_the_index_could_not_be_deleted(
             drop(exchange)
 
     old.behave_otherwise = behave
-    ended = run("index", "create", index_name, "--to", old.url, "--dimension", "4", "--full-text", "body")
+    ended = run(
+        "index",
+        "create",
+        index_name,
+        "--create-key",
+        "--to",
+        old.url,
+        "--dimension",
+        "4",
+        "--full-text",
+        "body",
+    )
     assert ended.code == 2
     assert "delete it with 'vecload index delete'" in ended.error
     assert index_name in names_in(service)
     assert len(key_files()) == 1
-    again = run("index", "create", index_name, "--to", old.url, "--dimension", "4", "--full-text", "body")
+    again = run(
+        "index",
+        "create",
+        index_name,
+        "--create-key",
+        "--to",
+        old.url,
+        "--dimension",
+        "4",
+        "--full-text",
+        "body",
+    )
     assert again.code == 2
     assert "already (4 dimensions, euclidean, another policy for 'body')" in again.error
     # Once the service can be reached, the key deletes it.

@@ -102,7 +102,7 @@ class _Recorder:
 def recorded(wire: WireFormat) -> tuple[_Recorder, ServiceIndex]:
     recorder = _Recorder()
     made: Any = recorder
-    return recorder, ServiceIndex(made, "docs", KEY, wire=wire, binary_threshold=2)
+    return recorder, ServiceIndex(made, "docs", KEY, opened_by="index key", wire=wire, binary_threshold=2)
 
 
 def test_several_vectors_go_out_a_hundred_at_a_time_as_bytes_or_as_numbers() -> None:

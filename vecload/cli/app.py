@@ -19,6 +19,7 @@ from vecload.cli.empty_values import NoEmptyValues
 from vecload.cli.indexes import index_app
 from vecload.cli.options import print_help
 from vecload.cli.output import out, tell
+from vecload.cli.whole_index import copy, export, rekey
 from vecload.errors import UsageError, VecloadError
 from vecload.limits import INSPECT_ITEMS, QUERY_PRINTED
 from vecload.options import LoadOptions
@@ -26,6 +27,7 @@ from vecload.targets import Reach
 
 if TYPE_CHECKING:
     from vecload.loading.request import Request
+    from vecload.sealing.key_source import KeySource
 
 app = typer.Typer(
     name="vecload",
@@ -35,6 +37,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(index_app, name="index")
+for command in (export, copy, rekey):
+    app.command()(command)
 
 
 @app.callback()
@@ -149,6 +153,7 @@ def upsert(
     index: opt.NewIndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     reach: Reach,
     options: LoadOptions,
@@ -163,7 +168,8 @@ def upsert(
     """Load sources into an index."""
     from vecload.cli import load
 
-    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file, reach)
+    keys = opt.key_source(context, key_file, key_command, contents_key_file, create=options.create_key)
+    request = _request(context, options, sources, to, index, keys, api_key_file, reach)
     if dry_run:
         code = load.inspect(request, full=full, items=items, json=json_output, quiet=quiet)
     else:
@@ -183,6 +189,7 @@ def inspect(
     index: opt.NewIndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     reach: Reach,
     options: LoadOptions,
@@ -194,13 +201,14 @@ def inspect(
     """Report what sources are and what a load would do."""
     from vecload.cli import load
 
-    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file, reach)
+    keys = opt.key_source(context, key_file, key_command, contents_key_file, create=options.create_key)
+    request = _request(context, options, sources, to, index, keys, api_key_file, reach)
     raise typer.Exit(load.inspect(request, full=full, items=items, json=json_output, quiet=False))
 
 
 @app.command("verify", help=VERIFY_HELP)
-@opt.takes(without=OF_LOADS_ALONE)
 @opt.reaches
+@opt.takes(without=OF_LOADS_ALONE)
 def verify(
     *,
     context: typer.Context,
@@ -209,6 +217,7 @@ def verify(
     index: opt.LoadedIndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     reach: Reach,
     options: LoadOptions,
@@ -224,7 +233,8 @@ def verify(
     from vecload.cli import load
     from vecload.verifying.run import Thoroughness
 
-    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file, reach)
+    keys = opt.key_source(context, key_file, key_command, contents_key_file)
+    request = _request(context, options, sources, to, index, keys, api_key_file, reach)
     how = Thoroughness(sample=sample, vectors=vectors, extra=extra, differences=differences)
     code = load.verify(request, how, json=json_output, quiet=quiet, terminal=sys.stderr.isatty())
     raise typer.Exit(code)
@@ -236,8 +246,7 @@ def _request(
     sources: list[str] | None,
     to: str | None,
     index: str | None,
-    key_file: Path | None,
-    key_command: str | None,
+    keys: KeySource,
     api_key_file: Path | None,
     reach: Reach,
 ) -> Request:
@@ -245,7 +254,6 @@ def _request(
     from vecload.cli.config import api_key, policy_of_defaults
     from vecload.loading.request import Request
 
-    keys = opt.key_source(context, key_file, key_command)
     return Request(
         sources=tuple(sources or ()),
         to=to,
@@ -268,6 +276,7 @@ def get(
     index: opt.IndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     reach: Reach,
     require_sealed: opt.RequireSealed = False,
@@ -276,7 +285,7 @@ def get(
     from vecload.cli.config import api_key
     from vecload.cli.items import Place, Printing, get_items
 
-    keys = opt.key_source(context, key_file, key_command)
+    keys = opt.key_source(context, key_file, key_command, contents_key_file)
     place = Place(to, index, keys, api_key(to, api_key_file), reach)
     get_items(ids, place, Printing(out, tell, require_sealed))
 
@@ -322,6 +331,7 @@ def query(
     index: opt.IndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     reach: Reach,
     options: LoadOptions,
@@ -333,7 +343,7 @@ def query(
 
     if require_sealed and not contents:
         raise UsageError("--require-sealed checks contents, so it needs --contents")
-    keys = opt.key_source(context, key_file, key_command)
+    keys = opt.key_source(context, key_file, key_command, contents_key_file)
     place = Place(to, index, keys, api_key(to, api_key_file), reach)
     question = Question.asked(vector, row, options, text, conditions, n_probes, top_k)
     run_query(question, contents, place, Printing(out, tell, require_sealed))
@@ -349,6 +359,7 @@ def rejects(
     index: opt.IndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     reach: Reach,
 ) -> None:
@@ -356,18 +367,24 @@ def rejects(
     from vecload.cli.config import api_key
     from vecload.cli.items import Place, Printing, print_rejects
 
-    keys = opt.key_source(context, key_file, key_command)
+    keys = opt.key_source(context, key_file, key_command, contents_key_file)
     print_rejects(file, Place(to, index, keys, api_key(to, api_key_file), reach), Printing(out, tell))
 
 
 @app.command()
 def keygen(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The key file to write.", show_default=False)],
+    contents_only: Annotated[
+        bool,
+        opt.option(
+            "contents_only", None, "Only a contents key, for an index whose index key the service has itself."
+        ),
+    ] = False,
 ) -> None:
     """Write a new key file that only you can read. Never overwrites a file."""
     from vecload.sealing import generate_key
 
-    key = generate_key()
+    key = generate_key(contents_only=contents_only)
     key.save(file)
     tell(f"wrote {file} (key id {key.key_id}); keep a copy: without it, nothing sealed with it can be opened")
 

@@ -85,9 +85,9 @@ CONFIG_MAX_BYTES = 1 << 20
 
 OF_ANY_TARGET = ("ca-file", "client-cert", "client-key", "insecure-http")
 """What belongs to the target set with it, and to any target where none is set."""
-CREDENTIALS = ("api-key-file", "key-file", "key-command", *OF_ANY_TARGET)
+CREDENTIALS = ("api-key-file", "key-file", "key-command", "contents-key-file", *OF_ANY_TARGET)
 """What is never used for another target than the one set with it."""
-PATHS = ("api-key-file", "key-file", "ca-file", "client-cert", "client-key")
+PATHS = ("api-key-file", "key-file", "contents-key-file", "ca-file", "client-cert", "client-key")
 FOUND_MAY_SET = frozenset(
     (
         *("index", "format", "id-column", "id-prefix", "id-separator"),
@@ -421,14 +421,16 @@ def read_api_key(file: Path | None, environ: Mapping[str, str] = os.environ) -> 
     """The API key for a service: from a file, or else from VECLOAD_API_KEY.
 
     Raises:
-        UsageError: The file can't be read.
+        UsageError: The file can't be read, or others than its owner can read it.
     """
     if file is None:
         return environ.get("VECLOAD_API_KEY") or None
+    from vecload.sealing.private_input import read_private
+
     try:
-        key = file.read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        raise UsageError(f"the API key file {file} can't be read") from None
+        key = read_private(file, "API key file").decode().strip()
+    except UnicodeDecodeError:
+        raise UsageError(f"the API key file {file} is not text") from None
     if not key:
         raise UsageError(f"the API key file {file} is empty")
     return key

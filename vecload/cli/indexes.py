@@ -45,6 +45,7 @@ def describe(
     to: opt.To = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     reach: Reach,
 ) -> None:
@@ -54,12 +55,14 @@ def describe(
     from vecload.targets.opening import connect_to, open_existing
 
     with connect_to(to, api_key(to, api_key_file), reach, read_only=True, must_exist=True) as target:
-        opened = open_existing(target, name, opt.key_source(context, key_file, key_command))
+        keys = opt.key_source(context, key_file, key_command, contents_key_file)
+        opened = open_existing(target, name, keys)
         about = asdict(opened.index.describe()) | {
             "items": opened.index.count(),
             "target": target.location,
             "key": opened.key_from,
-            "key_id": opened.key.key_id,
+            "key_id": opened.key_id,
+            "opened_by": opened.index.opened_by,
         }
     out(orjson.dumps(about, option=orjson.OPT_INDENT_2))
 
@@ -74,22 +77,37 @@ def create(
     to: opt.To = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     reach: Reach,
     options: LoadOptions,
 ) -> None:
-    """Create an index. If you name no key, vecload generates one and keeps it in your key store."""
+    """Create an index.
+
+    Without a named key, vecload makes one in your key store: for an embedded store always, for a service in a
+    terminal, or with --create-key.
+    """
     from vecload.loading.request import index_settings
     from vecload.targets.opening import check_made_as, connect_to, create_new
 
     settings = index_settings(options)
     with connect_to(to, api_key(to, api_key_file), reach) as target:
-        opened = create_new(target, name, opt.key_source(context, key_file, key_command), settings, tell=tell)
+        keys = opt.key_source(context, key_file, key_command, contents_key_file, create=options.create_key)
+        opened = create_new(target, name, keys, settings, seals=False, tell=tell)
+        opened.warn_of_new_key(tell)
+        if line := opened.derivation:
+            tell(line)
         said = "created index" if opened.created else "an earlier run created index"
         if not opened.created:
             check_made_as(opened, settings)
         tell(f"{said} {name!r} in {short(target.location)}")
-        tell(f"its key: {short(opened.key_from)} (key id {opened.key.key_id})")
+        if opened.index.opened_by == "KMS":
+            tell(f"its index key: in {options.kms!r}, the KMS of the service")
+        what = "key" if opened.index.opened_by == "index key" else "contents key"
+        if opened.key is not None:
+            tell(f"its {what}: {short(opened.key_from)} (key id {opened.key_id})")
+        else:
+            tell("it has no contents key: --create-key makes one, 'vecload keygen --contents-only' too")
 
 
 @index_app.command("delete")
@@ -102,6 +120,7 @@ def delete(
     to: opt.To = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     reach: Reach,
 ) -> None:
@@ -109,7 +128,8 @@ def delete(
     from vecload.targets.opening import connect_to, open_existing
 
     with connect_to(to, api_key(to, api_key_file), reach, must_exist=True) as target:
-        opened = open_existing(target, name, opt.key_source(context, key_file, key_command))
+        keys = opt.key_source(context, key_file, key_command, contents_key_file)
+        opened = open_existing(target, name, keys)
         items = opened.index.count()
         if not yes and not sys.stdin.isatty():
             raise UsageError(f"refusing to delete index {name!r} without confirmation", hint="pass --yes")
@@ -117,4 +137,5 @@ def delete(
         if not yes and not typer.confirm(question, err=True):
             raise UsageError("nothing was deleted")
         opened.index.drop()
-        tell(f"deleted index {name!r}; its key stays: {short(opened.key_from)}")
+        stays = f"; its key stays: {short(opened.key_from)}" if opened.key_from else ""
+        tell(f"deleted index {name!r}{stays}")

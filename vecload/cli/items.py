@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from vecload.cli.output import tell
 from vecload.errors import SealError, SourceError, UsageError, VecloadError
 from vecload.limits import BATCH_BYTES
 from vecload.options import LoadOptions
+from vecload.sealing.key_source import KeySource
 from vecload.targets import Reach
-from vecload.targets.opening import KeySource, OpenedIndex, connect_to, only_index, open_existing
+from vecload.targets.opened import OpenedIndex
+from vecload.targets.opening import connect_to, only_index, open_existing
 
 if TYPE_CHECKING:
     from vecload.index import Index
@@ -34,7 +37,10 @@ class Place:
     def opened(self) -> Iterator[OpenedIndex]:
         """The index, opened for reading."""
         with connect_to(self.to, self.api_key, self.reach, read_only=True, must_exist=True) as target:
-            yield open_existing(target, self.index or only_index(target), self.keys)
+            opened = open_existing(target, self.index or only_index(target), self.keys)
+            if opened.key is not None and opened.key.bare and (line := opened.derivation):
+                tell(line)
+            yield opened
 
 
 @dataclass(slots=True)
@@ -206,7 +212,7 @@ def print_rejects(
     from vecload.sealing import Opener
 
     with place.opened() as opened:
-        opener = Opener(opened.key.opening_keys, opened.index.name)
+        opener = Opener(opened.opening_keys, opened.index.name, opened.key_from)
     total = 0
     for reject in rejects_of(path):
         total += 1
@@ -241,8 +247,8 @@ def read_vector(text: str, row: int, options: LoadOptions) -> list[float]:
             raise SourceError(f"{text} can't be read: {error.strerror}") from None
 
     from vecload.batch import Span
+    from vecload.loading.parts import plan_of
     from vecload.loading.request import Request
-    from vecload.loading.run import plan_of
     from vecload.readers import open_sources
 
     request = Request(sources=(text,), options=replace(options, generate_ids=True))

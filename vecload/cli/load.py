@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -43,7 +43,7 @@ def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool, verify:
     try:
         if verify:
             check_readable_again(request)
-        result = _loaded(request, quiet=quiet, terminal=terminal)
+        result = _loaded(lambda caller: run_load(request, caller), quiet=quiet, terminal=terminal)
         if verify:
             result.verified = _verified(request, Thoroughness(), quiet=quiet, terminal=terminal)
             result.exit_code = result.verified.exit_code or result.exit_code
@@ -59,11 +59,38 @@ def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool, verify:
     return result.exit_code
 
 
-def _loaded(request: Request, *, quiet: bool, terminal: bool) -> LoadResult:
+def copy(run: Callable[[Caller], LoadResult], *, json: bool, quiet: bool, terminal: bool) -> int:
+    """Run a copy of an index, which is a load, and print its summary, also if it stops.
+
+    Args:
+        run: Runs it.
+        json: Print the summary as a JSON object on standard output.
+        quiet: Print nothing else.
+        terminal: Standard error is a terminal.
+
+    Returns:
+        The exit code of a copy that ended.
+
+    Raises:
+        VecloadError: It stopped.
+    """
+    result = LoadResult(error="a bug in vecload")
+    try:
+        result = _loaded(run, quiet=quiet, terminal=terminal)
+    except VecloadError as error:
+        result = error.result or result
+        raise
+    finally:
+        if json:
+            out(orjson.dumps(result.as_dict()))
+    return result.exit_code
+
+
+def _loaded(run: Callable[[Caller], LoadResult], *, quiet: bool, terminal: bool) -> LoadResult:
     """Run a load and print its summary as text."""
     result = LoadResult(error="a bug in vecload")
     try:
-        result = run_load(request, _caller(quiet=quiet, terminal=terminal))
+        result = run(caller_of(quiet=quiet, terminal=terminal))
     except VecloadError as error:
         result = error.result or result
         raise
@@ -106,7 +133,7 @@ def _verified(request: Request, how: Thoroughness, *, quiet: bool, terminal: boo
     """Run a verification and print its summary as text."""
     result = VerifyResult(error="a bug in vecload")
     try:
-        result = run_verification(request, how, _caller(quiet=quiet, terminal=terminal))
+        result = run_verification(request, how, caller_of(quiet=quiet, terminal=terminal))
     except VecloadError as error:
         result = error.result or result
         raise
@@ -117,7 +144,7 @@ def _verified(request: Request, how: Thoroughness, *, quiet: bool, terminal: boo
     return result
 
 
-def _caller(*, quiet: bool, terminal: bool) -> Caller:
+def caller_of(*, quiet: bool, terminal: bool) -> Caller:
     """Messages and progress on standard error, and signals that stop the work."""
     stop, progress = StopAsked(), display(quiet=quiet, terminal=terminal)
 
@@ -126,7 +153,13 @@ def _caller(*, quiet: bool, terminal: bool) -> Caller:
         with stopping_on_signals(stop), _few_collections(), progress:
             yield
 
-    return Caller((lambda line: None) if quiet else tell, progress.update, stop, around)
+    return Caller(
+        say=(lambda line: None) if quiet else tell,
+        warn=tell,
+        on_progress=progress.update,
+        stop=stop,
+        around=around,
+    )
 
 
 def inspect(request: Request, *, full: bool, items: int, json: bool, quiet: bool) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -17,9 +18,10 @@ import typer
 from vecload.cli.config import default_map, for_its_target, variables_are_for
 from vecload.errors import UsageError
 from vecload.flags import as_flags
-from vecload.options import HINTS, INDEX, OUTPUT, About, LoadOptions, about
+from vecload.option_values import About
+from vecload.options import HINTS, INDEX, OUTPUT, LoadOptions, about
+from vecload.sealing.key_source import KeySource
 from vecload.targets import Reach
-from vecload.targets.opening import KeySource
 from vecload.targets.reach import REACH_FIELDS
 
 TARGET = "Target and keys"
@@ -100,6 +102,17 @@ KeyCommand = Annotated[
         TARGET,
         "Command that prints a key file; it is not run by a shell.",
         metavar="COMMAND",
+        callback=for_its_target,
+    ),
+]
+ContentsKeyFile = Annotated[
+    Path | None,
+    option(
+        "contents_key_file",
+        TARGET,
+        "File of the contents key, where the key file has only an index key.",
+        usual="derived from the index key",
+        metavar="FILE",
         callback=for_its_target,
     ),
 ]
@@ -203,7 +216,7 @@ Differences = Annotated[
 JsonOutput = Annotated[
     bool, option("json", OUTPUT, "Print the summary, or the report, as one JSON object on standard output.")
 ]
-Quiet = Annotated[bool, option("quiet", OUTPUT, "Print nothing but errors.", "-q")]
+Quiet = Annotated[bool, option("quiet", OUTPUT, "Print nothing but errors and new keys.", "-q")]
 
 
 def _help_all(context: typer.Context, param: typer.CallbackParam, value: bool) -> None:
@@ -330,20 +343,32 @@ def show_all(command: Any) -> None:
             param.hidden = False
 
 
-def key_source(context: typer.Context, file: Path | None, command: str | None) -> KeySource:
+def key_source(
+    context: typer.Context,
+    file: Path | None,
+    command: str | None,
+    contents_file: Path | None,
+    *,
+    create: bool = False,
+) -> KeySource:
     """Where to find the key, in the order of docs/keys.md: flags, then variables, then the configuration."""
 
     def origin(name: str) -> str:
         source = context.get_parameter_source(name)
         return "" if source is None else source.name
 
-    file_by, command_by = origin("key_file"), origin("key_command")
+    set_now = ("COMMANDLINE", "ENVIRONMENT")
+    file_by, command_by, contents_by = map(origin, ("key_file", "key_command", "contents_key_file"))
     return KeySource(
         file=file if file_by == "COMMANDLINE" else None,
-        command=command if command_by in ("COMMANDLINE", "ENVIRONMENT") else None,
+        command=command if command_by in set_now else None,
+        contents_file=contents_file if contents_by in set_now else None,
         default_file=file if file_by == "DEFAULT_MAP" else None,
         default_command=command if command_by == "DEFAULT_MAP" else None,
+        default_contents_file=contents_file if contents_by == "DEFAULT_MAP" else None,
         environ=os.environ if variables_are_for(context.params.get("to")) else {},
+        create=create,
+        attended=sys.stderr.isatty(),
     )
 
 
@@ -353,6 +378,8 @@ def secret_files(keys: KeySource, api_key_file: Path | None) -> Mapping[str, str
         keys.file: "is the key file",
         keys.environ.get("VECLOAD_KEY_FILE"): "is the key file",
         keys.default_file: "is the key file",
+        keys.contents_file: "is the contents key file",
+        keys.default_contents_file: "is the contents key file",
         api_key_file: "is the file of the API key",
     }
     return {str(path): what for path, what in found.items() if path}

@@ -21,7 +21,7 @@ from vecload.loading.result import LoadResult
 from vecload.readers.storage.files import by_samples
 from vecload.sealing import Sealer
 from vecload.targets import Target
-from vecload.targets.opening import OpenedIndex
+from vecload.targets.opened import OpenedIndex
 
 Say = Callable[[str], None]
 
@@ -97,7 +97,7 @@ def open_books(
     if not plan.known_again:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="vecload-")))
     stored = (
-        f"key {access.key.key_id}",
+        f"key {access.key_id}",
         f"sealed {request.seal}",
         f"embedded {options.embed}",
         f"zero vectors {options.allow_zero_vectors}",
@@ -120,7 +120,8 @@ def open_books(
                 return None
             say(f"loading again: {why}")
         journal.start_over()
-    sealer = Sealer(access.key.contents_key, access.index.name) if request.seal else None
+    key = access.key if request.seal else None  # None also without contents: index_checks has made sure
+    sealer = Sealer(key.contents_key, access.index.name) if key is not None else None
     rejects = None
     if options.rejects is not None:
         journal.rejects_go_to(os.path.realpath(options.rejects))

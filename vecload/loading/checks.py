@@ -15,7 +15,9 @@ from typing import Any, TypeAlias, get_args
 from vecload.errors import IndexMismatch, JournalError, UsageError
 from vecload.loading.contents_check import ContentsCheck
 from vecload.loading.index_checks import (
+    check_access,
     check_first_rows,
+    check_has_contents_key,
     check_index_settings,
     check_policies,
 )
@@ -29,9 +31,10 @@ from vecload.readers.open import SUFFIXES
 from vecload.readers.storage.compressed import plain_name
 from vecload.readers.storage.expand import leads_to
 from vecload.readers.storage.files import STDIN, located
-from vecload.targets import IndexSettings
+from vecload.sealing.envelope import is_sealed
+from vecload.targets import IndexSettings, is_service
 from vecload.targets.base import check_settings
-from vecload.targets.opening import OpenedIndex
+from vecload.targets.opened import OpenedIndex
 
 TRAIN_MULTIPLE = 32
 """The engine trains only dimensions that are multiples of this (docs/cyborgdb.md)."""
@@ -56,6 +59,7 @@ def plan_checks(request: Request, plan: Plan, *, read_only: bool = False) -> lis
     return [
         ("options", lambda: check_dimension(request, plan)),
         ("options", lambda: check_trainable(request, plan)),
+        ("contents", lambda: check_not_sealed(request, plan)),
         ("records", lambda: check_records(request, read_only=read_only)),
     ]
 
@@ -99,6 +103,8 @@ def index_checks(
     """Checks for when an existing index is open."""
     dimension = opened.index.describe().dimension
     return [
+        ("API key", lambda: check_access(request, opened)),
+        ("key", lambda: check_has_contents_key(request, plan, opened)),
         ("fit", lambda: check_index_settings(request, opened)),
         ("fit", lambda: plan.check_dimension(dimension)),
         *([("contents", contents.run)] if contents is not None else []),
@@ -130,6 +136,10 @@ def check_options(request: Request, sources: Sequence[str]) -> None:
     Raises:
         UsageError: An option does not suit the sources, or two options exclude each other.
     """
+    if request.options.kms is not None and not is_service(request.to or ""):
+        raise UsageError(
+            "--kms needs a service, which has a KMS", hint="name the service with --to, or omit --kms"
+        )
     if request.options.reject_rows and not request.options.rejects:
         raise UsageError("--reject-rows needs --rejects FILE to write them to")
     if not sources and request.options.skip_loaded:
@@ -289,6 +299,24 @@ def check_trainable(request: Request, plan: Plan) -> None:
 
 def _vectors_have(plan: Plan) -> str:
     return f"the vectors of {plan.sources[0].name} have {plan.dimension} dimensions"
+
+
+def check_not_sealed(request: Request, plan: Plan) -> None:
+    """Refuse to seal contents a second time, such as those that `vecload export --sealed` wrote.
+
+    Raises:
+        UsageError: The first rows of a source have sealed contents.
+    """
+    if not request.seal:
+        return
+    for job in plan.jobs(index_dimension=0, allow_zero_vectors=True):
+        head = job.source.head() if job.mapper.mapping.contents is not None else None
+        contents = None if head is None else job.mapper.map(head).contents
+        if any(one is not None and is_sealed(one) for one in contents or ()):
+            raise UsageError(
+                f"the contents of {job.source.name} are sealed already",
+                hint="load them as they are with --no-seal, into an index of the same name and key",
+            )
 
 
 def known_metric(exported: str) -> Metric | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from vecload.batch import Contents
 from vecload.errors import AccessRefused, IndexMismatch, SealError, TargetError, WrongKey
+from vecload.places import short
 from vecload.sealing import Key, Opener
 from vecload.sealing.envelope import UNKNOWN_KEY, is_sealed
 from vecload.targets import TargetIndex
@@ -126,6 +127,7 @@ class ContentsCheck:
         self._index = index
         self._opening_keys = () if key is None else key.opening_keys
         self._key_id = "" if key is None else key.key_id
+        self._key_from = short((key.source if key is not None else "") or "the key that was given")
         self._embed = embed
         self.found: StoredContents | None = None
         self.note = ""
@@ -173,7 +175,7 @@ class ContentsCheck:
         if found.unknown and not found.opened:
             raise WrongKey(
                 f"the contents of index {name!r} are sealed with another contents key ({keys}, not "
-                f"{self._key_id})",
+                f"{self._key_id} of {self._key_from})",
                 hint="name its key file with --key-file, or keep the old key under old_contents_keys",
             )
         others = f"{found.unknown:,} of {sealed:,} sealed contents looked at, sealed with {keys}"

@@ -6,7 +6,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from vecload.errors import IndexMismatch, IndexReplaced, MappingError
+from vecload.errors import (
+    IndexMismatch,
+    IndexReplaced,
+    KeyFileError,
+    MappingError,
+    RootKeyNeeded,
+    Unauthorised,
+)
 from vecload.loading.journal import Journal
 from vecload.loading.plan import Plan, has_more
 from vecload.loading.rejects import too_many
@@ -18,7 +25,7 @@ from vecload.mapping.mapper import rows_for
 from vecload.readers import Source
 from vecload.targets import TargetIndex
 from vecload.targets.base import other_policies
-from vecload.targets.opening import OpenedIndex
+from vecload.targets.opened import OpenedIndex
 
 LOOKS = 4
 LOOK_SECONDS = 0.25
@@ -66,6 +73,51 @@ def check_index_settings(request: Request, access: OpenedIndex) -> None:
         raise IndexMismatch(
             f"index {info.name!r} was created with another policy for the field {name!r}",
             hint="policies can't be changed later: omit the option, or load into another index",
+        )
+
+
+def seals_something(request: Request, plan: Plan) -> bool:
+    """Whether a load needs a contents key: it has contents or rejected rows to seal."""
+    contents = any(mapping.contents is not None for mapping in plan.mappings)
+    return request.seal and (contents or request.options.reject_rows)
+
+
+def check_access(request: Request, access: OpenedIndex) -> None:
+    """Refuse a user token that can't do what the load wants.
+
+    An upsert needs both permissions, and so do the checks of a load.
+
+    Raises:
+        Unauthorised: It may not read, not write, or not train.
+    """
+    allowed = access.index.permissions()
+    if allowed != {"read", "write"}:
+        may, not_ = ("read", "write to") if "read" in allowed else ("write to", "read")
+        can = (
+            f"may {may} index {access.index.name!r}, but not {not_} it" if allowed else "may do nothing here"
+        )
+        raise Unauthorised(
+            f"the user token {can}",
+            hint="use a token with both permissions: an upsert needs 'read' and 'write'",
+        )
+    if request.options.train and access.index.opened_by == "user token":
+        raise RootKeyNeeded(
+            "--train: a user token can't train an index",
+            hint="omit --train, and train it with the service's root API key",
+        )
+
+
+def check_has_contents_key(request: Request, plan: Plan, access: OpenedIndex) -> None:
+    """Refuse to seal without a contents key.
+
+    Raises:
+        KeyFileError: There is none, and there are contents or rejected rows to seal.
+    """
+    if access.key is None and seals_something(request, plan):
+        raise KeyFileError(
+            f"there is no contents key for index {access.index.name!r} to seal contents with",
+            hint="name its key file with --key-file; 'vecload keygen --contents-only FILE' makes one for an "
+            "index without sealed contents",
         )
 
 

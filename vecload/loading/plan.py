@@ -16,7 +16,9 @@ from vecload.loading.journal import Journal
 from vecload.mapping import ColumnChoice, ColumnMapping, Mapper, Rows, Rules, guess_mapping
 from vecload.mapping.columns import listed
 from vecload.mapping.contents_choice import Cleartext, cleartexts
+from vecload.mapping.exported import mapping_of_export
 from vecload.mapping.first_rows import bytes_as_text, holds_text, with_first_rows
+from vecload.mapping.guess import metadata_names
 from vecload.mapping.mapper import common_dimension
 from vecload.mapping.names import vector_qualifiers
 from vecload.mapping.vector_choice import with_vector_dtype
@@ -341,8 +343,11 @@ def _mapping(
     dimension: int | None,
 ) -> ColumnMapping:
     """The column mapping: as the user chose, or else as the export says, or else as guessed."""
-    if source.mapping is not None and choice == ColumnChoice():
-        return replace(source.mapping, vector=None if embed else source.mapping.vector, rules=rules)
+    settled = source.mapping or (None if source.export else mapping_of_export(source.columns()))
+    if settled is not None and choice == ColumnChoice():
+        names = metadata_names(settled, with_first_rows(source.columns(), head))
+        vector = None if embed else settled.vector
+        return replace(settled, vector=vector, rules=rules, metadata_names=names)
     head, columns = head.with_rules(rules), source.columns()
     if rules.binary_as_text:
         columns = [bytes_as_text(column, head, choice) for column in columns]

@@ -18,9 +18,9 @@ from vecload.places import state_folder
 from vecload.readers import ReadOptions
 from vecload.readers.memory import is_memory_source
 from vecload.sealing import Key
+from vecload.sealing.key_source import KeySource
 from vecload.sealing.keys import as_key
 from vecload.targets import IndexSettings, Reach
-from vecload.targets.opening import KeySource
 from vecload.targets.reach import REACH_FIELDS
 
 
@@ -179,13 +179,17 @@ def request_of(
             "key is the text of a key, and a text is the path of a key file",
             hint="pass its 32 bytes, bytes.fromhex(...), or a Key",
         )
+    of_options = {name: value for name, value in changes.items() if name not in REACH_FIELDS}
+    asked = replace(options or LoadOptions(), **of_options)
+    create_key = asked.create_key
     if isinstance(key, str | os.PathLike):
         if not os.fspath(key).strip():
             raise UsageError("key is empty", hint="omit it for the key in your key store")
-        keys = KeySource(file=Path(key))
+        keys = KeySource(file=Path(key), create=create_key)
         secret_files = {os.fspath(key): "is the key file"}
     else:
-        keys, secret_files = KeySource(key=None if key is None else as_key(key)), {}
+        keys = KeySource(key=None if key is None else as_key(key), create=create_key)
+        secret_files = {}
     return Request(
         sources=_sources_of(sources),
         to=None if to is None else os.fspath(to),
@@ -193,10 +197,7 @@ def request_of(
         keys=keys,
         api_key=api_key,
         reach=Reach(**{name: value for name, value in changes.items() if name in REACH_FIELDS}),
-        options=replace(
-            options or LoadOptions(),
-            **{name: value for name, value in changes.items() if name not in REACH_FIELDS},
-        ),
+        options=asked,
         secret_files=secret_files,
     )
 

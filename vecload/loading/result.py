@@ -163,7 +163,7 @@ class LoadResult:
             f"rate   {self.items_per_second:,.0f} items/s, {megabytes:,.1f} MB/s, {self.seconds:,.2f} s"
             + (f", {requests}" if requests else ""),
             f"index  {self.index} ({self.about}) in {short(self.target)}",
-            f"key    {short(self.key_from)} (key id {self.key_id})",
+            *([f"key    {short(self.key_from)} (key id {self.key_id})"] if self.key_id else []),
         ]
         if spent:
             lines.insert(2, f"time   {spent}")

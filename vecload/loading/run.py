@@ -12,51 +12,37 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from vecload.errors import Interrupted, ItemTypeError, JournalError, SourceError, VecloadError
+from vecload.errors import Interrupted, ItemTypeError, JournalError, VecloadError
 from vecload.flags import as_parameters, parameters_named
 from vecload.loading import checks
 from vecload.loading.advice import Sample, advise
 from vecload.loading.books import open_books
-from vecload.loading.checks import index_name, known_metric, rejected_rows
+from vecload.loading.checks import index_name, rejected_rows
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
-from vecload.loading.index_checks import check_still_there
+from vecload.loading.index_checks import check_still_there, seals_something
 from vecload.loading.ledger import Ledger, Stages, shares
-from vecload.loading.plan import (
-    Plan,
-    binary_hints,
-    check_unchanged,
-    check_whole,
-    make_plan,
-    note_stop,
-    say_mappings,
-)
+from vecload.loading.parts import batch_rows_of, concurrency_of, creation_of, plan_of, sources_of
+from vecload.loading.plan import Plan, binary_hints, check_unchanged, check_whole, note_stop, say_mappings
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.loading.request import Request, request_of
 from vecload.loading.result import LoadResult, Meter, Progress
 from vecload.loading.retry import START_SECONDS, RetryPolicy, Sender, when_up
 from vecload.loading.retry_rejects import choose_rows
-from vecload.loading.tuning import BatchRows, Concurrency
 from vecload.mapping.contents_choice import cleartext_line
 from vecload.mapping.mapping import unsealed_line
 from vecload.options import LoadOptions
-from vecload.places import short
-from vecload.readers import Source, open_sources
-from vecload.readers.memory import open_memory_source
 from vecload.readers.prefetch import parsers_for
 from vecload.readers.storage.files import printable, repeatable
 from vecload.safe_text import escaped
 from vecload.sealing import Key
-from vecload.targets import IndexSettings, Target, is_service
-from vecload.targets.opening import OpenedIndex, connect_to, open_existing, open_or_create
+from vecload.targets import Target, is_service
+from vecload.targets.opened import OpenedIndex
+from vecload.targets.opening import connect_to, open_existing, open_or_create
 
-CONCURRENCY_MOST = 8
-"""The most batches in flight that `--concurrency auto` tries with a service."""
-QUEUED = 2
-"""Encoded batches that wait for the embedded engine's writers."""
 STOP_SECONDS = 0.1
 """How often a wait for a long call of the engine checks whether the load must stop."""
 
@@ -88,8 +74,9 @@ def load(
             `pyarrow.RecordBatchReader`, or an iterable of dicts, read as a stream.
         to: A CyborgDB service's URL, or the folder of an embedded store; None is your local store.
         index: The index, created if it does not exist; None names it after the only file.
-        key: A Key, its 32 bytes, or the path of a key file; None uses the key in your key store, which
-            vecload generates for a new index.
+        key: A Key, its 32 bytes, or the path of a key file; None uses the key in your key store. There,
+            vecload makes a key for a new index of an embedded store; for one of a service only with
+            `create_key=True`, which also makes a key file that is missing. The logger warns of a new key.
         api_key: The API key for a service; for a folder, CyborgDB's licence key. No environment variable is
             read.
         options: All other options.
@@ -126,24 +113,37 @@ class Caller:
 
     Attributes:
         say: Takes a message.
+        warn: Takes a message that must reach a person: a load may make a key.
         on_progress: Takes the progress, after each span that is done.
         stop: Set to stop the load. Its attribute `number` may hold the number of the signal.
         around: A context that spans the load from before its first row is read until its last is recorded.
     """
 
     say: Callable[[str], None] = lambda line: None
+    warn: Callable[[str], None] = lambda line: None
     on_progress: Callable[[Progress], None] | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     around: Callable[[], AbstractContextManager[object]] = nullcontext
 
     @classmethod
-    def of_python(cls, on_progress: Any, stop: Any) -> Caller:
-        """A program: messages go to the logger `vecload`. Another type of an argument is an ItemTypeError."""
+    def of_python(
+        cls, on_progress: Callable[[Progress], None] | None, stop: threading.Event | None
+    ) -> Caller:
+        """The caller of a function: messages go to the logger `vecload`.
+
+        Raises:
+            ItemTypeError: An argument has another type.
+        """
         if stop is not None and not callable(getattr(stop, "is_set", None)):
             raise ItemTypeError(f"stop is {type(stop).__name__}, not an Event")
         if on_progress is not None and not callable(on_progress):
             raise ItemTypeError(f"on_progress is {type(on_progress).__name__}, which can't be called")
-        return cls(lambda line: _log.info("%s", as_parameters(line)), on_progress, stop or threading.Event())
+        return cls(
+            say=lambda line: _log.info("%s", as_parameters(line)),
+            warn=lambda line: _log.warning("%s", line.removeprefix("warning: ")),
+            on_progress=on_progress,
+            stop=stop or threading.Event(),
+        )
 
     def stopped_by(self) -> int:
         """The number of the signal that stops the load; 0 if nothing does."""
@@ -259,7 +259,7 @@ class _Load:
         request, name = self._request, self._result.index
         wanted = creation_of(request, plan)
         if wanted is None:
-            access = open_existing(target, name, request.keys)
+            access = open_existing(target, name, request.keys, kms=self._options.kms)
         else:
             access = open_or_create(
                 target,
@@ -269,8 +269,10 @@ class _Load:
                 before=lambda: checks.run(
                     checks.new_index_checks(request, plan, name, wanted, target.embedding_models)
                 ),
+                seals=seals_something(request, plan),
                 tell=self._say,
             )
+        access.warn_of_new_key(self._caller.warn)
         if not access.created:
             contents = checks.contents_check(request, plan, access)
             checks.run(checks.index_checks(request, plan, access, contents))
@@ -282,16 +284,16 @@ class _Load:
         """Report the mapping and the index before a row is written."""
         self._say_mapping(plan)
         result, info = self._result, access.index.describe()
-        result.key_id, result.key_from = access.key.key_id, access.key_from
+        result.key_id, result.key_from = access.key_id, access.key_from
         result.about = f"{info.dimension or plan.dimension} dimensions, {info.metric}"
         if access.created:
-            self._say(f"created index {info.name!r} ({result.about}); its key: {short(access.key_from)}")
+            self._say(f"created index {info.name!r} ({result.about}){access.its_key}")
+        if access.index.opened_by != "index key":
+            self._say(access.access)
         if line := unsealed_line(plan.mappings, seal=self._request.seal):
             self._say(line)
-        if access.key.derived and self._request.seal:
-            self._say(
-                "the contents key is derived from the index key: anyone with the index key can open contents"
-            )
+        if self._request.seal and (line := access.derivation):
+            self._say(line)
 
     def _say_mapping(self, plan: Plan) -> None:
         result = self._result
@@ -331,7 +333,7 @@ class _Load:
                 wait = max(0.0, options.resume_wait - max(0.0, journal.age(time.time())))
                 self._caller.stop.wait(min(wait, threading.TIMEOUT_MAX))
             rows = batch_rows_of(options.batch_rows, plan.dimension)
-            concurrency = _concurrency(options.concurrency, index.writers, rows, remote=remote)
+            concurrency = concurrency_of(options.concurrency, index.writers, rows, remote=remote)
             sender = Sender(
                 (lambda batch: index.prepare(sample.keep(batch))) if options.explain else index.prepare,
                 target.healthy,
@@ -410,69 +412,6 @@ class _Load:
             if trained
             else "the index is not trained, because it has too few items; queries search all of it"
         )
-
-
-def sources_of(
-    request: Request,
-    names: Sequence[str],
-    *,
-    interrupted: Callable[[], int] = lambda: 0,
-    failed: Callable[[SourceError], None] | None = None,
-) -> list[Source]:
-    """The sources of a load, opened.
-
-    Args:
-        request: The load.
-        names: Its sources by name; empty if it loads an object in memory.
-        interrupted: The number of the signal that stops the load.
-        failed: Takes the error of each file that can't be opened; without it, the error is raised.
-
-    Raises:
-        SourceError: A source can't be opened.
-    """
-    if names:
-        return open_sources(names, replace(request.reading, interrupted=interrupted), failed=failed)
-    reading = replace(request.reading, interrupted=interrupted)
-    return [
-        one if isinstance(one, Source) else open_memory_source(one, options=reading)
-        for one in request.sources
-    ]
-
-
-def plan_of(request: Request, sources: Sequence[Source]) -> Plan:
-    """The plan for the sources of a load."""
-    options = request.options
-    return make_plan(
-        sources, request.columns, embed=options.embed, rules=request.rules, dimension=options.dimension
-    )
-
-
-def creation_of(request: Request, plan: Plan) -> IndexSettings | None:
-    """The settings for a missing index; None if it must not be created."""
-    options, asked = request.options, request.creation
-    if not options.create:
-        return None
-    if not options.embed:
-        metric = options.metric or known_metric(plan.metric)
-        return replace(asked, dimension=plan.dimension, metric=metric, embedding_model=None)
-    if options.embedding_model is None:
-        return None  # without a model it can't embed
-    # The engine refuses vectors of another dimension than the model's, before it makes anything.
-    return replace(asked, dimension=plan.dimension or asked.dimension)
-
-
-def batch_rows_of(asked: int | str, dimension: int) -> BatchRows:
-    """The rows of a batch, from the option `batch_rows`."""
-    return BatchRows.auto(dimension) if asked == "auto" else BatchRows([int(asked)])
-
-
-def _concurrency(asked: int | str, writers: int, rows: BatchRows, *, remote: bool) -> Concurrency:
-    """The limit of batches in flight, from the option `concurrency`."""
-    if asked == "auto" and remote:
-        return Concurrency(writers, CONCURRENCY_MOST, rows=rows)
-    limit = writers if asked == "auto" else int(asked)
-    # A writer of the embedded engine finishes a batch in milliseconds, so the next one must be ready.
-    return Concurrency(limit, limit, queued=0 if remote else QUEUED, rows=rows)
 
 
 def _interruptibly(work: Callable[[], None], stop: threading.Event) -> None:

@@ -114,7 +114,7 @@ def guess_mapping(
         columns=tuple(names),
         reasons=Reasons(chosen_id.reason, why_vector, why_contents, metadata.reason),
     )
-    return replace(mapping, metadata_names=_metadata_names(mapping, seen.columns))
+    return replace(mapping, metadata_names=metadata_names(mapping, seen.columns))
 
 
 class _Seen:
@@ -302,7 +302,7 @@ def _cleartext_allowed(choice: ColumnChoice, spread: str | None, columns: Sequen
     return frozenset((*choice.metadata, *inner, *(new for _, new in choice.renamed), *folders))
 
 
-def _metadata_names(mapping: ColumnMapping, columns: Sequence[Column]) -> tuple[str, ...]:
+def metadata_names(mapping: ColumnMapping, columns: Sequence[Column]) -> tuple[str, ...]:
     """The names of the metadata in the first rows: of columns, and of entries of the metadata object."""
     out = {*mapping.excluded_fields}
     fields = (*mapping.metadata_fields,) if mapping.metadata_fields is not None else None

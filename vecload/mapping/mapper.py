@@ -192,6 +192,8 @@ def _joined(rows: Rows, mapping: ColumnMapping) -> Mapped[list[str]]:
 
 def _contents(rows: Rows, mapping: ColumnMapping) -> Mapped[list[Contents | None] | None] | None:
     """The contents: those of one column, or the JSON object of several; None if there are none."""
+    if mapping.contents is not None and mapping.contents_bytes is not None:
+        return _either(rows.contents(mapping.contents), rows.contents(mapping.contents_bytes))
     if not mapping.more_contents:
         return None if mapping.contents is None else rows.contents(mapping.contents)
     columns = mapping.all_contents
@@ -209,6 +211,20 @@ def _contents(rows: Rows, mapping: ColumnMapping) -> Mapped[list[Contents | None
             faults.setdefault(position, wrong)
             values[position] = None
     return Mapped(values if any(values) else None, faults)
+
+
+def _either(
+    texts: Mapped[list[Contents | None] | None], others: Mapped[list[Contents | None] | None]
+) -> Mapped[list[Contents | None] | None]:
+    """Contents of two columns, of which a row has one."""
+    if texts.values is None or others.values is None:
+        return Mapped(texts.values or others.values, {**others.faults, **texts.faults})
+    faults = {**others.faults, **texts.faults}
+    both = [*zip(texts.values, others.values, strict=True)]
+    for position, (text, other) in enumerate(both):
+        if text is not None and other is not None:
+            faults.setdefault(position, Fault("contents", "two", "are given twice, as text and as bytes"))
+    return Mapped([other if text is None else text for text, other in both], faults)
 
 
 def _cleartext_faults(

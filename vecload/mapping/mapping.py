@@ -94,7 +94,7 @@ class Reasons:
 
 
 OF_AN_INDEX = "an item's part"
-"""The reason for every column of an index."""
+"""The reason for every column of an index, and of an export of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,7 @@ class ColumnMapping:
     shape: the known shape of the source, "" if it has none.
     more_ids: more id columns, joined by `rules.id_separator`.
     more_contents: more contents columns; the contents are then one JSON object.
+    contents_bytes: the column of contents that are bytes, where `contents` has those that are text.
     unsure_id: the id column was chosen only because its values in the first rows do not repeat.
     vector_written: how the vectors are written, for people.
     unused: vectors and long lists of numbers that do not become metadata, each with a description.
@@ -142,6 +143,7 @@ class ColumnMapping:
     shape: str = ""
     more_ids: tuple[str, ...] = ()
     more_contents: tuple[str, ...] = ()
+    contents_bytes: str | None = None
     unsure_id: bool = field(default=False, compare=False)
     vector_written: str = field(default="", compare=False)
     unused: tuple[tuple[str, str], ...] = field(default=(), compare=False)
@@ -158,7 +160,7 @@ class ColumnMapping:
 
     def _parts(self) -> set[str]:
         """The columns that are read for another reason than to become a metadata field."""
-        one = {self.id, self.vector, self.contents, self.metadata_object} - {None}
+        one = {self.id, self.vector, self.contents, self.contents_bytes, self.metadata_object} - {None}
         return {*(name for name in one if name), *self.more_ids, *self.more_contents, *self.unsupported}
 
     @property

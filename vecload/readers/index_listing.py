@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import BinaryIO, NoReturn
 
 import numpy as np
@@ -35,6 +35,7 @@ class Listing:
     Args:
         index: The index.
         location: Where it is: the target's location.
+        ids: Only these items; None is all of them.
         interrupted: The number of the signal that asked to stop, 0 while none did.
 
     Raises:
@@ -44,12 +45,18 @@ class Listing:
     stored_part = 1.0
 
     def __init__(
-        self, index: TargetIndex, location: str, *, interrupted: Callable[[], int] = lambda: 0
+        self,
+        index: TargetIndex,
+        location: str,
+        *,
+        ids: Iterable[str] | None = None,
+        interrupted: Callable[[], int] = lambda: 0,
     ) -> None:
         self._index = index
         self._interrupted = interrupted
+        self._only = None if ids is None else frozenset(ids)
         self.name = self.location = index_place(index.name, location)
-        self._ids = pa.array(sorted(self._listed()), pa.large_string())
+        self._ids = pa.array(sorted(self._listed() if self._only is None else self._only), pa.large_string())
         self.nbytes = self._ids.nbytes
         self._lock = threading.Lock()
         self._now: tuple[int, NDArray[np.int64] | None] = len(self._ids), None
@@ -114,7 +121,7 @@ class Listing:
     def changed(self) -> bool:
         """Whether the index has other ids now."""
         digest = hashlib.sha256()
-        ids = sorted(self._listed())
+        ids = sorted(self._listed() if self._only is None else self._only.intersection(self._listed()))
         _digest(ids, digest)
         return _fingerprint(len(ids), digest) != self.fingerprint()
 

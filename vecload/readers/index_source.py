@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,7 @@ class IndexSource(Source):
         location: Where it is: the target's location.
         opener: Opens contents. None leaves them as they are stored, sealed or not.
         vectors: Read the vectors, too. A service is many times faster without.
+        ids: Only these items; None is all of them.
         interrupted: The number of the signal that asked to stop, 0 while none did.
 
     Raises:
@@ -76,6 +77,7 @@ class IndexSource(Source):
         *,
         opener: Opener | None,
         vectors: bool = True,
+        ids: Iterable[str] | None = None,
         interrupted: Callable[[], int] = lambda: 0,
     ) -> None:
         self._index = index
@@ -85,7 +87,7 @@ class IndexSource(Source):
         self._head: JsonRows | None = None
         self._dimension = insist(index.describe, interrupted=interrupted).dimension
         self._row_bytes = ITEM_BYTES + (4 * self._dimension if vectors else 0)
-        self._listing = Listing(index, location, interrupted=interrupted)
+        self._listing = Listing(index, location, ids=ids, interrupted=interrupted)
         count = len(self._listing)
         super().__init__(
             self._listing.name, [self._listing], nbytes=count * self._row_bytes, total_rows=count

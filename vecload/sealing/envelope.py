@@ -43,6 +43,8 @@ OVERHEAD = _HEADER_SIZE + _NONCE_SIZE + _TAG_SIZE
 """Bytes that sealing adds before base64."""
 _MAGIC_CHARS = 8
 """base64 characters of the magic and the suite."""
+_KEY_ID_CHARS = 16
+"""base64 characters up to the end of the key id."""
 
 SEGMENT_ITEMS = 2**24
 SEGMENT_BYTES = 64 * 2**30
@@ -177,10 +179,14 @@ class Opener:
     Args:
         contents_keys: The keys that may have sealed it: the current one and old ones, 32 bytes each.
         index_name: The index the contents were sealed for.
+        key_from: Where the keys are from, for people.
     """
 
-    def __init__(self, contents_keys: Iterable[bytes], index_name: str) -> None:
+    def __init__(
+        self, contents_keys: Iterable[bytes], index_name: str, key_from: str = "the key that was given"
+    ) -> None:
         self._keys = {key_id_of(key): key for key in contents_keys}
+        self._index_name, self._key_from = index_name, key_from
         self._binding = _binding(index_name)
         self._segments: OrderedDict[bytes, tuple[AESGCM, bytes]] = OrderedDict()
         self._lock = _ProcessLock()
@@ -281,7 +287,17 @@ class Opener:
     def _segment(self, item_id: str, key_id: bytes, salt: bytes) -> tuple[AESGCM, bytes]:
         contents_key = self._keys.get(key_id)
         if contents_key is None:
-            raise SealError(UNKNOWN_KEY, item_id=item_id, key_id=key_id.hex())
+            error = SealError(UNKNOWN_KEY, item_id=item_id, key_id=key_id.hex())
+            with_key = (
+                f"with {self._key_from} (key id {next(iter(self._keys)).hex()})"
+                if self._keys
+                else "without a contents key"
+            )
+            error.hint = (
+                f"index {self._index_name!r} was opened {with_key}: use the key file that the contents were "
+                "sealed with"
+            )
+            raise error
         with self._lock.own():
             segment = self._segments.get(key_id + salt)
             if segment is None:
@@ -304,6 +320,16 @@ def is_sealed(stored: str | bytes) -> bool:
         return pybase64.b64decode(head, validate=True)[: len(MAGIC)] == MAGIC
     except (binascii.Error, ValueError):
         return False
+
+
+def key_id_in(stored: str | bytes) -> str | None:
+    """The id of the contents key that sealed stored contents, 8 hex digits; None if they are not sealed."""
+    if not is_sealed(stored):
+        return None
+    try:
+        return pybase64.b64decode(stored[:_KEY_ID_CHARS], validate=True)[6:10].hex()
+    except (binascii.Error, ValueError):
+        return ""
 
 
 def decode_base64(text: str | bytes) -> bytes:

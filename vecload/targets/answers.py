@@ -27,10 +27,14 @@ from vecload.errors import (
     BatchRefused,
     Busy,
     IndexExists,
+    IndexKeyNeeded,
     IndexMismatch,
     IndexNotFound,
     ItemLimit,
+    KmsBacked,
+    KmsRefused,
     NotAcknowledged,
+    RootKeyNeeded,
     StoreLocked,
     TargetError,
     TrainingFailed,
@@ -50,7 +54,8 @@ _LARGE = 2.0**63
 _UPSERTED = re.compile(r"Upserted ([0-9]{1,18}) vectors")
 
 _OWN = re.compile(
-    r"(Failed to |Operation failed|Index not found|Wrong encryption key|No KMS envelope|KMS |AWS KMS |"
+    r"(Failed to |Operation failed|Index not found|Wrong encryption key|No KMS envelope|KMS |"
+    r"AWS (?:KMS|Secrets Manager|STS) |Unknown KMS registry entry|"
     r"[Ii]ndex '|Index was not |Invalid |API Key is |This operation requires|User management requires|"
     r"There was an error parsing the body|"
     r"BatchPushVariable |Item limit reached|[Ee]mbedding |Unexpected server error|Request timeout|"
@@ -79,6 +84,58 @@ def _unauthorised(detail: str) -> VecloadError:
     )
 
 
+def _denied(detail: str) -> VecloadError:
+    return Unauthorised(
+        f"the API key is a user token without the permission for this ({detail})",
+        hint="use a token of this index, with the permissions 'read' and 'write' to load",
+    )
+
+
+def _not_its_index(detail: str) -> VecloadError:
+    return Unauthorised(
+        f"the API key is a user token of another index, or it was revoked ({detail})",
+        hint="name the token's index with --index, or set VECLOAD_API_KEY to a token of this one",
+    )
+
+
+def _not_root(detail: str) -> VecloadError:
+    return RootKeyNeeded(
+        f"the API key is a user token, and only the service's root API key may do this ({detail})",
+        hint="set VECLOAD_API_KEY to the root API key; a user token reads and writes the items of one index",
+    )
+
+
+def _kms_failed(detail: str) -> VecloadError:
+    """What a failure of the service's KMS means: it is not reached, or it refuses."""
+    if "request failed" in detail or any(code in detail for code in _KMS_PASSING):
+        busy = Busy(
+            f"the service can't get the index key from its KMS at the moment ({detail})",
+            hint="run again when the service reaches its KMS",
+            status=503,
+        )
+        failed: VecloadError = busy
+    else:
+        failed = KmsRefused(
+            f"the service can't get the index key from its KMS ({detail})",
+            hint="whoever runs the service must correct its KMS settings",
+        )
+    failed.refused = True  # whatever the status: without the key it did nothing
+    return failed
+
+
+_KMS_PASSING = (
+    "Throttling",
+    "TooManyRequests",
+    "DependencyTimeout",
+    "KeyUnavailable",
+    "KMSInternal",
+    "InternalService",
+    "ServiceUnavailable",
+    "InternalFailure",
+)
+"""How codes of AWS begin that may pass by themselves."""
+
+
 def _locked(detail: str) -> VecloadError:
     return StoreLocked(
         f"another process holds the service's store ({detail})", hint="stop the other process, then run again"
@@ -94,14 +151,38 @@ def _limit(detail: str) -> VecloadError:
 
 
 _MEANINGS: tuple[tuple[str, _Maker], ...] = (
-    ("permission denied", _unauthorised),
-    ("requires an admin", _unauthorised),
+    ("Index not found: permission denied", _not_its_index),
+    ("permission denied", _denied),
+    ("requires an admin", _not_root),
+    ("AWS KMS ", _kms_failed),
+    ("AWS Secrets Manager ", _kms_failed),
+    ("AWS STS ", _kms_failed),
+    ("KMS error: ", _kms_failed),
+    ("no longer in the YAML registry", _kms_failed),
+    (
+        "Unknown KMS registry entry",
+        lambda detail: IndexMismatch(
+            f"the service has no KMS of that name ({detail})",
+            hint="name one from kms.registry of the service's configuration with --kms",
+        ),
+    ),
     ("locked by another store", _locked),
     ("Item limit reached", _limit),
     ("Wrong encryption key", _wrong_key),
     ("Failed to unwrap DEK", _wrong_key),
-    ("client_kek required", _wrong_key),
-    ("do not supply index_key", _wrong_key),
+    (
+        "client_kek required",
+        lambda detail: IndexKeyNeeded(
+            f"the service needs the index key ({detail})", hint="name a key file that contains it"
+        ),
+    ),
+    (
+        "do not supply index_key",
+        lambda detail: KmsBacked(
+            f"the index is KMS-backed, and an index key was sent ({detail})",
+            hint="name a key file with the contents key alone",
+        ),
+    ),
     ("No KMS envelope", lambda detail: IndexNotFound(f"the service has no such index ({detail})")),
     ("Config item not found", lambda detail: IndexNotFound(f"the index is not created yet ({detail})")),
     ("does not exist", lambda detail: IndexNotFound(f"the service has no such index ({detail})")),
@@ -352,7 +433,7 @@ def _message_in(status: int, body: bytes) -> tuple[str, str]:
 def _own(detail: str) -> str:
     """The part of a text that is the service's own; nothing if it does not begin like one of its messages."""
     # After "Invoked with" come the arguments of the engine's call, which include the index key.
-    detail = detail.partition("Invoked with")[0]
+    detail = detail.partition("Invoked with")[0].removeprefix('"')
     return _JSON.split(detail, maxsplit=1)[0] if _OWN.match(detail) else ""
 
 

@@ -10,14 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self, get_args
+from typing import Any, Literal, Protocol, Self, TypeAlias, get_args
 
 import numpy as np
 
 from vecload.batch import Batch, Contents, Metadata, Vectors
-from vecload.errors import IndexMismatch, TargetError
+from vecload.errors import IndexKeyNeeded, IndexMismatch, TargetError
 from vecload.options import Metric, StoragePrecision
 from vecload.targets.queries import Hit, MetadataQuery, Query
+
+OpenedBy: TypeAlias = Literal["index key", "KMS", "user token"]
+"""What opens an index: the index key that its user has, the one in the service's KMS, or the API key of a
+user, a token. With the last two, no request has an index key."""
+Permission: TypeAlias = Literal["read", "write"]
 
 DIMENSION_MAX = 65535
 """The engine's highest dimension (docs/cyborgdb.md)."""
@@ -34,6 +39,8 @@ class IndexSettings:
         which makes every field filterable; filterable: fields for which the default is recorded.
     embedding_model: The engine's model that computes vectors from contents.
     bm25_k1, bm25_b: How full-text search scores: weight of repeated words, and of the field's length.
+    kms: The name of a KMS in the configuration of the service, which gets the index key from it; None if the
+        user has the index key.
     """
 
     dimension: int | None = None
@@ -46,6 +53,7 @@ class IndexSettings:
     filterable: tuple[str, ...] = ()
     bm25_k1: float | None = None
     bm25_b: float | None = None
+    kms: str | None = None
 
     def metadata_schema(self) -> dict[str, dict[str, bool]]:
         """The fields' policies in the engine's form, without fields that have the default policy.
@@ -175,11 +183,22 @@ class TargetIndex(Protocol):
     def writers(self) -> int:
         """How many concurrent batches make this target faster."""
 
+    @property
+    def opened_by(self) -> OpenedBy:
+        """What opens the index."""
+
+    def permissions(self) -> frozenset[Permission]:
+        """What the caller may do with items. Asks without storing or deleting any.
+
+        Raises:
+            TargetError: It failed, as for every method here.
+        """
+
     def describe(self) -> IndexInfo:
         """Ask the target about the index.
 
         Raises:
-            TargetError: It failed, as for every method here.
+            TargetError: It failed.
         """
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
@@ -287,19 +306,30 @@ class Target(Protocol):
     def embedding_models(self) -> list[str]:
         """The models that may make vectors; empty where the target does not say."""
 
-    def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> TargetIndex:
+    def create_index(self, name: str, index_key: bytes | None, settings: IndexSettings) -> TargetIndex:
         """Create an index and open it. A failure leaves nothing behind.
+
+        Args:
+            name: The index.
+            index_key: Its key, 32 bytes; not used, and may be None, if the settings name a KMS.
+            settings: Its settings.
 
         Raises:
             IndexExists: There is one with that name; it is unchanged.
+            IndexKeyNeeded: There is no index key, and the settings name no KMS.
             IndexMismatch: An index can't have these settings, or the target made one with others.
         """
 
-    def open_index(self, name: str, index_key: bytes) -> TargetIndex:
+    def open_index(self, name: str, index_key: bytes | None) -> TargetIndex:
         """Open an index.
+
+        Args:
+            name: The index.
+            index_key: Its key, 32 bytes; None to open it by what else opens it (`OpenedBy`).
 
         Raises:
             IndexNotFound: There is none with that name.
+            IndexKeyNeeded: There is no index key, and nothing else opens it.
             WrongKey: It was created with another index key.
         """
 
@@ -346,6 +376,8 @@ def check_settings(name: str, settings: IndexSettings) -> None:
     if name == "default":
         # The service reserves it, so it could not serve an embedded index with that name.
         raise IndexMismatch("the service reserves the index name 'default'", hint="choose another")
+    if settings.kms is not None and (not isinstance(settings.kms, str) or not settings.kms):
+        raise IndexMismatch(f"{settings.kms!r} can't be the name of a KMS")
     if settings.dimension is not None and type(settings.dimension) is not int:
         # A fraction makes the engine crash with a segmentation fault.
         raise IndexMismatch(f"dimension {settings.dimension!r} is not a whole number")
@@ -426,6 +458,25 @@ def array_of(values: Sequence[float]) -> Vectors:
     """A vector as Python numbers, each of them a float32 widened to 64 bits, as an array."""
     # Three times faster than NumPy, which looks at every number to find a type for all of them.
     return np.frombuffer(struct.pack(f"{len(values)}f", *values), dtype=np.float32)
+
+
+def own_key(name: str, index_key: bytes | None, settings: IndexSettings | None = None) -> bytes:
+    """The index key, for a target where only the user has it.
+
+    Raises:
+        IndexKeyNeeded: There is none.
+        IndexMismatch: The settings name a KMS.
+    """
+    if settings is not None and settings.kms is not None:
+        raise IndexMismatch(
+            f"an embedded store has no KMS {settings.kms!r}",
+            hint="omit --kms, or create the index in a service",
+        )
+    if index_key is None:
+        raise IndexKeyNeeded(
+            f"index {name!r} needs its index key", hint="name a key file that contains it with --key-file"
+        )
+    return index_key
 
 
 def metadata_of(stored: Any) -> Metadata:

@@ -36,6 +36,8 @@ from vecload.targets.base import (
     Ack,
     IndexInfo,
     IndexSettings,
+    OpenedBy,
+    Permission,
     StoredItem,
     Training,
     array_of,
@@ -43,6 +45,7 @@ from vecload.targets.base import (
     check_settings,
     in_turn,
     metadata_of,
+    own_key,
 )
 from vecload.targets.engine import check_process, claim_engine, import_engine, track_engine_objects
 from vecload.targets.location import cannot_make, exclusive, expand_home, is_half_made, unlist_half_made
@@ -61,6 +64,7 @@ class EmbeddedIndex:
     # The engine releases the GIL: a second thread adds half the speed of one, more add nothing
     # (docs/cyborgdb.md).
     writers = 2
+    opened_by: OpenedBy = "index key"
 
     def __init__(self, store: EmbeddedTarget, name: str, index_key: bytes, engine_index: Any) -> None:
         self.name = name
@@ -106,6 +110,10 @@ class EmbeddedIndex:
             metadata_schema=config["metadata_schema"],
             bm25=config["bm25"],
         )
+
+    def permissions(self) -> frozenset[Permission]:
+        """All: whoever has the key may do anything."""
+        return frozenset(("read", "write"))
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
         """Bring a batch into the engine's form; items with a vector and items without are stored in turn."""
@@ -304,12 +312,13 @@ class EmbeddedTarget(Closing):
         """The engine's models."""
         return embedding_models()
 
-    def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> EmbeddedIndex:
+    def create_index(self, name: str, index_key: bytes | None, settings: IndexSettings) -> EmbeddedIndex:
         """Create an index that cyborgdb-service can serve from the same folder.
 
         The envelope that the service needs is written first. If a kill left one behind, it is written again.
         """
         check_settings(name, settings)
+        index_key = own_key(name, index_key, settings)
         # The engine lets two processes create the same index with two keys, one of which then opens nothing.
         with exclusive(self.location):
             index = EmbeddedIndex(self, name, index_key, self._create(name, index_key, settings))
@@ -344,10 +353,12 @@ class EmbeddedTarget(Closing):
                 self.delete_envelope(name)
             raise
 
-    def open_index(self, name: str, index_key: bytes) -> EmbeddedIndex:
+    def open_index(self, name: str, index_key: bytes | None) -> EmbeddedIndex:
         """Open an index. One that the engine alone created can then be served as well."""
         with exclusive(self.location):
-            engine_index = self._opened(name, index_key) if name in self.list_indexes() else None
+            there = name in self.list_indexes()
+            index_key = own_key(name, index_key) if there else b""
+            engine_index = self._opened(name, index_key) if there else None
         if engine_index is None:
             raise IndexNotFound(f"there is no index {name!r} in {self.location}")
         try:

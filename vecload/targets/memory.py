@@ -16,10 +16,13 @@ from vecload.targets.base import (
     Ack,
     IndexInfo,
     IndexSettings,
+    OpenedBy,
+    Permission,
     StoredItem,
     Training,
     check_settings,
     drawn,
+    own_key,
 )
 from vecload.targets.queries import Hit, MetadataQuery, Query
 from vecload.targets.wire import contents_text
@@ -29,6 +32,7 @@ class MemoryIndex:
     """An index of a MemoryTarget."""
 
     writers = 1
+    opened_by: OpenedBy = "index key"
 
     def __init__(self, target: MemoryTarget, name: str, index_key: bytes, settings: IndexSettings) -> None:
         self.name = name
@@ -51,6 +55,10 @@ class MemoryIndex:
     def _items(self) -> dict[str, StoredItem]:
         self._target.check_open()
         return self._stored
+
+    def permissions(self) -> frozenset[Permission]:
+        """All: whoever has the key may do anything."""
+        return frozenset(("read", "write"))
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
         """Nothing has to be encoded."""
@@ -180,22 +188,23 @@ class MemoryTarget(Closing):
         """No model is known."""
         return []
 
-    def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> MemoryIndex:
+    def create_index(self, name: str, index_key: bytes | None, settings: IndexSettings) -> MemoryIndex:
         """Make an index."""
         self.check_open()
         check_settings(name, settings)
+        index_key = own_key(name, index_key, settings)
         if name in self._indexes:
             raise IndexExists(f"there is already an index {name!r} in {self.location}")
         index = self._indexes[name] = MemoryIndex(self, name, index_key, settings)
         return index
 
-    def open_index(self, name: str, index_key: bytes) -> MemoryIndex:
+    def open_index(self, name: str, index_key: bytes | None) -> MemoryIndex:
         """Open an index."""
         self.check_open()
         index = self._indexes.get(name)
         if index is None:
             raise IndexNotFound(f"there is no index {name!r} in {self.location}")
-        if index.index_key != index_key:
+        if index.index_key != own_key(name, index_key):
             raise WrongKey(f"the key does not belong to the index {name!r}")
         return index
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,10 +16,13 @@ from vecload.errors import (
     Busy,
     ClientRefused,
     IndexExists,
+    IndexKeyNeeded,
     IndexMismatch,
+    KmsBacked,
     NotAcknowledged,
     NotTrusted,
     TargetError,
+    Unauthorised,
     UsageError,
     VecloadError,
 )
@@ -42,12 +46,15 @@ from vecload.targets.base import (
     Ack,
     IndexInfo,
     IndexSettings,
+    OpenedBy,
+    Permission,
     StoredItem,
     Training,
     check_created,
     check_settings,
     drawn,
     in_turn,
+    own_key,
 )
 from vecload.targets.echoes import EchoFilter
 from vecload.targets.location import service_address
@@ -81,6 +88,8 @@ DELETE_ITEMS = 2000
 GET_MAX_BYTES = 1_000_000_000
 REFUSALS = (400, 401, 403, 409, 413, 422)
 """With these statuses the service says that it did nothing. After others it may still execute the request."""
+USER_TOKEN = "cdbk_"  # noqa: S105 how every one begins
+"""How the API key of a user begins. It is for one index, and opens it without the index key."""
 
 
 class ServiceIndex:
@@ -89,7 +98,8 @@ class ServiceIndex:
     Args:
         service: The service.
         name: The index.
-        index_key: 32 bytes.
+        index_key: 32 bytes, sent with every request; None if a user token or the service's KMS opens it.
+        opened_by: What opens it.
         wire: The wire format.
         binary_threshold: With wire `auto`, use binary from this many items on.
     """
@@ -97,11 +107,20 @@ class ServiceIndex:
     writers = 2  # two concurrent requests keep the service busy; more only queue (docs/cyborgdb.md)
 
     def __init__(
-        self, service: ServiceTarget, name: str, index_key: bytes, *, wire: WireFormat, binary_threshold: int
+        self,
+        service: ServiceTarget,
+        name: str,
+        index_key: bytes | None,
+        *,
+        opened_by: OpenedBy,
+        wire: WireFormat,
+        binary_threshold: int,
     ) -> None:
         self.name = name
+        self.opened_by: OpenedBy = opened_by
         self._service = service
-        self._key_hex = index_key.hex()  # in lower case, since the service compares the text
+        # In lower case, since the service compares the text.
+        self._key_hex = None if index_key is None else index_key.hex()
         self._wire = wire
         self._binary_threshold = binary_threshold
 
@@ -111,6 +130,23 @@ class ServiceIndex:
     def describe(self) -> IndexInfo:
         """Ask the service about the index."""
         return index_info(self.name, self._ask("/v1/indexes/describe"))
+
+    def permissions(self) -> frozenset[Permission]:
+        """What the API key may do with items: all, unless it is a user token.
+
+        The service has no way to ask for it. So this counts the items, which needs `read`, and deletes the
+        items of an empty list, which needs `write` and writes nothing (docs/cyborgdb.md).
+        """
+        if self.opened_by != "user token":
+            return frozenset(("read", "write"))
+        found: set[Permission] = set()
+        with suppress(Unauthorised):
+            self.count()
+            found.add("read")
+        with suppress(Unauthorised):
+            self._delete([])
+            found.add("write")
+        return frozenset(found)
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
         """Encode a batch as the body of a request, or of several if one would be too large.
@@ -160,7 +196,10 @@ class ServiceIndex:
     def delete(self, ids: Sequence[str]) -> None:
         """Delete items, some thousands per request."""
         for start in range(0, len(ids), DELETE_ITEMS):
-            check_deleted(self._ask("/v1/vectors/delete", ids=list(ids[start : start + DELETE_ITEMS])))
+            self._delete(ids[start : start + DELETE_ITEMS])
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        check_deleted(self._ask("/v1/vectors/delete", ids=list(ids)))
 
     def query(self, query: Query) -> list[list[Hit]]:
         """The nearest items of each vector, for some vectors per request."""
@@ -217,7 +256,8 @@ class ServiceIndex:
         return object_of(self._answer(path, limit=limit, seconds=seconds, **fields))
 
     def _answer(self, path: str, *, limit: int, seconds: float | None = None, **fields: Any) -> bytes:
-        body = Body(dumps({"index_name": self.name, "index_key": self._key_hex, **fields}))
+        key = {} if self._key_hex is None else {"index_key": self._key_hex}
+        body = Body(dumps({"index_name": self.name, **key, **fields}))
         return self._service.request("POST", path, body, limit=limit, seconds=seconds).body
 
 
@@ -258,6 +298,7 @@ class ServiceTarget(Closing):
                 "the API key contains characters that an HTTP header can't", hint="check VECLOAD_API_KEY"
             )
         self._api_key = api_key
+        self._is_user = api_key is not None and api_key.startswith(USER_TOKEN)
         self._connections = Connections(address, api_key, reach)
 
     def __repr__(self) -> str:
@@ -300,12 +341,14 @@ class ServiceTarget(Closing):
         )
         return [name for name in found if isinstance(name, str)]
 
-    def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> ServiceIndex:
-        """Create an index with this key."""
+    def create_index(self, name: str, index_key: bytes | None, settings: IndexSettings) -> ServiceIndex:
+        """Create an index with this key, or with one from the service's KMS."""
         check_settings(name, settings)
+        index_key = None if settings.kms is not None else own_key(name, index_key)
         fields = {
             "index_name": name,
-            "index_key": index_key.hex(),
+            "index_key": None if index_key is None else index_key.hex(),
+            "kms_name": settings.kms,
             "dimension": settings.dimension,
             "metric": settings.metric,
             "storage_precision": settings.storage_precision,
@@ -327,14 +370,33 @@ class ServiceTarget(Closing):
         check_created(index, settings)
         return index
 
-    def open_index(self, name: str, index_key: bytes) -> ServiceIndex:
-        """Open an index: ask the service to describe it, which needs the right key."""
-        index = self._index(name, index_key)
-        index.describe()
+    def open_index(self, name: str, index_key: bytes | None) -> ServiceIndex:
+        """Open an index: ask the service to describe it, which needs the right key.
+
+        A user token opens its index without the key. Otherwise the key is sent, and only if the service
+        answers that it has the key in its KMS, it is left out from then on.
+        """
+        first, second = (None, index_key) if self._is_user else (index_key, None)
+        index = self._index(name, first)
+        try:
+            index.describe()
+        except (IndexKeyNeeded, KmsBacked):
+            if index_key is None:
+                raise
+            index = self._index(name, second)
+            index.describe()
         return index
 
-    def _index(self, name: str, index_key: bytes) -> ServiceIndex:
-        return ServiceIndex(self, name, index_key, wire=self._wire, binary_threshold=self._binary_threshold)
+    def _index(self, name: str, index_key: bytes | None) -> ServiceIndex:
+        without: OpenedBy = "user token" if self._is_user else "KMS"
+        return ServiceIndex(
+            self,
+            name,
+            index_key,
+            opened_by=without if index_key is None else "index key",
+            wire=self._wire,
+            binary_threshold=self._binary_threshold,
+        )
 
     def request(
         self,
@@ -379,7 +441,7 @@ class ServiceTarget(Closing):
 def _error_of(answer: Answer, echoes: EchoFilter) -> VecloadError:
     """The error that an answer means; in a frame of the caller it would form a cycle that holds the body."""
     error = error_of(answer.status, answer.headers, answer.body, echoes.redacted)
-    error.refused = answer.status in REFUSALS
+    error.refused = error.refused or answer.status in REFUSALS
     return error
 
 

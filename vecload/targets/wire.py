@@ -75,13 +75,13 @@ def vectors_text_bytes(batch: Batch, wire: WireFormat) -> int:
     return batch.vectors.nbytes * 4 // 3 if wire == "binary" else batch.vectors.size * JSON_VALUE_BYTES
 
 
-def encode_json(batch: Batch, index_name: str, index_key: str) -> Body:
+def encode_json(batch: Batch, index_name: str, index_key: str | None) -> Body:
     """The body of `POST /v1/vectors/upsert`.
 
     Args:
         batch: With vectors for all items or for none.
         index_name: The index.
-        index_key: 64 lower-case hex digits.
+        index_key: 64 lower-case hex digits; None if the service needs none.
     """
     items: list[dict[str, Any]] = [{"id": item_id} for item_id in batch.ids]
     if batch.metadata is not None:
@@ -98,13 +98,13 @@ def encode_json(batch: Batch, index_name: str, index_key: str) -> Body:
     return Body(_head(index_name, index_key) + b'"items":', dumps(items), b"}")
 
 
-def encode_binary(batch: Batch, index_name: str, index_key: str) -> Body:
+def encode_binary(batch: Batch, index_name: str, index_key: str | None) -> Body:
     """The body of `POST /v1/vectors/upsert_binary`.
 
     Args:
         batch: With vectors for all items.
         index_name: The index.
-        index_key: 64 lower-case hex digits.
+        index_key: 64 lower-case hex digits; None if the service needs none.
     """
     if batch.vectors is None:
         raise ValueError("a batch without vectors has no binary form")
@@ -156,8 +156,9 @@ def _as_list(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
-def _head(index_name: str, index_key: str) -> bytes:
-    return b'{"index_name":%b,"index_key":"%b",' % (orjson.dumps(index_name), index_key.encode("ascii"))
+def _head(index_name: str, index_key: str | None) -> bytes:
+    key = b"" if index_key is None else b'"index_key":"%b",' % index_key.encode("ascii")
+    return b'{"index_name":%b,%b' % (orjson.dumps(index_name), key)
 
 
 def contents_text(contents: str | bytes) -> str:

@@ -22,12 +22,13 @@ from vecload.loading.checks import check_dimension, check_not_read, index_name, 
 from vecload.loading.flow import Job
 from vecload.loading.index_checks import check_index_settings
 from vecload.loading.ledger import Totals
+from vecload.loading.parts import plan_of, sources_of
 from vecload.loading.plan import Plan, say_mappings
 from vecload.loading.repeated_ids import RepeatedIds, SeenIds, policy_of
 from vecload.loading.request import Request, request_of
 from vecload.loading.result import Meter, Progress
 from vecload.loading.retry import when_up
-from vecload.loading.run import Caller, plan_of, sources_of
+from vecload.loading.run import Caller
 from vecload.options import LoadOptions
 from vecload.readers import Source
 from vecload.readers.json.workers import Parsers
@@ -35,7 +36,8 @@ from vecload.readers.prefetch import batches, in_order, parsers_for
 from vecload.readers.storage.files import STDIN, ChangedError, printable, reason, repeatable, unreadable
 from vecload.sealing import Key, Opener
 from vecload.targets import is_service
-from vecload.targets.opening import OpenedIndex, connect_to, open_existing
+from vecload.targets.opened import OpenedIndex
+from vecload.targets.opening import connect_to, open_existing
 from vecload.verifying.comparison import Comparer
 from vecload.verifying.differences import Differences, check_place, write_differences
 from vecload.verifying.precision import LOSSY
@@ -46,7 +48,7 @@ from vecload.verifying.selection import Amount, Selection, vectors_in_time
 PAGE_ROWS = 2000
 """Rows that are read at once, and items of a page without vectors."""
 VECTOR_PAGE_ROWS = 128
-"""Items of a page with vectors: each value is a Python number for a moment, and fewer of them fit the cache."""
+"""Items of a page with vectors: each value is a Python number for a moment, and these should fit a cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +124,7 @@ def verify(
             extra=extra,
             differences=None if differences is None else os.fspath(differences),
         )
-        caller = Caller.of_python(on_progress, stop)
-        result = run_verification(request, how, caller)
+        result = run_verification(request, how, Caller.of_python(on_progress, stop))
     result.hints = [as_parameters(hint) for hint in result.hints]
     return result
 
@@ -224,7 +225,7 @@ class _Verification:
         access = when_up(lambda: open_existing(target, result.index, request.keys, read_only=True), self._say)
         check_index_settings(request, access)
         info = access.index.describe()
-        result.key_id, result.about = access.key.key_id, f"{info.dimension} dimensions, {info.metric}"
+        result.key_id, result.about = access.key_id, f"{info.dimension} dimensions, {info.metric}"
         result.precision = self._options.storage_precision
         if plan.sources:
             result.mapping, result.other_mappings = say_mappings(plan, request.seal, self._say)
@@ -279,7 +280,7 @@ class _Verification:
         )
         comparer = Comparer(
             index,
-            Opener(access.key.opening_keys, index.name),
+            Opener(access.opening_keys, index.name, access.key_from),
             self._request.seal,
             self._options.storage_precision,
             presence.hidden,
