@@ -38,7 +38,6 @@ from vecload.targets.answers import (
     index_info,
     number_of,
     object_of,
-    stored_items_of,
     texts_of,
 )
 from vecload.targets.base import (
@@ -60,6 +59,7 @@ from vecload.targets.echoes import EchoFilter
 from vecload.targets.location import service_address
 from vecload.targets.queries import Hit, MetadataQuery, Query
 from vecload.targets.reach import Reach
+from vecload.targets.returned_items import stored_items_of
 from vecload.targets.transport import Answer, Connections
 from vecload.targets.unreadable import read_around
 from vecload.targets.wire import (
