@@ -28,6 +28,7 @@ ORDER = (
     "items",
     "index",
     "connection",
+    "deletion",
     "inspecting",
     "cli",
 )

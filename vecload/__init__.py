@@ -19,6 +19,7 @@ from vecload._version import __version__
 
 if TYPE_CHECKING:
     from vecload.connection import Connection, connect
+    from vecload.deletion import DeleteResult, delete
     from vecload.errors import (
         AccessRefused,
         ConnectionClosed,
@@ -51,6 +52,7 @@ __all__ = [
     "AccessRefused",
     "Connection",
     "ConnectionClosed",
+    "DeleteResult",
     "ForkedStore",
     "Index",
     "IndexExists",
@@ -75,6 +77,7 @@ __all__ = [
     "WrongKey",
     "__version__",
     "connect",
+    "delete",
     "generate_key",
     "inspect",
     "load",
@@ -82,6 +85,7 @@ __all__ = [
 
 _HOMES = {
     "Connection": "connection",
+    "DeleteResult": "deletion",
     "Index": "index",
     "Key": "sealing",
     "LoadOptions": "options",
@@ -89,6 +93,7 @@ _HOMES = {
     "Progress": "loading.result",
     "Report": "inspecting.report",
     "connect": "connection",
+    "delete": "deletion",
     "generate_key": "sealing",
     "inspect": "inspecting.run",
     "load": "loading.run",

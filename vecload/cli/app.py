@@ -15,6 +15,7 @@ from typer.main import get_command
 
 from vecload._version import __version__
 from vecload.cli import options as opt
+from vecload.cli.delete import delete
 from vecload.cli.empty_values import NoEmptyValues
 from vecload.cli.indexes import index_app
 from vecload.cli.options import print_help
@@ -261,6 +262,9 @@ def query(
         raise UsageError("--require-sealed checks contents, so it needs --contents")
     place = Place(to, index, opt.key_source(context, key_file, key_command), api_key(to, api_key_file))
     run_query(vector, row, options, top_k, contents, place, Printing(out, tell, require_sealed))
+
+
+app.command()(delete)
 
 
 @app.command()

@@ -18,6 +18,8 @@ from vecload.errors import Busy, NotAcknowledged, TargetError, Unreachable
 from vecload.limits import GIVE_UP_AFTER
 from vecload.targets import Ack
 
+T = TypeVar("T")
+
 SERVER_FAULTS = 3
 """After this many 500s in a row, the batch probably holds a row that the service can't process."""
 UNACKNOWLEDGED = 5
@@ -143,11 +145,20 @@ class Sender:
         """
         return self._insist(self.prepare(batch), SERVER_FAULTS, _Patience())[0]
 
-    def _insist(self, store: Callable[[], Ack], server_faults: int, patience: _Patience) -> tuple[Ack, int]:
+    def ask(self, question: Callable[[], T]) -> T:
+        """Ask the target something, and retry while that can help.
+
+        Raises:
+            TargetError: It can't answer now, or refuses to.
+            Stopping: The load is stopping.
+        """
+        return self._insist(question, SERVER_FAULTS, _Patience())[0]
+
+    def _insist(self, store: Callable[[], T], server_faults: int, patience: _Patience) -> tuple[T, int]:
         """Store a batch; returns the acknowledgement and the number of retries.
 
         Args:
-            store: Sends the batch.
+            store: Sends the batch, or another request.
             server_faults: How many 500s in a row end the retries.
             patience: The patience of the whole batch, if this is a part.
         """
@@ -271,8 +282,6 @@ LONG_SECONDS = 5.0
 TELL_AGAIN_SECONDS = 60.0
 ASKING_SECONDS = 0.1
 """How long threads wait for the answer to another thread's probe before they check again."""
-
-T = TypeVar("T")
 
 
 def may_be_down(error: TargetError) -> bool:

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -147,6 +147,11 @@ class EmbeddedIndex:
             index_key=self._key,
         )
         return [Hit(hit["id"], float(hit["distance"]), metadata_of(hit.get("metadata"))) for hit in results]
+
+    def ids_where(self, filters: Mapping[str, Any]) -> list[str]:
+        """The ids of the items whose metadata matches."""
+        found = self._call(self._engine.query_metadata, dict(filters), index_key=self._key)
+        return [item["id"] for item in found]
 
     def count(self) -> int:
         """How many items the index holds."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from vecload.batch import Batch, Vectors
 from vecload.closing import Closing
 from vecload.errors import BatchRefused, ConnectionClosed, IndexExists, IndexMismatch, IndexNotFound, WrongKey
 from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
+from vecload.targets.filters import matches
 from vecload.targets.wire import contents_text
 
 
@@ -90,6 +92,10 @@ class MemoryIndex:
         stored = [(item, item.vector) for item in self._items.values() if item.vector is not None]
         hits = [Hit(item.id, float(np.sum((own - vector) ** 2)), item.metadata) for item, own in stored]
         return sorted(hits, key=lambda hit: hit.distance)[:top_k]
+
+    def ids_where(self, filters: Mapping[str, Any]) -> list[str]:
+        """The ids of the items whose metadata matches."""
+        return [item.id for item in self._items.values() if matches(item.metadata, filters)]
 
     def count(self) -> int:
         """How many items there are."""

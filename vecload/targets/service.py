@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -131,6 +131,12 @@ class ServiceIndex:
             include=["distance", "metadata"],
         )
         return hits_of(answer)
+
+    def ids_where(self, filters: Mapping[str, Any]) -> list[str]:
+        """The ids of the items whose metadata matches."""
+        return texts_of(
+            self._ask("/v1/vectors/query_metadata", limit=GET_MAX_BYTES, filters=dict(filters)), "ids"
+        )
 
     def count(self) -> int:
         """How many items the index holds."""
