@@ -103,9 +103,10 @@ class Batch:
     vectors: float32, C-contiguous, shape (n, dim); None if the index embeds the contents itself.
     metadata: n JSON objects or None each; None if no item has metadata.
     contents: n texts, bytes or None each; None if no item has contents.
-    span: the rows these items come from. Rows of it that are not in `rows` were rejected.
+    span: the rows these items come from. Rows of it that are not in `rows` were rejected or passed.
     rows: int64, shape (n,): the row number of each item; None if every row of the span became an item.
     rejects: the rows of the span that did not become items.
+    passed: how many rows of the span need not be sent, since the index holds their items or newer ones.
     origin: where the rows are in the source.
     nan_left_out: how many metadata values were NaN and were therefore omitted.
     """
@@ -117,6 +118,7 @@ class Batch:
     span: Span
     rows: NDArray[np.int64] | None = None
     rejects: tuple[Reject, ...] = ()
+    passed: int = 0
     origin: Origin = Origin()
     nan_left_out: int = 0
 
@@ -142,15 +144,16 @@ class Batch:
             contents=None if self.contents is None else self.contents[start:stop],
             rows=rows,
             rejects=(),
+            passed=0,
             nan_left_out=0,
         )
 
     def keep_only(self, keep: NDArray[np.bool_], rejects: Sequence[Reject]) -> Batch:
-        """This batch with only some of its items; the rows of the others become rejects.
+        """This batch with only some of its items; the rows of the others become rejects, or are passed.
 
         Args:
             keep: bool, shape (n,): the items that stay.
-            rejects: One for each other item.
+            rejects: One for each other item that is a reject.
         """
         positions = np.flatnonzero(keep).tolist()
         return replace(
@@ -161,12 +164,16 @@ class Batch:
             contents=None if self.contents is None else [self.contents[i] for i in positions],
             rows=self.item_rows()[keep],
             rejects=tuple(sorted((*self.rejects, *rejects), key=lambda reject: reject.row)),
+            passed=self.passed + len(self) - len(positions) - len(rejects),
         )
 
     def split(self, rows: int) -> Iterator[Batch]:
-        """This batch as batches of at most that many rows, each with its own rejects. They share memory."""
+        """This batch as batches of at most that many rows, each with its own rejects. They share memory.
+
+        A batch with passed rows, and with few items, stays whole: its items go in one request.
+        """
         span = self.span
-        if len(span) <= rows:
+        if len(span) <= rows or (self.passed and len(self) <= rows):
             yield self
             return
         numbers = self.item_rows()
@@ -175,12 +182,14 @@ class Batch:
             first, last = np.searchsorted(numbers, (start, stop)).tolist()
             origin = self.origin.part(start - span.start, stop - span.start)
             end = self.origin.begin_of(stop - span.start, span.end)
+            rejects = tuple(reject for reject in self.rejects if start <= reject.row < stop)
             yield replace(
                 self.part(first, last),
                 span=Span(
                     span.source, start, stop, self.origin.begin_of(start - span.start, span.begin), end
                 ),
-                rejects=tuple(reject for reject in self.rejects if start <= reject.row < stop),
+                rejects=rejects,
+                passed=stop - start - (last - first) - len(rejects) if self.passed else 0,
                 origin=origin,
                 # The count belongs to the whole batch, so one part carries it.
                 nan_left_out=self.nan_left_out if start == span.start else 0,

@@ -114,6 +114,9 @@ OF_LOADS_ALONE = (
     "retry_rejects",
     "fresh",
     "skip_loaded",
+    "changed_only",
+    "delete_missing",
+    "max_deletes",
     "state_dir",
 )
 """Options of `upsert` that do not change the report."""
@@ -145,6 +148,7 @@ def upsert(
     items: opt.Items = INSPECT_ITEMS,
     json_output: opt.JsonOutput = False,
     quiet: opt.Quiet = False,
+    yes: opt.Yes = False,
     help_all: opt.HelpAll = False,
 ) -> None:
     """Load sources into an index."""
@@ -154,7 +158,7 @@ def upsert(
     if dry_run:
         code = load.inspect(request, full=full, items=items, json=json_output, quiet=quiet)
     else:
-        code = load.upsert(request, json=json_output, quiet=quiet, terminal=sys.stderr.isatty())
+        code = load.upsert(request, json=json_output, quiet=quiet, terminal=sys.stderr.isatty(), yes=yes)
     raise typer.Exit(code)
 
 

@@ -12,7 +12,7 @@ import typer
 
 from vecload.cli import options as opt
 from vecload.cli.config import api_key
-from vecload.cli.output import out, tell
+from vecload.cli.output import ask, out, tell
 from vecload.errors import Interrupted, SourceError, UsageError, VecloadError
 from vecload.places import short
 
@@ -132,7 +132,7 @@ def _ask(question: str) -> None:
     """
     if not sys.stdin.isatty():
         raise UsageError("refusing to delete items without confirmation", hint="pass --yes")
-    if not typer.confirm(question, err=True):
+    if not ask(question):
         raise UsageError("nothing was deleted")
 
 

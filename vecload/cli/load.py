@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,8 @@ from types import FrameType
 
 import orjson
 
-from vecload.cli.output import display, out, say, tell
-from vecload.errors import VecloadError
+from vecload.cli.output import ask, display, out, say, tell
+from vecload.errors import UsageError, VecloadError
 from vecload.loading.request import Request
 from vecload.loading.result import LoadResult
 from vecload.loading.run import Caller, run_load
@@ -21,7 +22,7 @@ GC_OBJECTS = 50_000
 """New objects before the garbage collector runs: the metadata of one batch are thousands of objects."""
 
 
-def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool) -> int:
+def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool, yes: bool = False) -> int:
     """Run a load and print its summary, also if the load stops.
 
     Args:
@@ -29,6 +30,7 @@ def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool) -> int:
         json: Print the summary as a JSON object on standard output.
         quiet: Print nothing else.
         terminal: Standard error is a terminal.
+        yes: Delete items without asking.
 
     Returns:
         The exit code of a load that ended.
@@ -36,6 +38,8 @@ def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool) -> int:
     Raises:
         VecloadError: The load stopped.
     """
+    if request.options.delete_missing and not yes and not sys.stdin.isatty():
+        raise UsageError("--delete-missing: refusing to delete items without confirmation", hint="pass --yes")
     stop = StopAsked()
     result = LoadResult(error="a bug in vecload")
     progress = display(quiet=quiet, terminal=terminal)
@@ -45,7 +49,13 @@ def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool) -> int:
         with stopping_on_signals(stop), _few_collections(), progress:
             yield
 
-    caller = Caller((lambda line: None) if quiet else tell, progress.update, stop, around)
+    caller = Caller(
+        (lambda line: None) if quiet else tell,
+        progress.update,
+        stop,
+        around,
+        confirm=(lambda question: True) if yes else ask,
+    )
     try:
         result = run_load(request, caller)
     except VecloadError as error:

@@ -17,7 +17,7 @@ import typer
 from vecload.cli.config import default_map, for_its_target, variables_are_for
 from vecload.errors import UsageError
 from vecload.flags import as_flags
-from vecload.options import HINTS, INDEX, OUTPUT, About, LoadOptions, about
+from vecload.options import HINTS, INDEX, OUTPUT, REJECTS, About, LoadOptions, about
 from vecload.targets.opening import KeySource
 
 TARGET = "Target and keys"
@@ -133,6 +133,7 @@ JsonOutput = Annotated[
     bool, option("json", OUTPUT, "Print the summary, or the report, as one JSON object on standard output.")
 ]
 Quiet = Annotated[bool, option("quiet", OUTPUT, "Print nothing but errors.", "-q")]
+Yes = Annotated[bool, option("yes", REJECTS, "With --delete-missing, delete without asking.")]
 
 
 def _help_all(context: typer.Context, param: typer.CallbackParam, value: bool) -> None:

@@ -22,7 +22,8 @@ from vecload.loading.plan import Plan, binary_hints, check_whole
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.loading.request import Request, request_of
 from vecload.loading.retry_rejects import choose_rows
-from vecload.loading.run import batch_rows_of, plan_of, sources_of
+from vecload.loading.run import plan_of, sources_of
+from vecload.loading.tuning import batch_rows_of
 from vecload.options import LoadOptions
 from vecload.readers import Source
 from vecload.sealing import Key

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from vecload.errors import JournalError
 from vecload.loading.identity import REJECTED, Identity
 from vecload.loading.index_checks import check_same_index, why_not_skipped
+from vecload.loading.item_state import others_write, state_path
 from vecload.loading.journal import Journal
 from vecload.loading.plan import Plan
 from vecload.loading.rejects import RejectFile, rejects_held
@@ -106,10 +107,11 @@ def open_books(
     identity = plan.identity(
         target.location, access.index.name, stored, named=result.sources, rejects=options.retry_rejects
     )
-    journal = Journal(folder, identity, fresh=options.fresh)
+    # A load that sends only what changed compares all rows again, whatever an earlier run recorded.
+    journal = Journal(folder, identity, fresh=options.fresh or options.changed_only)
     opened.callback(journal.close)
     hidden = options.allow_zero_vectors
-    if journal.had_finished and not options.fresh:
+    if journal.had_finished and not options.fresh and not options.changed_only:
         if options.skip_loaded:
             why = "the sources or the settings changed"
             if journal.unchanged:
@@ -120,6 +122,9 @@ def open_books(
                 return None
             say(f"loading again: {why}")
         journal.start_over()
+    if not options.changed_only:
+        state = state_path(request.state_folder, target.location, access.index.name)
+        opened.enter_context(others_write(state))
     sealer = Sealer(access.key.contents_key, access.index.name) if request.seal else None
     rejects = None
     if options.rejects is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from vecload.batch import Batch, Span
 from vecload.errors import Interrupted, JournalError, RowsRejected
 from vecload.limits import BATCH_BYTES, BATCH_ROWS
+from vecload.loading.changes import Changes
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.ledger import Ledger, Stages
 from vecload.loading.repeated_ids import RepeatedIds, earlier_rows
@@ -57,6 +58,7 @@ class Flow:
         parsers: Processes that may parse.
         ids: Gets the ids of all rows in order, and rejects repeated ones if the policy says so.
         check: Called after every row is acknowledged, before the load counts as finished.
+        changes: Drops rows that need not be sent; None sends all.
     """
 
     jobs: Sequence[Job]
@@ -70,6 +72,7 @@ class Flow:
     parsers: Parsers | None = None
     ids: RepeatedIds = field(default_factory=RepeatedIds)
     check: Callable[[], None] = lambda: None
+    changes: Changes | None = None
 
     def run(self) -> None:
         """Load every row.
@@ -126,6 +129,8 @@ class Flow:
         )
         for batch in mapped:
             checked = self.ids.checked(batch)
+            if self.changes is not None:
+                checked = self.changes.only_changed(checked)
             self.stages.lap("map")
             yield from checked.split(self.batch_rows.now)
         self.ids.end_of_source()
@@ -144,8 +149,11 @@ class Flow:
 
     def _send(self, batch: Batch) -> Iterator[Outcome]:
         if batch.ids:
+            if self.changes is not None:
+                self.changes.sending(batch)
+                self.stages.lap("record")
             yield from self.dispatcher.submit(batch)
         else:
-            # Every row was rejected, so there is nothing to send and the span is done.
+            # Every row was rejected or passed, so there is nothing to send and the span is done.
             yield Outcome(batch, Ack(0, {}, 0))
             yield from self.dispatcher.collect()

@@ -10,22 +10,20 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from vecload.batch import Span
 from vecload.errors import JournalError, LoadLocked, UsageError
+from vecload.loading.database import Database, last_written, locked
 from vecload.loading.identity import Identity, Recorded
 from vecload.readers.storage.files import located
 
 COMMIT_SECONDS = 0.1
 """Seconds between commits. A commit for each span would cost 5% of an embedded load."""
-ALIVE_SECONDS = 1.0
-"""How often a run that waits for its target records that it is alive."""
 _FORMAT = 3
 _READABLE = (2, _FORMAT)
 """Formats from which a load can resume. Format 2 had other fingerprints, which `Identity.holds` reads."""
@@ -85,27 +83,21 @@ class Journal:
         self._waiting: list[tuple[Any, ...]] = []
         self._samples: list[str] = []
         self._committed = clock()
-        self._alive = clock()
-        self._written = _written(self.path)
-        self._failure: JournalError | None = None
         self._paths: dict[str, str] = {}
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise JournalError(f"can't keep a journal in {folder}: {error.strerror}") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
-            raise LoadLocked(
-                f"the same load into index {identity.index!r} is already running", hint="wait for it to end"
-            ) from None
-        try:
-            self._database = self._open()
-        except BaseException:
-            os.close(self._lock)
-            raise
+        lock = self.path.with_suffix(".lock")
+        self._written = last_written(self.path, lock)
+        running = LoadLocked(
+            f"the same load into index {identity.index!r} is already running", hint="wait for it to end"
+        )
+        self._database = Database(
+            self.path,
+            locked(lock, fcntl.LOCK_EX, running),
+            _SCHEMA,
+            what="the journal",
+            damaged="remove it and load from the start",
+            clock=clock,
+        )
+        self._run = self._database.run
         try:
             self._begin(identity, fresh=fresh)
         except BaseException:
@@ -166,8 +158,7 @@ class Journal:
             self._run(f"DELETE FROM {table}")  # noqa: S608 of the names above
         self.reject_bytes = 0
         self._run("INSERT INTO load (format, identity) VALUES (?, ?)", (_FORMAT, self._identity_text))
-        self._run("COMMIT")
-        self._run("BEGIN IMMEDIATE")
+        self._database.commit()
 
     def rejects_go_to(self, path: str) -> None:
         """Record the path of the reject file, which a resumed load must keep. Durable at the next commit.
@@ -310,18 +301,14 @@ class Journal:
             "UPDATE load SET reject_bytes = coalesce(?, reject_bytes), finished = ?",
             (reject_bytes, int(finished)),
         )
-        self._run("COMMIT")
-        self._run("BEGIN IMMEDIATE")
+        self._database.commit()
         self._waiting.clear()
         self._samples.clear()
         self._committed = self._clock()
 
     def alive(self) -> None:
         """Record that this run still waits for the target, which may store sent batches at any time."""
-        if self._clock() - self._alive >= ALIVE_SECONDS:
-            self._alive = self._clock()
-            with suppress(OSError):  # the next commit reports a failing disk
-                os.utime(self._lock)
+        self._database.alive()
 
     def age(self, now: float) -> float:
         """Seconds since an earlier run last recorded something or waited for the target.
@@ -333,59 +320,10 @@ class Journal:
 
     def close(self) -> None:
         """Close the journal. Uncommitted records are lost."""
-        try:
-            self._database.close()
-        except sqlite3.Error:
-            pass  # all that counts is committed
-        finally:
-            os.close(self._lock)
+        self._database.close()
 
     def _path(self, source: str) -> str:
         """A source's name in the journal, independent of how the user spells it."""
         if source not in self._paths:
             self._paths[source] = located(source)
         return self._paths[source]
-
-    def _open(self) -> sqlite3.Connection:
-        database = None
-        try:
-            database = sqlite3.connect(self.path, isolation_level=None)
-            self.path.chmod(0o600)
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")
-            database.executescript(_SCHEMA)
-            database.execute("BEGIN IMMEDIATE")
-        except (sqlite3.Error, OSError) as error:
-            if database is not None:
-                database.close()
-            raise self._unusable(error) from None
-        return database
-
-    def _run(
-        self, statement: str, values: Sequence[Any] = (), *, many: Iterable[Sequence[Any]] | None = None
-    ) -> sqlite3.Cursor:
-        if self._failure is not None:
-            # SQLite may have rolled back the transaction; later statements alone must not become durable.
-            raise self._failure
-        try:
-            if many is not None:
-                return self._database.executemany(statement, many)
-            return self._database.execute(statement, values)
-        except sqlite3.Error as error:
-            self._failure = self._unusable(error)
-            raise self._failure from None
-
-    def _unusable(self, error: Exception) -> JournalError:
-        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
-        return JournalError(
-            f"the journal {self.path} can't be used: {error}",
-            hint="the file is damaged: remove it and load from the start"
-            if damaged
-            else "make room or fix the disk, then run the same command again",
-        )
-
-
-def _written(path: Path) -> float:
-    """When a run last wrote to its journal, in seconds since the epoch; 0 if there is no journal."""
-    files = (path, Path(f"{path}-wal"), path.with_suffix(".lock"))
-    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)

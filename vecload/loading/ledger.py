@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias, get_args
 
 from vecload.batch import Batch, Reject, Span
 from vecload.errors import RowsRejected, VecloadError
+from vecload.loading.changes import Changes
 from vecload.loading.journal import Journal
 from vecload.loading.rejects import ErrorLimit, RejectFile, too_many
 from vecload.loading.retry import Outcome
@@ -80,7 +81,7 @@ class Totals:
         read: Rows read, including rows of earlier runs, which are not read again.
         loaded: Rows acknowledged in this run.
         rejected: Rows rejected, in earlier runs too.
-        skipped: Rows that earlier runs loaded.
+        skipped: Rows that earlier runs loaded, and rows that need not be sent.
         nbytes: Bytes sent in this run.
         requests: Requests of this run by wire format.
         retries: Requests sent again.
@@ -114,6 +115,7 @@ class Ledger:
         rejects: Takes the rejects; None writes none.
         limit: How many rejects are allowed.
         on_progress: Called for each span that is done.
+        changes: Records what the index holds; None records nothing.
     """
 
     def __init__(
@@ -123,7 +125,9 @@ class Ledger:
         rejects: RejectFile | None = None,
         limit: ErrorLimit | None = None,
         on_progress: Callable[[Span, Totals], None] = lambda span, totals: None,
+        changes: Changes | None = None,
     ) -> None:
+        self._changes = changes
         self.totals = Totals()
         self.first_reject: Reject | None = None
         self._journal = journal
@@ -181,11 +185,14 @@ class Ledger:
                 raise
         if rejects and self._rejects is not None:
             self._rejects.write(rejects)
+        if self._changes is not None:
+            self._changes.acknowledged(outcome)
         totals.loaded += outcome.ack.items
+        totals.skipped += batch.passed
         self._waiting[0] += outcome.ack.items
         self._waiting[1] += len(rejects)
         if self._journal is not None:
-            self._journal.record(batch.span, outcome.ack.items, len(rejects))
+            self._journal.record(batch.span, outcome.ack.items + batch.passed, len(rejects))
             if batch.ids and not outcome.rejects and self._commits >= self._next_sample:
                 self._journal.remember(batch.ids[-1])
                 self._next_sample = self._commits + SAMPLE_COMMITS
@@ -201,6 +208,8 @@ class Ledger:
         """
         if self._journal is not None:
             self._journal.alive()
+            if self._changes is not None:
+                self._changes.state.alive()
             if self._journal.due():
                 self._commit()
 
@@ -218,6 +227,8 @@ class Ledger:
     def _commit(self, *, finished: bool = False) -> None:
         if self._journal is not None:
             self._commits += 1
+            if self._changes is not None:
+                self._changes.state.commit()
             self._journal.commit(
                 reject_bytes=None if self._rejects is None else self._rejects.length,
                 finished=finished,

@@ -20,6 +20,7 @@ from vecload.flags import as_parameters, parameters_named
 from vecload.loading import checks
 from vecload.loading.advice import Sample, advise
 from vecload.loading.books import open_books
+from vecload.loading.changed_only import ChangedOnly, age_of_killed
 from vecload.loading.checks import index_name, known_metric, rejected_rows
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
@@ -31,7 +32,8 @@ from vecload.loading.request import Request, request_of
 from vecload.loading.result import LoadResult, Meter, Progress
 from vecload.loading.retry import START_SECONDS, RetryPolicy, Sender, when_up
 from vecload.loading.retry_rejects import choose_rows
-from vecload.loading.tuning import BatchRows, Concurrency
+from vecload.loading.training import train
+from vecload.loading.tuning import batch_rows_of, concurrency_of
 from vecload.mapping.contents_choice import cleartext_line
 from vecload.options import LoadOptions
 from vecload.places import short
@@ -44,14 +46,8 @@ from vecload.sealing import Key
 from vecload.targets import IndexSettings, Target, is_service
 from vecload.targets.opening import OpenedIndex, connect_to, open_existing, open_or_create
 
-CONCURRENCY_MOST = 8
-"""The most batches in flight that `--concurrency auto` tries with a service."""
 MAPPINGS_SAID = 3
 """Mappings of further sources that are printed, where sources differ."""
-QUEUED = 2
-"""Encoded batches that wait for the embedded engine's writers."""
-STOP_SECONDS = 0.1
-"""How often a wait for a long call of the engine checks whether the load must stop."""
 
 
 _log = logging.getLogger("vecload")
@@ -126,12 +122,15 @@ class Caller:
         on_progress: Takes the progress, after each span that is done.
         stop: Set to stop the load. Its attribute `number` may hold the number of the signal.
         around: A context that spans the load from before its first row is read until its last is recorded.
+            A load that compares its rows first enters it twice.
+        confirm: Asks whether to delete items.
     """
 
     say: Callable[[str], None] = lambda line: None
     on_progress: Callable[[Progress], None] | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     around: Callable[[], AbstractContextManager[object]] = nullcontext
+    confirm: Callable[[str], bool] = lambda question: True
 
     def stopped_by(self) -> int:
         """The number of the signal that stops the load; 0 if nothing does."""
@@ -228,7 +227,7 @@ class _Load:
         finally:
             result.repeated, result.repeated_exact, result.repeated_ids = ids.repeated, ids.exact, ids.policy
         if self._options.train:
-            self._train(access)
+            train(access.index, self._caller.stop, self._caller.stopped_by, self._say)
 
     def _connect(self, plan: Plan) -> Target:
         target = connect_to(
@@ -305,29 +304,11 @@ class _Load:
             books = open_books(self._request, plan, ids, target, access, result, opened, self._say)
             if books is None:
                 return  # everything was loaded before
-            journal, sealer = books.journal, books.sealer
+            journal, sealer, all_ids = books.journal, books.sealer, ids
             remote, stages, sample = is_service(target.location), Stages(), Sample()
-            meter = Meter(index.name, plan.sources, self._caller.on_progress, clock=time.monotonic)
-            for source in plan.sources:
-                for span in journal.done(source.name):
-                    meter.add(span)
             before = index.describe()
-            ledger = Ledger(
-                journal=journal,
-                rejects=books.rejects,
-                limit=self._request.max_errors,
-                on_progress=meter.update,
-            )
-            if ledger.totals.read:
-                known = [source.total_rows for source in plan.sources]
-                of_all = f" of {sum(n or 0 for n in known):,}" if None not in known else ""
-                self._say(f"resuming: {ledger.totals.read:,}{of_all} rows are done")
-            if journal.unfinished and remote:
-                # The service may still store what a killed run had in flight. Wait, so that it comes first.
-                wait = max(0.0, options.resume_wait - max(0.0, journal.age(time.time())))
-                self._caller.stop.wait(min(wait, threading.TIMEOUT_MAX))
             rows = batch_rows_of(options.batch_rows, plan.dimension)
-            concurrency = _concurrency(options.concurrency, index.writers, rows, remote=remote)
+            concurrency = concurrency_of(options.concurrency, index.writers, rows, remote=remote)
             sender = Sender(
                 (lambda batch: index.prepare(sample.keep(batch))) if options.explain else index.prepare,
                 target.healthy,
@@ -336,12 +317,45 @@ class _Load:
                 on_busy=concurrency.busy,
                 tell=self._say,
             )
+            parsers = opened.enter_context(parsers_for(str(options.parse_workers), plan.sources))
+            only = None
+            if options.changed_only:
+                only = ChangedOnly.open(self._request, plan, access, target.location, opened, self._say)
+                ids = only.begin(
+                    jobs,
+                    ids,
+                    journal,
+                    sender,
+                    batch_rows=rows.piece,
+                    parsers=parsers,
+                    stages=stages,
+                    meter=self._meter(plan, index.name),
+                    caller=self._caller,
+                )
+            meter = self._meter(plan, index.name)
+            for source in plan.sources:
+                for span in journal.done(source.name):
+                    meter.add(span)
+            ledger = Ledger(
+                journal=journal,
+                rejects=books.rejects,
+                limit=self._request.max_errors,
+                on_progress=meter.update,
+                changes=only.changes if only else None,
+            )
+            if ledger.totals.read and only is None:
+                known = [source.total_rows for source in plan.sources]
+                of_all = f" of {sum(n or 0 for n in known):,}" if None not in known else ""
+                self._say(f"resuming: {ledger.totals.read:,}{of_all} rows are done")
+            if remote and (age := age_of_killed(journal, only)) is not None:
+                # The service may still store what a killed run had in flight. Wait, so that it comes first.
+                wait = max(0.0, options.resume_wait - max(0.0, age))
+                self._caller.stop.wait(min(wait, threading.TIMEOUT_MAX))
             dispatcher = opened.enter_context(
                 Dispatcher(
                     sender.ready, concurrency, self._caller.stop, on_wait=ledger.waiting, stages=stages
                 )
             )
-            parsers = opened.enter_context(parsers_for(str(options.parse_workers), plan.sources))
 
             def ended() -> None:
                 check_unchanged(plan.sources, books.identity.fingerprints, self._say)
@@ -350,9 +364,11 @@ class _Load:
                     index,
                     journal.samples(),
                     loaded=ledger.totals.loaded + ledger.totals.skipped,
-                    repeated=ids.replaced if ids.exact else None,
+                    repeated=all_ids.replaced if all_ids.exact else None,
                     hidden=options.allow_zero_vectors,
                 )
+                if only is not None:
+                    only.delete_missing(sender, self._go_on)
 
             flow = Flow(
                 jobs=jobs,
@@ -366,6 +382,7 @@ class _Load:
                 parsers=parsers,
                 ids=ids,
                 check=ended,
+                changes=only.changes if only else None,
             )
             with self._caller.around():
                 meter.start(ledger.totals)
@@ -378,10 +395,13 @@ class _Load:
                         raise
                     result.status = "rejected" if ledger.totals.rejected else "complete"
                 finally:
-                    result.seconds = meter.seconds
+                    result.seconds = meter.seconds + (only.seconds if only else 0.0)
+                    result.deleted = only.deleted if only else 0
                     result.count(ledger.totals)
                     result.time = shares(stages, sending=ledger.totals.sending, waiting=ledger.totals.waiting)
                     books.say_rejects(result, self._options.rejects, self._say)
+            if only is not None:
+                only.changes.finish()
             with suppress(VecloadError):
                 journal.ended_with(index.count())
                 journal.commit(reject_bytes=None, finished=True)
@@ -390,22 +410,13 @@ class _Load:
                     options, plan.sources, before, result.time, sample.batches, remote=remote
                 )
 
-    def _train(self, access: OpenedIndex) -> None:
-        """Train the index, and report whether it is trained."""
-        self._say("training the index")
-        hint = "all rows are loaded, but the index may not be trained: run again with --skip-loaded"
-        try:
-            _interruptibly(access.index.train, self._caller.stop)
-        except KeyboardInterrupt as stopped:
-            raise Interrupted(getattr(stopped, "number", signal.SIGINT), hint=hint) from None
+    def _meter(self, plan: Plan, index: str) -> Meter:
+        return Meter(index, plan.sources, self._caller.on_progress, clock=time.monotonic)
+
+    def _go_on(self) -> None:
+        """Raise Interrupted if the load must stop."""
         if self._caller.stop.is_set():
-            raise Interrupted(self._caller.stopped_by(), hint=hint)
-        trained = access.index.describe().trained
-        self._say(
-            "the index is trained"
-            if trained
-            else "the index is not trained, because it has too few items; queries search all of it"
-        )
+            raise Interrupted(self._caller.stopped_by())
 
 
 def sources_of(
@@ -449,42 +460,3 @@ def creation_of(request: Request, plan: Plan) -> IndexSettings | None:
         metric = options.metric or known_metric(plan.metric)
         return replace(asked, dimension=plan.dimension, metric=metric, embedding_model=None)
     return asked if options.embedding_model is not None else None  # without a model it can't embed
-
-
-def batch_rows_of(asked: int | str, dimension: int) -> BatchRows:
-    """The rows of a batch, from the option `batch_rows`."""
-    return BatchRows.auto(dimension) if asked == "auto" else BatchRows([int(asked)])
-
-
-def _concurrency(asked: int | str, writers: int, rows: BatchRows, *, remote: bool) -> Concurrency:
-    """The limit of batches in flight, from the option `concurrency`."""
-    if asked == "auto" and remote:
-        return Concurrency(writers, CONCURRENCY_MOST, rows=rows)
-    limit = writers if asked == "auto" else int(asked)
-    # A writer of the embedded engine finishes a batch in milliseconds, so the next one must be ready.
-    return Concurrency(limit, limit, queued=0 if remote else QUEUED, rows=rows)
-
-
-def _interruptibly(work: Callable[[], None], stop: threading.Event) -> None:
-    """Run an uninterruptible C call in a thread, so that signals and `stop` still work.
-
-    After a stop, the thread runs on until the process ends.
-
-    Raises:
-        KeyboardInterrupt: A signal came.
-        Exception: The work raised it.
-    """
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001 raised again by the waiting thread
-            raised.append(error)
-
-    thread = threading.Thread(target=run, name="vecload-training", daemon=True)
-    thread.start()
-    while thread.is_alive() and not stop.is_set():
-        thread.join(STOP_SECONDS)
-    if raised:
-        raise raised[0]
