@@ -194,7 +194,7 @@ class Changes:
         last = np.array([self._latest[key] == number for key in keys])
         for key, is_last in zip(keys, last.tolist(), strict=True):
             if is_last:
-                del self._latest[key]
+                self._latest.pop(key, None)  # which may be in the batch twice
         kept = last & ~np.isin(rows.rows, [reject.row for reject in outcome.rejects])
         self.state.add(rows.ids[kept], rows.items[kept], self.owner)
         if len(self._sampled) < SAMPLE and not self._hidden and kept.any():

@@ -46,16 +46,14 @@ class ItemDigests:
     def of_items(self, batch: Batch) -> Digests:
         """The digests of the items of a batch that is not sealed: vector, metadata and contents."""
         count = len(batch)
-        width = 0 if batch.vectors is None else batch.vectors.shape[1] * 4
-        vectors = memoryview(b"" if batch.vectors is None else np.ascontiguousarray(batch.vectors).data).cast(
-            "B"
-        )
+        vectors = b"" if batch.vectors is None else batch.vectors.tobytes()
+        width = len(vectors) // count if count else 0
         metadata = batch.metadata or [None] * count
         contents = batch.contents or [None] * count
         found = []
         for n in range(count):
             digest = self._items.copy()
-            digest.update(item_bytes(bytes(vectors[n * width : (n + 1) * width]), metadata[n], contents[n]))
+            digest.update(item_bytes(vectors[n * width : (n + 1) * width], metadata[n], contents[n]))
             found.append(digest.digest())
         return _array(found)
 
