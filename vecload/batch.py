@@ -106,9 +106,9 @@ class Batch:
     span: the rows these items come from. Rows of it that are not in `rows` were rejected or passed.
     rows: int64, shape (n,): the row number of each item; None if every row of the span became an item.
     rejects: the rows of the span that did not become items.
-    passed: how many rows of the span need not be sent, since the index holds their items or newer ones.
     origin: where the rows are in the source.
     nan_left_out: how many metadata values were NaN and were therefore omitted.
+    passed: how many rows of the span need not be sent, since the index holds their items or newer ones.
     """
 
     ids: list[str]
@@ -118,9 +118,9 @@ class Batch:
     span: Span
     rows: NDArray[np.int64] | None = None
     rejects: tuple[Reject, ...] = ()
-    passed: int = 0
     origin: Origin = Origin()
     nan_left_out: int = 0
+    passed: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -338,25 +338,17 @@ class LoadOptions:
     skip_loaded: bool = _option(
         False,
         REJECTS,
-        "Do nothing if everything is loaded, the sources are unchanged and the index still holds it.",
+        "Load only sources that are new or changed, as long as the index still holds the others.",
         common=True,
     )
     changed_only: bool = _option(
-        False,
-        REJECTS,
-        "Send only rows that are new or differ from what earlier loads with --changed-only stored.",
-        common=True,
+        False, REJECTS, "Send only rows that are new or differ from the last load.", common=True
     )
     delete_missing: bool = _option(
-        False,
-        REJECTS,
-        "With --changed-only, delete the items whose ids left the sources since their last load.",
+        False, REJECTS, "With --changed-only, delete the items whose ids left the sources since then."
     )
     max_deletes: int | str = _option(
-        "10%",
-        REJECTS,
-        "Items that --delete-missing may delete; if there are more, the load stops.",
-        metavar="N|N%",
+        "10%", REJECTS, "Items that --delete-missing may delete; with more, the load stops.", metavar="N|N%"
     )
     state_dir: Path | None = _option(
         None, REJECTS, "Folder of the journals.", metavar="FOLDER", usual="~/.local/state/vecload/journals"

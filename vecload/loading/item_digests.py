@@ -43,6 +43,10 @@ class ItemDigests:
             found.append(digest.digest())
         return _array(found)
 
+    def short_of_ids(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Half of the digests of some ids: int64, shape (n,)."""
+        return np.ascontiguousarray(self.of_ids(ids)[:, 0]).view(np.int64)
+
     def of_items(self, batch: Batch) -> Digests:
         """The digests of the items of a batch that is not sealed: vector, metadata and contents."""
         count = len(batch)

@@ -10,7 +10,7 @@ from orjson import loads
 
 from vecload.errors import IndexMismatch, MappingError, SourceError, SourceUnfinished
 from vecload.loading.flow import Job
-from vecload.loading.identity import Identity
+from vecload.loading.identity import Identity, Part
 from vecload.loading.journal import Journal
 from vecload.mapping import ColumnChoice, ColumnMapping, Mapper, Rows, Rules, guess_mapping
 from vecload.mapping.columns import listed
@@ -159,6 +159,10 @@ class Plan:
             named=tuple(map(spelled, names)),
             fingerprints={file.location: _fingerprint(file) for file in files},
             settings=(*mappings, *settings),
+            parts=tuple(
+                Part(located(source.name), tuple(file.location for file in source.files), mapping)
+                for source, mapping in zip(self.sources, mappings, strict=True)
+            ),
             owners={file.location: located(source.name) for source in self.sources for file in source.files},
             holds=holds,
         )

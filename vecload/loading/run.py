@@ -25,9 +25,10 @@ from vecload.loading.checks import index_name, known_metric, rejected_rows
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
 from vecload.loading.index_checks import check_still_there
+from vecload.loading.item_digests import ItemDigests
 from vecload.loading.ledger import Ledger, Stages, shares
 from vecload.loading.plan import Plan, binary_hints, check_unchanged, check_whole, make_plan, note_stop
-from vecload.loading.repeated_ids import RepeatedIds, policy_of
+from vecload.loading.repeated_ids import RepeatedIds, digests_of, policy_of
 from vecload.loading.request import Request, request_of
 from vecload.loading.result import LoadResult, Meter, Progress
 from vecload.loading.retry import START_SECONDS, RetryPolicy, Sender, when_up
@@ -217,7 +218,11 @@ class _Load:
             allow_zero_vectors=self._options.allow_zero_vectors,
             keep_rows=self._options.reject_rows,
         )
-        ids = RepeatedIds(policy_of(self._options.repeated_ids, plan.mappings), tell=self._say)
+        policy = policy_of(self._options.repeated_ids, plan.mappings)
+        digests = digests_of
+        if self._options.skip_loaded:
+            digests = ItemDigests(access.key.contents_key, access.index.name, "").short_of_ids
+        ids = RepeatedIds(policy, tell=self._say, digests=digests)
         if rejected:
             jobs, replaced = choose_rows(jobs, rejected, ids)
             if replaced:
@@ -301,7 +306,18 @@ class _Load:
         """Open the books, connect the parts of the flow, and run it."""
         options, result, index = self._options, self._result, access.index
         with ExitStack() as opened:
-            books = open_books(self._request, plan, ids, target, access, result, opened, self._say)
+            books = open_books(
+                self._request,
+                plan,
+                jobs,
+                ids,
+                target,
+                access,
+                result,
+                opened,
+                self._say,
+                interrupted=self._caller.stopped_by,
+            )
             if books is None:
                 return  # everything was loaded before
             journal, sealer, all_ids = books.journal, books.sealer, ids
@@ -342,8 +358,9 @@ class _Load:
                 limit=self._request.max_errors,
                 on_progress=meter.update,
                 changes=only.changes if only else None,
+                digests=ids.digests if options.skip_loaded else None,
             )
-            if ledger.totals.read and only is None:
+            if ledger.totals.read and only is None and not books.kept:
                 known = [source.total_rows for source in plan.sources]
                 of_all = f" of {sum(n or 0 for n in known):,}" if None not in known else ""
                 self._say(f"resuming: {ledger.totals.read:,}{of_all} rows are done")
@@ -383,6 +400,7 @@ class _Load:
                 ids=ids,
                 check=ended,
                 changes=only.changes if only else None,
+                skim=bool(books.kept),
             )
             with self._caller.around():
                 meter.start(ledger.totals)
