@@ -260,7 +260,7 @@ def envelope_seeds() -> list[bytes]:
 # Answers: whatever a service says is a value of the right type, or one error without secrets.
 
 _READ: tuple[Callable[[dict[str, Any]], object], ...] = (
-    answers.stored_items_of,
+    lambda answer: answers.stored_items_of(json.dumps(answer).encode()),
     lambda answer: answers.hits_of(answer, 1),
     lambda answer: answers.hits_of(answer, 2),
     answers.check_trained,

@@ -16,11 +16,12 @@ import email.utils
 import json
 import math
 import re
+import struct
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
-import numpy as np
+import orjson
 
 from vecload.errors import (
     BatchRefused,
@@ -43,11 +44,12 @@ from vecload.errors import (
 )
 from vecload.options import Metric
 from vecload.safe_text import one_line
-from vecload.targets.base import DIMENSION_MAX, IndexInfo, StoredItem, metadata_of
+from vecload.targets.base import DIMENSION_MAX, IndexInfo, StoredItem, array_of, metadata_of
 from vecload.targets.queries import Hit, hit_of
 
 RETRY_AFTER_MAX_SECONDS = 300.0
 COUNT_MAX = 2**63 - 1
+_LARGE = 2.0**63
 
 _UPSERTED = re.compile(r"Upserted ([0-9]{1,18}) vectors")
 
@@ -303,16 +305,46 @@ def _finite(text: str) -> float:
     return number
 
 
-def stored_items_of(answer: dict[str, Any]) -> list[StoredItem]:
-    """The items in an answer to a get.
+def stored_items_of(body: bytes) -> list[StoredItem]:
+    """The items in the body of an answer to a get.
 
     Raises:
-        NotAcknowledged: The answer has something else.
+        NotAcknowledged: The body is not a JSON object, or has something else.
     """
+    # The fast parser does not call Python for each number. It makes floats of integers beyond 64 bits, and
+    # refuses some of what the other reads.
+    try:
+        answer = orjson.loads(body)
+    except ValueError:
+        answer = object_of(body)
+    if not isinstance(answer, dict) or _has_large_floats(answer):
+        answer = object_of(body)
     try:
         return [_stored(result) for result in _results(answer)]
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, struct.error):
         raise NotAcknowledged("the service returned items in an unknown form") from None
+
+
+def _has_large_floats(answer: dict[str, Any]) -> bool:
+    """Whether metadata in an answer may have held integers beyond 64 bits, or is nested too deep to look."""
+    results = answer.get("results")
+    try:
+        return isinstance(results, list) and any(
+            _is_large(result.get("metadata")) for result in results if isinstance(result, dict)
+        )
+    except RecursionError:
+        return True
+
+
+def _is_large(value: Any) -> bool:
+    kind = type(value)
+    if kind is float:
+        return bool(abs(value) >= _LARGE)
+    if kind is dict or kind is list:
+        for inner in value.values() if kind is dict else value:
+            if _is_large(inner):
+                return True
+    return False
 
 
 def hits_of(answer: dict[str, Any], queries: int, ranked_by: str | None = None) -> list[list[Hit]]:
@@ -428,12 +460,15 @@ def _results(answer: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _stored(result: dict[str, Any]) -> StoredItem:
-    vector = result.get("vector")
-    array = np.array(vector, dtype=np.float64).astype(np.float32) if vector else None
-    contents = result.get("contents")
-    if (array is not None and array.ndim != 1) or not isinstance(contents, str | None):
+    vector, contents = result.get("vector"), result.get("contents")
+    if not isinstance(vector, list | None) or not isinstance(contents, str | None):
         raise TypeError
-    return StoredItem(result["id"], array, metadata_of(result.get("metadata")), contents or None)
+    return StoredItem(
+        result["id"],
+        array_of(vector) if vector else None,
+        metadata_of(result.get("metadata")),
+        contents or None,
+    )
 
 
 def index_info(name: str, answer: dict[str, Any]) -> IndexInfo:

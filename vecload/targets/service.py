@@ -190,8 +190,8 @@ class ServiceIndex:
         return items
 
     def _get_once(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
-        answer = self._ask("/v1/vectors/get", limit=GET_MAX_BYTES, ids=list(ids), include=list(include))
-        return stored_items_of(answer)
+        path, limit = "/v1/vectors/get", GET_MAX_BYTES
+        return stored_items_of(self._answer(path, limit=limit, ids=list(ids), include=list(include)))
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete items, some thousands per request."""
@@ -259,9 +259,12 @@ class ServiceIndex:
     def _ask(
         self, path: str, *, limit: int = ANSWER_MAX_BYTES, seconds: float | None = None, **fields: Any
     ) -> dict[str, Any]:
+        return object_of(self._answer(path, limit=limit, seconds=seconds, **fields))
+
+    def _answer(self, path: str, *, limit: int, seconds: float | None = None, **fields: Any) -> bytes:
         key = {} if self._key_hex is None else {"index_key": self._key_hex}
         body = Body(dumps({"index_name": self.name, **key, **fields}))
-        return object_of(self._service.request("POST", path, body, limit=limit, seconds=seconds).body)
+        return self._service.request("POST", path, body, limit=limit, seconds=seconds).body
 
 
 class ServiceTarget(Closing):

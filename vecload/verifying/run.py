@@ -47,8 +47,8 @@ from vecload.verifying.selection import Amount, Selection, vectors_in_time
 
 PAGE_ROWS = 2000
 """Rows that are read at once, and items of a page without vectors."""
-VECTOR_PAGE_ROWS = 500
-"""Items of a page with vectors: the engine returns each value as a Python number."""
+VECTOR_PAGE_ROWS = 128
+"""Items of a page with vectors: each value is a Python number for a moment, and these should fit a cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
