@@ -38,8 +38,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(index_app, name="index")
-for command in (export, copy, rekey):
-    app.command()(command)
 
 
 @app.callback()
@@ -58,7 +56,7 @@ def main(
     profile: Annotated[
         str | None,
         opt.option(
-            "profile", None, "Also use the defaults in [profiles.NAME] of your configuration.", metavar="NAME"
+            "profile", None, "Also use the defaults in the table profiles.NAME of your configuration.", metavar="NAME"
         ),
     ] = None,
     version: Annotated[
@@ -354,7 +352,8 @@ def query(
     run_query(question, contents, place, Printing(out, tell, require_sealed))
 
 
-app.command()(delete)
+for command in (delete, export, copy, rekey):
+    app.command()(command)
 
 
 @app.command()
