@@ -56,7 +56,10 @@ def main(
     profile: Annotated[
         str | None,
         opt.option(
-            "profile", None, "Also use the defaults in the table profiles.NAME of your configuration.", metavar="NAME"
+            "profile",
+            None,
+            "Also use the defaults in the table profiles.NAME of your configuration.",
+            metavar="NAME",
         ),
     ] = None,
     version: Annotated[
