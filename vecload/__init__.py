@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from vecload.options import LoadOptions
     from vecload.sealing import Key, generate_key
     from vecload.upkeep.copy import copy
+    from vecload.upkeep.deletion import DeleteResult, delete
     from vecload.upkeep.export import ExportResult, export
     from vecload.upkeep.rekey import RekeyResult, rekey
     from vecload.verifying.result import VerifyResult
@@ -58,6 +59,7 @@ __all__ = [
     "AccessRefused",
     "Connection",
     "ConnectionClosed",
+    "DeleteResult",
     "ExportResult",
     "ForkedStore",
     "Index",
@@ -87,6 +89,7 @@ __all__ = [
     "__version__",
     "connect",
     "copy",
+    "delete",
     "export",
     "generate_key",
     "inspect",
@@ -98,6 +101,7 @@ __all__ = [
 _HOMES = {
     "Connection": "connection",
     "ExportResult": "upkeep.export",
+    "DeleteResult": "upkeep.deletion",
     "Index": "index",
     "Key": "sealing",
     "LoadOptions": "options",
@@ -109,6 +113,7 @@ _HOMES = {
     "connect": "connection",
     "copy": "upkeep.copy",
     "export": "upkeep.export",
+    "delete": "upkeep.deletion",
     "generate_key": "sealing",
     "inspect": "inspecting.run",
     "load": "loading.run",

@@ -104,13 +104,14 @@ class Batch:
         from the contents.
     metadata: n JSON objects or None each; None if no item has metadata.
     contents: n texts, bytes or None each; None if no item has contents.
-    span: the rows these items come from. Rows of it that are not in `rows` were rejected.
+    span: the rows these items come from. Rows of it that are not in `rows` were rejected or passed.
     rows: int64, shape (n,): the row number of each item; None if every row of the span became an item.
     rejects: the rows of the span that did not become items.
     origin: where the rows are in the source.
     nan_left_out: how many metadata values were NaN and were therefore omitted.
     to_embed: bool, shape (n,): the items that have no vector, and the index makes it from their contents.
         Their rows of `vectors` mean nothing. None if all items have a vector, or none has.
+    passed: how many rows of the span need not be sent, since the index holds their items or newer ones.
     """
 
     ids: list[str]
@@ -123,6 +124,7 @@ class Batch:
     origin: Origin = Origin()
     nan_left_out: int = 0
     to_embed: NDArray[np.bool_] | None = None
+    passed: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -151,15 +153,16 @@ class Batch:
             to_embed=None if self.to_embed is None else self.to_embed[start:stop],
             rows=rows,
             rejects=(),
+            passed=0,
             nan_left_out=0,
         )
 
     def keep_only(self, keep: NDArray[np.bool_], rejects: Sequence[Reject]) -> Batch:
-        """This batch with only some of its items; the rows of the others become rejects.
+        """This batch with only some of its items; the rows of the others become rejects, or are passed.
 
         Args:
             keep: bool, shape (n,): the items that stay.
-            rejects: One for each other item.
+            rejects: One for each other item that is a reject.
         """
         positions = np.flatnonzero(keep).tolist()
         return replace(
@@ -171,12 +174,16 @@ class Batch:
             to_embed=None if self.to_embed is None else self.to_embed[keep],
             rows=self.item_rows()[keep],
             rejects=tuple(sorted((*self.rejects, *rejects), key=lambda reject: reject.row)),
+            passed=self.passed + len(self) - len(positions) - len(rejects),
         )
 
     def split(self, rows: int) -> Iterator[Batch]:
-        """This batch as batches of at most that many rows, each with its own rejects. They share memory."""
+        """This batch as batches of at most that many rows, each with its own rejects. They share memory.
+
+        A batch with passed rows, and with few items, stays whole: its items go in one request.
+        """
         span = self.span
-        if len(span) <= rows:
+        if len(span) <= rows or (self.passed and len(self) <= rows):
             yield self
             return
         numbers = self.item_rows()
@@ -185,12 +192,14 @@ class Batch:
             first, last = np.searchsorted(numbers, (start, stop)).tolist()
             origin = self.origin.part(start - span.start, stop - span.start)
             end = self.origin.begin_of(stop - span.start, span.end)
+            rejects = tuple(reject for reject in self.rejects if start <= reject.row < stop)
             yield replace(
                 self.part(first, last),
                 span=Span(
                     span.source, start, stop, self.origin.begin_of(start - span.start, span.begin), end
                 ),
-                rejects=tuple(reject for reject in self.rejects if start <= reject.row < stop),
+                rejects=rejects,
+                passed=stop - start - (last - first) - len(rejects) if self.passed else 0,
                 origin=origin,
                 # The count belongs to the whole batch, so one part carries it.
                 nan_left_out=self.nan_left_out if start == span.start else 0,

@@ -93,5 +93,7 @@ _SPECIAL: Final = {
     "--binary-as-text": "binary_as_text=True",
     "--allow-zero-vectors": "allow_zero_vectors=True",
     "--skip-loaded": "skip_loaded=True",
+    "--changed-only": "changed_only=True",
+    "--delete-missing": "delete_missing=True",
 }
 """Flags whose parameter reads otherwise."""

@@ -328,8 +328,17 @@ class LoadOptions:
     skip_loaded: bool = _option(
         False,
         REJECTS,
-        "Do nothing if everything is loaded, the sources are unchanged and the index still holds it.",
+        "Load only sources that are new or changed, as long as the index still holds the others.",
         common=True,
+    )
+    changed_only: bool = _option(
+        False, REJECTS, "Send only rows that are new or differ from the last load.", common=True
+    )
+    delete_missing: bool = _option(
+        False, REJECTS, "With --changed-only, delete the items whose ids left the sources since then."
+    )
+    max_deletes: int | str = _option(
+        "10%", REJECTS, "Items that --delete-missing may delete; with more, the load stops.", metavar="N|N%"
     )
     state_dir: Path | None = _option(
         None, REJECTS, "Folder of the journals.", metavar="FOLDER", usual="~/.local/state/vecload/journals"
@@ -344,6 +353,7 @@ class LoadOptions:
             about: About = one.metadata["about"]
             object.__setattr__(self, one.name, checked_value(one.name, value, hint, about))
         error_limit(self.max_errors)
+        error_limit(self.max_deletes, "max_deletes")
 
 
 HINTS: Final[Mapping[str, Any]] = get_type_hints(LoadOptions)
@@ -356,8 +366,12 @@ def about(name: str) -> About:
     return found
 
 
-def error_limit(text: int | str) -> tuple[int | None, float | None]:
-    """The number of rows or the percentage that `max_errors` means.
+def error_limit(text: int | str, name: str = "max_errors") -> tuple[int | None, float | None]:
+    """The number or the percentage that a limit means.
+
+    Args:
+        text: The value of the option.
+        name: The option.
 
     Raises:
         UsageError: The text is neither.
@@ -371,7 +385,8 @@ def error_limit(text: int | str) -> tuple[int | None, float | None]:
             return int(text), None
     except (ValueError, TypeError):
         pass
-    raise UsageError(f"max_errors {text!r} is neither a number of rows nor a percentage")
+    what = "items" if name == "max_deletes" else "rows"
+    raise UsageError(f"{name} {text!r} is neither a number of {what} nor a percentage")
 
 
 COPY_OPTIONS: Final = (

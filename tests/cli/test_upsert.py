@@ -27,6 +27,7 @@ SUMMARY_KEYS = {
     "loaded": int,
     "rejected": int,
     "skipped": int,
+    "deleted": int,
     "seconds": float,
     "items_per_second": float,
     "bytes": int,

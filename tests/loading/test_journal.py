@@ -20,8 +20,9 @@ import pytest
 from tests.loading.batches import Clock
 from vecload.batch import Span
 from vecload.errors import JournalError, LoadLocked, SourceError, UsageError
+from vecload.loading.database import ALIVE_SECONDS
 from vecload.loading.identity import Identity
-from vecload.loading.journal import ALIVE_SECONDS, COMMIT_SECONDS, Journal
+from vecload.loading.journal import COMMIT_SECONDS, Journal
 
 IDENTITY = Identity(
     "http://host", "docs", ("/data/a.jsonl",), {"/data/a.jsonl": "print-1"}, ("mapping m", "key k")

@@ -32,7 +32,7 @@ from vecload.errors import BatchRefused, Busy, Interrupted, TargetError, Unreach
 from vecload.loading import dispatch
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
-from vecload.loading.journal import Identity, Journal
+from vecload.loading.journal import Digests, Identity, Journal
 from vecload.loading.ledger import Ledger
 from vecload.loading.rejects import ErrorLimit, RejectFile
 from vecload.loading.repeated_ids import EarlierRows, RepeatedIds
@@ -434,7 +434,7 @@ class HighWater(Journal):
 class Early(Journal):
     """Forgets nothing of what it was told, whether it was committed with its rejects or not."""
 
-    def record(self, span: Span, loaded: int, rejected: int) -> None:
+    def record(self, span: Span, loaded: int, rejected: int, ids: Digests | None = None) -> None:
         super().record(span, loaded, rejected)
         super().record(replace(span, stop=span.stop + 1), loaded, rejected)
 

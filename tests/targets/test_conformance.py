@@ -579,3 +579,42 @@ def test_a_sample_favours_neither_old_nor_new_items_nor_those_with_contents(
     # Half of them are new; 400 or fewer would be six standard deviations away.
     assert 400 < sum(item_id.startswith("n") for item_id in sample) < 600
     assert 400 < sum(int(item_id[1:]) < 3000 for item_id in sample) < 600
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"n": 1}, "ae"),
+        ({"n": 1.0}, "ae"),
+        ({"n": True}, ""),
+        ({"n": "1"}, "c"),
+        ({"n": {"$gt": 1}}, "b"),
+        ({"n": {"$in": [1, 2]}}, "abe"),
+        ({"n": {"$ne": 1}}, "bc"),
+        ({"n": {"$exists": False}}, "d"),
+        ({"$or": [{"n": 2}, {"in.side": "x"}]}, "ab"),
+        ({"$and": [{"n": 1}, {"in.side": "x"}]}, "a"),
+        ({"$not": {"n": 1}}, "bcd"),
+        ({"n": 1, "absent": 1}, ""),
+    ],
+)
+def test_the_ids_of_items_whose_metadata_matches_are_listed(
+    index: TargetIndex, filters: dict[str, Any], found: str
+) -> None:
+    metadata: list[Metadata | None] = [{"n": 1, "in": {"side": "x"}}, {"n": 2}, {"n": "1"}, None, {"n": 1}]
+    vectors = numbers(5)
+    vectors[4] = 0.0  # which get hides
+    index.upsert(batch([*"abcde"], vectors, metadata))
+    assert sorted(index.ids_where(filters)) == [*found]
+
+
+def test_all_matching_ids_are_listed_however_many_there_are(index: TargetIndex) -> None:
+    ids = [f"d{n}" for n in range(12_000)]
+    index.upsert(batch(ids, numbers(len(ids)), [{"even": n % 2 == 0} for n in range(len(ids))]))
+    assert sorted(index.ids_where({"even": True})) == sorted(ids[::2])
+
+
+def test_a_filter_with_an_operator_that_does_not_exist_is_refused(index: TargetIndex) -> None:
+    index.upsert(batch(["a"], numbers(1), [{"n": 1}]))
+    with pytest.raises(BatchRefused, match="operator"):
+        index.ids_where({"n": {"$near": 1}})

@@ -20,6 +20,7 @@ import pytest
 import vecload
 from tests.cli.command import vecload as run
 from tests.upkeep.conftest import ITEMS, Place, items
+from tests.upkeep.kills import KILLS, kill_until_done
 from vecload.batch import Batch, Span
 from vecload.errors import Interrupted, RowsRejected, VecloadError
 from vecload.mapping.exported import JSON_FIELDS, PARQUET_FIELDS
@@ -239,3 +240,25 @@ def test_a_reader_that_leaves_ends_the_export_quietly(tmp_path: Path, full: Call
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
         assert process.wait() == 1
+
+
+@pytest.mark.parametrize("number", range(KILLS))
+def test_an_export_outlives_kills_and_leaves_nothing_else(
+    tmp_path: Path, full: Callable[[str], Place], place: Callable[[str], Place], number: int
+) -> None:
+    one, two = full(ENGINES[number % 2]), place("embedded")
+    one.key.save(tmp_path / "k")
+    (tmp_path / "files").mkdir()
+    file = tmp_path / "files" / FILES[number % len(FILES)]
+    where = ["--to", one.to, "--index", one.index, "--key-file", str(tmp_path / "k")]
+
+    def whole_or_not_there() -> None:
+        assert {*(tmp_path / "files").iterdir()} <= {file}
+
+    kill_until_done(["export", "-o", str(file), *where], tmp_path, number, after_each=whole_or_not_there)
+    whole_or_not_there()
+    load(file, two)
+    assert two.items() == one.items()
+    assert vecload.verify(
+        file, to=one.to, index=one.index, key=one.key, allow_zero_vectors=True, extra=True
+    ).equal

@@ -15,6 +15,7 @@ from typer.main import get_command
 
 from vecload._version import __version__
 from vecload.cli import options as opt
+from vecload.cli.delete import delete
 from vecload.cli.empty_values import NoEmptyValues
 from vecload.cli.indexes import index_app
 from vecload.cli.options import print_help
@@ -37,8 +38,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(index_app, name="index")
-for command in (export, copy, rekey):
-    app.command()(command)
 
 
 @app.callback()
@@ -57,7 +56,10 @@ def main(
     profile: Annotated[
         str | None,
         opt.option(
-            "profile", None, "Also use the defaults in [profiles.NAME] of your configuration.", metavar="NAME"
+            "profile",
+            None,
+            "Also use the defaults in the table profiles.NAME of your configuration.",
+            metavar="NAME",
         ),
     ] = None,
     version: Annotated[
@@ -128,6 +130,9 @@ OF_LOADS_ALONE = (
     "retry_rejects",
     "fresh",
     "skip_loaded",
+    "changed_only",
+    "delete_missing",
+    "max_deletes",
     "state_dir",
 )
 """Options of `upsert` that do not change the report."""
@@ -163,6 +168,7 @@ def upsert(
     verify: opt.VerifyAfter = False,
     json_output: opt.JsonOutput = False,
     quiet: opt.Quiet = False,
+    yes: opt.Yes = False,
     help_all: opt.HelpAll = False,
 ) -> None:
     """Load sources into an index."""
@@ -174,7 +180,7 @@ def upsert(
         code = load.inspect(request, full=full, items=items, json=json_output, quiet=quiet)
     else:
         terminal = sys.stderr.isatty()
-        code = load.upsert(request, json=json_output, quiet=quiet, terminal=terminal, verify=verify)
+        code = load.upsert(request, json=json_output, quiet=quiet, terminal=terminal, verify=verify, yes=yes)
     raise typer.Exit(code)
 
 
@@ -347,6 +353,10 @@ def query(
     place = Place(to, index, keys, api_key(to, api_key_file), reach)
     question = Question.asked(vector, row, options, text, conditions, n_probes, top_k)
     run_query(question, contents, place, Printing(out, tell, require_sealed))
+
+
+for command in (delete, export, copy, rekey):
+    app.command()(command)
 
 
 @app.command()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 
 import orjson
 
-from vecload.cli.output import display, out, say, tell
-from vecload.errors import VecloadError
+from vecload.cli.output import ask, display, out, say, tell
+from vecload.errors import UsageError, VecloadError
 from vecload.loading.request import Request
 from vecload.loading.result import LoadResult
 from vecload.loading.run import Caller, run_load
@@ -23,7 +25,9 @@ GC_OBJECTS = 50_000
 """New objects before the garbage collector runs: the metadata of one batch are thousands of objects."""
 
 
-def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool, verify: bool = False) -> int:
+def upsert(
+    request: Request, *, json: bool, quiet: bool, terminal: bool, verify: bool = False, yes: bool = False
+) -> int:
     """Run a load and print its summary, also if the load stops.
 
     Args:
@@ -32,6 +36,7 @@ def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool, verify:
         quiet: Print nothing else.
         terminal: Standard error is a terminal.
         verify: Compare the sources with the index afterwards.
+        yes: Delete items without asking.
 
     Returns:
         The exit code of a load that ended.
@@ -39,11 +44,16 @@ def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool, verify:
     Raises:
         VecloadError: The load stopped.
     """
+    if request.options.delete_missing and not yes and not sys.stdin.isatty():
+        raise UsageError("--delete-missing: refusing to delete items without confirmation", hint="pass --yes")
     result = LoadResult(error="a bug in vecload")
     try:
         if verify:
             check_readable_again(request)
-        result = _loaded(lambda caller: run_load(request, caller), quiet=quiet, terminal=terminal)
+        confirm = (lambda question: True) if yes else ask
+        result = _loaded(
+            lambda caller: run_load(request, replace(caller, confirm=confirm)), quiet=quiet, terminal=terminal
+        )
         if verify:
             result.verified = _verified(request, Thoroughness(), quiet=quiet, terminal=terminal)
             result.exit_code = result.verified.exit_code or result.exit_code

@@ -19,7 +19,7 @@ from vecload.cli.config import default_map, for_its_target, variables_are_for
 from vecload.errors import UsageError
 from vecload.flags import as_flags
 from vecload.option_values import About
-from vecload.options import HINTS, INDEX, OUTPUT, LoadOptions, about
+from vecload.options import HINTS, INDEX, OUTPUT, REJECTS, LoadOptions, about
 from vecload.sealing.key_source import KeySource
 from vecload.targets import Reach
 from vecload.targets.reach import REACH_FIELDS
@@ -217,6 +217,7 @@ JsonOutput = Annotated[
     bool, option("json", OUTPUT, "Print the summary, or the report, as one JSON object on standard output.")
 ]
 Quiet = Annotated[bool, option("quiet", OUTPUT, "Print nothing but errors and new keys.", "-q")]
+Yes = Annotated[bool, option("yes", REJECTS, "With --delete-missing, delete without asking.")]
 
 
 def _help_all(context: typer.Context, param: typer.CallbackParam, value: bool) -> None:

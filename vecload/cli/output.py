@@ -38,6 +38,11 @@ def out(line: bytes) -> None:
         raise VecloadError(f"standard output can't be written: {error.strerror}") from None
 
 
+def ask(question: str) -> bool:
+    """Ask a question on the terminal, to be answered by y or n."""
+    return bool(typer.confirm(escaped(question), err=True))
+
+
 LINE_SECONDS = 10.0
 """Seconds between plain lines, so that the log of a long load stays short."""
 

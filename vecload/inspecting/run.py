@@ -18,11 +18,13 @@ from vecload.limits import INSPECT_ITEMS
 from vecload.loading import checks
 from vecload.loading.checks import index_name, rejected_rows
 from vecload.loading.flow import Job
-from vecload.loading.parts import batch_rows_of, plan_of, sources_of
-from vecload.loading.plan import Plan, binary_hints, check_whole
+from vecload.loading.parts import plan_of, sources_of
+from vecload.loading.plan import Plan, binary_hints
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.loading.request import Request, request_of
 from vecload.loading.retry_rejects import choose_rows
+from vecload.loading.tuning import batch_rows_of
+from vecload.loading.unchanged import check_whole
 from vecload.options import LoadOptions
 from vecload.readers import Source
 from vecload.sealing import Key

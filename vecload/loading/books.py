@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vecload.errors import JournalError
+from vecload.loading.flow import Job
+from vecload.loading.grown import keep_loaded
 from vecload.loading.identity import REJECTED, Identity
 from vecload.loading.index_checks import check_same_index, why_not_skipped
+from vecload.loading.item_state import others_write, state_path
 from vecload.loading.journal import Journal
 from vecload.loading.plan import Plan
 from vecload.loading.rejects import RejectFile, rejects_held
@@ -35,12 +38,14 @@ class Books:
         identity: Identifies the load in later runs.
         rejects: The reject file; None if this run names none.
         sealer: Seals contents and rows in the reject file; None leaves contents to the engine.
+        kept: How many sources need not be loaded, since an earlier load has loaded them.
     """
 
     journal: Journal
     identity: Identity
     rejects: RejectFile | None
     sealer: Sealer | None
+    kept: int = 0
 
     def say_rejects(self, result: LoadResult, named: str | None, say: Say) -> None:
         """Report if the reject file holds fewer rejects than were counted. Runs however the load ends.
@@ -66,24 +71,29 @@ class Books:
 def open_books(
     request: Request,
     plan: Plan,
+    jobs: Sequence[Job],
     ids: RepeatedIds,
     target: Target,
     access: OpenedIndex,
     result: LoadResult,
     opened: ExitStack,
     say: Say,
+    *,
+    interrupted: Callable[[], int] = lambda: 0,
 ) -> Books | None:
     """Open the journal and the reject file of a load.
 
     Args:
         request: The load.
         plan: Its sources.
+        jobs: Its sources, with their mappers.
         ids: Its repeated ids.
         target: Its target.
         access: Its index.
         result: Filled in if everything was loaded before.
         opened: Closes the records.
         say: Takes a message.
+        interrupted: The number of the signal that stops the load, 0 without one.
 
     Returns:
         The books; None if everything was loaded before and the load is skipped.
@@ -106,20 +116,36 @@ def open_books(
     identity = plan.identity(
         target.location, access.index.name, stored, named=result.sources, rejects=options.retry_rejects
     )
-    journal = Journal(folder, identity, fresh=options.fresh)
+    # A load that sends only what changed compares all rows again, whatever an earlier run recorded.
+    part_by_part = options.skip_loaded and not options.retry_rejects
+    fresh = options.fresh or options.changed_only
+    journal = Journal(folder, identity, fresh=fresh, replan=part_by_part)
     opened.callback(journal.close)
-    hidden = options.allow_zero_vectors
-    if journal.had_finished and not options.fresh:
+    hidden, kept = options.allow_zero_vectors, 0
+    if journal.had_finished and not fresh:
         if options.skip_loaded:
-            why = "the sources or the settings changed"
-            if journal.unchanged:
-                why = why_not_skipped(journal, access, hidden=hidden)
-            if not why:
+            why = why_not_skipped(journal, access, hidden=hidden)
+            if not why and journal.unchanged:
                 ids.leave_out_earlier()
                 _skip(journal, identity, result, options.rejects, say)
                 return None
-            say(f"loading again: {why}")
-        journal.start_over()
+            if not why:
+                kept = keep_loaded(
+                    journal, identity, jobs, ids, options.rejects, say, interrupted=interrupted
+                )
+            if not kept:
+                say(f"loading again: {why or 'the sources or the settings changed'}")
+        if not kept:
+            journal.start_over()
+    elif journal.changed is not None:
+        check_same_index(journal, access, hidden=hidden)
+        kept = keep_loaded(journal, identity, jobs, ids, options.rejects, say, interrupted)
+        if not kept:
+            say(f"loading from the start: {journal.changed.args[0]}")
+            journal.start_over()
+    if not options.changed_only:
+        state = state_path(request.state_folder, target.location, access.index.name)
+        opened.enter_context(others_write(state))
     key = access.key if request.seal else None  # None also without contents: index_checks has made sure
     sealer = Sealer(key.contents_key, access.index.name) if key is not None else None
     rejects = None
@@ -129,7 +155,7 @@ def open_books(
         opened.callback(rejects.close)
     check_same_index(journal, access, hidden=hidden)
     journal.begin()
-    return Books(journal, identity, rejects, sealer)
+    return Books(journal, identity, rejects, sealer, kept)
 
 
 def _skip(journal: Journal, identity: Identity, result: LoadResult, named: str | None, say: Say) -> None:

@@ -146,6 +146,7 @@ def check_options(request: Request, sources: Sequence[str]) -> None:
         raise UsageError(
             "--skip-loaded can't know whether data in memory is the same", hint="load it from a file"
         )
+    check_changed_only(request)
     if STDIN in sources and request.options.retry_rejects:
         raise UsageError("rows of standard input can't be read again", hint="load them from a file")
     if STDIN in sources and request.options.skip_loaded:
@@ -156,6 +157,27 @@ def check_options(request: Request, sources: Sequence[str]) -> None:
             raise UsageError(
                 "--rejects and --retry-rejects name the same file", hint="write new rejects to another file"
             )
+
+
+def check_changed_only(request: Request) -> None:
+    """Refuse options that contradict `--changed-only`, or that need it.
+
+    Raises:
+        UsageError: Two options exclude each other, or one needs the other.
+    """
+    options = request.options
+    if options.delete_missing and not options.changed_only:
+        raise UsageError("--delete-missing needs --changed-only, which knows what the index holds")
+    if options.changed_only and options.skip_loaded:
+        raise UsageError(
+            "--skip-loaded and --changed-only exclude each other",
+            hint="--skip-loaded compares whole files, --changed-only every row; use one of them",
+        )
+    if options.changed_only and options.retry_rejects:
+        raise UsageError(
+            "--retry-rejects and --changed-only exclude each other",
+            hint="with --changed-only, rows that were fixed are sent like all that changed",
+        )
 
 
 def check_reject_file(request: Request, names: Sequence[str], sources: Sequence[Source]) -> None:

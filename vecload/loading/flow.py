@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from vecload.batch import Batch, Span
 from vecload.errors import Interrupted, JournalError, RowsRejected
 from vecload.limits import BATCH_BYTES, BATCH_ROWS
+from vecload.loading.changes import Changes
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.ledger import Ledger, Stages
 from vecload.loading.repeated_ids import RepeatedIds, earlier_rows
@@ -69,6 +70,8 @@ class Flow:
         parsers: Processes that may parse.
         ids: Gets the ids of all rows in order, and rejects repeated ones if the policy says so.
         check: Called after every row is acknowledged, before the load counts as finished.
+        changes: Drops rows that need not be sent; None sends all.
+        skim: Sources that an earlier load has loaded are read only if the repeated ids in them are rejected.
     """
 
     jobs: Sequence[Job]
@@ -82,6 +85,8 @@ class Flow:
     parsers: Parsers | None = None
     ids: RepeatedIds = field(default_factory=RepeatedIds)
     check: Callable[[], None] = lambda: None
+    changes: Changes | None = None
+    skim: bool = False
 
     def run(self) -> None:
         """Load every row.
@@ -138,6 +143,8 @@ class Flow:
         )
         for batch in mapped:
             checked = self.ids.checked(batch)
+            if self.changes is not None:
+                checked = self.changes.only_changed(checked)
             self.stages.lap("map")
             yield from checked.split(self.batch_rows.now)
         self.ids.end_of_source()
@@ -145,19 +152,39 @@ class Flow:
     def _expect(self, job: Job) -> None:
         """Add the ids of rows that earlier runs loaded."""
         name = job.source.name
-        if self.ids.policy == "last" and job.source.total_rows is None:
+        rejecting = self.ledger.done(name, rejecting=True)
+        clean = self.ledger.done(name, rejecting=False)
+        recorded = self.ledger.recorded_ids(name)
+        if recorded and sum(map(len, clean)) == sum(len(one.rows) for one in recorded):
+            self.ids.expect(recorded)
+            clean = []
+        if (
+            self.ids.policy == "last"
+            and (job.source.total_rows is None or self.skim)
+            and (clean or rejecting)
+        ):
             # Reading lines again costs as much as loading them did, only to count repeated ids.
             self.ids.leave_out_earlier()
             return
-        rejecting = self.ledger.done(name, rejecting=True)
-        clean = self.ledger.done(name, rejecting=False)
-        self.ids.expect(earlier_rows(job.source, job.mapper, clean, rejecting, interrupted=self.interrupted))
+        self.ids.expect(
+            earlier_rows(
+                job.source,
+                job.mapper,
+                clean,
+                rejecting,
+                digests=self.ids.digests,
+                interrupted=self.interrupted,
+            )
+        )
         self.stages.lap("read")
 
     def _send(self, batch: Batch) -> Iterator[Outcome]:
         if batch.ids:
+            if self.changes is not None:
+                self.changes.sending(batch)
+                self.stages.lap("record")
             yield from self.dispatcher.submit(batch)
         else:
-            # Every row was rejected, so there is nothing to send and the span is done.
+            # Every row was rejected or passed, so there is nothing to send and the span is done.
             yield Outcome(batch, Ack(0, {}, 0))
             yield from self.dispatcher.collect()

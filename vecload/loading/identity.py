@@ -32,6 +32,21 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One source of a load.
+
+    Attributes:
+        location: Where it is.
+        files: The locations of its files.
+        mapping: How its rows become items.
+    """
+
+    location: str
+    files: tuple[str, ...]
+    mapping: str
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """What identifies a load.
 
@@ -41,6 +56,7 @@ class Identity:
         sources: The locations of the files, folders and patterns that the user named, in order.
         fingerprints: The fingerprint of each file when the load began, by location.
         settings: All other settings that change what is stored: mapping, key id, sealing, wire options.
+        parts: The sources, in order.
         named: The names of the sources as absolute paths, with links not followed.
         owners: The location of the source that a file belongs to, by the file's location.
         holds: Whether the file at a location matches a fingerprint, which may be from another version. With
@@ -52,6 +68,7 @@ class Identity:
     sources: tuple[str, ...]
     fingerprints: Mapping[str, str]
     settings: tuple[str, ...]
+    parts: tuple[Part, ...] = field(default=(), compare=False)
     named: tuple[str, ...] = field(default=(), compare=False)
     owners: Mapping[str, str] = field(default_factory=dict, compare=False)
     holds: Callable[[str, str, bool], bool] = field(default=lambda path, known, begins: False, compare=False)
@@ -69,8 +86,9 @@ class Identity:
         return hashlib.sha256(what.encode()).hexdigest()[:24]
 
     def text(self) -> str:
-        """The fingerprints and settings as JSON."""
-        return json.dumps([dict(self.fingerprints), self.settings])
+        """The fingerprints, settings and sources as JSON."""
+        parts = [[part.location, part.files, part.mapping] for part in self.parts]
+        return json.dumps([dict(self.fingerprints), self.settings, parts])
 
     def differs(
         self, before: Mapping[str, str], settings: Sequence[str], recorded: Recorded | None = None

@@ -10,25 +10,31 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vecload.batch import Span
-from vecload.errors import JournalError, LoadLocked, UsageError
-from vecload.loading.identity import Identity, Recorded
+from vecload.errors import JournalError, LoadLocked, SourceError, UsageError
+from vecload.loading.database import Database, last_written, locked
+from vecload.loading.identity import Identity, Part, Recorded
+from vecload.loading.shared_ids import Digests, LoadedSource
 from vecload.readers.storage.files import located
 
+SAMPLES_KEPT = 100
+"""Recorded items that a load of more sources looks up, of all loads before."""
 COMMIT_SECONDS = 0.1
 """Seconds between commits. A commit for each span would cost 5% of an embedded load."""
-ALIVE_SECONDS = 1.0
-"""How often a run that waits for its target records that it is alive."""
-_FORMAT = 3
-_READABLE = (2, _FORMAT)
-"""Formats from which a load can resume. Format 2 had other fingerprints, which `Identity.holds` reads."""
+_FORMAT = 4
+_READABLE = (2, 3, _FORMAT)
+"""Formats from which a load can resume. Format 2 had other fingerprints, which `Identity.holds` reads. Before
+format 4, a journal did not say which files and mapping each source has."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS load (
@@ -52,6 +58,8 @@ CREATE TABLE IF NOT EXISTS reject_file (path TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS beginning (file TEXT PRIMARY KEY, fingerprint TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS touched (file TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ended (items INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS ids (source TEXT NOT NULL, start INTEGER NOT NULL, digests BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS ids_of_source ON ids (source);
 """
 
 
@@ -62,7 +70,11 @@ class Journal:
         folder: The folder of journals; created if missing.
         identity: The load.
         fresh: Forget what an earlier run recorded.
+        replan: Sources may have changed since the unfinished load began: `keep` or `start_over` comes next.
         clock: Monotonic seconds.
+
+    Attributes:
+        changed: Why an unfinished load can't resume as it is, with `replan`; None if it can.
 
     Raises:
         LoadLocked: The same load is running.
@@ -77,35 +89,33 @@ class Journal:
         identity: Identity,
         *,
         fresh: bool = False,
+        replan: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.changed: SourceError | None = None
+        self._replan = replan
+        self._ids: list[tuple[str, int, bytes]] = []
         self.path = folder / f"{identity.name}.sqlite"
         self._last = folder / f"{identity.names}.last"
         self._clock = clock
         self._waiting: list[tuple[Any, ...]] = []
         self._samples: list[str] = []
         self._committed = clock()
-        self._alive = clock()
-        self._written = _written(self.path)
-        self._failure: JournalError | None = None
         self._paths: dict[str, str] = {}
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise JournalError(f"can't keep a journal in {folder}: {error.strerror}") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
-            raise LoadLocked(
-                f"the same load into index {identity.index!r} is already running", hint="wait for it to end"
-            ) from None
-        try:
-            self._database = self._open()
-        except BaseException:
-            os.close(self._lock)
-            raise
+        lock = self.path.with_suffix(".lock")
+        self._written = last_written(self.path, lock)
+        running = LoadLocked(
+            f"the same load into index {identity.index!r} is already running", hint="wait for it to end"
+        )
+        self._database = Database(
+            self.path,
+            locked(lock, fcntl.LOCK_EX, running),
+            _SCHEMA,
+            what="the journal",
+            damaged="remove it and load from the start",
+            clock=clock,
+        )
+        self._run = self._database.run
         try:
             self._begin(identity, fresh=fresh)
         except BaseException:
@@ -116,20 +126,22 @@ class Journal:
         known = self._run("SELECT format, identity, finished, reject_bytes FROM load").fetchone()
         self.had_finished = bool(known and known[2])
         self.unfinished = known is not None and not self.had_finished
-        self._identity_text = identity.text()
+        self._identity, self._identity_text = identity, identity.text()
         readable = known is not None and known[0] in _READABLE
         if self.unfinished and not readable and not fresh:
             raise JournalError(
                 f"the journal {self.path} is from another version of vecload", hint="start over with --fresh"
             )
         self.unchanged = readable and known[1] == self._identity_text
+        before, settings, *parts = json.loads(known[1]) if readable else ({}, [])
+        self._parts = [Part(one, tuple(files), mapping) for one, files, mapping in (parts or [[]])[0]]
+        self._before, self._settings = before, settings
         if readable and self.had_finished and not self.unchanged:
-            self.unchanged = identity.differs(*json.loads(known[1])) is None
+            self.unchanged = identity.differs(before, settings) is None
         if known is None or fresh or (self.unfinished and not self._holds_anything()):
             self.start_over()
             return
         if self.unfinished:
-            before, settings = json.loads(known[1])
             self._go_on(before, settings, identity)
         self.reject_bytes = int(known[3])
 
@@ -148,6 +160,9 @@ class Journal:
         )
         difference = identity.differs(before, settings, recorded)
         if difference is not None:
+            if self._replan and isinstance(difference, SourceError):
+                self.changed = difference
+                return
             raise difference
         # The next run compares with the sources as they are now.
         self._run("UPDATE load SET format = ?, identity = ?", (_FORMAT, self._identity_text))
@@ -162,12 +177,82 @@ class Journal:
 
     def start_over(self) -> None:
         """Forget every span and begin a new load."""
-        for table in ("span", "sample", "reject_file", "beginning", "touched", "ended", "load"):
+        for table in ("span", "ids", "sample", "reject_file", "beginning", "touched", "ended", "load"):
             self._run(f"DELETE FROM {table}")  # noqa: S608 of the names above
         self.reject_bytes = 0
         self._run("INSERT INTO load (format, identity) VALUES (?, ?)", (_FORMAT, self._identity_text))
-        self._run("COMMIT")
-        self._run("BEGIN IMMEDIATE")
+        self._database.commit()
+
+    def loaded_sources(self) -> list[LoadedSource]:
+        """The sources that were loaded, in order; none if their settings differ from those of this load."""
+
+        def others(settings: Sequence[str]) -> list[str]:
+            return [text for text in settings if text not in mappings]
+
+        mappings = {part.mapping for part in (*self._parts, *self._identity.parts)}
+        if others(self._settings) != others(self._identity.settings):
+            return []
+        touched = {str(file) for (file,) in self._run("SELECT file FROM touched")}
+        found = []
+        for part in self._parts:
+            rows, rejected, end = self._run(
+                'SELECT coalesce(sum(stop - start), 0), coalesce(sum(rejected), 0), max("end") '
+                "FROM span WHERE source = ?",
+                (part.location,),
+            ).fetchone()
+            found.append(
+                LoadedSource(
+                    part,
+                    {file: str(self._before.get(file, "")) for file in part.files},
+                    rows=rows,
+                    end=end,
+                    rejected=rejected,
+                    whole=self.had_finished,
+                    touched=not touched.isdisjoint(part.files),
+                    ids=partial(self._ids_of, part.location, rows - rejected),
+                )
+            )
+        return found
+
+    def _ids_of(self, source: str, items: int) -> Digests | None:
+        """The digests of the ids in a source, sorted; None if some are not recorded."""
+        found = [_digests(one) for (one,) in self._run("SELECT digests FROM ids WHERE source = ?", (source,))]
+        if sum(map(len, found)) < items:
+            return None
+        return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+
+    def ids_of(self, source: str) -> dict[int, Digests]:
+        """The recorded digests of ids in a source, by the first row of their span."""
+        rows = self._run("SELECT start, digests FROM ids WHERE source = ?", (self._path(source),))
+        return {int(start): _digests(blob) for start, blob in rows}
+
+    def keep(self, sources: Collection[str], *, reject_bytes: int) -> None:
+        """Begin a load in which these sources count as loaded, and forget the others. Durable at once.
+
+        Args:
+            sources: Their locations.
+            reject_bytes: The length of the reject file, which holds just their rejects.
+        """
+        for table in ("span", "ids"):
+            known = [str(one) for (one,) in self._run(f"SELECT DISTINCT source FROM {table}")]  # noqa: S608
+            self._run(
+                f"DELETE FROM {table} WHERE source = ?",  # noqa: S608 of the names above
+                many=[(source,) for source in known if source not in sources],
+            )
+        for table in ("beginning", "touched"):
+            self._run(f"DELETE FROM {table}")  # noqa: S608
+        # Each load adds a few; their number must not grow without end.
+        self._run(
+            "DELETE FROM sample WHERE id NOT IN (SELECT id FROM sample ORDER BY random() LIMIT ?)",
+            (SAMPLES_KEPT,),
+        )
+        self._run(
+            "UPDATE load SET format = ?, identity = ?, finished = 0, reject_bytes = ?",
+            (_FORMAT, self._identity_text, reject_bytes),
+        )
+        self._database.commit()
+        self.reject_bytes = reject_bytes
+        self.changed = None
 
     def rejects_go_to(self, path: str) -> None:
         """Record the path of the reject file, which a resumed load must keep. Durable at the next commit.
@@ -199,18 +284,22 @@ class Journal:
             source: Its name.
             rejecting: Only spans with rejects (True), or only those without (False).
         """
+        spans: list[Span] = []
+        for span in self.spans(source, rejecting=rejecting):
+            if spans and spans[-1].stop == span.start:
+                spans[-1] = replace(span, start=spans[-1].start, begin=spans[-1].begin)
+            else:
+                spans.append(span)
+        return spans
+
+    def spans(self, source: str, *, rejecting: bool | None = None) -> list[Span]:
+        """The recorded spans of a source, in order, each as it was recorded."""
         rows = self._run(
             'SELECT start, stop, begin, "end" FROM span WHERE source = ? '
             "AND (? IS NULL OR (rejected > 0) = ?) ORDER BY start",
             (self._path(source), rejecting, rejecting),
         )
-        spans: list[Span] = []
-        for start, stop, begin, end in rows:
-            if spans and spans[-1].stop == start:
-                spans[-1] = Span(source, spans[-1].start, stop, spans[-1].begin, end)
-            else:
-                spans.append(Span(source, start, stop, begin, end))
-        return spans
+        return [Span(source, *row) for row in rows]
 
     def totals(self) -> tuple[int, int]:
         """The recorded numbers of rows loaded and rows rejected."""
@@ -219,9 +308,18 @@ class Journal:
         ).fetchone()
         return int(loaded), int(rejected)
 
-    def record(self, span: Span, loaded: int, rejected: int) -> None:
-        """Record an acknowledged span. Durable at the next commit."""
+    def record(self, span: Span, loaded: int, rejected: int, ids: Digests | None = None) -> None:
+        """Record an acknowledged span. Durable at the next commit.
+
+        Args:
+            span: The span.
+            loaded: How many of its rows are in the index.
+            rejected: How many are rejects.
+            ids: The digests of the ids of its items, by which later loads see what files share.
+        """
         source = self._path(span.source)
+        if ids is not None:
+            self._ids.append((source, span.start, ids.astype("<i8").tobytes()))
         self._waiting.append((source, span.start, span.stop, span.begin, span.end, loaded, rejected))
 
     def remember(self, item_id: str) -> None:
@@ -305,23 +403,21 @@ class Journal:
             JournalError: The journal can't be written. Records since the last commit do not count.
         """
         self._run("INSERT OR REPLACE INTO span VALUES (?, ?, ?, ?, ?, ?, ?)", many=self._waiting)
+        self._run("INSERT INTO ids VALUES (?, ?, ?)", many=self._ids)
         self._run("INSERT OR IGNORE INTO sample VALUES (?)", many=[(item_id,) for item_id in self._samples])
         self._run(
             "UPDATE load SET reject_bytes = coalesce(?, reject_bytes), finished = ?",
             (reject_bytes, int(finished)),
         )
-        self._run("COMMIT")
-        self._run("BEGIN IMMEDIATE")
+        self._database.commit()
         self._waiting.clear()
+        self._ids.clear()
         self._samples.clear()
         self._committed = self._clock()
 
     def alive(self) -> None:
         """Record that this run still waits for the target, which may store sent batches at any time."""
-        if self._clock() - self._alive >= ALIVE_SECONDS:
-            self._alive = self._clock()
-            with suppress(OSError):  # the next commit reports a failing disk
-                os.utime(self._lock)
+        self._database.alive()
 
     def age(self, now: float) -> float:
         """Seconds since an earlier run last recorded something or waited for the target.
@@ -333,12 +429,7 @@ class Journal:
 
     def close(self) -> None:
         """Close the journal. Uncommitted records are lost."""
-        try:
-            self._database.close()
-        except sqlite3.Error:
-            pass  # all that counts is committed
-        finally:
-            os.close(self._lock)
+        self._database.close()
 
     def _path(self, source: str) -> str:
         """A source's name in the journal, independent of how the user spells it."""
@@ -346,46 +437,6 @@ class Journal:
             self._paths[source] = located(source)
         return self._paths[source]
 
-    def _open(self) -> sqlite3.Connection:
-        database = None
-        try:
-            database = sqlite3.connect(self.path, isolation_level=None)
-            self.path.chmod(0o600)
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")
-            database.executescript(_SCHEMA)
-            database.execute("BEGIN IMMEDIATE")
-        except (sqlite3.Error, OSError) as error:
-            if database is not None:
-                database.close()
-            raise self._unusable(error) from None
-        return database
 
-    def _run(
-        self, statement: str, values: Sequence[Any] = (), *, many: Iterable[Sequence[Any]] | None = None
-    ) -> sqlite3.Cursor:
-        if self._failure is not None:
-            # SQLite may have rolled back the transaction; later statements alone must not become durable.
-            raise self._failure
-        try:
-            if many is not None:
-                return self._database.executemany(statement, many)
-            return self._database.execute(statement, values)
-        except sqlite3.Error as error:
-            self._failure = self._unusable(error)
-            raise self._failure from None
-
-    def _unusable(self, error: Exception) -> JournalError:
-        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
-        return JournalError(
-            f"the journal {self.path} can't be used: {error}",
-            hint="the file is damaged: remove it and load from the start"
-            if damaged
-            else "make room or fix the disk, then run the same command again",
-        )
-
-
-def _written(path: Path) -> float:
-    """When a run last wrote to its journal, in seconds since the epoch; 0 if there is no journal."""
-    files = (path, Path(f"{path}-wal"), path.with_suffix(".lock"))
-    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+def _digests(blob: bytes) -> Digests:
+    return np.frombuffer(blob, dtype="<i8")

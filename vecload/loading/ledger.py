@@ -11,10 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
+import numpy as np
+
 from vecload.batch import Batch, Reject, Span
 from vecload.errors import RowsRejected, VecloadError
+from vecload.loading.changes import Changes
 from vecload.loading.journal import Journal
 from vecload.loading.rejects import ErrorLimit, RejectFile, too_many
+from vecload.loading.repeated_ids import Digests, EarlierRows
 from vecload.loading.retry import Outcome
 
 Stage: TypeAlias = Literal["read", "map", "seal", "encode", "target", "record"]
@@ -80,7 +84,7 @@ class Totals:
         read: Rows read, including rows of earlier runs, which are not read again.
         loaded: Rows acknowledged in this run.
         rejected: Rows rejected, in earlier runs too.
-        skipped: Rows that earlier runs loaded.
+        skipped: Rows that earlier runs loaded, and rows that need not be sent.
         nbytes: Bytes sent in this run.
         requests: Requests of this run by wire format.
         retries: Requests sent again.
@@ -114,6 +118,8 @@ class Ledger:
         rejects: Takes the rejects; None writes none.
         limit: How many rejects are allowed.
         on_progress: Called for each span that is done.
+        changes: Records what the index holds; None records nothing.
+        digests: Computes digests of ids that the journal keeps; None keeps none.
     """
 
     def __init__(
@@ -123,7 +129,11 @@ class Ledger:
         rejects: RejectFile | None = None,
         limit: ErrorLimit | None = None,
         on_progress: Callable[[Span, Totals], None] = lambda span, totals: None,
+        changes: Changes | None = None,
+        digests: Callable[[Sequence[str]], Digests] | None = None,
     ) -> None:
+        self._changes = changes
+        self._digests = digests
         self.totals = Totals()
         self.first_reject: Reject | None = None
         self._journal = journal
@@ -141,6 +151,17 @@ class Ledger:
     def done(self, source: str, *, rejecting: bool | None = None) -> list[Span]:
         """The spans of a source that earlier runs finished: all, those with rejects, or those without."""
         return [] if self._journal is None else self._journal.done(source, rejecting=rejecting)
+
+    def recorded_ids(self, source: str) -> list[EarlierRows]:
+        """The ids of the spans of a source without rejects, as far as earlier runs recorded them."""
+        if self._journal is None or self._digests is None:
+            return []
+        ids = self._journal.ids_of(source)
+        return [
+            EarlierRows(source, np.arange(span.start, span.stop), ids[span.start])
+            for span in self._journal.spans(source, rejecting=False)
+            if span.start in ids and len(ids[span.start]) == len(span)
+        ]
 
     def mapped(self, batch: Batch) -> None:
         """Count a batch that was read and mapped.
@@ -181,11 +202,15 @@ class Ledger:
                 raise
         if rejects and self._rejects is not None:
             self._rejects.write(rejects)
+        if self._changes is not None:
+            self._changes.acknowledged(outcome)
         totals.loaded += outcome.ack.items
+        totals.skipped += batch.passed
         self._waiting[0] += outcome.ack.items
         self._waiting[1] += len(rejects)
         if self._journal is not None:
-            self._journal.record(batch.span, outcome.ack.items, len(rejects))
+            ids = self._digests(batch.ids) if self._digests is not None else None
+            self._journal.record(batch.span, outcome.ack.items + batch.passed, len(rejects), ids)
             if batch.ids and not outcome.rejects and self._commits >= self._next_sample:
                 self._journal.remember(batch.ids[-1])
                 self._next_sample = self._commits + SAMPLE_COMMITS
@@ -201,6 +226,8 @@ class Ledger:
         """
         if self._journal is not None:
             self._journal.alive()
+            if self._changes is not None:
+                self._changes.state.alive()
             if self._journal.due():
                 self._commit()
 
@@ -218,6 +245,8 @@ class Ledger:
     def _commit(self, *, finished: bool = False) -> None:
         if self._journal is not None:
             self._commits += 1
+            if self._changes is not None:
+                self._changes.state.commit()
             self._journal.commit(
                 reject_bytes=None if self._rejects is None else self._rejects.length,
                 finished=finished,

@@ -1,4 +1,4 @@
-"""The parts of a load, as its request describes them: sources, plan, index settings, batches in flight."""
+"""The parts of a load, as its request describes them: sources, plan, settings of a new index."""
 
 from __future__ import annotations
 
@@ -9,15 +9,9 @@ from vecload.errors import SourceError
 from vecload.loading.checks import known_metric
 from vecload.loading.plan import Plan, make_plan
 from vecload.loading.request import Request
-from vecload.loading.tuning import BatchRows, Concurrency
 from vecload.readers import Source, open_sources
 from vecload.readers.memory import open_memory_source
 from vecload.targets import IndexSettings
-
-CONCURRENCY_MOST = 8
-"""The most batches in flight that `--concurrency auto` tries with a service."""
-QUEUED = 2
-"""Encoded batches that wait for the embedded engine's writers."""
 
 
 def sources_of(
@@ -67,17 +61,3 @@ def creation_of(request: Request, plan: Plan) -> IndexSettings | None:
         return None  # without a model it can't embed
     # The engine refuses vectors of another dimension than the model's, before it makes anything.
     return replace(asked, dimension=plan.dimension or asked.dimension)
-
-
-def batch_rows_of(asked: int | str, dimension: int) -> BatchRows:
-    """The rows of a batch, from the option `batch_rows`."""
-    return BatchRows.auto(dimension) if asked == "auto" else BatchRows([int(asked)])
-
-
-def concurrency_of(asked: int | str, writers: int, rows: BatchRows, *, remote: bool) -> Concurrency:
-    """The limit of batches in flight, from the option `concurrency`."""
-    if asked == "auto" and remote:
-        return Concurrency(writers, CONCURRENCY_MOST, rows=rows)
-    limit = writers if asked == "auto" else int(asked)
-    # A writer of the embedded engine finishes a batch in milliseconds, so the next one must be ready.
-    return Concurrency(limit, limit, queued=0 if remote else QUEUED, rows=rows)

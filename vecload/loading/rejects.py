@@ -35,13 +35,17 @@ class ErrorLimit:
     percent: float | None = None
 
     @classmethod
-    def parse(cls, text: int | str) -> Self:
+    def parse(cls, text: int | str, name: str = "max_errors") -> Self:
         """Parse `N` or `N%`.
+
+        Args:
+            text: The value.
+            name: The option that has it.
 
         Raises:
             UsageError: The text is neither.
         """
-        return cls(*error_limit(text))
+        return cls(*error_limit(text, name))
 
     def exceeded(self, rejected: int, read: int, *, ended: bool) -> bool:
         """Whether that many rejects among that many rows are too many."""

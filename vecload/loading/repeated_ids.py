@@ -182,6 +182,7 @@ class RepeatedIds:
         policy: Whether to reject rows with a repeated id, or let them replace the earlier ones.
         limit: How many different ids to keep in memory. Later ones are compared only with these.
         tell: Takes a message, once, if the limit is reached and repeated ids are rejected.
+        digests: Computes the digests of ids: `digests_of`, or digests that later runs know again.
     """
 
     def __init__(
@@ -190,8 +191,10 @@ class RepeatedIds:
         *,
         limit: int = LIMIT,
         tell: Callable[[str], None] = lambda line: None,
+        digests: Callable[[Sequence[str]], Digests] = digests_of,
     ) -> None:
         self.policy = policy
+        self.digests = digests
         self.first: RepeatedRow | None = None
         """The first row that repeats an id."""
         self.repeated = 0
@@ -242,20 +245,20 @@ class RepeatedIds:
 
     def loaded(self, source: str, rows: NDArray[np.int64], ids: Sequence[str]) -> None:
         """Add rows that another load stored and that this one must not replace."""
-        digests = digests_of(ids)
+        digests = self.digests(ids)
         self._places.add(source, rows, digests, 0)
         self._seen.add_digests(digests)
 
     def loaded_elsewhere(self, ids: Sequence[str]) -> None:
         """Add ids of rows that another load stored, maybe from other sources."""
-        self._seen.add_digests(digests_of(ids))
+        self._seen.add_digests(self.digests(ids))
 
     def checked(self, batch: Batch) -> Batch:
         """The batch. If the policy is `reject`, its rows with a repeated id become rejects."""
         self._catch_up(batch.span.start)
         if not batch.ids:
             return batch
-        digests = digests_of(batch.ids)
+        digests = self.digests(batch.ids)
         repeats = self._add(batch.span.source, batch.rows, digests, batch.span.start)
         if not repeats.any():
             return batch
@@ -366,6 +369,7 @@ def earlier_rows(
     clean: Sequence[Span],
     rejecting: Sequence[Span],
     *,
+    digests: Callable[[Sequence[str]], Digests] = digests_of,
     interrupted: Callable[[], int] = lambda: 0,
 ) -> Iterator[EarlierRows]:
     """The rows of some spans that became items, exactly as when they were loaded.
@@ -376,6 +380,7 @@ def earlier_rows(
         clean: Spans in which every row became an item. Only their ids are read, if the source allows that.
         rejecting: Spans with rejects. Their rows are mapped again, because the ids of rejected rows don't
             count. A row that only the target refused counts, as it did then.
+        digests: Computes the digests of ids.
         interrupted: The number of the signal that stops the load, 0 without one.
 
     Raises:
@@ -392,7 +397,7 @@ def earlier_rows(
         mapped = source.batches(mapper, batch_rows=SCAN_ROWS, batch_bytes=SCAN_BYTES, done=others)
         with closing(ahead(mapped, interrupted=interrupted)) as batches:
             for batch in batches:
-                yield EarlierRows(source.name, batch.item_rows(), digests_of(batch.ids))
+                yield EarlierRows(source.name, batch.item_rows(), digests(batch.ids))
         return
     for spans, whole, wanted in ((clean, False, columns), (rejecting, True, mapping.needed())):
         if not spans:
@@ -402,7 +407,7 @@ def earlier_rows(
         with closing(rows_ahead(source, rows, interrupted=interrupted)) as pieces:
             for piece in pieces:
                 numbers, ids = items_in(mapper, piece, whole=whole)
-                yield EarlierRows(source.name, numbers, digests_of(ids))
+                yield EarlierRows(source.name, numbers, digests(ids))
 
 
 def items_in(mapper: Mapper, rows: Rows, *, whole: bool) -> tuple[NDArray[np.int64], list[str]]:

@@ -31,7 +31,8 @@ class LoadResult:
         read: Rows read, including those of earlier runs.
         loaded: Rows loaded by this run.
         rejected: Rows rejected, by earlier runs too.
-        skipped: Rows that earlier runs loaded.
+        skipped: Rows that earlier runs loaded, and with `changed_only` those that need not be sent.
+        deleted: Items that this run deleted, with `delete_missing`.
         repeated: Rows with the id of an earlier one; a lower bound if not `repeated_exact`.
         repeated_ids: What happened to these: with `last` they replaced the earlier rows, with `reject` they
             are among `rejected`.
@@ -62,6 +63,7 @@ class LoadResult:
     loaded: int = 0
     rejected: int = 0
     skipped: int = 0
+    deleted: int = 0
     repeated: int = 0
     repeated_exact: bool = True
     repeated_ids: RepeatedIdPolicy = "last"
@@ -112,6 +114,7 @@ class LoadResult:
             "loaded": self.loaded,
             "rejected": self.rejected,
             "skipped": self.skipped,
+            "deleted": self.deleted,
             "seconds": round(self.seconds, 3),
             "items_per_second": round(self.items_per_second, 1),
             "bytes": self.bytes,
@@ -140,6 +143,8 @@ class LoadResult:
         counts = f"{self.read:,} read, {self.loaded:,} loaded, {self.rejected:,} rejected"
         if self.skipped:
             counts += f", {self.skipped:,} already in the index"
+        if self.deleted:
+            counts += f", {self.deleted:,} deleted"
         if self.repeated:
             least = "" if self.repeated_exact else "at least "
             became = (

@@ -20,18 +20,23 @@ from vecload.flags import as_parameters, parameters_named
 from vecload.loading import checks
 from vecload.loading.advice import Sample, advise
 from vecload.loading.books import open_books
+from vecload.loading.changed_only import ChangedOnly, age_of_killed
 from vecload.loading.checks import index_name, rejected_rows
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
 from vecload.loading.index_checks import check_still_there, seals_something
+from vecload.loading.item_digests import ItemDigests
 from vecload.loading.ledger import Ledger, Stages, shares
-from vecload.loading.parts import batch_rows_of, concurrency_of, creation_of, plan_of, sources_of
-from vecload.loading.plan import Plan, binary_hints, check_unchanged, check_whole, note_stop, say_mappings
-from vecload.loading.repeated_ids import RepeatedIds, policy_of
+from vecload.loading.parts import creation_of, plan_of, sources_of
+from vecload.loading.plan import Plan, binary_hints, say_mappings
+from vecload.loading.repeated_ids import RepeatedIds, digests_of, policy_of
 from vecload.loading.request import Request, request_of
 from vecload.loading.result import LoadResult, Meter, Progress
 from vecload.loading.retry import START_SECONDS, RetryPolicy, Sender, when_up
 from vecload.loading.retry_rejects import choose_rows
+from vecload.loading.training import train
+from vecload.loading.tuning import batch_rows_of, concurrency_of
+from vecload.loading.unchanged import check_unchanged, check_whole, note_stop
 from vecload.mapping.contents_choice import cleartext_line
 from vecload.mapping.mapping import unsealed_line
 from vecload.options import LoadOptions
@@ -42,10 +47,6 @@ from vecload.sealing import Key
 from vecload.targets import Target, is_service
 from vecload.targets.opened import OpenedIndex
 from vecload.targets.opening import connect_to, open_existing, open_or_create
-
-STOP_SECONDS = 0.1
-"""How often a wait for a long call of the engine checks whether the load must stop."""
-
 
 _log = logging.getLogger("vecload")
 
@@ -117,6 +118,8 @@ class Caller:
         on_progress: Takes the progress, after each span that is done.
         stop: Set to stop the load. Its attribute `number` may hold the number of the signal.
         around: A context that spans the load from before its first row is read until its last is recorded.
+            A load that compares its rows first enters it twice.
+        confirm: Asks whether to delete items.
     """
 
     say: Callable[[str], None] = lambda line: None
@@ -124,6 +127,7 @@ class Caller:
     on_progress: Callable[[Progress], None] | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     around: Callable[[], AbstractContextManager[object]] = nullcontext
+    confirm: Callable[[str], bool] = lambda question: True
 
     @classmethod
     def of_python(
@@ -230,7 +234,12 @@ class _Load:
             allow_zero_vectors=self._options.allow_zero_vectors,
             keep_rows=self._options.reject_rows,
         )
-        ids = RepeatedIds(policy_of(self._options.repeated_ids, plan.mappings), tell=self._say)
+        policy = policy_of(self._options.repeated_ids, plan.mappings)
+        digests = digests_of
+        if self._options.skip_loaded:
+            key = access.key_for("--skip-loaded").contents_key
+            digests = ItemDigests(key, access.index.name, "").short_of_ids
+        ids = RepeatedIds(policy, tell=self._say, digests=digests)
         if rejected:
             jobs, replaced = choose_rows(jobs, rejected, ids)
             if replaced:
@@ -240,7 +249,7 @@ class _Load:
         finally:
             result.repeated, result.repeated_exact, result.repeated_ids = ids.repeated, ids.exact, ids.policy
         if self._options.train:
-            self._train(access)
+            train(access.index, self._caller.stop, self._caller.stopped_by, self._say)
 
     def _connect(self, plan: Plan) -> Target:
         target = connect_to(
@@ -308,30 +317,23 @@ class _Load:
         """Open the books, connect the parts of the flow, and run it."""
         options, result, index = self._options, self._result, access.index
         with ExitStack() as opened:
-            books = open_books(self._request, plan, ids, target, access, result, opened, self._say)
+            books = open_books(
+                self._request,
+                plan,
+                jobs,
+                ids,
+                target,
+                access,
+                result,
+                opened,
+                self._say,
+                interrupted=self._caller.stopped_by,
+            )
             if books is None:
                 return  # everything was loaded before
-            journal, sealer = books.journal, books.sealer
+            journal, sealer, all_ids = books.journal, books.sealer, ids
             remote, stages, sample = is_service(target.location), Stages(), Sample()
-            meter = Meter(index.name, plan.sources, self._caller.on_progress, clock=time.monotonic)
-            for source in plan.sources:
-                for span in journal.done(source.name):
-                    meter.add(span)
             before = index.describe()
-            ledger = Ledger(
-                journal=journal,
-                rejects=books.rejects,
-                limit=self._request.max_errors,
-                on_progress=meter.update,
-            )
-            if ledger.totals.read:
-                known = [source.total_rows for source in plan.sources]
-                of_all = f" of {sum(n or 0 for n in known):,}" if None not in known else ""
-                self._say(f"resuming: {ledger.totals.read:,}{of_all} rows are done")
-            if journal.unfinished and remote:
-                # The service may still store what a killed run had in flight. Wait, so that it comes first.
-                wait = max(0.0, options.resume_wait - max(0.0, journal.age(time.time())))
-                self._caller.stop.wait(min(wait, threading.TIMEOUT_MAX))
             rows = batch_rows_of(options.batch_rows, plan.dimension)
             concurrency = concurrency_of(options.concurrency, index.writers, rows, remote=remote)
             sender = Sender(
@@ -342,12 +344,46 @@ class _Load:
                 on_busy=concurrency.busy,
                 tell=self._say,
             )
+            parsers = opened.enter_context(parsers_for(str(options.parse_workers), plan.sources))
+            only = None
+            if options.changed_only:
+                only = ChangedOnly.open(self._request, plan, access, target.location, opened, self._say)
+                ids = only.begin(
+                    jobs,
+                    ids,
+                    journal,
+                    sender,
+                    batch_rows=rows.piece,
+                    parsers=parsers,
+                    stages=stages,
+                    meter=self._meter(plan, index.name),
+                    caller=self._caller,
+                )
+            meter = self._meter(plan, index.name)
+            for source in plan.sources:
+                for span in journal.done(source.name):
+                    meter.add(span)
+            ledger = Ledger(
+                journal=journal,
+                rejects=books.rejects,
+                limit=self._request.max_errors,
+                on_progress=meter.update,
+                changes=only.changes if only else None,
+                digests=ids.digests if options.skip_loaded else None,
+            )
+            if ledger.totals.read and only is None and not books.kept:
+                known = [source.total_rows for source in plan.sources]
+                of_all = f" of {sum(n or 0 for n in known):,}" if None not in known else ""
+                self._say(f"resuming: {ledger.totals.read:,}{of_all} rows are done")
+            if remote and (age := age_of_killed(journal, only)) is not None:
+                # The service may still store what a killed run had in flight. Wait, so that it comes first.
+                wait = max(0.0, options.resume_wait - max(0.0, age))
+                self._caller.stop.wait(min(wait, threading.TIMEOUT_MAX))
             dispatcher = opened.enter_context(
                 Dispatcher(
                     sender.ready, concurrency, self._caller.stop, on_wait=ledger.waiting, stages=stages
                 )
             )
-            parsers = opened.enter_context(parsers_for(str(options.parse_workers), plan.sources))
 
             def ended() -> None:
                 check_unchanged(plan.sources, books.identity.fingerprints, self._say)
@@ -356,9 +392,11 @@ class _Load:
                     index,
                     journal.samples(),
                     loaded=ledger.totals.loaded + ledger.totals.skipped,
-                    repeated=ids.replaced if ids.exact else None,
+                    repeated=all_ids.replaced if all_ids.exact else None,
                     hidden=options.allow_zero_vectors,
                 )
+                if only is not None:
+                    only.delete_missing(sender, self._go_on)
 
             flow = Flow(
                 jobs=jobs,
@@ -372,6 +410,8 @@ class _Load:
                 parsers=parsers,
                 ids=ids,
                 check=ended,
+                changes=only.changes if only else None,
+                skim=bool(books.kept),
             )
             with self._caller.around():
                 meter.start(ledger.totals)
@@ -384,10 +424,13 @@ class _Load:
                         raise
                     result.status = "rejected" if ledger.totals.rejected else "complete"
                 finally:
-                    result.seconds = meter.seconds
+                    result.seconds = meter.seconds + (only.seconds if only else 0.0)
+                    result.deleted = only.deleted if only else 0
                     result.count(ledger.totals)
                     result.time = shares(stages, sending=ledger.totals.sending, waiting=ledger.totals.waiting)
                     books.say_rejects(result, self._options.rejects, self._say)
+            if only is not None:
+                only.changes.finish()
             with suppress(VecloadError):
                 journal.ended_with(index.count())
                 journal.commit(reject_bytes=None, finished=True)
@@ -396,44 +439,10 @@ class _Load:
                     options, plan.sources, before, result.time, sample.batches, remote=remote
                 )
 
-    def _train(self, access: OpenedIndex) -> None:
-        """Train the index, and report whether it is trained."""
-        self._say("training the index")
-        hint = "all rows are loaded, but the index may not be trained: run again with --skip-loaded"
-        try:
-            _interruptibly(access.index.train, self._caller.stop)
-        except KeyboardInterrupt as stopped:
-            raise Interrupted(getattr(stopped, "number", signal.SIGINT), hint=hint) from None
+    def _meter(self, plan: Plan, index: str) -> Meter:
+        return Meter(index, plan.sources, self._caller.on_progress, clock=time.monotonic)
+
+    def _go_on(self) -> None:
+        """Raise Interrupted if the load must stop."""
         if self._caller.stop.is_set():
-            raise Interrupted(self._caller.stopped_by(), hint=hint)
-        trained = access.index.describe().trained
-        self._say(
-            "the index is trained"
-            if trained
-            else "the index is not trained, because it has too few items; queries search all of it"
-        )
-
-
-def _interruptibly(work: Callable[[], None], stop: threading.Event) -> None:
-    """Run an uninterruptible C call in a thread, so that signals and `stop` still work.
-
-    After a stop, the thread runs on until the process ends.
-
-    Raises:
-        KeyboardInterrupt: A signal came.
-        Exception: The work raised it.
-    """
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001 raised again by the waiting thread
-            raised.append(error)
-
-    thread = threading.Thread(target=run, name="vecload-training", daemon=True)
-    thread.start()
-    while thread.is_alive() and not stop.is_set():
-        thread.join(STOP_SECONDS)
-    if raised:
-        raise raised[0]
+            raise Interrupted(self._caller.stopped_by())

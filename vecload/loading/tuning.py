@@ -190,3 +190,23 @@ class Concurrency:
         self._items = self._batches = 0
         self._seconds = 0.0
         self._since = self._clock()
+
+
+CONCURRENCY_MOST = 8
+"""The most batches in flight that `--concurrency auto` tries with a service."""
+QUEUED = 2
+"""Encoded batches that wait for the embedded engine's writers."""
+
+
+def batch_rows_of(asked: int | str, dimension: int) -> BatchRows:
+    """The rows of a batch, from the option `batch_rows`."""
+    return BatchRows.auto(dimension) if asked == "auto" else BatchRows([int(asked)])
+
+
+def concurrency_of(asked: int | str, writers: int, rows: BatchRows, *, remote: bool) -> Concurrency:
+    """The limit of batches in flight, from the option `concurrency`."""
+    if asked == "auto" and remote:
+        return Concurrency(writers, CONCURRENCY_MOST, rows=rows)
+    limit = writers if asked == "auto" else int(asked)
+    # A writer of the embedded engine finishes a batch in milliseconds, so the next one must be ready.
+    return Concurrency(limit, limit, queued=0 if remote else QUEUED, rows=rows)

@@ -298,13 +298,23 @@ def generated_id(vector: bytes, metadata: Metadata | None, contents: Contents | 
         metadata: Its metadata; the order of keys does not matter.
         contents: Its contents; text and bytes differ.
     """
-    digest = hashlib.blake2b(digest_size=DIGEST_BYTES, person=b"vecload item id")
+    return hashlib.blake2b(
+        item_bytes(vector, metadata, contents), digest_size=DIGEST_BYTES, person=b"vecload item id"
+    ).hexdigest()
+
+
+def item_bytes(vector: bytes, metadata: Metadata | None, contents: Contents | None) -> bytes:
+    """An item without its id as bytes, for digests: different items have different bytes.
+
+    Args:
+        vector: Its float32 values as bytes; empty if the index embeds.
+        metadata: Its metadata; the order of keys does not matter, types do.
+        contents: Its contents; text and bytes differ.
+    """
     kind = b"none" if contents is None else b"text" if isinstance(contents, str) else b"bytes"
     body = contents.encode() if isinstance(contents, str) else contents or b""
-    for part in (vector, _canonical(metadata or {}), kind, body):
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()
+    parts = (vector, _canonical(metadata) if metadata else b"{}", kind, body)
+    return b"".join([piece for part in parts for piece in (len(part).to_bytes(8, "little"), part)])
 
 
 def with_ids(

@@ -254,6 +254,16 @@ class TargetIndex(Protocol):
             BatchRefused: The engine can't answer this query.
         """
 
+    def ids_where(self, filters: Mapping[str, Any]) -> list[str]:
+        """The ids of all items whose metadata matches, in any order.
+
+        Args:
+            filters: In the engine's form, which is MongoDB's. Items without a field match `$exists: false`.
+
+        Raises:
+            BatchRefused: The engine does not know an operator, or can't filter by a field.
+        """
+
     def count(self) -> int:
         """How many items the index holds."""
 

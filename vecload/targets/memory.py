@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from vecload.targets.base import (
     drawn,
     own_key,
 )
+from vecload.targets.filters import matches
 from vecload.targets.queries import Hit, MetadataQuery, Query
 from vecload.targets.wire import contents_text
 
@@ -129,6 +131,10 @@ class MemoryIndex:
         if query.filters or query.text or query.order_by:
             raise BatchRefused("an index in memory is not searched by metadata")
         return [Hit(item_id) for item_id in [*self._items][: query.top_k]]
+
+    def ids_where(self, filters: Mapping[str, Any]) -> list[str]:
+        """The ids of the items whose metadata matches."""
+        return [item.id for item in self._items.values() if matches(item.metadata, filters)]
 
     def count(self) -> int:
         """How many items there are."""

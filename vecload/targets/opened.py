@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from vecload.errors import KeyFileError
 from vecload.places import short
 from vecload.safe_text import one_line
 from vecload.sealing import Key
@@ -41,6 +42,22 @@ class OpenedIndex:
     def opening_keys(self) -> tuple[bytes, ...]:
         """Every contents key that may open contents."""
         return self.key.opening_keys if self.key is not None else ()
+
+    def key_for(self, purpose: str) -> Key:
+        """The key, for what can't be done without a contents key.
+
+        Args:
+            purpose: What it is needed for: a flag.
+
+        Raises:
+            KeyFileError: There is none.
+        """
+        if self.key is None:
+            raise KeyFileError(
+                f"{purpose} needs a contents key, and there is none for index {self.index.name!r}",
+                hint="name its key file with --key-file",
+            )
+        return self.key
 
     @property
     def its_key(self) -> str:

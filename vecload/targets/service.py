@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -218,6 +218,12 @@ class ServiceIndex:
         """The items with such metadata."""
         answer = self._ask("/v1/vectors/query_metadata", limit=GET_MAX_BYTES, **query.arguments())
         return hits_of(answer, 1, "score" if query.text else None)[0]
+
+    def ids_where(self, filters: Mapping[str, Any]) -> list[str]:
+        """The ids of the items whose metadata matches."""
+        return texts_of(
+            self._ask("/v1/vectors/query_metadata", limit=GET_MAX_BYTES, filters=dict(filters)), "ids"
+        )
 
     def count(self) -> int:
         """How many items the index holds."""

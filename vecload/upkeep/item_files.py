@@ -31,7 +31,7 @@ from vecload.mapping.columns import BYTES_MARK
 from vecload.mapping.exported import CONTENTS, CONTENTS_BYTES, CONTENTS_SEALED, ID, METADATA, VECTOR
 from vecload.places import short
 from vecload.sealing.envelope import is_sealed
-from vecload.sealing.new_file import sync_folder
+from vecload.sealing.new_file import name_file, sync_folder
 from vecload.targets.wire import dumps
 
 FileFormat: TypeAlias = Literal["jsonl", "parquet"]
@@ -286,7 +286,7 @@ def new_item_file(name: str, form: tuple[FileFormat, Packing], dimension: int) -
     path = path.resolve()  # a link stays one
     aside = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
     with _errors(name):
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor, named = _created(aside)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 items = _opened(file, form, dimension)
@@ -294,11 +294,22 @@ def new_item_file(name: str, form: tuple[FileFormat, Packing], dimension: int) -
                 items.end()
                 file.flush()
                 os.fsync(file.fileno())
+                if not named:
+                    name_file(file.fileno(), aside)
             aside.rename(path)
             sync_folder(path.parent)
         finally:
             with suppress(OSError):
                 aside.unlink()
+
+
+def _created(aside: Path) -> tuple[int, bool]:
+    """A new file, and whether it has its name yet: a kill leaves nothing of one without."""
+    flags = os.O_WRONLY | os.O_CLOEXEC
+    if Path("/proc/self/fd").exists():
+        with suppress(OSError, AttributeError):  # not every file system has files without names
+            return os.open(aside.parent, flags | os.O_TMPFILE, 0o600), False
+    return os.open(aside, flags | os.O_CREAT | os.O_EXCL, 0o600), True
 
 
 def _opened(file: BinaryIO, form: tuple[FileFormat, Packing], dimension: int) -> ItemFile:
