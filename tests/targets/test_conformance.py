@@ -21,6 +21,7 @@ from vecload.errors import (
     IndexKeyNeeded,
     IndexMismatch,
     IndexNotFound,
+    TargetError,
     TrainingFailed,
     VecloadError,
     WrongKey,
@@ -618,3 +619,28 @@ def test_a_filter_with_an_operator_that_does_not_exist_is_refused(index: TargetI
     index.upsert(batch(["a"], numbers(1), [{"n": 1}]))
     with pytest.raises(BatchRefused, match="operator"):
         index.ids_where({"n": {"$near": 1}})
+
+
+@pytest.mark.parametrize("target", ["embedded", "service-binary"], indirect=True)
+@pytest.mark.parametrize("precision", ["float16", "tq8"])
+def test_a_trained_index_of_lossy_storage_keeps_its_vectors(
+    target: Target, index_name: str, key: bytes, precision: Any
+) -> None:
+    vectors = numbers(12_000, 32)
+    ids = [f"i{n}" for n in range(12_000)]
+    index = target.create_index(index_name, key, IndexSettings(dimension=32, storage_precision=precision))
+    for start in range(0, 12_000, 2000):
+        index.upsert(batch(ids[start : start + 2000], vectors[start : start + 2000]))
+    before = [bits(item.vector) for item in index.get(ids[:500], ["vector"])]
+    index.train()
+    assert index.describe().trained
+    assert [bits(item.vector) for item in index.get(ids[:500], ["vector"])] == before
+    if precision == "float16":
+        assert before == vectors[:500].astype(np.float16).astype(np.float32).view(np.uint32).tolist()
+        index.upsert(batch(ids[:10], vectors[:10]))
+    else:
+        with pytest.raises(TargetError, match="wrong index for variant"):  # a fault of the engine
+            index.upsert(batch(ids[:10], vectors[:10]))
+    index.delete(ids[:10])
+    assert index.count() == 11_990
+    index.drop()
