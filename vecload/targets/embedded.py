@@ -40,7 +40,6 @@ from vecload.targets.base import (
     Permission,
     StoredItem,
     Training,
-    array_of,
     check_created,
     check_settings,
     in_turn,
@@ -50,6 +49,7 @@ from vecload.targets.base import (
 from vecload.targets.engine import check_process, claim_engine, import_engine, track_engine_objects
 from vecload.targets.location import cannot_make, exclusive, expand_home, is_half_made, unlist_half_made
 from vecload.targets.queries import Hit, MetadataQuery, Query, hit_of
+from vecload.targets.stored_vectors import arrays_of
 from vecload.targets.wire import contents_text
 
 T = TypeVar("T")
@@ -145,16 +145,17 @@ class EmbeddedIndex:
         items: list[StoredItem] = []
         for start in range(0, len(ids), GET_ITEMS):
             some = list(ids[start : start + GET_ITEMS])
-            for stored in self._call(self._engine.get, some, list(include), index_key=self._key):
-                vector = stored.get("vector")
-                items.append(
-                    StoredItem(
-                        stored["id"],
-                        array_of(vector) if vector else None,
-                        metadata_of(stored.get("metadata")),
-                        _text_if_utf8(stored.get("contents") or None),
-                    )
+            found = self._call(self._engine.get, some, list(include), index_key=self._key)
+            vectors = arrays_of([stored.get("vector") for stored in found])
+            items += [
+                StoredItem(
+                    stored["id"],
+                    vector,
+                    metadata_of(stored.get("metadata")),
+                    _text_if_utf8(stored.get("contents") or None),
                 )
+                for stored, vector in zip(found, vectors, strict=True)
+            ]
         return items
 
     def delete(self, ids: Sequence[str]) -> None:

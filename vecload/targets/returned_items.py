@@ -7,9 +7,11 @@ from typing import Any
 
 import orjson
 
+from vecload.batch import Vectors
 from vecload.errors import NotAcknowledged
 from vecload.targets.answers import object_of, results_of
-from vecload.targets.base import StoredItem, array_of, metadata_of
+from vecload.targets.base import StoredItem, metadata_of
+from vecload.targets.stored_vectors import arrays_of
 
 _LARGE = 2.0**63
 """From here on a float may have been an integer that the fast parser could not keep."""
@@ -30,7 +32,9 @@ def stored_items_of(body: bytes) -> list[StoredItem]:
     if not isinstance(answer, dict) or _has_large_floats(answer):
         answer = object_of(body)
     try:
-        return [_stored(result) for result in results_of(answer)]
+        results = results_of(answer)
+        vectors = arrays_of([_list_or_none(result.get("vector")) for result in results])
+        return [_stored(result, vector) for result, vector in zip(results, vectors, strict=True)]
     except (TypeError, ValueError, OverflowError, struct.error):
         raise NotAcknowledged("the service returned items in an unknown form") from None
 
@@ -57,13 +61,14 @@ def _is_large(value: Any) -> bool:
     return False
 
 
-def _stored(result: dict[str, Any]) -> StoredItem:
-    vector, contents = result.get("vector"), result.get("contents")
-    if not isinstance(vector, list | None) or not isinstance(contents, str | None):
+def _list_or_none(vector: Any) -> list[Any] | None:
+    if not isinstance(vector, list | None):
         raise TypeError
-    return StoredItem(
-        result["id"],
-        array_of(vector) if vector else None,
-        metadata_of(result.get("metadata")),
-        contents or None,
-    )
+    return vector
+
+
+def _stored(result: dict[str, Any], vector: Vectors | None) -> StoredItem:
+    contents = result.get("contents")
+    if not isinstance(contents, str | None):
+        raise TypeError
+    return StoredItem(result["id"], vector, metadata_of(result.get("metadata")), contents or None)

@@ -24,7 +24,7 @@ from vecload.loading.index_checks import check_index_settings
 from vecload.loading.ledger import Totals
 from vecload.loading.parts import plan_of, sources_of
 from vecload.loading.plan import Plan, say_mappings
-from vecload.loading.repeated_ids import RepeatedIds, SeenIds, policy_of
+from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.loading.request import Request, request_of
 from vecload.loading.result import Meter, Progress
 from vecload.loading.retry import when_up
@@ -44,6 +44,7 @@ from vecload.verifying.precision import LOSSY
 from vecload.verifying.presence import Presence
 from vecload.verifying.result import SHOWN, VerifyResult
 from vecload.verifying.selection import Amount, Selection, vectors_in_time
+from vecload.verifying.tally import Tally
 
 PAGE_ROWS = 2000
 """Rows that are read at once, and items of a page without vectors."""
@@ -287,7 +288,7 @@ class _Verification:
             self._caller.stopped_by,
         )
         parsers = self._opened.enter_context(parsers_for(str(self._options.parse_workers), plan.sources))
-        totals, seen = Totals(), SeenIds()
+        totals, tally = Totals(), Tally()
         lossy, opened, unknown, not_sealed = -1, 0, 0, 0
         meter.start(totals)
         try:
@@ -295,11 +296,8 @@ class _Verification:
             for compared in in_order(pieces, lambda piece: comparer.compare(*piece), index.writers):
                 self._check_stop()
                 differences.add(compared)
-                repeats = seen.add(compared.ids)
-                new = len(repeats) - int(np.count_nonzero(repeats))
-                totals.loaded += new
-                result.repeated += compared.rows - new
-                result.vectors_checked += int(np.count_nonzero(compared.with_vectors & ~repeats))
+                tally.add(compared)
+                totals.loaded = max(totals.loaded, tally.items)
                 lossy = max(lossy, compared.lossy)
                 opened += compared.opened
                 unknown += compared.unknown_key
@@ -308,7 +306,9 @@ class _Verification:
         finally:
             result.seconds = meter.seconds
             result.read, result.rejected = totals.read, totals.rejected
-            result.checked, result.repeated_exact = totals.loaded, seen.exact
+            tally.flush()
+            result.checked, result.vectors_checked = tally.items, tally.vectors
+            result.repeated, result.repeated_exact = tally.repeated, tally.exact
             result.missing, result.different = differences.counts()
         if 0 <= lossy < len(LOSSY):
             result.hints.append(
