@@ -19,6 +19,7 @@ ORDER = (
     "places",
     "sealing",
     "limits",
+    "option_values",
     "options",
     "flags",
     "targets",

@@ -123,7 +123,7 @@ def test_an_sqlite_database_is_known(tmp_path: Path) -> None:
 def test_what_is_neither_kind_says_so(tmp_path: Path, head: bytes) -> None:
     (tmp_path / "rows.parquet").write_bytes(head)
     assert refusal(tmp_path / "rows.parquet") == (
-        "is neither Parquet, JSON Lines, Arrow IPC nor NumPy; "
+        "is neither Parquet, JSON Lines, CSV, Arrow IPC nor NumPy; "
         "name its format with --format if it is one of them"
     )
 

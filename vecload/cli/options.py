@@ -17,7 +17,8 @@ import typer
 from vecload.cli.config import default_map, for_its_target, variables_are_for
 from vecload.errors import UsageError
 from vecload.flags import as_flags
-from vecload.options import HINTS, INDEX, OUTPUT, About, LoadOptions, about
+from vecload.option_values import About
+from vecload.options import HINTS, INDEX, OUTPUT, LoadOptions, about
 from vecload.targets.opening import KeySource
 
 TARGET = "Target and keys"

@@ -294,6 +294,11 @@ def make_plan(
                     f"{source.name} has no dict in its first rows: row 0 {fault}",
                     hint="pass a dict for each row",
                 )
+            if source.format == "csv":
+                raise SourceError(
+                    f"{source.name} has no row that can be read in its first rows: row 0 {fault}",
+                    hint="check --csv-delimiter and --csv-columns",
+                )
             raise SourceError(
                 f"{source.name} has no JSON object in its first rows: row 0 {fault}",
                 # A known cause comes with its own hint.

@@ -9,7 +9,7 @@ from typing import Any
 
 from vecload.limits import CONTENTS_MAX_BYTES, ID_MAX_BYTES, ID_SEPARATOR, METADATA_DEPTH
 from vecload.mapping.columns import Steps
-from vecload.options import Nan, VectorDtype
+from vecload.options import CsvTypes, Nan, VectorDtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Rules:
     max_metadata_bytes: longest JSON text of the metadata; None leaves the limit to the target.
     nan: what to do with NaN in metadata from Parquet, Arrow and NumPy.
     binary_as_text: bytes in Parquet and Arrow columns are text, except in vectors.
+    csv_types: whether columns of CSV may be numbers, or all are text.
     """
 
     id_prefix: str = ""
@@ -38,6 +39,7 @@ class Rules:
     id_separator: str = ID_SEPARATOR
     nan: Nan = "omit"
     binary_as_text: bool = False
+    csv_types: CsvTypes = "infer"
 
     def __str__(self) -> str:
         """The rules that differ from the defaults, for the journal. For bytes, float32 is the default."""

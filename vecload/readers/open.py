@@ -1,7 +1,4 @@
-"""Opening sources: what a file is, by its first bytes and then by its name.
-
-Other text (CSV, SQL, tab-separated) is refused with how to convert it.
-"""
+"""Opening sources: what a file is, by its first bytes and then by its name."""
 
 from __future__ import annotations
 
@@ -12,10 +9,11 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
+from typing import Any
 
 from vecload.errors import SourceError
 from vecload.limits import JSON_MAX_BYTES, LINE_MAX_BYTES, ROW_GROUP_MAX_BYTES
+from vecload.options import CsvTypes
 from vecload.readers.json.causes import wide_encoding
 from vecload.readers.parquet.vdf import find_vdf
 from vecload.readers.source import ExportFacts, Source
@@ -23,7 +21,6 @@ from vecload.readers.storage.compressed import Unpacked, codec_of, plain_name
 from vecload.readers.storage.expand import FileFinder
 from vecload.readers.storage.files import (
     STDIN,
-    STDIN_NAME,
     File,
     LocalFile,
     as_argument,
@@ -34,7 +31,11 @@ from vecload.readers.storage.files import (
 from vecload.readers.storage.stdin import Spooled, StandardInput
 
 JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
-SUFFIXES = (".parquet", ".pq", *JSONL_SUFFIXES, ".arrow", ".feather", ".ipc", ".arrows", ".npy", ".npz")
+CSV_SUFFIXES = (".csv", ".tsv", ".tab")
+SUFFIXES = (
+    *(".parquet", ".pq", *JSONL_SUFFIXES, *CSV_SUFFIXES),
+    *(".arrow", ".feather", ".ipc", ".arrows", ".npy", ".npz"),
+)
 """Endings of sources' names, which the names of their indexes lose."""
 MAGIC_BYTES = 64
 """Of a file's beginning, which show what it is."""
@@ -64,7 +65,7 @@ _OTHER_KINDS = (
     (b"LANC", "Lance", "write it to Parquet"),
     (b"PGDMP", "an archive of pg_dump", "load it with pg_restore, then write its rows as JSON Lines or CSV"),
 )
-NOT_KNOWN = "is neither Parquet, JSON Lines, Arrow IPC nor NumPy"
+NOT_KNOWN = "is neither Parquet, JSON Lines, CSV, Arrow IPC nor NumPy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,7 @@ class ReadOptions:
     """How sources are read, whatever they are.
 
     Attributes:
-        format: What every source is: `parquet`, `jsonl`, `json`, `arrow` or `numpy`; None detects it from
-            the content.
+        format: What every source is, as `--format` takes it; None detects it from the content.
         ids_file: Where the ids of a NumPy array are.
         ids_needed: Whether rows must have ids.
         endpoint_url: Of an S3-compatible store.
@@ -81,6 +81,8 @@ class ReadOptions:
         row_group_max_bytes: The most bytes that a row may take, and that a suspiciously compressed column
             of a row group, record batch or array may unpack to.
         max_json_bytes: A larger JSON document is refused, since documents are read whole.
+        csv_columns, csv_delimiter, csv_types: How CSV is read, as the options of those names take it.
+        vector_columns: The pattern of the columns of a vector's dimensions; None if it is one column.
         interrupted: The number of the signal that asked to stop, 0 while none did.
     """
 
@@ -91,6 +93,10 @@ class ReadOptions:
     max_line_bytes: int = LINE_MAX_BYTES
     row_group_max_bytes: int = ROW_GROUP_MAX_BYTES
     max_json_bytes: int = JSON_MAX_BYTES
+    csv_columns: tuple[str, ...] = ()
+    csv_delimiter: str | None = None
+    csv_types: CsvTypes = "infer"
+    vector_columns: str | None = None
     interrupted: Callable[[], int] = lambda: 0
 
 
@@ -124,7 +130,7 @@ def open_sources(
             if file.location in seen:
                 raise SourceError(f"{file.name} is named twice")
             seen.add(file.location)
-            if file.nbytes == 0 and len(files) > 1 and _is_lines(file):
+            if file.nbytes == 0 and len(files) > 1 and (_is_lines(file) or _is_csv(file)):
                 continue  # Spark writes such files for partitions without rows
             try:
                 sources.append(open_source(file, options, finder, export=found.facts if found else None))
@@ -135,6 +141,10 @@ def open_sources(
                 failed(error)
     if options.ids_file is not None and len(sources) > 1:
         raise SourceError("--ids-file works with one source only", hint="load each array separately")
+    if any(source.format == "csv" for source in sources):
+        from vecload.readers.csv.reader import agree_on_types
+
+        agree_on_types(sources)
     return with_partitions(sources, partitions)
 
 
@@ -149,7 +159,7 @@ def _whole(place: File | str) -> str:
 def open_source(
     file: File, options: ReadOptions, finder: FileFinder, *, export: ExportFacts | None = None
 ) -> Source:
-    """Open one source by what it holds.
+    """Open one source by what it holds, with the columns that the options ask for.
 
     Args:
         file: The file.
@@ -159,7 +169,17 @@ def open_source(
 
     Raises:
         SourceError: It is unreadable, empty or of another kind.
+        MappingError: The columns of a vector's dimensions are not complete.
     """
+    source = _open(file, options, finder, export)
+    if options.vector_columns is None:
+        return source
+    from vecload.readers.dimensions import with_dimensions
+
+    return with_dimensions(source, options.vector_columns)
+
+
+def _open(file: File, options: ReadOptions, finder: FileFinder, export: ExportFacts | None) -> Source:
     head = _head(file)
     if not head:
         raise SourceError(f"{file.name} is empty")
@@ -180,6 +200,17 @@ def open_source(
 
         whole = Spooled(file) if isinstance(file, StandardInput) else file
         return DocumentSource(whole, max_bytes=options.max_json_bytes)
+    if kind in ("csv", "pgcopy"):
+        from vecload.readers.csv.reader import CsvOptions, CsvSource
+
+        csv = CsvOptions(
+            options.csv_columns,
+            options.csv_delimiter,
+            options.csv_types,
+            options.vector_columns,
+            copied=kind == "pgcopy",
+        )
+        return CsvSource(file, csv, line_max_bytes=options.max_line_bytes)
     if codec is not None:
         raise SourceError(
             f"{file.name} is {codec} of a format that can't be read compressed",
@@ -218,13 +249,15 @@ def _arrays(file: File, head: bytes, options: ReadOptions, finder: FileFinder) -
         if begins.startswith(MAGIC):
             id_array = Array(ids.open, ids.name, max_bytes=most)
             return ArraySource(file.name, [file, ids], {"id": id_array, VECTOR: vectors})
-        if codec_of(begins) is None and _known(ids, begins) is None:
+        if codec_of(begins) is None and _known(ids, begins) is None and not _is_csv(ids):
             return ArraySource(file.name, [file, ids], {"id": TextColumn(ids), VECTOR: vectors})
     except ValueError:
         raise SourceError(f"{options.ids_file} is several files", hint="name one with --ids-file") from None
     except OSError as error:
         raise unreadable(file, error) from None
-    return JoinedSource(vectors, file, open_source(ids, replace(options, format=None), finder))
+    return JoinedSource(
+        vectors, file, open_source(ids, replace(options, format=None, vector_columns=None), finder)
+    )
 
 
 def _kind(file: File, head: bytes) -> str:
@@ -243,10 +276,14 @@ def _kind(file: File, head: bytes) -> str:
             raise SourceError(f"{file.name} is {kind}, which vecload can't read", hint=hint)
     if _text(head).startswith(b"[") or _is_lines(file):
         return "jsonl"
-    refused = refused_text(file.name, _head(file, LOOK_BYTES))
-    raise refused or SourceError(
-        f"{file.name} {NOT_KNOWN}", hint="name its format with --format if it is one of them"
-    )
+    look = _head(file, LOOK_BYTES)
+    if refused := refused_text(file.name, look):
+        raise refused
+    if _is_csv(file):
+        return "csv"
+    if found := kind_of_columns(file.name, look):
+        return found
+    raise SourceError(f"{file.name} {NOT_KNOWN}", hint="name its format with --format if it is one of them")
 
 
 def _known(file: File, head: bytes) -> str | None:
@@ -280,6 +317,10 @@ def _is_lines(file: File) -> bool:
     return plain_name(file.name).lower().endswith(JSONL_SUFFIXES)
 
 
+def _is_csv(file: File) -> bool:
+    return plain_name(file.name).lower().endswith(CSV_SUFFIXES)
+
+
 def _head(file: File, size: int = MAGIC_BYTES) -> bytes:
     try:
         with file.open() as stream:
@@ -290,19 +331,13 @@ def _head(file: File, size: int = MAGIC_BYTES) -> bytes:
 
 LOOK_BYTES = 2**12
 """Of a file's beginning, which show what text it is."""
-_CSV_SUFFIXES = (".csv", ".tsv")
 _SQL_SUFFIX = ".sql"
 _SQL = re.compile(
     rb"\s*(--|/\*|COPY\s+\S+[^\n]*\sFROM\s+stdin|INSERT\s+INTO\s|CREATE\s+TABLE\s|SET\s+\w+\s*=|BEGIN\s*;)",
     re.IGNORECASE,
 )
+_COLUMN_NAME = re.compile(rb'"?[A-Za-z_][^\t"\[{]{0,99}"?')
 _COPIED = re.compile(rb"^(?:COPY|INSERT\s+INTO|CREATE\s+TABLE)\s+([\w.]+)", re.IGNORECASE | re.MULTILINE)
-
-
-class _Copied(csv.excel_tab):
-    """What COPY writes: quotes mean nothing."""
-
-    quoting = csv.QUOTE_NONE
 
 
 def refused_encoding(name: str, head: bytes) -> SourceError | None:
@@ -332,35 +367,45 @@ def refused_text(name: str, head: bytes) -> SourceError | None:
     if plain.endswith(_SQL_SUFFIX) or _SQL.match(head):
         found = _COPIED.search(head)
         table = found[1].decode() if found else "TABLE"
-        return SourceError(
-            f"{name} is SQL, as pg_dump writes it", hint=_from_postgres(table, "load it, then write")
-        )
-    if plain.endswith(_CSV_SUFFIXES):
-        return SourceError(f"{name} is CSV, which has no column types", hint=_to_parquet(name, "from '{}'"))
-    if _columns(head, "\t"):
-        hint = _from_postgres("TABLE", "write")
-        return SourceError(f"{name} is tab-separated text, as PostgreSQL's COPY writes it", hint=hint)
-    if _columns(head, ","):
-        hint = _to_parquet(name, "from read_csv('{}')")
-        return SourceError(f"{name} looks like CSV, which has no column types", hint=hint)
+        return SourceError(f"{name} is SQL, as pg_dump writes it", hint=_from_postgres(table))
     return None
 
 
-def _to_parquet(name: str, source: str) -> str:
-    quoted = "/dev/stdin" if name == STDIN_NAME else name.replace("'", "''")
-    target = f"{PurePath(plain_name(quoted)).stem}.parquet"
-    statement = f"copy ({source.format(quoted)}) to '{target}'"
-    return f"write it to Parquet, for instance with duckdb: {statement}"
+def _from_postgres(table: str) -> str:
+    # Nothing here is run: it is text for people.
+    copy = f"\\copy (select * from {table}) to 'rows.csv' csv header"  # noqa: S608 not run
+    return f"load it, then write its rows as CSV: {copy}"
 
 
-def _from_postgres(table: str, verb: str) -> str:
-    # Not by COPY, which doubles the backslashes in JSON. Nothing here is run: it is text for people.
-    select = f"psql -At -c 'select row_to_json(t) from {table} t' > rows.jsonl"  # noqa: S608 not run
-    csv = f"\\copy (select * from {table}) to 'rows.csv' csv header"  # noqa: S608 not run
-    return f"{verb} its rows as JSON Lines: {select}; or as CSV, which duckdb converts to Parquet: {csv}"
+def kind_of_columns(name: str, head: bytes) -> str | None:
+    """The format of text whose lines have as many columns each, and more than one; None for other text.
+
+    Args:
+        name: The file's.
+        head: Its first `LOOK_BYTES`.
+
+    Raises:
+        SourceError: It is separated by tabs, and may be either of two formats.
+    """
+    if _columns(head, "\t", quoted=False) or _columns(head, "\t"):
+        if b"\\" in head:
+            return "pgcopy"
+        if _begins_with_names(head):
+            return "csv"
+        raise SourceError(
+            f"{name} is tab-separated text without a header, as PostgreSQL's COPY writes it",
+            hint="name its format and its columns: --format pgcopy --csv-columns A,B,…",
+        )
+    return "csv" if any(_columns(head, one) for one in ",;|") else None
 
 
-def _columns(head: bytes, separator: str) -> bool:
+def _begins_with_names(head: bytes) -> bool:
+    """Whether the first line of a tab-separated text looks like the names of columns."""
+    first = head.removeprefix(codecs.BOM_UTF8).partition(b"\n")[0].strip().split(b"\t")
+    return all(_COLUMN_NAME.fullmatch(field) for field in first)
+
+
+def _columns(head: bytes, separator: str, *, quoted: bool = True) -> bool:
     """Whether all lines of a text have as many columns, and more than one."""
     if b"\0" in head or head.lstrip()[:1] in (b"{", b"["):
         return False
@@ -368,9 +413,10 @@ def _columns(head: bytes, separator: str) -> bool:
         whole, _ = codecs.utf_8_decode(head)  # what is cut off within a character is left
     except UnicodeDecodeError:
         return False
-    dialect = _Copied if separator == "\t" else "excel"
+    text = io.StringIO(whole, newline="")
+    quoting: Any = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     try:
-        rows = [row for row in csv.reader(io.StringIO(whole), dialect) if row]
+        rows = [row for row in csv.reader(text, delimiter=separator, quoting=quoting) if row]
     except csv.Error:
         return False
     if len(head) >= LOOK_BYTES:
