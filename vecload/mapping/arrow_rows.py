@@ -290,7 +290,7 @@ def _unsayable(name: str, code: str) -> Fault:
         return Fault("metadata", "not-utf8", f"has bytes in {name!r} that are not UTF-8")
     if code == NOT_A_NUMBER:
         message = f"has text in {name!r}, which the first rows show as numbers: use --csv-types text"
-        return Fault("metadata", NOT_A_NUMBER, message)
+        return Fault("metadata", "not-a-number", message)
     return Fault("metadata", "not-json", f"has a value in {name!r} that JSON can't represent")
 
 
