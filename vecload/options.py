@@ -34,8 +34,24 @@ Metric: TypeAlias = Literal["euclidean", "cosine", "squared_euclidean"]
 StoragePrecision: TypeAlias = Literal["float32", "float16", "tq12", "tq8", "tq6", "tq4"]
 WireFormat: TypeAlias = Literal["auto", "json", "binary"]
 RepeatedIdPolicy: TypeAlias = Literal["reject", "last"]
-Format: TypeAlias = Literal["parquet", "jsonl", "arrow", "numpy", "json", "csv", "pgcopy"]
+Format: TypeAlias = Literal[
+    "parquet",
+    "jsonl",
+    "arrow",
+    "numpy",
+    "json",
+    "csv",
+    "pgcopy",
+    "fvecs",
+    "bvecs",
+    "fbin",
+    "u8bin",
+    "i8bin",
+    "hdf5",
+]
 """What a source is; `pgcopy` is the text format of PostgreSQL's COPY."""
+GeneratedIds: TypeAlias = Literal["digest", "rows"]
+"""What ids are made of: a digest of the item, or the number of the row."""
 CsvTypes: TypeAlias = Literal["infer", "text"]
 """Whether a column of CSV is numbers if every value reads back as it is written, or all columns are text."""
 ShapeName: TypeAlias = Literal[
@@ -72,7 +88,7 @@ class LoadOptions:
     ids_file: str | None = _option(
         None,
         SOURCES,
-        "Ids of a NumPy array: one per line, an array of ids, or a source with an id column and metadata.",
+        "Ids of an array of vectors: one per line, an array, or a source with an id column and metadata.",
         metavar="FILE",
     )
     endpoint_url: str | None = _option(
@@ -189,10 +205,11 @@ class LoadOptions:
     id_separator: str = _option(
         ID_SEPARATOR, ITEMS, "Text between the values of an id of several columns.", metavar="TEXT"
     )
-    generate_ids: bool = _option(
+    generate_ids: bool | GeneratedIds = _option(
         False,
         ITEMS,
-        "If a row has no id, use a digest of its item as the id. Equal rows become one item.",
+        "If a row has no id, use a digest of its item (equal rows become one item), or its row number.",
+        metavar="[digest|rows]",
         common=True,
     )
     max_id_bytes: int = _option(

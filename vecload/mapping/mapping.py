@@ -9,7 +9,7 @@ from typing import Any
 
 from vecload.limits import CONTENTS_MAX_BYTES, ID_MAX_BYTES, ID_SEPARATOR, METADATA_DEPTH
 from vecload.mapping.columns import Steps
-from vecload.options import CsvTypes, Nan, VectorDtype
+from vecload.options import CsvTypes, GeneratedIds, Nan, VectorDtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Rules:
 
     id_prefix: put before every id.
     id_separator: put between the columns of an id that is made of several.
-    generate_ids: a row without a usable id gets a digest of its item as the id.
+    generate_ids: a row without a usable id gets a digest of its item as the id; with `rows` its number.
     vector_dtype: the number type of vectors written as bytes; None detects it from the first rows.
     max_id_bytes: largest id including its prefix, as UTF-8.
     max_depth: deepest nesting of lists and objects below the metadata object.
@@ -30,7 +30,7 @@ class Rules:
     """
 
     id_prefix: str = ""
-    generate_ids: bool = False
+    generate_ids: bool | GeneratedIds = False
     vector_dtype: VectorDtype | None = None
     max_id_bytes: int = ID_MAX_BYTES
     max_depth: int = METADATA_DEPTH

@@ -35,6 +35,7 @@ CSV_SUFFIXES = (".csv", ".tsv", ".tab")
 SUFFIXES = (
     *(".parquet", ".pq", *JSONL_SUFFIXES, *CSV_SUFFIXES),
     *(".arrow", ".feather", ".ipc", ".arrows", ".npy", ".npz"),
+    *(".fvecs", ".bvecs", ".fbin", ".u8bin", ".i8bin", ".hdf5", ".h5"),
 )
 """Endings of sources' names, which the names of their indexes lose."""
 MAGIC_BYTES = 64
@@ -49,7 +50,9 @@ _FORMATS = (
     (b"\xff\xff\xff\xff", "arrow"),
     (b"\x93NUMPY", "numpy"),
     (b"PK\x03\x04", "numpy"),
+    (b"\x89HDF\r\n\x1a\n", "hdf5"),
 )
+VECTOR_SUFFIXES = (".fvecs", ".bvecs", ".fbin", ".u8bin", ".i8bin")
 _OTHER_KINDS = (
     (b"PARE", "encrypted Parquet", "decrypt it first"),
     (b"FEA1", "Feather version 1", "write it to Parquet, or to Feather version 2"),
@@ -59,7 +62,6 @@ _OTHER_KINDS = (
     (b"SQLite format 3", "an SQLite database", "write the table to Parquet"),
     (b"ORC", "ORC", "write it to Parquet"),
     (b"Obj\x01", "Avro", "write it to Parquet"),
-    (b"\x89HDF", "HDF5", "write it to Parquet"),
     (b"\x80\x04", "a Python pickle", "write it to Parquet"),
     (b"\x80\x05", "a Python pickle", "write it to Parquet"),
     (b"LANC", "Lance", "write it to Parquet"),
@@ -226,31 +228,42 @@ def _open(file: File, options: ReadOptions, finder: FileFinder, export: ExportFa
         from vecload.readers.arrow import ArrowSource
 
         return ArrowSource(file, max_bytes=options.row_group_max_bytes)
-    return _arrays(file, head, options, finder)
+    return _arrays(file, head, kind, options, finder)
 
 
-def _arrays(file: File, head: bytes, options: ReadOptions, finder: FileFinder) -> Source:
-    from vecload.readers.arrays import VECTOR, ArraySource, JoinedSource, archive
-    from vecload.readers.numpy_arrays import MAGIC, Array, TextColumn
+def _arrays(file: File, head: bytes, kind: str, options: ReadOptions, finder: FileFinder) -> Source:
+    from vecload.readers.arrays import VECTOR, ArraySource, JoinedSource, VectorKind, archive
+    from vecload.readers.numpy_arrays import MAGIC, Array, StoredColumn, TextColumn
+    from vecload.readers.vector_files import Hdf5Vectors, VectorFile
 
     most = options.row_group_max_bytes
-    if head.startswith(b"PK"):
+    if kind == "numpy" and head.startswith(b"PK"):
         return archive(file, max_bytes=most)
     try:
-        vectors = Array(file.open, file.name, max_bytes=most)
+        vectors: StoredColumn
+        of: VectorKind | None = None
+        if kind == "numpy":
+            vectors = Array(file.open, file.name, max_bytes=most)
+        elif kind == "hdf5":
+            vectors = Hdf5Vectors(file, max_bytes=most)
+            of = VectorKind(f"HDF5, dataset {vectors.dataset!r}", ExportFacts(metric=vectors.metric))
+        else:
+            vectors = VectorFile(file, kind, max_bytes=most)
+            of = VectorKind(kind)
         if options.ids_file is None and not options.ids_needed:
-            return ArraySource(file.name, [file], {VECTOR: vectors})
+            return ArraySource(file.name, [file], {VECTOR: vectors}, of=of)
         if options.ids_file is None:
             raise SourceError(
-                f"{file.name} holds vectors without ids", hint="name a file of them with --ids-file"
+                f"{file.name} holds vectors without ids",
+                hint="name a file of them with --ids-file, or number them with --generate-ids rows",
             )
         (ids,) = finder.find(options.ids_file)
         begins = _head(ids)
         if begins.startswith(MAGIC):
             id_array = Array(ids.open, ids.name, max_bytes=most)
-            return ArraySource(file.name, [file, ids], {"id": id_array, VECTOR: vectors})
+            return ArraySource(file.name, [file, ids], {"id": id_array, VECTOR: vectors}, of=of)
         if codec_of(begins) is None and _known(ids, begins) is None and not _is_csv(ids):
-            return ArraySource(file.name, [file, ids], {"id": TextColumn(ids), VECTOR: vectors})
+            return ArraySource(file.name, [file, ids], {"id": TextColumn(ids), VECTOR: vectors}, of=of)
     except ValueError:
         raise SourceError(f"{options.ids_file} is several files", hint="name one with --ids-file") from None
     except OSError as error:
@@ -266,6 +279,13 @@ def _kind(file: File, head: bytes) -> str:
     Raises:
         SourceError: vecload does not read it.
     """
+    if file.name.lower().endswith(VECTOR_SUFFIXES):
+        return file.name.lower().rpartition(".")[2]
+    if file.name.lower().endswith((".ivecs", ".ibin")):
+        raise SourceError(
+            f"{file.name} holds the neighbours of queries, not vectors",
+            hint="load the vectors next to it: .fvecs, .bvecs, .fbin, .u8bin or .i8bin",
+        )
     if refused := refused_encoding(file.name, head):
         raise refused
     known = _known(file, head)

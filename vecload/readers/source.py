@@ -21,7 +21,7 @@ HEAD_BYTES = 16 * 2**20
 LAST_ROW = 2**62
 """A row number that no source reaches: after a span up to it, nothing is left to read."""
 
-SourceFormat: TypeAlias = Literal["parquet", "jsonl", "json", "arrow", "numpy", "csv", "memory"]
+SourceFormat: TypeAlias = Literal["parquet", "jsonl", "json", "arrow", "numpy", "csv", "vectors", "memory"]
 """What a source is, for programs; `Source.kind` says it to people."""
 
 
