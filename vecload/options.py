@@ -98,6 +98,13 @@ class LoadOptions:
         metavar="URL",
         usual="Amazon's",
     )
+    encoding: str | None = _option(
+        None,
+        SOURCES,
+        "Encoding of JSON Lines, JSON and CSV: latin-1, cp1252 and so on.",
+        metavar="NAME",
+        usual="UTF-8, or UTF-16 and UTF-32 where detected",
+    )
     csv_columns: tuple[str, ...] = _option(
         (),
         SOURCES,

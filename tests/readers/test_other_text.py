@@ -35,15 +35,3 @@ def test_a_dump_is_refused_with_its_own_table(tmp_path: Path, name: str, data: b
     said = refusal(tmp_path / name, data)
     assert said.startswith("is SQL, as pg_dump writes it; load it, then write its rows as CSV: ")
     assert "\\copy (select * from public.docs)" in said
-
-
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-32-be"])
-@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "rows.csv", "rows"])
-def test_other_encodings_are_refused_with_how_to_convert_them(
-    tmp_path: Path, name: str, encoding: str
-) -> None:
-    said = refusal(tmp_path / name, '{"id": "a", "vector": [1, 2]}\n'.encode(encoding))
-    kind = encoding[:6].upper()
-    assert said.startswith(f"is {kind}")
-    assert f"iconv -f {kind.lower()}" in said
-    assert name in said

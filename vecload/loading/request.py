@@ -62,6 +62,7 @@ class Request:
             max_line_bytes=asked.max_line_bytes,
             row_group_max_bytes=asked.max_row_group_bytes,
             max_json_bytes=asked.max_json_bytes,
+            encoding=asked.encoding,
             csv_columns=asked.csv_columns,
             csv_delimiter=asked.csv_delimiter,
             csv_types=asked.csv_types,

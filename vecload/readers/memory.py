@@ -61,6 +61,7 @@ def open_memory_source(
     for flag, given in (
         ("--format", options.format),
         ("--ids-file", options.ids_file),
+        ("--encoding", options.encoding),
         ("--csv-columns", options.csv_columns or None),
         ("--csv-delimiter", options.csv_delimiter),
     ):

@@ -23,7 +23,6 @@ from vecload.readers.storage.files import (
     STDIN,
     File,
     LocalFile,
-    as_argument,
     local_path,
     remote_parts,
     unreadable,
@@ -83,6 +82,7 @@ class ReadOptions:
         row_group_max_bytes: The most bytes that a row may take, and that a suspiciously compressed column
             of a row group, record batch or array may unpack to.
         max_json_bytes: A larger JSON document is refused, since documents are read whole.
+        encoding: Of text; None is UTF-8, or UTF-16 or UTF-32 where the first bytes show that.
         csv_columns, csv_delimiter, csv_types: How CSV is read, as the options of those names take it.
         vector_columns: The pattern of the columns of a vector's dimensions; None if it is one column.
         interrupted: The number of the signal that asked to stop, 0 while none did.
@@ -95,6 +95,7 @@ class ReadOptions:
     max_line_bytes: int = LINE_MAX_BYTES
     row_group_max_bytes: int = ROW_GROUP_MAX_BYTES
     max_json_bytes: int = JSON_MAX_BYTES
+    encoding: str | None = None
     csv_columns: tuple[str, ...] = ()
     csv_delimiter: str | None = None
     csv_types: CsvTypes = "infer"
@@ -189,9 +190,21 @@ def _open(file: File, options: ReadOptions, finder: FileFinder, export: ExportFa
     if codec is not None:
         file = Unpacked(file, codec)
         head = _head(file)
+    encoding = _encoding(file, head, options)
+    if encoding:
+        from vecload.readers.storage.transformed import Recoded
+
+        file = Recoded(file, encoding)
+        head = _head(file)
     kind = options.format or _kind(file, head)
+    if encoding and kind not in _TEXT_KINDS:
+        raise SourceError(f"{file.name} is not text, which --encoding is for", hint="omit --encoding")
     if kind == "jsonl" and options.format is None and _is_document(file, head):
         kind = "json"
+    if kind in ("jsonl", "json") and _are_documents(file, head):
+        from vecload.readers.json.relined import Relined
+
+        kind, file = "jsonl", Relined(file)
     if kind == "jsonl":
         # Each takes long to import: only the one that is used is loaded.
         from vecload.readers.json.jsonl import JsonlSource
@@ -286,8 +299,6 @@ def _kind(file: File, head: bytes) -> str:
             f"{file.name} holds the neighbours of queries, not vectors",
             hint="load the vectors next to it: .fvecs, .bvecs, .fbin, .u8bin or .i8bin",
         )
-    if refused := refused_encoding(file.name, head):
-        raise refused
     known = _known(file, head)
     if known is not None:
         return known
@@ -319,6 +330,32 @@ def _known(file: File, head: bytes) -> str | None:
 def _text(head: bytes) -> bytes:
     """Text from its first character on, less what some writers put before it."""
     return head.removeprefix(codecs.BOM_UTF8).lstrip(_BEFORE_TEXT)
+
+
+def _encoding(file: File, head: bytes, options: ReadOptions) -> str:
+    """What the text of a file has to be converted from; "" for UTF-8, and for what is not text."""
+    if options.encoding is None:
+        # The marks and the shape of UTF-16 and UTF-32 are like nothing else.
+        binary = file.name.lower().endswith(VECTOR_SUFFIXES) or options.format in _BINARY_KINDS
+        return "" if binary else wide_encoding(head)
+    from vecload.readers.storage.transformed import encoding_of
+
+    encoding = encoding_of(options.encoding)
+    return "" if encoding in ("utf-8", "ascii") else encoding
+
+
+_TEXT_KINDS = ("jsonl", "json", "csv", "pgcopy")
+_BINARY_KINDS = ("parquet", "arrow", "numpy", "fvecs", "bvecs", "fbin", "u8bin", "i8bin", "hdf5")
+
+
+def _are_documents(file: File, head: bytes) -> bool:
+    """Whether a file is several JSON documents that are not a line each. Standard input is JSON Lines."""
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip(_BEFORE_TEXT)
+    if isinstance(file, StandardInput) or not (text.startswith(b"{") or not text):
+        return False
+    from vecload.readers.json.relined import are_several
+
+    return are_several(file)
 
 
 def _is_document(file: File, head: bytes) -> bool:
@@ -358,22 +395,6 @@ _SQL = re.compile(
 )
 _COLUMN_NAME = re.compile(rb'"?[A-Za-z_][^\t"\[{]{0,99}"?')
 _COPIED = re.compile(rb"^(?:COPY|INSERT\s+INTO|CREATE\s+TABLE)\s+([\w.]+)", re.IGNORECASE | re.MULTILINE)
-
-
-def refused_encoding(name: str, head: bytes) -> SourceError | None:
-    """The error for text in UTF-16 or UTF-32; None for anything else.
-
-    Args:
-        name: The file's.
-        head: Its first bytes.
-    """
-    encoding = wide_encoding(head)
-    if not encoding:
-        return None
-    file = as_argument(name)
-    return SourceError(
-        f"{name} is {encoding.upper()} text", hint=f"convert it: iconv -f {encoding} -t utf-8{file} > FILE"
-    )
 
 
 def refused_text(name: str, head: bytes) -> SourceError | None:

@@ -22,12 +22,14 @@ from vecload.options import CsvTypes
 from vecload.readers.csv.dialect import LOOK_BYTES, ROW_NUMBERS, Layout, delimiter_of, layout_of, names_of
 from vecload.readers.csv.records import Cut, Dialect, Fields, fields_of, read_cuts, unescaped
 from vecload.readers.source import HEAD_BYTES, HEAD_ROWS, Source, missing
-from vecload.readers.storage.compressed import Unpacked
 from vecload.readers.storage.files import File, LocalFile, as_file, reason, unreadable
+from vecload.readers.storage.transformed import storage_of
 
 BLOCK_BYTES_MIN = 2**20
 _TOO_LONG = b"(a row too long)"
-_NOT_UTF8 = Fault("line", "not-utf8", "is not UTF-8")
+_NOT_UTF8 = Fault(
+    "line", "not-utf8", "is not UTF-8; if it is Windows-1252 or Latin-1, load it with --encoding windows-1252"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ class CsvSource(Source):
         """Its format, and its compression if it is compressed."""
         delimiter = self._layout.dialect.delimiter
         name = "COPY text" if self._options.copied else "TSV" if delimiter == b"\t" else "CSV"
-        return f"{name}, {self._file.codec}" if isinstance(self._file, Unpacked) else name
+        return f"{name}{storage_of(self._file)}"
 
     def part(self, span: Span) -> float:
         """By its bytes, as many as they would be where it is stored."""

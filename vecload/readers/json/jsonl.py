@@ -24,11 +24,12 @@ from vecload.readers.json.blocks import (
     read_blocks,
     rows_of,
 )
+from vecload.readers.json.relined import Relined
 from vecload.readers.json.workers import Parsers
 from vecload.readers.source import HEAD_BYTES, HEAD_ROWS, Source, missing
-from vecload.readers.storage.compressed import Unpacked
 from vecload.readers.storage.files import File, LocalFile, as_file, unreadable
 from vecload.readers.storage.remote import RemoteFile
+from vecload.readers.storage.transformed import storage_of
 
 READ_BYTES = 2**20
 
@@ -89,8 +90,9 @@ class JsonlSource(Source):
 
     @property
     def kind(self) -> str:
-        """Its compression, if it is compressed."""
-        return f"JSON Lines, {self._file.codec}" if isinstance(self._file, Unpacked) else "JSON Lines"
+        """Its compression and its encoding, if it has one."""
+        kind = "JSON documents" if isinstance(self._file, Relined) else "JSON Lines"
+        return f"{kind}{storage_of(self._file)}"
 
     def places(self, count: int) -> list[Span]:
         """Beginnings of lines, evenly spread by bytes; the last is near the end, where copies are cut off."""
