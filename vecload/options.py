@@ -141,7 +141,7 @@ class LoadOptions:
     max_json_bytes: int = _option(
         JSON_MAX_BYTES,
         SOURCES,
-        "Refuse larger JSON documents (an array, an export that is one object): they are held in memory.",
+        "Refuse larger JSON documents that are one object, which are held in memory; arrays are not.",
         metavar="N",
         least=1000,
     )

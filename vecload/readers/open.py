@@ -81,7 +81,7 @@ class ReadOptions:
         max_line_bytes: A longer line of JSON Lines is rejected.
         row_group_max_bytes: The most bytes that a row may take, and that a suspiciously compressed column
             of a row group, record batch or array may unpack to.
-        max_json_bytes: A larger JSON document is refused, since documents are read whole.
+        max_json_bytes: A larger JSON document that is one object is refused, since it is read whole.
         encoding: Of text; None is UTF-8, or UTF-16 or UTF-32 where the first bytes show that.
         csv_columns, csv_delimiter, csv_types: How CSV is read, as the options of those names take it.
         vector_columns: The pattern of the columns of a vector's dimensions; None if it is one column.
@@ -205,6 +205,10 @@ def _open(file: File, options: ReadOptions, finder: FileFinder, export: ExportFa
         from vecload.readers.json.relined import Relined
 
         kind, file = "jsonl", Relined(file)
+    if kind == "json" and _is_array(file):
+        from vecload.readers.json.elements import Elements
+
+        kind, file = "jsonl", Elements(file)
     if kind == "jsonl":
         # Each takes long to import: only the one that is used is loaded.
         from vecload.readers.json.jsonl import JsonlSource
@@ -346,6 +350,11 @@ def _encoding(file: File, head: bytes, options: ReadOptions) -> str:
 
 _TEXT_KINDS = ("jsonl", "json", "csv", "pgcopy")
 _BINARY_KINDS = ("parquet", "arrow", "numpy", "fvecs", "bvecs", "fbin", "u8bin", "i8bin", "hdf5")
+
+
+def _is_array(file: File) -> bool:
+    """Whether a JSON document is an array."""
+    return _head(file, _BLANK_BYTES).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
 
 
 def _are_documents(file: File, head: bytes) -> bool:

@@ -137,7 +137,7 @@ class DocumentSource(Source):
     def _load(self, file: File, loads: Any) -> Any:
         too_large = SourceError(
             f"{file.name} is one JSON document of over {self._max_bytes:,} bytes, and is read whole",
-            hint="write it as JSON Lines (an array: jq -c '.[]'), or raise --max-json-bytes",
+            hint="write its rows as JSON Lines or as one array, or raise --max-json-bytes",
         )
         if (file.nbytes or 0) > self._max_bytes:
             raise too_large

@@ -13,9 +13,12 @@ from vecload.readers.storage.files import File, unreadable
 from vecload.readers.storage.transformed import Transformed
 
 _PIECE_BYTES = 2**20
-_TOKEN = re.compile(rb'"(?>[^"\\]++|\\.)*+"|[{}\[\]]|"')
-_DEPTHS = {b"{": 1, b"[": 1, b"}": -1, b"]": -1}
-_NEWLINES = bytes.maketrans(b"\r\n\x1e", b"   ")
+_MARK = re.compile(rb'[{}\[\]"]')
+"""Searched for first: that is three times as fast as one expression for all tokens."""
+_TEXT = re.compile(rb'"(?>[^"\\]++|\\.)*+"')
+_STEPS = {b"{": 1, b"[": 1, b"}": -1, b"]": -1}
+OPEN_TEXT = 2
+BLANKS = bytes.maketrans(b"\r\n\x1e", b"   ")
 """Newlines within a document, and the separators of a JSON text sequence, are blanks: no text has them."""
 _FIRST_LINE_BYTES = 2**20
 _BETWEEN = b" \t\r\n\x1e"
@@ -29,26 +32,46 @@ class Relined(Transformed):
         """The documents, each on a line of its own."""
         rest, depth = b"", 0
         while more := stream.read(_PIECE_BYTES):
-            data = rest + more.translate(_NEWLINES)
+            data = rest + more.translate(BLANKS)
             made, rest, depth = _split(data, depth)
             yield made
         yield rest
+
+
+def tokens(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """The brackets and texts of some JSON: where each begins and has ended, and what it does to the depth.
+
+    A text does nothing. The last may be one that goes on after the data: OPEN_TEXT.
+    """
+    search, match = _MARK.search, _TEXT.match
+    at = 0
+    while (mark := search(data, at)) is not None:
+        start = mark.start()
+        step = _STEPS.get(mark[0])
+        if step is not None:
+            at = start + 1
+            yield start, at, step
+            continue
+        text = match(data, start)
+        if text is None:
+            yield start, len(data), OPEN_TEXT
+            return
+        at = text.end()
+        yield start, at, 0
 
 
 def _split(data: bytes, depth: int) -> tuple[bytes, bytes, int]:
     """Some bytes with a newline after each document; those from a text on that is not closed; the depth."""
     parts: list[bytes] = []
     begin, rest = 0, len(data)
-    for token in _TOKEN.finditer(data):
-        step = _DEPTHS.get(token[0])
-        if step is not None:
+    for start, stop, step in tokens(data):
+        if step == OPEN_TEXT:
+            rest = start
+        elif step:
             depth = max(0, depth + step)
             if step < 0 and not depth:
-                parts += (data[begin : token.end()], b"\n")
-                begin = token.end()
-        elif len(token[0]) == 1:
-            rest = token.start()
-            break
+                parts += (data[begin:stop], b"\n")
+                begin = stop
     parts.append(data[begin:rest])
     return b"".join(parts), data[rest:], depth
 
@@ -74,7 +97,7 @@ def are_several(file: File) -> bool:
         with file.open() as stream:
             rest, depth, ended = b"", 0, False
             while more := stream.read(_PIECE_BYTES):
-                made, rest, depth = _split(rest + more.translate(_NEWLINES), depth)
+                made, rest, depth = _split(rest + more.translate(BLANKS), depth)
                 if not ended:
                     _, newline, made = made.partition(b"\n")
                     ended = bool(newline)
