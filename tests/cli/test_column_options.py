@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,15 @@ def test_made_ids_are_the_same_in_a_rerun(loading: Loading, tmp_path: Path) -> N
     loading.load(source, "--generate-ids")
     first = loading.items()
     assert len(first) == 3
+    shutil.copy(source, str(source.with_name("b")))
     loading.load(source, "--generate-ids", "--fresh")
+    loading.load("--generate-ids", str(source), "--fresh")
     assert loading.items() == first
+    loading.load(source, "--generate-ids", "rows", "--fresh")
+    assert loading.items().keys() == first.keys() | {*"0123"}
+    assert "would get the same ids" in loading.load(
+        source, str(source.with_name("b")), "--generate-ids", "rows", code=2
+    )
 
 
 def test_the_file_of_defaults_holds_them_all(

@@ -25,6 +25,7 @@ def codes_in_docs() -> set[tuple[str, str]]:
         "Metadata": "metadata",
         "Contents": "contents",
         "Lines of JSON": "line",
+        "Rows of CSV": "line",
         "Rows of Python": "row",
     }
     sections = re.split(r"^## ", (REPOSITORY / "docs" / "values.md").read_text("utf-8"), flags=re.MULTILINE)

@@ -76,6 +76,11 @@ def test_an_empty_file_says_so(tmp_path: Path, name: str) -> None:
     assert refusal(tmp_path / name) == "is empty"
 
 
+NO_IDS = (
+    "holds vectors without ids; name a file of them with --ids-file, or number them with --generate-ids rows"
+)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -87,7 +92,7 @@ def test_an_empty_file_says_so(tmp_path: Path, name: str) -> None:
             lambda: gzip.compress(parquet_bytes()),
             "is gzip of a format that can't be read compressed; unpack it first: gzip -d",
         ),
-        (numpy_bytes, "holds vectors without ids; name a file of them with --ids-file"),
+        (numpy_bytes, NO_IDS),
         (
             feather_1_bytes,
             "is Feather version 1, which vecload can't read; write it to Parquet, or to Feather version 2",
@@ -123,7 +128,7 @@ def test_an_sqlite_database_is_known(tmp_path: Path) -> None:
 def test_what_is_neither_kind_says_so(tmp_path: Path, head: bytes) -> None:
     (tmp_path / "rows.parquet").write_bytes(head)
     assert refusal(tmp_path / "rows.parquet") == (
-        "is neither Parquet, JSON Lines, Arrow IPC nor NumPy; "
+        "is neither Parquet, JSON Lines, CSV, Arrow IPC nor NumPy; "
         "name its format with --format if it is one of them"
     )
 

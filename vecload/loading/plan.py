@@ -221,6 +221,11 @@ def make_plan(
                     f"{source.name} has no dict in its first rows: row 0 {fault}",
                     hint="pass a dict for each row",
                 )
+            if source.format == "csv":
+                raise SourceError(
+                    f"{source.name} has no row that can be read in its first rows: row 0 {fault}",
+                    hint="check --csv-delimiter and --csv-columns",
+                )
             raise SourceError(
                 f"{source.name} has no JSON object in its first rows: row 0 {fault}",
                 # A known cause comes with its own hint.
@@ -249,6 +254,11 @@ def make_plan(
         raise MappingError(
             f"the vectors of {first} have {one} dimensions, those of {second} have {other}",
             hint="load them into different indexes",
+        )
+    if len(kept) > 1 and any(mapping.rules.generate_ids == "rows" for mapping in mappings):
+        raise MappingError(
+            f"{kept[0].name} and {kept[1].name} would get the same ids, since both have a row 0",
+            hint="load each source by itself, with --id-prefix, or use --generate-ids digest",
         )
     _check_agreement(kept, mappings)
     return Plan(tuple(kept), tuple(mappings), next(iter(dimensions), 0), embed, metric)

@@ -65,6 +65,11 @@ class Request:
             max_line_bytes=asked.max_line_bytes,
             row_group_max_bytes=asked.max_row_group_bytes,
             max_json_bytes=asked.max_json_bytes,
+            encoding=asked.encoding,
+            csv_columns=asked.csv_columns,
+            csv_delimiter=asked.csv_delimiter,
+            csv_types=asked.csv_types,
+            vector_columns=asked.vector_columns,
         )
 
     @property
@@ -79,9 +84,11 @@ class Request:
             twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
             if twice is not None:
                 raise UsageError(f"{flag} names {twice!r} twice")
+        if asked.vector_columns is not None and asked.vector_column is not None:
+            raise UsageError("--vector-column and --vector-columns exclude each other", hint="omit one")
         return ColumnChoice(
             id=asked.id_column[0] if asked.id_column else None,
-            vector=asked.vector_column,
+            vector=asked.vector_columns or asked.vector_column,
             contents=asked.contents_column[0] if asked.contents_column else None,
             metadata=asked.metadata_column,
             excluded=asked.metadata_exclude,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
@@ -21,6 +22,7 @@ from vecload.errors import SourceError
 from vecload.limits import CONTENTS_MAX_BYTES, ID_MAX_BYTES
 from vecload.mapping.arrow_values import (
     AS_STORED,
+    NOT_A_NUMBER,
     NOT_UTF8,
     ArrowOptions,
     JsonValues,
@@ -38,6 +40,7 @@ from vecload.mapping.arrow_values import (
 )
 from vecload.mapping.arrow_vectors import bare_vectors, encoded_within, from_lists
 from vecload.mapping.columns import Column, Steps, ValueKind
+from vecload.mapping.dimensions import as_lists
 from vecload.mapping.json_rows import JsonRows, as_object, fault_of_contents
 from vecload.mapping.mapping import ColumnMapping, Rules
 from vecload.mapping.nested_rows import dig, holds_anything, joined
@@ -58,7 +61,7 @@ class ArrowRows:
     broken: dict[int, Fault] = {}  # noqa: RUF012 a record batch has no broken rows, so it stays empty
 
     columns_vary = False
-    offsets = None
+    offsets: Sequence[int] | None = None
 
     def __init__(self, span: Span, table: pa.RecordBatch, options: ArrowOptions = AS_STORED) -> None:
         self.span = span
@@ -69,6 +72,17 @@ class ArrowRows:
         """The same rows, with NaN and bytes read as the rules say."""
         options = ArrowOptions(omit_nan=rules.nan == "omit", binary_as_text=rules.binary_as_text)
         return ArrowRows(self.span, self._table, options)
+
+    def with_lists(self, names: Sequence[str], together: str) -> ArrowRows:
+        """The same rows, with some numeric columns as one column of lists.
+
+        Raises:
+            MappingError: A column holds something else than numbers.
+        """
+        table = self._table
+        lists = as_lists([table.column(name) for name in names], names, self.span.source)
+        others = table.select([name for name in table.schema.names if name not in names])
+        return ArrowRows(self.span, others.append_column(together, lists), self._options)
 
     def raw(self, position: int) -> str:
         """A row as JSON text; values that JSON can't represent become text as in Python."""
@@ -274,6 +288,9 @@ class ArrowRows:
 def _unsayable(name: str, code: str) -> Fault:
     if code == NOT_UTF8:
         return Fault("metadata", "not-utf8", f"has bytes in {name!r} that are not UTF-8")
+    if code == NOT_A_NUMBER:
+        message = f"has text in {name!r}, which the first rows show as numbers: use --csv-types text"
+        return Fault("metadata", "not-a-number", message)
     return Fault("metadata", "not-json", f"has a value in {name!r} that JSON can't represent")
 
 

@@ -27,8 +27,9 @@ _DTYPES: dict[pa.DataType, Any] = {
     )
 }
 """NumPy's type of each Arrow number type. Some versions of Arrow need pandas for their own table."""
-NOT_JSON, NOT_UTF8 = "not-json", "not-utf8"
-"""Codes of faults: a value that JSON can't represent; bytes that should be text and are not."""
+NOT_JSON, NOT_UTF8, NOT_A_NUMBER = "not-json", "not-utf8", "not-a-number"
+"""Codes of faults: a value that JSON can't represent; bytes that should be text and are not; text in a column
+of numbers."""
 _WIDE = (pa.types.is_large_list, pa.types.is_large_string, pa.types.is_large_binary)
 
 

@@ -176,7 +176,7 @@ def _choose_id(seen: _Seen, choice: ColumnChoice, shape: KnownShape | None, rule
                 seen.take(path, "--id-column")
                 return ChosenId(path, f"the shape of {shape.name if shape else ''}")
     out = shape.left_out if shape else ()
-    chosen = choose_id(seen.free(), seen.own, seen.source, generate=rules.generate_ids, out=out)
+    chosen = choose_id(seen.free(), seen.own, seen.source, generate=bool(rules.generate_ids), out=out)
     if chosen.path is not None:
         seen.take(chosen.path, "--id-column")
     return chosen

@@ -9,7 +9,7 @@ from typing import Any
 
 from vecload.limits import CONTENTS_MAX_BYTES, ID_MAX_BYTES, ID_SEPARATOR, METADATA_DEPTH
 from vecload.mapping.columns import Steps
-from vecload.options import Nan, VectorDtype
+from vecload.options import CsvTypes, GeneratedIds, Nan, VectorDtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Rules:
 
     id_prefix: put before every id.
     id_separator: put between the columns of an id that is made of several.
-    generate_ids: a row without a usable id gets a digest of its item as the id.
+    generate_ids: a row without a usable id gets a digest of its item as the id; with `rows` its number.
     vector_dtype: the number type of vectors written as bytes; None detects it from the first rows.
     max_id_bytes: largest id including its prefix, as UTF-8.
     max_depth: deepest nesting of lists and objects below the metadata object.
@@ -26,10 +26,11 @@ class Rules:
     max_metadata_bytes: longest JSON text of the metadata; None leaves the limit to the target.
     nan: what to do with NaN in metadata from Parquet, Arrow and NumPy.
     binary_as_text: bytes in Parquet and Arrow columns are text, except in vectors.
+    csv_types: whether columns of CSV may be numbers, or all are text.
     """
 
     id_prefix: str = ""
-    generate_ids: bool = False
+    generate_ids: bool | GeneratedIds = False
     vector_dtype: VectorDtype | None = None
     max_id_bytes: int = ID_MAX_BYTES
     max_depth: int = METADATA_DEPTH
@@ -38,6 +39,7 @@ class Rules:
     id_separator: str = ID_SEPARATOR
     nan: Nan = "omit"
     binary_as_text: bool = False
+    csv_types: CsvTypes = "infer"
 
     def __str__(self) -> str:
         """The rules that differ from the defaults, for the journal. For bytes, float32 is the default."""

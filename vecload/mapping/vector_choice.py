@@ -340,9 +340,10 @@ def _none(found: Sequence[Candidate], columns: Sequence[Column], source: str) ->
     numbered = _one_a_dimension(columns)
     if numbered is not None:
         first, last = numbered
+        pattern = re.sub("[0-9]+$", "*", first)
         return MappingError(
             f"{source} has one column per dimension: {first!r} to {last!r}",
-            hint="write them as one list: in pandas, df['vector'] = df[columns].values.tolist()",
+            hint=f"name them with --vector-columns {pattern!r}",
         )
     if found:
         shown = ", ".join(map(str, found[:LISTED_MAX]))

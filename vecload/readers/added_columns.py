@@ -176,20 +176,18 @@ def _typed(value: str | None, is_text: bool) -> pa.Scalar:
     return pa.scalar(None if value is None else int(value), pa.int64())
 
 
-class PartitionedSource(Source):
-    """A source with the same few values added to each of its rows; its own columns take precedence.
+class WrappedSource(Source):
+    """A source with other columns than its own: all else is what that source gives.
 
     Args:
         source: The source.
-        values: By the names of their columns.
     """
 
-    def __init__(self, source: Source, values: Mapping[str, pa.Scalar]) -> None:
+    def __init__(self, source: Source) -> None:
         super().__init__(source.name, nbytes=source.nbytes)
         self.format = source.format
         self.any_thread = source.any_thread
         self._source = source
-        self._of_folders = dict(values)
 
     @property
     def kind(self) -> str:
@@ -237,6 +235,19 @@ class PartitionedSource(Source):
     def close(self) -> None:
         """Release what the source holds open."""
         self._source.close()
+
+
+class PartitionedSource(WrappedSource):
+    """A source with the same few values added to each of its rows; its own columns take precedence.
+
+    Args:
+        source: The source.
+        values: By the names of their columns.
+    """
+
+    def __init__(self, source: Source, values: Mapping[str, pa.Scalar]) -> None:
+        super().__init__(source)
+        self._of_folders = dict(values)
 
     @cached_property
     def _values(self) -> dict[str, pa.Scalar]:

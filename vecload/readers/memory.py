@@ -20,6 +20,7 @@ from vecload.mapping import Column
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.readers.arrow import pieces
 from vecload.readers.dicts import ROWS_NAME, DictSource, Once, failed_in, kind_of
+from vecload.readers.dimensions import with_dimensions
 from vecload.readers.open import ReadOptions
 from vecload.readers.source import HEAD_BYTES, HEAD_ROWS, Source, missing
 
@@ -57,17 +58,25 @@ def open_memory_source(
     Raises:
         SourceError: It is none of these, its columns can't be read, or an option for files is set.
     """
-    for flag, given in (("--format", options.format), ("--ids-file", options.ids_file)):
+    for flag, given in (
+        ("--format", options.format),
+        ("--ids-file", options.ids_file),
+        ("--encoding", options.encoding),
+        ("--csv-columns", options.csv_columns or None),
+        ("--csv-delimiter", options.csv_delimiter),
+    ):
         if given is not None:
             raise SourceError(f"{flag} is for files, not for data in memory", hint=f"omit {flag}")
     kind = kind_of(value)
     try:
         table = _table(value)
         if table is not None:
-            return TableSource(table, name=name or kind, kind=kind)
+            return with_dimensions(TableSource(table, name=name or kind, kind=kind), options.vector_columns)
         stream = _stream(value)
         if stream is not None:
-            return ArrowStreamSource(stream, name=name or kind, kind=kind)
+            return with_dimensions(
+                ArrowStreamSource(stream, name=name or kind, kind=kind), options.vector_columns
+            )
     except SourceError:
         raise
     except pa.ArrowException as error:

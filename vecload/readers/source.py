@@ -21,7 +21,9 @@ HEAD_BYTES = 16 * 2**20
 LAST_ROW = 2**62
 """A row number that no source reaches: after a span up to it, nothing is left to read."""
 
-SourceFormat: TypeAlias = Literal["parquet", "jsonl", "json", "arrow", "numpy", "memory", "index"]
+SourceFormat: TypeAlias = Literal[
+    "parquet", "jsonl", "json", "arrow", "numpy", "csv", "vectors", "memory", "index"
+]
 """What a source is, for programs; `Source.kind` says it to people."""
 
 

@@ -25,8 +25,8 @@ from vecload.mapping.rows import Fault
 from vecload.readers.json.blocks import skip_blank
 from vecload.readers.json.causes import cause_in_document, hint_of_rows
 from vecload.readers.source import HEAD_ROWS, ExportFacts, Source, missing
-from vecload.readers.storage.compressed import Unpacked
 from vecload.readers.storage.files import File, LocalFile, as_argument, as_file, unreadable
+from vecload.readers.storage.transformed import storage_of
 
 FIRST_LINE_BYTES = 2**20
 """Bytes of a first line that distinguish a document on one line from JSON Lines."""
@@ -66,8 +66,8 @@ class DocumentSource(Source):
     @property
     def kind(self) -> str:
         """Its shape, if it is an export's, and its compression, if it is compressed."""
-        codec = f", {self._file.codec}" if isinstance(self._file, Unpacked) else ""
-        return f"a JSON document{f' of {self.export.shape}' if self.export.shape else ''}{codec}"
+        shape = f" of {self.export.shape}" if self.export.shape else ""
+        return f"a JSON document{shape}{storage_of(self._file)}"
 
     def places(self, count: int) -> list[Span]:
         """Rows, evenly spread."""
@@ -137,7 +137,7 @@ class DocumentSource(Source):
     def _load(self, file: File, loads: Any) -> Any:
         too_large = SourceError(
             f"{file.name} is one JSON document of over {self._max_bytes:,} bytes, and is read whole",
-            hint="write it as JSON Lines (an array: jq -c '.[]'), or raise --max-json-bytes",
+            hint="write its rows as JSON Lines or as one array, or raise --max-json-bytes",
         )
         if (file.nbytes or 0) > self._max_bytes:
             raise too_large

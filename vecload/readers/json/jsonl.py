@@ -24,11 +24,13 @@ from vecload.readers.json.blocks import (
     read_blocks,
     rows_of,
 )
+from vecload.readers.json.elements import Elements
+from vecload.readers.json.relined import Relined
 from vecload.readers.json.workers import Parsers
 from vecload.readers.source import HEAD_BYTES, HEAD_ROWS, Source, missing
-from vecload.readers.storage.compressed import Unpacked
 from vecload.readers.storage.files import File, LocalFile, as_file, unreadable
 from vecload.readers.storage.remote import RemoteFile
+from vecload.readers.storage.transformed import Transformed, storage_of
 
 READ_BYTES = 2**20
 
@@ -36,6 +38,9 @@ END_ROWS = 50
 """About how many rows before its end the last of its places is."""
 SKIP_BYTES = 2**20
 """Of the line that a place falls into; after a longer one reading can't begin."""
+
+
+_KINDS: dict[type[Transformed], str] = {Relined: "JSON documents", Elements: "a JSON array"}
 
 
 class JsonlSource(Source):
@@ -89,8 +94,11 @@ class JsonlSource(Source):
 
     @property
     def kind(self) -> str:
-        """Its compression, if it is compressed."""
-        return f"JSON Lines, {self._file.codec}" if isinstance(self._file, Unpacked) else "JSON Lines"
+        """Its compression and its encoding, if it has one."""
+        kind = "JSON Lines"
+        if isinstance(self._file, Transformed):
+            kind = _KINDS.get(type(self._file), kind)
+        return f"{kind}{storage_of(self._file)}"
 
     def places(self, count: int) -> list[Span]:
         """Beginnings of lines, evenly spread by bytes; the last is near the end, where copies are cut off."""
