@@ -204,7 +204,7 @@ def test_a_source_knows_its_name_and_its_size(tmp_path: Path) -> None:
 def test_blanks_before_what_tells_a_format_do_not_hide_it(tmp_path: Path, blank: bytes) -> None:
     row = b'{"id": "a", "vector": [1.0, 2.0]}'
     for content, kind in (
-        (b"[" + row + b"," + row + b"]", "a JSON document"),
+        (b"[" + row + b"," + row + b"]", "a JSON array"),
         (row + b"\n" + row, "JSON Lines"),
     ):
         (tmp_path / "a.json").write_bytes(blank + content + blank)

@@ -29,13 +29,8 @@ from vecload.errors import (
     VecloadError,
     WrongKey,
 )
-from vecload.targets.answers import (
-    check_upserted,
-    error_of,
-    object_of,
-    retry_after_seconds,
-    stored_items_of,
-)
+from vecload.targets.answer_values import stored_items_of
+from vecload.targets.answers import check_upserted, error_of, object_of, retry_after_seconds
 
 KEY = "0123456789abcdef" * 4
 NOW = 1_800_000_000.0

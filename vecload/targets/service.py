@@ -29,18 +29,8 @@ from vecload.errors import (
 from vecload.limits import BINARY_THRESHOLD
 from vecload.options import WireFormat
 from vecload.safe_text import one_line
-from vecload.targets.answers import (
-    check_deleted,
-    check_trained,
-    check_upserted,
-    error_of,
-    hits_of,
-    index_info,
-    number_of,
-    object_of,
-    stored_items_of,
-    texts_of,
-)
+from vecload.targets.answer_values import hits_of, index_info, number_of, stored_items_of, texts_of
+from vecload.targets.answers import check_deleted, check_trained, check_upserted, error_of, object_of
 from vecload.targets.base import (
     DEFAULT_TRAINING,
     Ack,
