@@ -18,7 +18,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from vecload.errors import (
     BatchRefused,
@@ -39,9 +39,13 @@ from vecload.errors import (
     VecloadError,
     WrongKey,
 )
+from vecload.options import Metric
 from vecload.safe_text import one_line
+from vecload.targets.base import DIMENSION_MAX, IndexInfo
+from vecload.targets.queries import Hit, hit_of
 
 RETRY_AFTER_MAX_SECONDS = 300.0
+COUNT_MAX = 2**63 - 1
 
 _UPSERTED = re.compile(r"Upserted ([0-9]{1,18}) vectors")
 
@@ -297,6 +301,54 @@ def _finite(text: str) -> float:
     return number
 
 
+def hits_of(answer: dict[str, Any], queries: int, ranked_by: str | None = None) -> list[list[Hit]]:
+    """The results in an answer to a query, for each of its vectors.
+
+    Args:
+        answer: The answer.
+        queries: How many vectors the query had. For a single one the service returns its results alone.
+        ranked_by: What every result must have: `distance` or `score`; None is neither.
+
+    Raises:
+        NotAcknowledged: The answer has something else.
+    """
+    results = answer.get("results")
+    groups = [results] if queries == 1 else results
+    try:
+        if not isinstance(groups, list) or len(groups) != queries:
+            raise TypeError
+        found = [[hit_of(result) for result in results_of({"results": group})] for group in groups]
+        if ranked_by and any(getattr(hit, ranked_by) is None for hits in found for hit in hits):
+            raise TypeError
+        return found
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise NotAcknowledged("the service returned results in an unknown form") from None
+
+
+def texts_of(answer: dict[str, Any], field: str) -> list[str]:
+    """A field that is a list of texts.
+
+    Raises:
+        NotAcknowledged: It is not.
+    """
+    texts = answer.get(field)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise NotAcknowledged(f"the service returned no list of {field}")
+    return texts
+
+
+def number_of(answer: dict[str, Any], field: str) -> int:
+    """A field that is a whole number.
+
+    Raises:
+        NotAcknowledged: It is not.
+    """
+    number = answer.get(field)
+    if type(number) is not int or not 0 <= number <= COUNT_MAX:
+        raise NotAcknowledged(f"the service returned no number as {field}")
+    return number
+
+
 def retry_after_seconds(value: str | None, now: float) -> float | None:
     """The seconds of a Retry-After header, which is a number or a date; 300 at most.
 
@@ -350,3 +402,60 @@ def _place(fault: Any) -> str:
 def _name(part: Any) -> str:
     """A part of a place, or a kind of fault, if it is a number or a short word."""
     return str(part) if _WORD.fullmatch(str(part)) else "…"
+
+
+def results_of(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """The results in an answer to a get or a query, each of them an object with an id.
+
+    Raises:
+        NotAcknowledged: The answer has something else.
+    """
+    results = answer.get("results")
+    if not isinstance(results, list) or not all(
+        isinstance(result, dict) and isinstance(result.get("id"), str) for result in results
+    ):
+        raise NotAcknowledged("the service answered without results")
+    return results
+
+
+def index_info(name: str, answer: dict[str, Any]) -> IndexInfo:
+    """The description of an index in an answer, checked: people see it, and it decides what is sent.
+
+    Raises:
+        NotAcknowledged: The answer has something else.
+    """
+    schema = answer.get("metadata_schema") or {}
+    metric = answer.get("metric")
+    try:
+        if not isinstance(metric, str) or metric not in get_args(Metric) or not isinstance(schema, dict):
+            raise TypeError
+        for field, policy in schema.items():
+            field.encode()
+            if not isinstance(policy, dict) or not all(type(value) is bool for value in policy.values()):
+                raise TypeError
+        return IndexInfo(
+            name=name,
+            dimension=_whole(answer["dimension"] or 0, DIMENSION_MAX),
+            metric=metric,
+            trained=bool(answer["is_trained"]),
+            n_lists=_whole(answer["n_lists"], COUNT_MAX),
+            metadata_schema=schema,
+            bm25=_bm25(answer.get("bm25")),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise NotAcknowledged("the service described the index in an unknown form") from None
+
+
+def _bm25(config: Any) -> dict[str, Any] | None:
+    if config is None:
+        return None
+    version = config.get("analyzer_version")
+    if not isinstance(version, str | None):
+        raise TypeError
+    return {"k1": float(config["k1"]), "b": float(config["b"]), "analyzer_version": version}
+
+
+def _whole(number: Any, most: int) -> int:
+    if type(number) is not int or not 0 <= number <= most:
+        raise ValueError
+    return number

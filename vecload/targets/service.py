@@ -29,8 +29,17 @@ from vecload.errors import (
 from vecload.limits import BINARY_THRESHOLD
 from vecload.options import WireFormat
 from vecload.safe_text import one_line
-from vecload.targets.answer_values import hits_of, index_info, number_of, stored_items_of, texts_of
-from vecload.targets.answers import check_deleted, check_trained, check_upserted, error_of, object_of
+from vecload.targets.answers import (
+    check_deleted,
+    check_trained,
+    check_upserted,
+    error_of,
+    hits_of,
+    index_info,
+    number_of,
+    object_of,
+    texts_of,
+)
 from vecload.targets.base import (
     DEFAULT_TRAINING,
     Ack,
@@ -50,6 +59,7 @@ from vecload.targets.echoes import EchoFilter
 from vecload.targets.location import service_address
 from vecload.targets.queries import Hit, MetadataQuery, Query
 from vecload.targets.reach import Reach
+from vecload.targets.returned_items import stored_items_of
 from vecload.targets.transport import Answer, Connections
 from vecload.targets.unreadable import read_around
 from vecload.targets.wire import (
