@@ -78,7 +78,7 @@ def test_several_named_vectors_are_never_chosen_between(tmp_path: Path) -> None:
 def test_a_sparse_vector_is_left_out_next_to_a_dense_one_and_that_is_said(tmp_path: Path) -> None:
     row = {"id": 1, "vector": {"": V, "b": {"indices": [1], "values": [0.5]}}, "payload": {"n": 1}}
     mapping = chosen(jsonl(tmp_path, row), ColumnChoice())
-    assert (mapping.vector, mapping.unused) == ("vector.", (("vector.b", "sparse vectors"),))
+    assert (mapping.vector, mapping.unused) == ('vector[""]', (("vector.b", "sparse vectors"),))
     batch = loaded(jsonl(tmp_path, row), ColumnChoice())
     assert batch.vectors is not None
     assert (batch.vectors.tolist(), batch.metadata) == ([V], [{"n": 1}])

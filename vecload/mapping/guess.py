@@ -6,11 +6,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from vecload.errors import MappingError
-from vecload.mapping.columns import Column, Steps, ValueKind, find, listed, with_named
+from vecload.mapping.columns import (
+    PATHS_HINT,
+    Column,
+    ValueKind,
+    find,
+    listed,
+    missing_error,
+    with_named,
+)
 from vecload.mapping.contents_choice import TextCandidate, check_chosen, choose_contents, text_candidates
 from vecload.mapping.id_choice import UNNAMED_INDEX, ChosenId, choose_id, verdict_on
 from vecload.mapping.mapping import ColumnChoice, ColumnMapping, Reasons, Rules
 from vecload.mapping.metadata_choice import choose_metadata
+from vecload.mapping.paths import PathError, Steps
 from vecload.mapping.shapes import KnownShape, shape_of
 from vecload.mapping.vector_choice import (
     Candidate,
@@ -96,7 +105,8 @@ def guess_mapping(
         metadata.fields,
         excluded=metadata.excluded,
         excluded_fields=metadata.excluded_fields,
-        renamed=choice.renamed,
+        renamed=metadata.renamed,
+        renamed_fields=metadata.renamed_fields,
         nested=tuple(
             (path, steps) for path, steps in {**seen.steps, **metadata.steps}.items() if len(steps) > 1
         ),
@@ -138,12 +148,13 @@ class _Seen:
             MappingError: There is none with that name, in no row.
         """
         if self.more:
-            self.columns = with_named(self.columns, path)
+            try:
+                self.columns = with_named(self.columns, path)
+            except PathError as error:
+                raise MappingError(f"{flag} {path!r} {error}", hint=PATHS_HINT) from None
         found = find(self.columns, path)
         if found is None:
-            raise MappingError(
-                f"{self.source} has no column {path!r} ({flag})", hint=f"it has {_inside(self.columns, path)}"
-            )
+            raise missing_error(self.columns, path, self.source, flag)
         self.steps[path] = found[0]
         return found[1]
 
@@ -324,11 +335,3 @@ def _metadata_names(mapping: ColumnMapping, columns: Sequence[Column]) -> tuple[
                 names += [each.name for each in inner] or [field.name]
     renamed = dict(mapping.renamed)
     return tuple(dict.fromkeys(renamed.get(name, name) for name in names))
-
-
-def _inside(columns: Sequence[Column], path: str) -> str:
-    """What exists instead of a path: the fields of the column that it begins with, or the columns."""
-    outer = next((c for c in columns if c.fields and path.startswith(c.name + ".")), None)
-    if outer is None:
-        return listed(column.name for column in columns)
-    return listed(f"{outer.name}.{field.name}" for field in outer.fields)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from vecload.limits import CONTENTS_MAX_BYTES, ID_MAX_BYTES, ID_SEPARATOR, METADATA_DEPTH
-from vecload.mapping.columns import Steps
+from vecload.mapping.paths import Steps, path_of
 from vecload.options import Nan, VectorDtype
 
 
@@ -105,6 +105,7 @@ class ColumnMapping:
     excluded: columns that do not become metadata.
     excluded_fields: fields of columns, and entries of the metadata object, that do not become metadata.
     renamed: metadata names in the source, and their new names.
+    renamed_fields: steps inside the metadata to fields, and the new name of each.
     nested: those of the names above that are fields inside columns, each with its steps.
     unsupported: columns whose values an index can't store; a row with a value in one is a reject.
     cleartext_allowed: metadata that may hold text under a name of contents: the user or a folder named it.
@@ -131,6 +132,7 @@ class ColumnMapping:
     excluded: tuple[str, ...] = ()
     excluded_fields: tuple[Steps, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
+    renamed_fields: tuple[tuple[Steps, str], ...] = ()
     nested: tuple[tuple[str, Steps], ...] = ()
     unsupported: tuple[str, ...] = ()
     cleartext_allowed: frozenset[str] | None = None
@@ -175,7 +177,8 @@ class ColumnMapping:
     @property
     def needs_nested_rows(self) -> bool:
         """Whether a part is a field inside a column, or metadata is renamed or partly omitted."""
-        return bool(self.nested or self.excluded_fields or self.renamed or self.inner_objects)
+        renamed = self.renamed or self.renamed_fields
+        return bool(self.nested or self.excluded_fields or renamed or self.inner_objects)
 
     def leftover(self, names: Iterable[str]) -> list[str]:
         """Those of these columns that become metadata under their own names."""
@@ -258,13 +261,14 @@ class ColumnMapping:
     def __str__(self) -> str:
         fields = "the other columns" if self.metadata_fields is None else ", ".join(self.metadata_fields)
         metadata = " and ".join(part for part in (self.metadata_object, fields) if part) or "none"
-        without = [*self.excluded, *(".".join(steps) for steps in self.excluded_fields)]
+        without = [*self.excluded, *map(path_of, self.excluded_fields)]
         said = [
             f"id {' + '.join(self.ids) or 'generated'}",
             f"vector {self.vector or 'none'}",
             f"contents {' + '.join(self.all_contents) or 'none'}",
             f"metadata {metadata}" + (f" without {', '.join(without)}" if without else ""),
             *(f"{old} as {new}" for old, new in self.renamed),
+            *(f"{path_of(steps)} as {new}" for steps, new in self.renamed_fields),
             str(self.rules),
         ]
         return ", ".join(part for part in said if part)

@@ -7,8 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vecload.errors import MappingError
-from vecload.mapping.columns import Column, Steps, find, first_named, listed, with_named
+from vecload.mapping.columns import (
+    Column,
+    deepest,
+    find,
+    first_named,
+    listed,
+    missing_error,
+    with_named,
+)
 from vecload.mapping.mapping import ColumnChoice
+from vecload.mapping.paths import PathError, Steps, steps_of
 from vecload.mapping.shapes import KnownShape
 from vecload.mapping.vector_choice import OBJECTS_OF_VECTORS
 
@@ -25,6 +34,8 @@ class MetadataChoice:
     fields: tuple[str, ...] | None
     excluded: tuple[str, ...]
     excluded_fields: tuple[Steps, ...]
+    renamed: tuple[tuple[str, str], ...]
+    renamed_fields: tuple[tuple[Steps, str], ...]
     unsupported: tuple[str, ...]
     steps: dict[str, Steps]
     reason: str
@@ -74,24 +85,23 @@ def choose_metadata(
     out += [way[0] for way in (*ways, *out_fields) if len(way) == 1 and way[0] not in taken]
     out_fields = [way for way in (*out_fields, *ways) if len(way) > 1]
     for path in choice.excluded:
-        at = find(with_named(columns, path) if more else columns, path)
+        at = find(_with_named(columns, path, source) if more else columns, path)
         entry = spread is not None and (more or not inside or find(inside, path) is not None)
         if at is None and not entry:
-            raise MappingError(
-                f"{source} has no metadata {path!r} (--metadata-exclude)", hint=f"it has {listed(names)}"
-            )
+            raise _no_metadata(columns, path, source, "--metadata-exclude")
         if at is not None and len(at[0]) == 1:
             out.append(path)
         elif at is not None:
             out_fields.append(at[0])
         if entry and spread is not None:
             below = find(inside, path)
-            out_fields.append((*steps[spread], *(below[0] if below else path.split("."))))
+            out_fields.append((*steps[spread], *(below[0] if below else _steps(path))))
     if fields is not None:
         fields = tuple(name for name in fields if name not in choice.excluded)
     plain = [name for name in names if name not in taken and name not in out and name != spread]
     known = {*(plain if fields is None else fields), *(field.name for field in inside)}
-    _check_renamed(choice, known, source, sure=not more and (spread is None or bool(inside)))
+    renamed, renamed_fields = _renamed(choice, columns, steps.get(spread or "", ()), known)
+    _check_renamed(renamed, known, columns, source, sure=not more and (spread is None or bool(inside)))
     unsupported = tuple(name for name in (shape.unsupported if shape else ()) if name in plain)
     reached = {name for name in names if name not in out} | {way[0] for way in steps.values()}
     return MetadataChoice(
@@ -99,6 +109,8 @@ def choose_metadata(
         fields,
         tuple(dict.fromkeys(out)),
         tuple(dict.fromkeys(way for way in out_fields if way[0] in reached or (more and way[0] not in out))),
+        tuple(renamed),
+        tuple(renamed_fields),
         unsupported,
         steps,
         reason,
@@ -158,13 +170,62 @@ def _outside_lists(way: Steps) -> Steps:
     return way[: next((at for at, step in enumerate(way) if step.startswith("[")), len(way))]
 
 
-def _check_renamed(choice: ColumnChoice, known: set[str], source: str, *, sure: bool) -> None:
-    old = {name for name, _ in choice.renamed}
-    for name, new in choice.renamed:
+def _steps(path: str) -> Steps:
+    try:
+        return steps_of(path)
+    except PathError:
+        return (path,)
+
+
+def _with_named(columns: Sequence[Column], path: str, source: str) -> list[Column]:
+    try:
+        return with_named(columns, path)
+    except PathError:
+        raise _no_metadata(columns, path, source, "--metadata-exclude") from None
+
+
+def _no_metadata(columns: Sequence[Column], path: str, source: str, flag: str) -> MappingError:
+    error = missing_error(columns, path, source, flag)
+    return MappingError(f"{source} has no metadata {path!r} ({flag})", hint=error.hint)
+
+
+def _renamed(
+    choice: ColumnChoice, columns: Sequence[Column], spread: Steps, known: set[str]
+) -> tuple[list[tuple[str, str]], list[tuple[Steps, str]]]:
+    """The metadata names to change, and the fields inside metadata to rename, each with its new name.
+
+    A name of metadata comes before a path.
+    """
+    names: list[tuple[str, str]] = []
+    fields: list[tuple[Steps, str]] = []
+    for old, new in choice.renamed:
+        at = None if old in known else find(columns, old)
+        steps = (old,) if at is None else at[0]
+        if at is None and old not in known:
+            steps = _steps(old)
+        if spread and steps[: len(spread)] == spread and len(steps) > len(spread):
+            steps = steps[len(spread) :]
+        if len(steps) > 1:
+            fields.append((steps, new))
+        if len(steps) == 1 or at is None:
+            names.append((steps[0] if len(steps) == 1 else old, new))
+    return names, fields
+
+
+def _check_renamed(
+    renamed: Sequence[tuple[str, str]],
+    known: set[str],
+    columns: Sequence[Column],
+    source: str,
+    *,
+    sure: bool,
+) -> None:
+    old = {name for name, _ in renamed}
+    for name, new in renamed:
         if sure and name not in known:
-            raise MappingError(
-                f"{source} has no metadata {name!r} (--rename)", hint=f"it has {listed(sorted(known))}"
-            )
+            place, has = deepest(columns, name)
+            hint = listed(has) if place else listed(sorted(known))
+            raise MappingError(f"{source} has no metadata {name!r} (--rename)", hint=f"it has {hint}")
         if new in known - old:
             raise MappingError(
                 f"{source} already has metadata {new!r}, so {name!r} can't be renamed to it",

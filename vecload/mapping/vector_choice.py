@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vecload.errors import MappingError
-from vecload.mapping.columns import LISTED_MAX, Column, Steps, find, path_of
+from vecload.mapping.columns import LISTED_MAX, Column, find
 from vecload.mapping.mapping import ColumnMapping
 from vecload.mapping.names import NameHint, is_vector_name, name_hint_of, words_of
+from vecload.mapping.paths import Steps, is_bracket, path_of, steps_of
 from vecload.mapping.shapes import KnownShape
 from vecload.mapping.vector_encodings import Encoding, encoding_of, sparse_parent
 
@@ -217,7 +218,7 @@ def choose_vector(
     if shape is not None and shape.vector:
         there = [each for each in dense if each.encoding is not None] or dense
         for path in shape.vector:
-            within = [each for each in there if path_of(each.steps[: path.count(".") + 1]) == path]
+            within = [each for each in there if _is_below(each.steps, path)]
             if len(within) == 1 and (named or not _rivals(within[0], dense, shape.vector)):
                 return _reached(within[0], source), f"the shape of {shape.name}"
             if within:
@@ -245,6 +246,12 @@ def choose_vector(
     raise _none(found, columns, source)
 
 
+def _is_below(steps: Steps, path: str) -> bool:
+    """Whether steps lead to a path, or to a field inside it."""
+    way = steps_of(path)
+    return steps[: len(way)] == way
+
+
 def _rivals_by_length(each: Candidate, chosen: Candidate) -> bool:
     """Whether another candidate could be the vector, being longer than the one with a vector's name."""
     if each is chosen or each.name_hint not in ("nothing", "perhaps") or each.whole:
@@ -262,7 +269,7 @@ def _rivals(chosen: Candidate, dense: Sequence[Candidate], own: Sequence[str]) -
         for each in dense
         if each is not chosen
         and each.encoding is not None
-        and each.steps[0] not in {path.partition(".")[0] for path in own}
+        and each.steps[0] not in {steps_of(path)[0] for path in own}
         and (each.name_hint == "vector" or _rivals_by_length(each, chosen))
     ]
 
@@ -282,7 +289,7 @@ def check_named(column: Column, steps: Steps, columns: Sequence[Column], source:
     outer: Sequence[Column] = columns
     parent: Column | None = None
     for step in steps[:-1]:
-        if step.startswith("["):
+        if is_bracket(step):
             continue
         parent = next((each for each in outer if each.name == step), None)
         if parent is None:

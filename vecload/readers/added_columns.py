@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.mapping import Column, ColumnMapping, Rows
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
-from vecload.mapping.columns import Steps
 from vecload.mapping.mapping import Rules
+from vecload.mapping.paths import Steps
 from vecload.mapping.rows import Fault, Mapped
 from vecload.options import VectorDtype
 from vecload.readers.source import ExportFacts, Source
