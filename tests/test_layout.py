@@ -23,6 +23,7 @@ ORDER = (
     "flags",
     "targets",
     "mapping",
+    "recipes",
     "readers",
     "loading",
     "items",

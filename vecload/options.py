@@ -37,9 +37,6 @@ StoragePrecision: TypeAlias = Literal["float32", "float16", "tq12", "tq8", "tq6"
 WireFormat: TypeAlias = Literal["auto", "json", "binary"]
 RepeatedIdPolicy: TypeAlias = Literal["reject", "last"]
 Format: TypeAlias = Literal["parquet", "jsonl", "arrow", "numpy", "json"]
-ShapeName: TypeAlias = Literal[
-    "chroma", "elasticsearch", "langchain", "llamaindex", "pinecone", "qdrant", "vdf", "weaviate"
-]
 
 SOURCES = "Sources"
 COLUMNS = "Columns"
@@ -164,8 +161,12 @@ class LoadOptions:
     rename: tuple[str, ...] = _option(
         (), COLUMNS, "Give a metadata field another name. Repeatable.", metavar="OLD=NEW"
     )
-    shape: ShapeName | None = _option(
-        None, COLUMNS, "Tool that exported the sources.", usual="detected from the content"
+    recipe: str | None = _option(
+        None,
+        COLUMNS,
+        "How a tool's exports become items: a name that `vecload recipes` lists, a TOML file, or none.",
+        metavar="NAME|FILE",
+        usual="detected from the content",
     )
     vector_dtype: VectorDtype | None = _option(
         None,

@@ -59,7 +59,6 @@ class ColumnChoice:
     more_contents: more contents columns; the contents are then one JSON object.
     excluded: columns, fields and metadata names to omit from the metadata.
     renamed: metadata names, and their new names.
-    shape: the known shape of an export; None detects it.
     """
 
     id: str | None = None
@@ -68,7 +67,6 @@ class ColumnChoice:
     metadata: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
-    shape: str | None = None
     more_ids: tuple[str, ...] = ()
     more_contents: tuple[str, ...] = ()
 
@@ -111,13 +109,14 @@ class ColumnMapping:
     cleartext_allowed: metadata that may hold text under a name of contents: the user or a folder named it.
         A row with other such text is a reject, since metadata is not sealed. None skips this check.
     embed: the index makes the vectors of rows that have none from their contents.
-    shape: the known shape of the source, "" if it has none.
+    recipe: the recipe whose form the source has; "" if it has none.
+    reshaped: a digest of that form, if it changes rows before their columns are mapped.
     more_ids: more id columns, joined by `rules.id_separator`.
     more_contents: more contents columns; the contents are then one JSON object.
     unsure_id: the id column was chosen only because its values in the first rows do not repeat.
     vector_written: how the vectors are written, for people.
     unused: vectors and long lists of numbers that do not become metadata, each with a description.
-    inner_objects: entries of the metadata object that are objects themselves, whose entries join it.
+    inner_objects: entries of the metadata that are objects themselves, whose entries join it.
     metadata_names: the names of the metadata in the first rows.
     rules: the rules that items follow.
     columns: the columns that were known at the time of the choice.
@@ -137,7 +136,8 @@ class ColumnMapping:
     unsupported: tuple[str, ...] = ()
     cleartext_allowed: frozenset[str] | None = None
     embed: bool = False
-    shape: str = ""
+    recipe: str = ""
+    reshaped: str = ""
     more_ids: tuple[str, ...] = ()
     more_contents: tuple[str, ...] = ()
     unsure_id: bool = field(default=False, compare=False)
@@ -252,7 +252,7 @@ class ColumnMapping:
             "metadata_fields": None if self.metadata_fields is None else [*self.metadata_fields],
             "metadata_names": [*self.metadata_names],
             "left_out": [{"name": name, "what": what} for name, what in self.unused],
-            "shape": self.shape,
+            "recipe": self.recipe,
             "line": self.line(dimension, seal=seal),
             "text": str(self),
             "reasons": asdict(self.reasons),
@@ -270,6 +270,7 @@ class ColumnMapping:
             *(f"{old} as {new}" for old, new in self.renamed),
             *(f"{path_of(steps)} as {new}" for steps, new in self.renamed_fields),
             str(self.rules),
+            f"rows by {self.recipe} {self.reshaped}".replace("  ", " ") if self.reshaped else "",
         ]
         return ", ".join(part for part in said if part)
 

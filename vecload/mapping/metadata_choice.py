@@ -16,9 +16,9 @@ from vecload.mapping.columns import (
     missing_error,
     with_named,
 )
+from vecload.mapping.forms import Form
 from vecload.mapping.mapping import ColumnChoice
 from vecload.mapping.paths import PathError, Steps, steps_of
-from vecload.mapping.shapes import KnownShape
 from vecload.mapping.vector_choice import OBJECTS_OF_VECTORS
 
 METADATA_NAMES = ("metadata", "meta", "payload", "attributes", "cmetadata")
@@ -44,7 +44,7 @@ class MetadataChoice:
 def choose_metadata(
     columns: Sequence[Column],
     choice: ColumnChoice,
-    shape: KnownShape | None,
+    form: Form | None,
     parts: Dict[str, Steps],
     source: str,
     *,
@@ -57,7 +57,7 @@ def choose_metadata(
     Args:
         columns: The source's columns.
         choice: What the user chose.
-        shape: The source's known shape.
+        form: The form of a recipe that the rows have.
         parts: Columns and fields that are another part or that the user named as metadata, with their steps.
         source: For messages.
         idle: Columns that become metadata only if the user names them.
@@ -67,7 +67,7 @@ def choose_metadata(
     Raises:
         MappingError: A name to omit or rename does not exist, or a new name is taken.
     """
-    spread, fields, reason = _what(columns, choice, shape, parts, source)
+    spread, fields, reason = _what(columns, choice, form, parts, source)
     steps: dict[str, Steps] = {}
     inside: tuple[Column, ...] = ()
     if spread is not None:
@@ -75,7 +75,7 @@ def choose_metadata(
         assert found is not None  # noqa: S101 it was found before
         steps[spread], inside = found[0], found[1].fields
     names = [column.name for column in columns]
-    out = _left_out(shape, choice, parts, names, spread)
+    out = _left_out(form, choice, parts, names, spread)
     out += [name for name in idle if not choice.metadata and name not in out]
     out_fields = [
         _outside_lists(way) for path, way in parts.items() if len(way) > 1 and path not in choice.metadata
@@ -96,13 +96,21 @@ def choose_metadata(
         if entry and spread is not None:
             below = find(inside, path)
             out_fields.append((*steps[spread], *(below[0] if below else _steps(path))))
+    for path in form.left_out if form and not choice.metadata else ():
+        field = None if path in names else find(columns, path)
+        if field is not None and len(field[0]) > 1:
+            out_fields.append(field[0])
     if fields is not None:
         fields = tuple(name for name in fields if name not in choice.excluded)
     plain = [name for name in names if name not in taken and name not in out and name != spread]
     known = {*(plain if fields is None else fields), *(field.name for field in inside)}
     renamed, renamed_fields = _renamed(choice, columns, steps.get(spread or "", ()), known)
+    mine = {name for name, _ in renamed}
+    renamed += [
+        (name, new) for name, new in (form.rename if form else ()) if name not in mine and name in known
+    ]
     _check_renamed(renamed, known, columns, source, sure=not more and (spread is None or bool(inside)))
-    unsupported = tuple(name for name in (shape.unsupported if shape else ()) if name in plain)
+    unsupported = tuple(name for name in (form.unsupported if form else ()) if name in plain)
     reached = {name for name in names if name not in out} | {way[0] for way in steps.values()}
     return MetadataChoice(
         spread,
@@ -120,7 +128,7 @@ def choose_metadata(
 def _what(
     columns: Sequence[Column],
     choice: ColumnChoice,
-    shape: KnownShape | None,
+    form: Form | None,
     parts: Dict[str, Steps],
     source: str,
 ) -> tuple[str | None, tuple[str, ...] | None, str]:
@@ -132,12 +140,12 @@ def _what(
         spread = first_named(METADATA_NAMES, named, source, "--metadata-column")
         spread = spread or (objects[0] if objects and len(choice.metadata) == 1 else None)
         return spread, tuple(path for path in choice.metadata if path != spread), "--metadata-column"
-    for path in shape.metadata if shape else ():
+    for path in form.metadata if form else ():
         found = find(own, path)
         if found is None or path in parts or path in choice.excluded:
             continue
         if found[1].kind in ("object", "text", "null", "other"):
-            return path, None, f"the shape of {shape.name if shape else ''}; every column left over"
+            return path, None, f"the recipe {form.recipe if form else ''}; every column left over"
     taken = {way[0] for way in parts.values() if len(way) == 1} | {*choice.excluded}
     free = [c for c in own if c.name not in taken]
     spread = None
@@ -148,7 +156,7 @@ def _what(
 
 
 def _left_out(
-    shape: KnownShape | None,
+    form: Form | None,
     choice: ColumnChoice,
     parts: Dict[str, Steps],
     names: Sequence[str],
@@ -158,7 +166,7 @@ def _left_out(
     if choice.metadata:
         return []
     taken = {way[0] for way in parts.values() if len(way) == 1} | {spread}
-    out = [name for name in (shape.left_out if shape else ()) if name in names and name not in taken]
+    out = [name for name in (form.left_out if form else ()) if name in names and name not in taken]
     if {*names} == GET_FIELDS and spread == "metadata":
         out.append("sealed")
     outer = [way[0] for way in parts.values() if len(way) > 1]

@@ -49,8 +49,12 @@ class Token(NamedTuple):
     kind: Literal["name", "quoted", "index", "each", "entries"]
 
 
-def tokens_of(path: str) -> list[Token]:
+def tokens_of(path: str, *, root: bool = False) -> list[Token]:
     """The parts of a path.
+
+    Args:
+        path: The text.
+        root: It may begin with brackets, which then lead into the whole document.
 
     Raises:
         PathError: It is not one.
@@ -67,7 +71,7 @@ def tokens_of(path: str) -> list[Token]:
         found.append(token)
     if not found:
         raise PathError("is empty")
-    if found[0].kind not in ("name", "quoted"):
+    if found[0].kind not in ("name", "quoted") and not root:
         raise PathError("begins with brackets, where the name of a column is expected")
     return found
 
@@ -110,13 +114,17 @@ def _unquoted(text: str, at: int) -> str:
     return name
 
 
-def steps_of(path: str) -> Steps:
+def steps_of(path: str, *, root: bool = False) -> Steps:
     """The steps of a path whose names hold no dots, unless they are quoted.
+
+    Args:
+        path: The text.
+        root: It may begin with brackets, which then lead into the whole document.
 
     Raises:
         PathError: It is not a path.
     """
-    return tuple(token.step for token in tokens_of(path))
+    return tuple(token.step for token in tokens_of(path, root=root))
 
 
 def path_of(steps: Steps) -> str:

@@ -20,7 +20,7 @@ from vecload.mapping import Column
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.readers.arrow import pieces
 from vecload.readers.dicts import ROWS_NAME, DictSource, Once, failed_in, kind_of
-from vecload.readers.open import ReadOptions
+from vecload.readers.open import ReadOptions, with_recipes
 from vecload.readers.source import HEAD_BYTES, HEAD_ROWS, Source, missing
 
 _STEPS = 4
@@ -64,10 +64,10 @@ def open_memory_source(
     try:
         table = _table(value)
         if table is not None:
-            return TableSource(table, name=name or kind, kind=kind)
+            return with_recipes(TableSource(table, name=name or kind, kind=kind), options)
         stream = _stream(value)
         if stream is not None:
-            return ArrowStreamSource(stream, name=name or kind, kind=kind)
+            return with_recipes(ArrowStreamSource(stream, name=name or kind, kind=kind), options)
     except SourceError:
         raise
     except pa.ArrowException as error:
@@ -83,7 +83,7 @@ def open_memory_source(
         ) from error
     if isinstance(value, Mapping) or not isinstance(value, Iterable):
         raise SourceError(f"{kind} can't be loaded", hint=_hint(value))
-    return DictSource(value, name=name or ROWS_NAME, interrupted=options.interrupted)
+    return with_recipes(DictSource(value, name=name or ROWS_NAME, interrupted=options.interrupted), options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from pathlib import PurePath
 
 from vecload.errors import SourceError
 from vecload.limits import JSON_MAX_BYTES, LINE_MAX_BYTES, ROW_GROUP_MAX_BYTES
+from vecload.readers.folder_exports import find_export
 from vecload.readers.json.causes import wide_encoding
-from vecload.readers.parquet.vdf import find_vdf
 from vecload.readers.source import ExportFacts, Source
 from vecload.readers.storage.compressed import Unpacked, codec_of, plain_name
 from vecload.readers.storage.expand import FileFinder
@@ -32,6 +32,7 @@ from vecload.readers.storage.files import (
     unreadable,
 )
 from vecload.readers.storage.stdin import Spooled, StandardInput
+from vecload.recipes.known import AUTOMATIC, RecipeChoice
 
 JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
 SUFFIXES = (".parquet", ".pq", *JSONL_SUFFIXES, ".arrow", ".feather", ".ipc", ".arrows", ".npy", ".npz")
@@ -81,6 +82,7 @@ class ReadOptions:
         row_group_max_bytes: The most bytes that a row may take, and that a suspiciously compressed column
             of a row group, record batch or array may unpack to.
         max_json_bytes: A larger JSON document is refused, since documents are read whole.
+        recipes: Which recipe is for the sources.
         interrupted: The number of the signal that asked to stop, 0 while none did.
     """
 
@@ -91,6 +93,7 @@ class ReadOptions:
     max_line_bytes: int = LINE_MAX_BYTES
     row_group_max_bytes: int = ROW_GROUP_MAX_BYTES
     max_json_bytes: int = JSON_MAX_BYTES
+    recipes: RecipeChoice = AUTOMATIC
     interrupted: Callable[[], int] = lambda: 0
 
 
@@ -117,7 +120,7 @@ def open_sources(
     partitions: list[dict[str, str | None]] = []
     seen: set[str] = set()
     for name in names:
-        found = None if name == STDIN else find_vdf(name)
+        found = None if name == STDIN else find_export(name, options.recipes)
         place = found.folder if found else name
         files: Sequence[File] = [StandardInput(options.interrupted)] if name == STDIN else finder.find(place)
         for file in files:
@@ -168,18 +171,18 @@ def open_source(
         file = Unpacked(file, codec)
         head = _head(file)
     kind = options.format or _kind(file, head)
-    if kind == "jsonl" and options.format is None and _is_document(file, head):
+    if kind == "jsonl" and options.format is None and _is_document(file, head, options):
         kind = "json"
     if kind == "jsonl":
         # Each takes long to import: only the one that is used is loaded.
         from vecload.readers.json.jsonl import JsonlSource
 
-        return JsonlSource(file, line_max_bytes=options.max_line_bytes)
+        return with_recipes(JsonlSource(file, line_max_bytes=options.max_line_bytes), options)
     if kind == "json":
         from vecload.readers.json.documents import DocumentSource
 
         whole = Spooled(file) if isinstance(file, StandardInput) else file
-        return DocumentSource(whole, max_bytes=options.max_json_bytes)
+        return with_recipes(DocumentSource(whole, max_bytes=options.max_json_bytes), options)
     if codec is not None:
         raise SourceError(
             f"{file.name} is {codec} of a format that can't be read compressed",
@@ -190,12 +193,19 @@ def open_source(
     if kind == "parquet":
         from vecload.readers.parquet.reader import ParquetSource
 
-        return ParquetSource(file, row_group_max_bytes=options.row_group_max_bytes, export=export)
+        source = ParquetSource(file, row_group_max_bytes=options.row_group_max_bytes, export=export)
+        return with_recipes(source, options)
     if kind == "arrow":
         from vecload.readers.arrow import ArrowSource
 
-        return ArrowSource(file, max_bytes=options.row_group_max_bytes)
+        return with_recipes(ArrowSource(file, max_bytes=options.row_group_max_bytes), options)
     return _arrays(file, head, options, finder)
+
+
+def with_recipes(source: Source, options: ReadOptions) -> Source:
+    """The source, which may have a form of the recipes that the options have."""
+    source.recipes = options.recipes
+    return source
 
 
 def _arrays(file: File, head: bytes, options: ReadOptions, finder: FileFinder) -> Source:
@@ -264,7 +274,7 @@ def _text(head: bytes) -> bytes:
     return head.removeprefix(codecs.BOM_UTF8).lstrip(_BEFORE_TEXT)
 
 
-def _is_document(file: File, head: bytes) -> bool:
+def _is_document(file: File, head: bytes, options: ReadOptions) -> bool:
     """Whether what may be JSON Lines is one JSON document. Standard input is only if it is an array."""
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if isinstance(file, StandardInput):
@@ -273,7 +283,7 @@ def _is_document(file: File, head: bytes) -> bool:
         return False
     from vecload.readers.json.documents import is_document
 
-    return is_document(file)
+    return is_document(file, options.recipes, max_bytes=options.max_json_bytes)
 
 
 def _is_lines(file: File) -> bool:
