@@ -20,7 +20,7 @@ from vecload.mapping.forms import Form
 from vecload.mapping.id_choice import UNNAMED_INDEX, ChosenId, choose_id, verdict_on
 from vecload.mapping.mapping import ColumnChoice, ColumnMapping, Reasons, Rules
 from vecload.mapping.metadata_choice import choose_metadata
-from vecload.mapping.paths import PathError, Steps, steps_of
+from vecload.mapping.paths import ENTRIES, KEY, PathError, Steps, steps_of
 from vecload.mapping.vector_choice import (
     Candidate,
     candidates,
@@ -160,6 +160,9 @@ class _Seen:
         found = find(self.columns, path)
         if found is None:
             raise missing_error(self.columns, path, self.source, flag)
+        if flag == "--id-column" and found[0][-1] == ENTRIES:
+            # The id of an entry is its key.
+            found = (*found[0][:-1], KEY), replace(found[1], kind="text", values=(), fields=())
         self.steps[path] = found[0]
         return found[1]
 

@@ -315,10 +315,11 @@ def _reached(chosen: Candidate, source: str) -> Candidate:
         MappingError: It is inside the elements of a list.
     """
     if "[]" in chosen.steps:
-        one = path_of(chosen.steps).replace("[]", "[0]")
+        every = path_of(chosen.steps)
+        one = every.replace("[]", "[0]")
         raise MappingError(
             f"{source} has its vectors inside a list: {chosen}",
-            hint=f"name one element with --vector-column '{one}'",
+            hint=f"name one element with --vector-column '{one}', or make each a row: '{every}'",
         )
     return chosen
 

@@ -132,7 +132,7 @@ class RecipeChoice:
 
     def makes_rows_of(self, document: Any) -> bool:
         """Whether a recipe makes rows of a document, or of several recipes one, or says why none does."""
-        if any("[" in path for path in self.paths) and self._each((), ""):
+        if any("[]" in path or "[*]" in path for path in self.paths):
             return False  # one line is one row, of which the elements are rows
         return not self.none and any(
             makes_rows(form) and form.fits_value(document)

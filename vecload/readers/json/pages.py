@@ -134,12 +134,15 @@ def _within(broken: Mapping[int, Fault], rows: range) -> dict[int, Fault]:
 
 
 def begin_of_line(stream: BinaryIO, offset: int) -> int:
-    """Where the line begins that an offset is in.
+    """Where the line begins that an offset is in; the offset itself at the end.
 
     Raises:
         OSError: The stream can't be read.
     """
     at = offset
+    stream.seek(offset)
+    if not stream.read(1):
+        return offset  # the last line has no newline
     while at:
         begin = max(0, at - _BACK_BYTES)
         stream.seek(begin)
