@@ -167,3 +167,11 @@ def test_an_element_of_each_arrow_list(kind: pa.DataType) -> None:
         wanted = [None if value is None else value[1] for value in array.to_pylist()]
         assert elements_at(array, 1).to_pylist() == wanted
         assert elements_at(array, 2).to_pylist() == [None] * len(array)
+
+
+@pytest.mark.parametrize("write", [jsonl, parquet])
+def test_a_column_may_be_named_in_quotes(tmp_path: Path, write: Any) -> None:
+    row = {"k.1": "a", "v[0]": [1.0, 2.0], "t.t": "text", "m": 1, "x.y": 2}
+    choice = ColumnChoice(id='"k.1"', vector='"v[0]"', contents='"t.t"', excluded=('"x.y"',))
+    batch = loaded(write(tmp_path, row), choice)
+    assert (batch.ids, batch.contents, batch.metadata) == (["a"], ["text"], [{"m": 1}])

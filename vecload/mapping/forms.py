@@ -53,6 +53,7 @@ class Form:
     has_one_of: tuple[Condition, ...] = ()
     lacks: tuple[Condition, ...] = ()
     by_name: bool = False
+    marked: bool = False
     refused: str = ""
     hint: str = ""
 
@@ -71,7 +72,8 @@ class Form:
     drop: tuple[Steps, ...] = ()
     absent: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     first: tuple[tuple[str, tuple[Steps, ...]], ...] = ()
-    objects: tuple[tuple[str, tuple[str, str]], ...] = ()
+    octets: tuple[Steps, ...] = ()
+    objects: tuple[tuple[str, tuple[str, ...]], ...] = ()
     numbered: tuple[str, ...] = ()
     rejects: tuple[RejectRule, ...] = ()
 
@@ -103,15 +105,18 @@ class Form:
     @property
     def finishes(self) -> bool:
         """Whether single rows are changed."""
-        return bool(self.typed or self.drop or self.absent or self.first or self.objects)
+        return bool(self.typed or self.octets or self.drop or self.absent or self.first or self.objects)
 
     def fits_columns(self, columns: Sequence[Column]) -> bool:
         """Whether columns, with their values in the first rows, have this form."""
-        return self._fits(lambda condition: _in_columns(columns, condition))
+        marks = {name for name, _ in self.typed}
+        return (not self.marked or any(_is_marked(column, marks) for column in columns)) and self._fits(
+            lambda condition: _in_columns(columns, condition)
+        )
 
     def fits_value(self, value: Any) -> bool:
         """Whether a JSON document has this form."""
-        return self._fits(lambda condition: _in_value(value, condition))
+        return not self.marked and self._fits(lambda condition: _in_value(value, condition))
 
     def _fits(self, holds: Callable[[Condition], bool]) -> bool:
         return (
@@ -119,6 +124,12 @@ class Form:
             and (not self.has_one_of or any(map(holds, self.has_one_of)))
             and not any(map(holds, self.lacks))
         )
+
+
+def _is_marked(column: Column, marks: set[str]) -> bool:
+    """Whether values of a column, or elements of its lists, are typed values."""
+    inside = column.fields or column.elements
+    return bool(inside) and all(field.name in marks for field in inside)
 
 
 def _in_columns(columns: Sequence[Column], condition: Condition) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from vecload.errors import MappingError
 from vecload.mapping.columns import (
@@ -67,6 +68,7 @@ def guess_mapping(
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
         raise MappingError(f"{source} has two columns named {twice!r}", hint="rename one of them in the file")
+    choice, form = _with_names(choice, columns), None if form is None else _with_names(form, columns)
     seen = _Seen(columns, source, more=more)
     for flag, path in (
         *(("--id-column", path) for path in choice.ids),
@@ -130,6 +132,26 @@ def guess_mapping(
         reasons=Reasons(chosen_id.reason, why_vector, why_contents, metadata.reason),
     )
     return replace(mapping, metadata_names=_metadata_names(mapping, seen.columns))
+
+
+_T = TypeVar("_T", ColumnChoice, Form)
+
+
+def _with_names(named: _T, columns: Sequence[Column]) -> _T:
+    """What is named, with the names of columns in place of paths that are such names in quotes."""
+
+    def plain(path: str) -> str:
+        at = find(columns, path) if path.startswith('"') else None
+        return path if at is None or len(at[0]) > 1 else at[0][0]
+
+    changed: dict[str, Any] = {}
+    for name in ("id", "vector", "contents", "metadata", "more_ids", "more_contents", "excluded", "left_out"):
+        value = getattr(named, name, None)
+        if isinstance(value, str):
+            changed[name] = plain(value)
+        elif value:
+            changed[name] = tuple(map(plain, value))
+    return replace(named, **changed)
 
 
 class _Seen:
@@ -333,6 +355,9 @@ def _metadata_names(mapping: ColumnMapping, columns: Sequence[Column]) -> tuple[
         and all((name, field.name) in out for field in inside)
     }
     names = [name for name in names if name not in emptied]
+    for name in mapping.inner_objects:
+        if name in names and name in by_name and by_name[name].fields:
+            names = [each for each in names if each != name] + [field.name for field in by_name[name].fields]
     if mapping.metadata_object is not None:
         found = find(columns, mapping.metadata_object)
         way = dict(mapping.nested).get(mapping.metadata_object, (mapping.metadata_object,))

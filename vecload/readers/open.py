@@ -127,6 +127,8 @@ def open_sources(
             if file.location in seen:
                 raise SourceError(f"{file.name} is named twice")
             seen.add(file.location)
+            if len(files) > 1 and options.recipes.skips(PurePath(file.name).name, file.nbytes):
+                continue
             if file.nbytes == 0 and len(files) > 1 and _is_lines(file):
                 continue  # Spark writes such files for partitions without rows
             try:

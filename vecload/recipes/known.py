@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -144,6 +145,14 @@ class RecipeChoice:
         """The recipes of exports that are folders, and how these are laid out."""
         found = () if self.none else self._recipes()
         return [(recipe, recipe.folder) for recipe in found if recipe.folder is not None]
+
+    def skips(self, name: str, nbytes: int | None) -> bool:
+        """Whether a file of a folder, by its name, holds no rows."""
+        return not self.none and any(
+            fnmatch.fnmatchcase(name, pattern)
+            for recipe in self._recipes()
+            for pattern in (*recipe.skips, *(recipe.may_be_empty if nbytes == 0 else ()))
+        )
 
     def _recipes(self) -> tuple[Recipe, ...]:
         return (self.named,) if self.named is not None else recipes()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from vecload.errors import UsageError
@@ -15,7 +15,7 @@ from vecload.options import VectorDtype
 from vecload.recipes.typed import VALUE_KINDS
 
 HINT = "docs/recipes.md describes recipes, and `vecload recipes NAME` prints one"
-FORM, REJECT = "form", "reject"
+FORM, REJECT, PAGES = "form", "reject", "pages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ class Recipe:
     documentation: where its formats are described.
     forms: the forms of its rows; the first that fits counts.
     folder: how a folder of its files is described, if one is.
+    skips: patterns of names of files in a folder that hold no rows.
+    may_be_empty: patterns of names of files in a folder that are skipped if they are empty.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Recipe:
     documentation: tuple[str, ...]
     forms: tuple[Form, ...]
     folder: FolderExport | None = None
+    skips: tuple[str, ...] = ()
+    may_be_empty: tuple[str, ...] = ()
 
 
 class _WrongError(ValueError):
@@ -94,7 +98,7 @@ def read_recipe(text: str, name: str, file: str) -> Recipe:
 
 
 def _recipe(table: dict[str, Any], name: str) -> Recipe:
-    known = ("tool", "documentation", FORM, "folder")
+    known = ("tool", "documentation", "skips", "may_be_empty", FORM, "folder")
     _only(table, known, -1)
     tool = _text(table.get("tool"), "tool", -1)
     forms = table.get(FORM, [])
@@ -104,9 +108,10 @@ def _recipe(table: dict[str, Any], name: str) -> Recipe:
     if not forms and folder is None:
         raise _WrongError("has no form: [[form]]")
     documentation = _texts(table.get("documentation", []), "documentation", -1)
-    return Recipe(
-        name, tool, documentation, tuple(_form(form, name, at) for at, form in enumerate(forms)), folder
-    )
+    skips = _texts(table.get("skips", []), "skips", -1)
+    may_be_empty = _texts(table.get("may_be_empty", []), "may_be_empty", -1)
+    read = tuple(form for at, table in enumerate(forms) for form in _forms(table, name, at))
+    return Recipe(name, tool, documentation, read, folder, skips, may_be_empty)
 
 
 def _folder(table: Any) -> FolderExport:
@@ -121,19 +126,42 @@ def _folder(table: Any) -> FolderExport:
     return FolderExport(_text(table["meta"], "meta", -1), **paths)
 
 
+def _forms(table: dict[str, Any], recipe: str, at: int) -> Iterator[Form]:
+    """The form of a table, and the same in each kind of pages that it names."""
+    pages = _steps(table.get(PAGES, []), PAGES, at)
+    if pages and ("rows" in table or "columns" in table):
+        raise _WrongError("'pages' is for forms without 'rows' and 'columns'", PAGES, at)
+    form = _form({name: value for name, value in table.items() if name != PAGES}, recipe, at)
+    yield form
+    for page in pages:
+        yield replace(
+            form,
+            what=f"{form.what}, in pages",
+            rows=page,
+            has=_inside(page, form.has),
+            has_one_of=_inside(page, form.has_one_of),
+            lacks=_inside(page, form.lacks),
+            rejects=tuple(replace(rule, at=(*page, *rule.at)) for rule in form.rejects),
+        )
+
+
+def _inside(page: Steps, conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    return tuple(replace(condition, steps=(*page, *condition.steps)) for condition in conditions)
+
+
 def _form(table: dict[str, Any], recipe: str, at: int) -> Form:
-    _only(table, (*_FIELDS, REJECT), at)
+    _only(table, (*_FIELDS, REJECT, PAGES), at)
     fields: dict[str, Any] = {
         name: _FIELDS[name](value, name, at) for name, value in table.items() if name != REJECT
     }
     fields["rejects"] = _rejects(table.get(REJECT, []), at)
     form = Form(recipe, **fields)
-    if not form.has and not form.has_one_of and not form.by_name:
+    if not form.has and not form.has_one_of and not form.by_name and not form.marked:
         raise _WrongError("has neither 'has' nor 'has_one_of', by which the form is recognised", FORM, at)
-    if form.rows and form.columns:
-        raise _WrongError("'rows' and 'columns' are not for the same form", "columns", at)
+    if sum(map(bool, (form.rows, form.columns, form.each))) > 1:
+        raise _WrongError("only one of 'rows', 'columns' and 'each' is for a form", "rows", at)
     for needs, keys in (
-        ("rows", ("outer", "key", "value", "numbered", "join", "join_companion")),
+        ("rows", ("outer", "key", "value", "join", "join_companion")),
         ("pairs", ("alone",)),
         ("companion", ("join_companion",)),
         ("refused", ("hint",)),
@@ -223,13 +251,13 @@ def _renamed(value: Any, key: str, form: int) -> tuple[tuple[str, str], ...]:
     return tuple((name, _text(new, key, form)) for name, new in _table(value, key, form).items())
 
 
-def _objects(value: Any, key: str, form: int) -> tuple[tuple[str, tuple[str, str]], ...]:
-    found: list[tuple[str, tuple[str, str]]] = []
-    for name, pair in _table(value, key, form).items():
-        texts = _texts(pair, key, form)
-        if len(texts) != 2:
+def _objects(value: Any, key: str, form: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    found: list[tuple[str, tuple[str, ...]]] = []
+    for name, names in _table(value, key, form).items():
+        texts = _texts(names, key, form)
+        if len(texts) < 2:
             raise _WrongError(f"{name!r} in {key!r} is not two names, of the key and of the value", key, form)
-        found.append((name, (texts[0], texts[1])))
+        found.append((name, texts))
     return tuple(found)
 
 
@@ -289,9 +317,11 @@ _FIELDS: dict[str, Callable[[Any, str, int], Any]] = {
     "has_one_of": _conditions,
     "lacks": _conditions,
     "by_name": _flag,
+    "marked": _flag,
     "refused": _text,
     "hint": _text,
     "rows": _path,
+    "each": _path,
     "columns": _steps,
     "outer": _paths,
     "key": _text,
@@ -302,6 +332,7 @@ _FIELDS: dict[str, Callable[[Any, str, int], Any]] = {
     "join": _named_paths,
     "join_companion": _named_paths,
     "typed": _typed,
+    "octets": _steps,
     "first": _first,
     "objects": _objects,
     "numbered": _numbered,

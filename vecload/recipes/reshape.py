@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from vecload.errors import SourceError
+from vecload.mapping.columns import BYTES_MARK
 from vecload.mapping.forms import Form, RejectRule
 from vecload.mapping.nested_rows import without
 from vecload.mapping.paths import EACH, ENTRIES, Steps, dig, elements, one_each, path_of
@@ -67,7 +69,9 @@ def reshaped(
             found.rows.append(changed)
             found.origins.append((position, number))
         if form.numbered and count > 1:
-            _number(found.rows[-count:], *form.numbered)
+            rows = found.rows[-count:]
+            _number(rows, *form.numbered)
+            found.rows[-count:] = rows
     return found
 
 
@@ -162,6 +166,8 @@ def _finished(form: Form, row: Row, kinds: dict[str, str]) -> tuple[Row, Fault |
             return row, Fault("line", "bad-type", "has a value that is not of the type it names")
         except RecursionError:
             return row, Fault("line", "too-deep", "is nested too deep")
+    for way in form.octets:
+        row = _with_bytes(row, way)
     if form.drop:
         row = without(row, form.drop)
     for name, absent in form.absent:
@@ -170,16 +176,31 @@ def _finished(form: Form, row: Row, kinds: dict[str, str]) -> tuple[Row, Fault |
     for name, ways in form.first:
         found = (dig(row, way) for way in ways)
         row = {**row, name: next((value for value in found if value is not None), None)}
-    for name, (key, entry) in form.objects:
+    for name, (key, *entries) in form.objects:
         items = row.get(name)
         if isinstance(items, list):
             pairs = [item for item in items if isinstance(item, dict) and isinstance(item.get(key), str)]
-            row = {**row, name: {item[key]: item[entry] for item in pairs if item.get(entry) is not None}}
+            values = ((item[key], _first_of(item, entries)) for item in pairs)
+            row = {**row, name: {entry: value for entry, value in values if value is not None}}
     return row, None
+
+
+def _first_of(item: Row, names: Sequence[str]) -> Any:
+    return next((item[name] for name in names if item.get(name) is not None), None)
+
+
+def _with_bytes(row: Any, way: Steps) -> Any:
+    """The row with a list of the values of bytes as bytes."""
+    if not way:
+        is_octets = isinstance(row, list) and all(type(one) is int and 0 <= one < 256 for one in row)
+        return {BYTES_MARK: base64.b64encode(bytes(row)).decode()} if is_octets else row
+    if not isinstance(row, dict) or way[0] not in row:
+        return row
+    return {**row, way[0]: _with_bytes(row[way[0]], way[1:])}
 
 
 def _number(rows: list[Row], column: str, by: str) -> None:
     """Tell rows of one line apart: a number joins their id."""
     for position, row in enumerate(rows):
         if row.get(column) is not None:
-            row[column] = f"{row[column]}#{row.get(by, position)}"
+            rows[position] = {**row, column: f"{row[column]}#{row.get(by, position)}"}
