@@ -81,7 +81,8 @@ def guess_mapping(
             seen.take(path, flag)
     chosen_id = _choose_id(seen, choice, form, rules)
     aside = {*form.left_out} - {steps_of(path)[0] for path in form.vector} if form else set()
-    found = candidates(column for column in seen.free() if column.name not in aside)
+    every = candidates(seen.free())
+    found = [each for each in every if each.steps[0] not in aside]
     vector, why_vector = _choose_vector(seen, choice, form, found, embed=embed, form_named=form_named)
     vectors = {each.steps for each in found if each.is_text_of_numbers}
     contents, why_contents = _choose_contents(seen, choice, form, vectors)
@@ -92,6 +93,7 @@ def guess_mapping(
         )
     kept = (*choice.metadata, *(form.unsupported if form else ()))
     unused = [each for each in unused_candidates(found, vector) if each.path not in kept]
+    unused += [each for each in every if each not in found and each.encoding and each.encoding.problem]
     idle = [column.name for column in seen.free() if UNNAMED_INDEX.fullmatch(column.name)]
     metadata = choose_metadata(
         seen.columns,
@@ -298,7 +300,9 @@ def _would_leave(seen: _Seen, choice: ColumnChoice, text: TextCandidate, out: Se
         return False
     plain = [step for step in text.steps if step != "[]"]
     ways = {".".join(plain[: n + 1]) for n in range(len(plain))}
-    return text.steps[0] not in out and ways.isdisjoint(choice.excluded) and plain[-1] not in choice.excluded
+    aside = any(text.steps[: len(way)] == way for way in map(steps_of, out))
+    aside = aside or text.steps[0] in out
+    return not aside and ways.isdisjoint(choice.excluded) and plain[-1] not in choice.excluded
 
 
 def _only_spread(seen: _Seen, choice: ColumnChoice, steps: Steps) -> bool:

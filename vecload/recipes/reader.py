@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from vecload.errors import UsageError
 from vecload.mapping.forms import Condition, Form, FormKind, RejectRule
-from vecload.mapping.paths import PathError, Steps, steps_of
+from vecload.mapping.paths import PathError, Steps, path_of, steps_of
 from vecload.options import VectorDtype
 from vecload.recipes.typed import VALUE_KINDS
 
@@ -155,6 +155,9 @@ def _form(table: dict[str, Any], recipe: str, at: int) -> Form:
         name: _FIELDS[name](value, name, at) for name, value in table.items() if name != REJECT
     }
     fields["rejects"] = _rejects(table.get(REJECT, []), at)
+    # A row that is no reject has nothing there.
+    never = [path_of(rule.at) for rule in fields["rejects"] if not rule.unless and len(rule.at) == 1]
+    fields["left_out"] = (*fields.get("left_out", ()), *never)
     form = Form(recipe, **fields)
     if not form.has and not form.has_one_of and not form.by_name and not form.marked:
         raise _WrongError("has neither 'has' nor 'has_one_of', by which the form is recognised", FORM, at)

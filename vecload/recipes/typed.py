@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from vecload.mapping.columns import BYTES_MARK
-
 
 def _text(value: Any) -> Any:
     return value if isinstance(value, str) else str(value)
@@ -70,11 +68,12 @@ def _microseconds(text: str) -> str:
 
 
 def _bytes(value: Any) -> Any:
-    return {BYTES_MARK: value} if isinstance(value, str) else value
+    """Bytes are base64 text, as bytes in metadata are."""
+    return value
 
 
 def _binary(value: Any) -> Any:
-    """MongoDB's binary: a UUID as its text, a vector as it is for the reader of vectors, other bytes."""
+    """MongoDB's binary: a UUID as its text, a vector as it is for the reader of vectors, else base64 text."""
     if not isinstance(value, dict) or not isinstance(value.get("base64"), str):
         return {"$binary": value}
     data, kind = value["base64"], value.get("subType")
@@ -82,7 +81,7 @@ def _binary(value: Any) -> Any:
     if kind in ("03", "04") and len(raw) == 16:
         text = raw.hex()
         return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
-    return {"$binary": value} if kind == "09" else {BYTES_MARK: data}
+    return {"$binary": value} if kind == "09" else data
 
 
 _SCALARS: dict[str, Callable[[Any], Any]] = {
@@ -136,7 +135,8 @@ def _plain(value: Any, kind: str, kinds: Mapping[str, str]) -> Any:
     if kind == "object":
         if not isinstance(value, dict):
             raise ValueError("is not an object")
-        return {key: untyped(one, kinds) for key, one in value.items()}
+        entries = {key: untyped(one, kinds) for key, one in value.items()}
+        return entries.get("value") if entries.get("__type__") == "__vector__" else entries  # Firestore's
     if kind == "list":
         if not isinstance(value, list):
             raise ValueError("is not a list")
