@@ -150,9 +150,9 @@ def _inside(page: Steps, conditions: tuple[Condition, ...]) -> tuple[Condition, 
 
 
 def _form(table: dict[str, Any], recipe: str, at: int) -> Form:
-    _only(table, (*_FIELDS, REJECT, PAGES), at)
+    _only(table, (*FIELDS, REJECT, PAGES), at)
     fields: dict[str, Any] = {
-        name: _FIELDS[name](value, name, at) for name, value in table.items() if name != REJECT
+        name: FIELDS[name](value, name, at) for name, value in table.items() if name != REJECT
     }
     fields["rejects"] = _rejects(table.get(REJECT, []), at)
     # A row that is no reject has nothing there.
@@ -314,7 +314,7 @@ def _rejects(value: Any, form: int) -> tuple[RejectRule, ...]:
     return tuple(found)
 
 
-_FIELDS: dict[str, Callable[[Any, str, int], Any]] = {
+FIELDS: dict[str, Callable[[Any, str, int], Any]] = {
     "what": _text,
     "has": _conditions,
     "has_one_of": _conditions,

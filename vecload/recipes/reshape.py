@@ -44,7 +44,7 @@ def reshaped(
         values: Parsed lines, or one document.
         broken: Faults of lines that could not be parsed: each stays one row.
         companion: The file that a part of the rows comes from; None without one.
-        source: For messages.
+        source: The name of a source that is one document; "" if each value is a line.
 
     Raises:
         SourceError: The lists of a document, which are its columns, have different lengths.
@@ -77,7 +77,12 @@ def reshaped(
 
 def _rows_of(form: Form, value: Any, companion: Any, source: str) -> Iterator[tuple[Row, Fault | None]]:
     if form.columns:
-        yield from ((row, None) for row in _transposed(form, value, source))
+        rows, wrong = _transposed(form, value)
+        if wrong and source:
+            raise SourceError(f"{source} has {wrong}", hint="export it again")
+        yield from ((row, None) for row in rows)
+        if wrong:
+            yield {}, Fault("line", "no-rows", f"has {wrong}")
     elif form.rows:
         yield from _elements(form, value, companion)
     elif form.each:
@@ -120,27 +125,28 @@ def _is_there(value: Any, way: Steps) -> bool:
     return dig(value, way[: way.index(EACH)] if EACH in way else way[:-1]) is not None
 
 
-def _transposed(form: Form, value: Any, source: str) -> Iterator[Row]:
-    columns: dict[str, list[Any]] = {}
+def _transposed(form: Form, value: Any) -> tuple[list[Row], str]:
+    """The rows of lists that are columns; if they can't be that, what they are."""
+    columns: list[tuple[str, Any]] = []
     for way in form.columns:
         if way[-1] == ENTRIES:
             entries = dig(value, way[:-1])
-            named = entries.items() if isinstance(entries, dict) else ()
-            columns |= {name: one for name, one in named if isinstance(one, list)}
+            columns += entries.items() if isinstance(entries, dict) else ()
         else:
-            column = dig(value, way)
-            if column is not None:
-                columns[_name(way)] = column
-    first = next(iter(columns), "")
-    for name, column in columns.items():
-        if not isinstance(column, list) or len(column) != len(columns[first]):
-            have = len(column) if isinstance(column, list) else "no list of"
-            raise SourceError(
-                f"{source} has {len(columns[first])} {first} and {have} {name}", hint="export it again"
-            )
-    names = [*columns]
-    for row in zip(*columns.values(), strict=True):
-        yield dict(zip(names, row, strict=True))
+            columns += ((_name(way), column) for column in [dig(value, way)] if column is not None)
+    names = [name for name, _ in columns]
+    if not columns:
+        return [], "no lists"
+    first, given = columns[0]
+    for at, (name, column) in enumerate(columns):
+        if not isinstance(given, list) or not isinstance(column, list):
+            return [], f"no list of {name if isinstance(given, list) else first}"
+        if len(column) != len(given):
+            return [], f"{len(given)} {first} and {len(column)} {name}"
+        if name in names[:at]:
+            return [], f"two lists of {name}"
+    rows = zip(*(column for _, column in columns), strict=True)
+    return [dict(zip(names, row, strict=True)) for row in rows], ""
 
 
 def _name(way: Steps) -> str:

@@ -144,13 +144,13 @@ class DocumentSource(Source):
             before = with_first_rows(head.columns(), head)
             form = self.recipes.form_of_columns(before, self.name, reshapes=True)
             if form is not None and form.reshapes:
-                shaped = reshaped(form, rows[:count], broken, source=self.name).rows
+                shaped = reshaped(form, rows[:count], broken).rows
                 after = JsonRows(Span(self.name, 0, len(shaped)), shaped)
                 if not self.recipes.keeps_named(before, with_first_rows(after.columns(), after)):
                     form = None
             self._form = form
             if form is not None and form.reshapes:
-                return reshaped(form, rows, broken, source=self.name)
+                return reshaped(form, rows, broken)
         return Reshaped(rows, broken=broken)
 
     def _companion(self) -> File | None:
