@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.mapping.test_nested_rows import jsonl
@@ -65,6 +67,43 @@ def test_a_load_resumes_within_a_line(tmp_path: Path, batch_rows: int) -> None:
             item for batch in loaded(path, done=done, batch_rows=batch_rows, **NAMED) for item in batch.ids
         ]
         assert again == batches[left].ids
+
+
+def parquet_of_groups(folder: Path, *rows: dict[str, Any]) -> Path:
+    part = pa.struct([("n", pa.int64()), ("v", pa.list_(pa.float32())), ("t", pa.string())])
+    schema = pa.schema([("doc", pa.string()), ("lang", pa.string()), ("parts", pa.list_(part))])
+    pq.write_table(
+        pa.Table.from_pylist(json.loads(json.dumps(rows).replace(str(2**64), "2.0")), schema),
+        folder / "rows.parquet",
+        row_group_size=2,
+    )
+    return folder / "rows.parquet"
+
+
+def test_each_element_of_parquet_is_a_row_and_loads_resume(tmp_path: Path) -> None:
+    path = parquet_of_groups(tmp_path, *LINES, {"doc": "d", "lang": "en", "parts": None})
+    (batch,) = loaded(path, **NAMED)
+    assert batch.ids == ["a:0", "a:1", "a:2", "a:3", "a:4", "c:7"]
+    assert batch.contents == [f"text {n}" for n in (0, 1, 2, 3, 4, 7)]
+    assert batch.metadata == [{"lang": "en"}] * 5 + [{"lang": "de"}]
+    assert [(r.row, r.field, r.code) for r in batch.rejects] == [(5, "id", "missing"), (7, "id", "missing")]
+    batches = loaded(path, batch_rows=2, **NAMED)
+    spans = [one.span for one in batches]
+    assert [(span.start, span.stop) for span in spans] == [(0, 2), (2, 4), (4, 6), (6, 8)]
+    for left in range(len(spans)):
+        done = tuple(span for span in spans if span != spans[left])
+        again = [item for one in loaded(path, done=done, batch_rows=2, **NAMED) for item in one.ids]
+        assert again == batches[left].ids
+
+
+def test_elements_inside_structs_of_parquet_are_rows_too(tmp_path: Path) -> None:
+    rows = [{"id": "a", "deep": {"x": 1, "list": [{"v": [1.0, 2.0]}, {"v": [3.0, 4.0]}]}}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    (batch,) = loaded(tmp_path / "rows.parquet", id="id", vector="deep.list[].v")
+    assert batch.vectors is not None
+    assert (batch.vectors.tolist(), batch.metadata) == ([[1, 2], [3, 4]], [{"deep": {"x": 1}}] * 2)
+    with pytest.raises(MappingError, match=r"has no list 'deep\.x' whose elements could be rows"):
+        loaded(tmp_path / "rows.parquet", id="id", vector="deep.x[].v")
 
 
 @pytest.mark.parametrize("indent", [None, 1])

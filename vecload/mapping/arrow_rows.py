@@ -67,6 +67,11 @@ class ArrowRows:
         self._table = table
         self._options = options
 
+    @property
+    def batch(self) -> pa.RecordBatch:
+        """The record batch."""
+        return self._table
+
     def with_rules(self, rules: Rules) -> ArrowRows:
         """The same rows, with NaN and bytes read as the rules say."""
         options = ArrowOptions(omit_nan=rules.nan == "omit", binary_as_text=rules.binary_as_text)

@@ -205,8 +205,13 @@ def open_source(
 
 
 def with_recipes(source: Source, options: ReadOptions) -> Source:
-    """The source, which may have a form of the recipes that the options have."""
+    """The source, which may have a form of the recipes that the options have, or rows that are elements."""
     source.recipes = options.recipes
+    if source.format in ("parquet", "arrow") and any("[]" in path for path in options.recipes.paths):
+        from vecload.readers.elements import ElementsSource
+
+        each = options.recipes.each(source.columns(), source.name)
+        return ElementsSource(source, each) if each else source
     return source
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from vecload.errors import MappingError, UsageError
 from vecload.mapping.columns import Column, find
 from vecload.mapping.forms import Form
-from vecload.mapping.paths import PathError, Steps, expansion_of
+from vecload.mapping.paths import PathError, Steps, expansion_of, path_of
 from vecload.recipes.reader import FolderExport, Recipe, read_recipe
 
 SUFFIX = ".toml"
@@ -88,8 +88,13 @@ class RecipeChoice:
         Raises:
             MappingError: They have the forms of two recipes, or not that of the one that the user named.
         """
-        if each := self._each(columns, source):
-            return Form("", each=each)
+        if each := self.each(columns, source):
+            if reshapes:
+                return Form("", each=each)
+            raise MappingError(
+                f"{source} has no rows of elements, as {path_of(each)!r} asks for",
+                hint="elements are rows in files of JSON, Parquet and Arrow",
+            )
         form = self._form(lambda form: form.fits_columns(columns) and (reshapes or not form.reshapes), source)
         if form is not None and form.refused:
             raise MappingError(f"{source} {form.refused}", hint=form.hint)
@@ -101,14 +106,19 @@ class RecipeChoice:
         Raises:
             MappingError: As above; or vecload can't load such documents.
         """
-        if each := self._each((), source):
+        if each := self.each((), source):
             return Form("", each=each)
         form = self._form(lambda form: makes_rows(form) and form.fits_value(document), source)
         if form is not None and form.refused:
             raise MappingError(f"{source} {form.refused}", hint=form.hint)
         return form
 
-    def _each(self, columns: Sequence[Column], source: str) -> Steps:
+    def each(self, columns: Sequence[Column], source: str) -> Steps:
+        """The steps to the elements that are rows, as the user named columns; () if none are.
+
+        Raises:
+            MappingError: They are of several lists.
+        """
         try:
             return expansion_of(self.paths, [column.name for column in columns]) if self.named is None else ()
         except PathError as error:
