@@ -143,6 +143,7 @@ TABLE: dict[tuple[str, str], Sequence[Case | Refused]] = {
     ],
     ("pinecone", "vectors as rows: Parquet for imports, one a line, or the response of fetch and query"): [Case([PINECONE], "p0", metadata={"genre": "x"})],
     ("pinecone", "vectors with LlamaIndex's nodes in them"): [Case([{"id": "p0", "values": V[0], "metadata": LLAMA}], "p0", metadata={"page": 1, "ref_doc_id": "d"})],
+    ("pinecone", "the response of fetch, without metadata"): [Case({"vectors": {"p0": {"id": "p0", "values": V[0]}}, "namespace": ""}, "p0", None)],
     ("pinecone", "parallel lists"): [Case({"ids": ["a", "b"], "vectors": V, "metadata": [{"text": T[0]}, {"text": T[1]}]}, "a", count=2)],
     ("qdrant", "points with LangChain's documents in them"): [
         Case("qdrant-langchain.jsonl", "0", metadata={"source": "a.txt", "page": 0}, count=2),

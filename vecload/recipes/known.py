@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,10 +14,12 @@ from typing import Any
 from vecload.errors import MappingError, UsageError
 from vecload.mapping.columns import Column, find
 from vecload.mapping.forms import Form
-from vecload.mapping.paths import PathError, Steps, expansion_of, path_of
+from vecload.mapping.paths import ENTRIES, PathError, Steps, expansion_of, path_of
 from vecload.recipes.reader import FolderExport, Recipe, read_recipe
 
 SUFFIX = ".toml"
+_OF_OBJECTS = re.compile(rb'\s*\{\s*"[^"]*"\s*:\s*\{')
+"""How a document begins that is an object of objects."""
 NONE = "none"
 """The name under which no recipe is used: columns are guessed."""
 
@@ -135,10 +138,11 @@ class RecipeChoice:
     def may_be_document(self, begin: bytes) -> bool:
         """Whether a document that begins so may have the form of a recipe: it has a name of one."""
         return not self.none and any(
-            all(f'"{condition.steps[0]}"'.encode() in begin for condition in form.has[:1])
+            name in begin
             for recipe in self._recipes()
             for form in recipe.forms
-            if makes_rows(form)
+            if makes_rows(form) and (form.rows[:1] != (ENTRIES,) or _OF_OBJECTS.match(begin))
+            for name in _names_in(form)
         )
 
     def makes_rows_of(self, document: Any) -> bool:
@@ -189,6 +193,13 @@ class RecipeChoice:
                 hint="omit --recipe to detect it",
             )
         return found[0] if found else None
+
+
+def _names_in(form: Form) -> list[bytes]:
+    """A name that documents of a form hold, as JSON has it; for a form with alternatives one for each."""
+    conditions = form.has[:1] or form.has_one_of
+    names = (next((step for step in one.steps if not step.startswith("[")), "") for one in conditions)
+    return [f'"{name}"'.encode() for name in names if name]
 
 
 def makes_rows(form: Form) -> bool:
