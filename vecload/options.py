@@ -54,9 +54,6 @@ GeneratedIds: TypeAlias = Literal["digest", "rows"]
 """What ids are made of: a digest of the item, or the number of the row."""
 CsvTypes: TypeAlias = Literal["infer", "text"]
 """Whether a column of CSV is numbers if every value reads back as it is written, or all columns are text."""
-ShapeName: TypeAlias = Literal[
-    "chroma", "elasticsearch", "langchain", "llamaindex", "pinecone", "qdrant", "vdf", "weaviate"
-]
 
 SOURCES = "Sources"
 COLUMNS = "Columns"
@@ -193,8 +190,12 @@ class LoadOptions:
     rename: tuple[str, ...] = _option(
         (), COLUMNS, "Give a metadata field another name. Repeatable.", metavar="OLD=NEW"
     )
-    shape: ShapeName | None = _option(
-        None, COLUMNS, "Tool that exported the sources.", usual="detected from the content"
+    recipe: str | None = _option(
+        None,
+        COLUMNS,
+        "How a tool's exports become items: a name that `vecload recipes` lists, a TOML file, or none.",
+        metavar="NAME|FILE",
+        usual="detected from the content",
     )
     vector_dtype: VectorDtype | None = _option(
         None,

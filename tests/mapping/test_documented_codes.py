@@ -6,7 +6,7 @@ from pathlib import Path
 import vecload
 
 REPOSITORY = Path(vecload.__file__).parent.parent
-PACKAGES = ("mapping", "readers")
+PACKAGES = ("mapping", "recipes", "readers")
 
 
 def codes_in_code() -> set[tuple[str, str]]:

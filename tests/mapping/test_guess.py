@@ -287,7 +287,7 @@ def test_a_vector_inside_a_list_is_named_by_its_element() -> None:
     row = {"id": "a", "data": [{"embedding": FLOATS}], "timings": [0.5, 0.25]}
     message = refusal(json(row))
     assert "has its vectors inside a list: 'data[].embedding' (8 numbers" in message
-    assert message.endswith("name one element with --vector-column 'data[0].embedding'")
+    assert message.endswith("--vector-column 'data[0].embedding', or make each a row: 'data[].embedding'")
     found = guess(json(row), vector="data[0].embedding")
     assert found.excluded == ("data",)
     assert dict(found.nested) == {"data[0].embedding": ("data", "[0]", "embedding")}

@@ -19,7 +19,7 @@ from vecload.cli.delete import delete
 from vecload.cli.empty_values import NoEmptyValues
 from vecload.cli.indexes import index_app
 from vecload.cli.options import print_help
-from vecload.cli.output import out, tell
+from vecload.cli.output import out, say, tell
 from vecload.cli.whole_index import copy, export, rekey
 from vecload.errors import UsageError, VecloadError
 from vecload.limits import INSPECT_ITEMS, QUERY_PRINTED
@@ -397,6 +397,29 @@ def keygen(
     key = generate_key(contents_only=contents_only)
     key.save(file)
     tell(f"wrote {file} (key id {key.key_id}); keep a copy: without it, nothing sealed with it can be opened")
+
+
+@app.command()
+def recipes(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="Print this recipe, as a start for one's own.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """List the recipes: tools whose exports vecload knows."""
+    from vecload.recipes.known import recipe_named, recipe_names, recipe_text
+    from vecload.recipes.known import recipes as known
+
+    if name is None:
+        width = max(map(len, recipe_names()))
+        for recipe in known():
+            say(f"{recipe.name:<{width}}  {recipe.tool}")
+        return
+    recipe_named(name)
+    for line in recipe_text(name).splitlines():
+        say(line)
 
 
 def run(arguments: Sequence[str]) -> int:

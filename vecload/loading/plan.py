@@ -29,8 +29,6 @@ from vecload.safe_text import escaped
 
 MAPPINGS_SAID = 3
 """Mappings of further sources that are printed, where sources differ."""
-SHAPES_OF_FILES = ("chroma", "vdf")
-"""Exports recognised when opened, not from their columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,13 +284,20 @@ def _mapping(
     later = _has_later(source, head)
     more = head.columns_vary and later
     export = source.export or ExportFacts()
-    if not export.shape:
-        if choice.shape in SHAPES_OF_FILES:
-            raise MappingError(
-                f"{source.name} does not look like an export from {choice.shape}",
-                hint="omit --shape to detect it",
-            )
-        mapping = guess_mapping(columns, choice, source=source.name, embed=embed, rules=rules, more=more)
+    if not export.recipe:
+        form = source.form(columns)
+        if form is not None and form.vector_dtype is not None and rules.vector_dtype is None:
+            rules = replace(rules, vector_dtype=form.vector_dtype)
+        mapping = guess_mapping(
+            columns,
+            choice,
+            source=source.name,
+            embed=embed,
+            rules=rules,
+            more=more,
+            form=form,
+            form_named=source.recipes.named is not None,
+        )
     else:
         # Vectors that the user leaves out are made by the index.
         left_out = frozenset(choice.excluded if embed else ())
@@ -305,7 +310,6 @@ def _mapping(
             choice,
             id=choice.id or export.id,
             vector=choice.vector or (None if export.vector in left_out else export.vector),
-            shape=None,
         )
         mapping = guess_mapping(columns, known, source=source.name, embed=embed, rules=rules, more=more)
         why = mapping.reasons
@@ -313,7 +317,7 @@ def _mapping(
             why = replace(why, id="from the export")
         if export.vector and not choice.vector and mapping.vector == export.vector:
             why = replace(why, vector="from the export")
-        mapping = replace(mapping, shape=export.shape, reasons=why)
+        mapping = replace(mapping, recipe=export.recipe, reasons=why)
     return with_vector_dtype(mapping, columns, source.name, dimension)
 
 

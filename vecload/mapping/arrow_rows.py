@@ -26,6 +26,7 @@ from vecload.mapping.arrow_values import (
     NOT_UTF8,
     ArrowOptions,
     JsonValues,
+    elements_at,
     is_binary,
     is_list,
     is_matrix,
@@ -39,11 +40,12 @@ from vecload.mapping.arrow_values import (
     to_json,
 )
 from vecload.mapping.arrow_vectors import bare_vectors, encoded_within, from_lists
-from vecload.mapping.columns import Column, Steps, ValueKind
+from vecload.mapping.columns import Column, ValueKind
 from vecload.mapping.dimensions import as_lists
 from vecload.mapping.json_rows import JsonRows, as_object, fault_of_contents
 from vecload.mapping.mapping import ColumnMapping, Rules
-from vecload.mapping.nested_rows import dig, holds_anything, joined
+from vecload.mapping.nested_rows import holds_anything, joined
+from vecload.mapping.paths import Steps, dig, element_of
 from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_id, fault_of_name_conflict
 from vecload.mapping.vector_bytes import from_bytes, item_size
 from vecload.options import VectorDtype
@@ -67,6 +69,11 @@ class ArrowRows:
         self.span = span
         self._table = table
         self._options = options
+
+    @property
+    def batch(self) -> pa.RecordBatch:
+        """The record batch."""
+        return self._table
 
     def with_rules(self, rules: Rules) -> ArrowRows:
         """The same rows, with NaN and bytes read as the rules say."""
@@ -94,16 +101,22 @@ class ArrowRows:
             return json.dumps(row, default=str, ensure_ascii=False)  # an integer beyond 64 bits
 
     def field(self, name: str, steps: Steps) -> Rows:
-        """A field of structs as an array of its own; a field of maps and of JSON text as JSON values."""
+        """A field of structs and lists as an array of its own; a field of maps, JSON text as JSON values."""
         outer, *rest = steps
         if outer not in self._table.schema.names:
             return JsonRows(self.span, [{}] * len(self.span))
         array = self._plain(outer)
-        while rest and pa.types.is_struct(array.type):
-            inner = rest.pop(0)
-            if array.type.get_field_index(inner) < 0:
-                return JsonRows(self.span, [{}] * len(self.span))
-            array = plain(pc.struct_field(array, inner))
+        while rest:
+            if pa.types.is_struct(array.type):
+                inner = rest.pop(0)
+                if array.type.get_field_index(inner) < 0:
+                    return JsonRows(self.span, [{}] * len(self.span))
+                array = plain(pc.struct_field(array, inner))
+            elif is_list(array.type) and (at := element_of(rest[0])) is not None:
+                del rest[0]
+                array = plain(elements_at(array, at))
+            else:
+                break
         if not rest:
             return ArrowRows(self.span, pa.record_batch({name: array}), self._options)
         found = json_of(array, self._options)

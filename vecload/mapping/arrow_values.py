@@ -89,6 +89,21 @@ def plain(array: pa.Array) -> pa.Array:
     return array
 
 
+def elements_at(array: pa.Array, at: int) -> pa.Array:
+    """One element of each list; null where the list is null or shorter.
+
+    Args:
+        array: Lists, n of them, but no list views.
+        at: The number of the element, from 0.
+    """
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0), dtype=np.int64)
+    if pa.types.is_fixed_size_list(array.type):
+        begins = (np.arange(len(array), dtype=np.int64) + array.offset) * array.type.list_size
+    else:
+        begins = np.asarray(array.offsets, dtype=np.int64)[:-1]
+    return array.values.take(pa.array(begins + at, mask=lengths <= at))
+
+
 def _decoded(array: pa.Array, values: pa.Array) -> pa.Array:
     """A dictionary-encoded or run-end-encoded array as an array of its values.
 

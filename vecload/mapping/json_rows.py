@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.limits import CONTENTS_MAX_BYTES, METADATA_DEPTH
-from vecload.mapping.columns import BIG_INTEGER, BYTES_MARK, Column, Steps, columns_of, marked_bytes
+from vecload.mapping.columns import BIG_INTEGER, BYTES_MARK, Column, columns_of, marked_bytes
 from vecload.mapping.mapping import ColumnMapping, Rules
-from vecload.mapping.nested_rows import dig, holds_anything, joined
+from vecload.mapping.nested_rows import holds_anything, joined
+from vecload.mapping.paths import Steps, dig
 from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length, fault_of_name_conflict
 from vecload.mapping.vector_values import Numbers, fault_of_elements, float32_of, type_in_words, vector_in
 from vecload.options import VectorDtype

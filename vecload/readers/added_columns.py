@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.mapping import Column, ColumnMapping, Rows
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
-from vecload.mapping.columns import Steps
+from vecload.mapping.forms import Form
 from vecload.mapping.mapping import Rules
+from vecload.mapping.paths import Steps
 from vecload.mapping.rows import Fault, Mapped
 from vecload.options import VectorDtype
 from vecload.readers.source import ExportFacts, Source
@@ -187,6 +188,7 @@ class WrappedSource(Source):
         super().__init__(source.name, nbytes=source.nbytes)
         self.format = source.format
         self.any_thread = source.any_thread
+        self.recipes = source.recipes
         self._source = source
 
     @property
@@ -213,6 +215,10 @@ class WrappedSource(Source):
     def export(self) -> ExportFacts | None:
         """What the export says that the source is part of."""
         return self._source.export
+
+    def form(self, columns: Sequence[Column]) -> Form | None:
+        """The form of the source's rows."""
+        return self._source.form(columns)
 
     @property
     def appendable(self) -> bool:

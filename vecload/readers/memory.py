@@ -21,7 +21,7 @@ from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.readers.arrow import pieces
 from vecload.readers.dicts import ROWS_NAME, DictSource, Once, failed_in, kind_of
 from vecload.readers.dimensions import with_dimensions
-from vecload.readers.open import ReadOptions
+from vecload.readers.open import ReadOptions, with_recipes
 from vecload.readers.source import HEAD_BYTES, HEAD_ROWS, Source, missing
 
 _STEPS = 4
@@ -71,12 +71,12 @@ def open_memory_source(
     try:
         table = _table(value)
         if table is not None:
-            return with_dimensions(TableSource(table, name=name or kind, kind=kind), options.vector_columns)
+            own = TableSource(table, name=name or kind, kind=kind)
+            return with_dimensions(with_recipes(own, options), options.vector_columns)
         stream = _stream(value)
         if stream is not None:
-            return with_dimensions(
-                ArrowStreamSource(stream, name=name or kind, kind=kind), options.vector_columns
-            )
+            streamed = ArrowStreamSource(stream, name=name or kind, kind=kind)
+            return with_dimensions(with_recipes(streamed, options), options.vector_columns)
     except SourceError:
         raise
     except pa.ArrowException as error:
@@ -92,7 +92,7 @@ def open_memory_source(
         ) from error
     if isinstance(value, Mapping) or not isinstance(value, Iterable):
         raise SourceError(f"{kind} can't be loaded", hint=_hint(value))
-    return DictSource(value, name=name or ROWS_NAME, interrupted=options.interrupted)
+    return with_recipes(DictSource(value, name=name or ROWS_NAME, interrupted=options.interrupted), options)
 
 
 @dataclass(frozen=True, slots=True)

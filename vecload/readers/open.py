@@ -9,13 +9,14 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Any
 
 from vecload.errors import SourceError
 from vecload.limits import JSON_MAX_BYTES, LINE_MAX_BYTES, ROW_GROUP_MAX_BYTES
 from vecload.options import CsvTypes
+from vecload.readers.folder_exports import find_export
 from vecload.readers.json.causes import wide_encoding
-from vecload.readers.parquet.vdf import find_vdf
 from vecload.readers.source import ExportFacts, Source
 from vecload.readers.storage.compressed import Unpacked, codec_of, plain_name
 from vecload.readers.storage.expand import FileFinder
@@ -28,6 +29,7 @@ from vecload.readers.storage.files import (
     unreadable,
 )
 from vecload.readers.storage.stdin import Spooled, StandardInput
+from vecload.recipes.known import AUTOMATIC, RecipeChoice
 
 JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
 CSV_SUFFIXES = (".csv", ".tsv", ".tab")
@@ -85,6 +87,7 @@ class ReadOptions:
         encoding: Of text; None is UTF-8, or UTF-16 or UTF-32 where the first bytes show that.
         csv_columns, csv_delimiter, csv_types: How CSV is read, as the options of those names take it.
         vector_columns: The pattern of the columns of a vector's dimensions; None if it is one column.
+        recipes: Which recipe is for the sources.
         interrupted: The number of the signal that asked to stop, 0 while none did.
     """
 
@@ -100,6 +103,7 @@ class ReadOptions:
     csv_delimiter: str | None = None
     csv_types: CsvTypes = "infer"
     vector_columns: str | None = None
+    recipes: RecipeChoice = AUTOMATIC
     interrupted: Callable[[], int] = lambda: 0
 
 
@@ -126,13 +130,15 @@ def open_sources(
     partitions: list[dict[str, str | None]] = []
     seen: set[str] = set()
     for name in names:
-        found = None if name == STDIN else find_vdf(name)
+        found = None if name == STDIN else find_export(name, options.recipes)
         place = found.folder if found else name
         files: Sequence[File] = [StandardInput(options.interrupted)] if name == STDIN else finder.find(place)
         for file in files:
             if file.location in seen:
                 raise SourceError(f"{file.name} is named twice")
             seen.add(file.location)
+            if len(files) > 1 and options.recipes.skips(PurePath(file.name).name, file.nbytes):
+                continue
             if file.nbytes == 0 and len(files) > 1 and (_is_lines(file) or _is_csv(file)):
                 continue  # Spark writes such files for partitions without rows
             try:
@@ -199,7 +205,7 @@ def _open(file: File, options: ReadOptions, finder: FileFinder, export: ExportFa
     kind = options.format or _kind(file, head)
     if encoding and kind not in _TEXT_KINDS:
         raise SourceError(f"{file.name} is not text, which --encoding is for", hint="omit --encoding")
-    if kind == "jsonl" and options.format is None and _is_document(file, head):
+    if kind == "jsonl" and options.format is None and _is_document(file, head, options):
         kind = "json"
     if kind in ("jsonl", "json") and _are_documents(file, head):
         from vecload.readers.json.relined import Relined
@@ -213,12 +219,12 @@ def _open(file: File, options: ReadOptions, finder: FileFinder, export: ExportFa
         # Each takes long to import: only the one that is used is loaded.
         from vecload.readers.json.jsonl import JsonlSource
 
-        return JsonlSource(file, line_max_bytes=options.max_line_bytes)
+        return with_recipes(JsonlSource(file, line_max_bytes=options.max_line_bytes), options)
     if kind == "json":
         from vecload.readers.json.documents import DocumentSource
 
         whole = Spooled(file) if isinstance(file, StandardInput) else file
-        return DocumentSource(whole, max_bytes=options.max_json_bytes)
+        return with_recipes(DocumentSource(whole, max_bytes=options.max_json_bytes), options)
     if kind in ("csv", "pgcopy"):
         from vecload.readers.csv.reader import CsvOptions, CsvSource
 
@@ -229,7 +235,7 @@ def _open(file: File, options: ReadOptions, finder: FileFinder, export: ExportFa
             options.vector_columns,
             copied=kind == "pgcopy",
         )
-        return CsvSource(file, csv, line_max_bytes=options.max_line_bytes)
+        return with_recipes(CsvSource(file, csv, line_max_bytes=options.max_line_bytes), options)
     if codec is not None:
         raise SourceError(
             f"{file.name} is {codec} of a format that can't be read compressed",
@@ -240,12 +246,24 @@ def _open(file: File, options: ReadOptions, finder: FileFinder, export: ExportFa
     if kind == "parquet":
         from vecload.readers.parquet.reader import ParquetSource
 
-        return ParquetSource(file, row_group_max_bytes=options.row_group_max_bytes, export=export)
+        source = ParquetSource(file, row_group_max_bytes=options.row_group_max_bytes, export=export)
+        return with_recipes(source, options)
     if kind == "arrow":
         from vecload.readers.arrow import ArrowSource
 
-        return ArrowSource(file, max_bytes=options.row_group_max_bytes)
+        return with_recipes(ArrowSource(file, max_bytes=options.row_group_max_bytes), options)
     return _arrays(file, head, kind, options, finder)
+
+
+def with_recipes(source: Source, options: ReadOptions) -> Source:
+    """The source, which may have a form of the recipes that the options have, or rows that are elements."""
+    source.recipes = options.recipes
+    if source.format in ("parquet", "arrow") and any("[]" in path for path in options.recipes.paths):
+        from vecload.readers.elements import ElementsSource
+
+        each = options.recipes.each(source.columns(), source.name)
+        return ElementsSource(source, each) if each else source
+    return source
 
 
 def _arrays(file: File, head: bytes, kind: str, options: ReadOptions, finder: FileFinder) -> Source:
@@ -367,7 +385,7 @@ def _are_documents(file: File, head: bytes) -> bool:
     return are_several(file)
 
 
-def _is_document(file: File, head: bytes) -> bool:
+def _is_document(file: File, head: bytes, options: ReadOptions) -> bool:
     """Whether what may be JSON Lines is one JSON document. Standard input is only if it is an array."""
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if isinstance(file, StandardInput):
@@ -376,7 +394,7 @@ def _is_document(file: File, head: bytes) -> bool:
         return False
     from vecload.readers.json.documents import is_document
 
-    return is_document(file)
+    return is_document(file, options.recipes, max_bytes=options.max_json_bytes)
 
 
 def _is_lines(file: File) -> bool:
