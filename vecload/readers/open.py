@@ -184,7 +184,13 @@ def open_source(
         from vecload.readers.json.documents import DocumentSource
 
         whole = Spooled(file) if isinstance(file, StandardInput) else file
-        return with_recipes(DocumentSource(whole, max_bytes=options.max_json_bytes), options)
+        ids = None
+        if options.ids_file is not None:
+            found = finder.find(options.ids_file)
+            if len(found) > 1:
+                raise SourceError(f"{options.ids_file} is several files", hint="name one with --ids-file")
+            ids = found[0]
+        return with_recipes(DocumentSource(whole, max_bytes=options.max_json_bytes, ids=ids), options)
     if codec is not None:
         raise SourceError(
             f"{file.name} is {codec} of a format that can't be read compressed",
@@ -241,7 +247,7 @@ def _arrays(file: File, head: bytes, options: ReadOptions, finder: FileFinder) -
         raise SourceError(f"{options.ids_file} is several files", hint="name one with --ids-file") from None
     except OSError as error:
         raise unreadable(file, error) from None
-    return JoinedSource(vectors, file, open_source(ids, replace(options, format=None), finder))
+    return JoinedSource(vectors, file, open_source(ids, replace(options, format=None, ids_file=None), finder))
 
 
 def _kind(file: File, head: bytes) -> str:
