@@ -92,8 +92,8 @@ class LoadOptions:
     ids_file: str | None = _option(
         None,
         SOURCES,
-        "Ids of a NumPy array: one per line, an array of ids, or a source with an id column and metadata. Ids "
-        "of a JSON document: one per line.",
+        "Ids of a NumPy array: one per line, an array of ids, or a source with an id column and metadata. "
+        "Ids of a JSON document: one per line.",
         metavar="FILE",
     )
     endpoint_url: str | None = _option(
