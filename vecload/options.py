@@ -85,7 +85,8 @@ class LoadOptions:
     ids_file: str | None = _option(
         None,
         SOURCES,
-        "Ids of an array of vectors: one per line, an array, or a source with an id column and metadata.",
+        "Ids of an array of vectors: one per line, an array, or a source with an id column and metadata. "
+        "Ids of a JSON document: one per line.",
         metavar="FILE",
     )
     endpoint_url: str | None = _option(

@@ -96,7 +96,7 @@ def test_what_is_beyond_a_limit_stops_the_load(
         (("--metadata-exclude", "nn"), "has no metadata 'nn' (--metadata-exclude)"),
         (("--contents-column", "payload.txt"), "it has 'payload.text', 'payload.internal'"),
         (("--recipe", "chroma"), "does not look like an export of chroma, which has ids: list"),
-        (("--recipe", "chrma"), "there is no recipe 'chrma'; name a file, or one of chroma,"),
+        (("--recipe", "chrma"), "there is no recipe 'chrma'; name a file, or one of azure,"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_made(

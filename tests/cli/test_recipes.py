@@ -120,3 +120,19 @@ def test_a_recipe_that_can_not_be_read_is_one_line(loading: Loading, tmp_path: P
     assert "can't be read: No such file" in loading.load(source, "--recipe", "./lost.toml", code=2)
     (tmp_path / "own.toml").write_bytes(b"\xff")
     assert "is not UTF-8" in loading.load(source, "--recipe", str(tmp_path / "own.toml"), code=2)
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_response_takes_its_ids_from_a_file(loading: Loading, tmp_path: Path, indent: int | None) -> None:
+    data = [{"object": "embedding", "index": n, "embedding": [n, 0.5]} for n in (1, 2)]
+    source = tmp_path / "response.json"
+    source.write_text(json.dumps({"object": "list", "data": data, "model": "m"}, indent=indent))
+    ids = tmp_path / "ids.txt"
+    ids.write_text("doc-1\r\ndoc-2\n")
+    loading.load(source, "--ids-file", str(ids))
+    assert {key: [*item["vector"]] for key, item in loading.items().items()} == {
+        "doc-1": [1, 0.5],
+        "doc-2": [2, 0.5],
+    }
+    ids.write_text("doc-1\n")
+    assert "has 1 ids, but" in loading.load(source, "--ids-file", str(ids), "--index", "b", code=2)

@@ -109,13 +109,13 @@ TABLE: dict[tuple[str, str], Sequence[Case | Refused]] = {
         ),
         Case([{"custom_id": f"a{n}", "response": {"status_code": 200, "body": {"data": [{"index": 0, "embedding": "rkfhPa5HYb7D9ag+rkfhPg=="}]}}} for n in range(2)], "a0", None, count=2),
     ],
-    ("openai", "a response, which has no ids: --generate-ids makes them"): [
+    ("openai", "a response, which has no ids: --ids-file or --generate-ids"): [
         Case({"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": V[0]}], "model": "m", "usage": {"total_tokens": 6}}, "", None, options=GENERATE)
     ],
-    ("cohere", "a response with embeddings by type, which has no ids: --generate-ids makes them"): [
+    ("cohere", "a response with embeddings by type, which has no ids: --ids-file or --generate-ids"): [
         Case({"id": "x", "texts": T, "embeddings": {"float": V, "int8": [[1, 2, 3, 4]] * 2}, "meta": {}, "response_type": "embeddings_by_type"}, "", count=2, options=GENERATE)
     ],
-    ("cohere", "a response with embeddings of floats, which has no ids: --generate-ids makes them"): [
+    ("cohere", "a response with embeddings of floats, which has no ids: --ids-file or --generate-ids"): [
         Case({"id": "x", "texts": T, "embeddings": V, "meta": {}, "response_type": "embeddings_floats"}, "", count=2, options=GENERATE)
     ],
     ("mongodb", "mongoexport, relaxed and canonical"): [

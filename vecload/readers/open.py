@@ -224,7 +224,13 @@ def _open(file: File, options: ReadOptions, finder: FileFinder, export: ExportFa
         from vecload.readers.json.documents import DocumentSource
 
         whole = Spooled(file) if isinstance(file, StandardInput) else file
-        return with_recipes(DocumentSource(whole, max_bytes=options.max_json_bytes), options)
+        ids = None
+        if options.ids_file is not None:
+            found = finder.find(options.ids_file)
+            if len(found) > 1:
+                raise SourceError(f"{options.ids_file} is several files", hint="name one with --ids-file")
+            ids = found[0]
+        return with_recipes(DocumentSource(whole, max_bytes=options.max_json_bytes, ids=ids), options)
     if kind in ("csv", "pgcopy"):
         from vecload.readers.csv.reader import CsvOptions, CsvSource
 
@@ -303,9 +309,8 @@ def _arrays(file: File, head: bytes, kind: str, options: ReadOptions, finder: Fi
         raise SourceError(f"{options.ids_file} is several files", hint="name one with --ids-file") from None
     except OSError as error:
         raise unreadable(file, error) from None
-    return JoinedSource(
-        vectors, file, open_source(ids, replace(options, format=None, vector_columns=None), finder)
-    )
+    of_ids = replace(options, format=None, vector_columns=None, ids_file=None)
+    return JoinedSource(vectors, file, open_source(ids, of_ids, finder))
 
 
 def _kind(file: File, head: bytes) -> str:

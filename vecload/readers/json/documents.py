@@ -40,11 +40,13 @@ class DocumentSource(Source):
     Args:
         file: The file, or the path of a local one.
         max_bytes: A larger one is refused.
+        ids: The ids of its rows, one a line; None leaves them as they are.
     """
 
     format = "json"
 
-    def __init__(self, file: File | str, *, max_bytes: int = JSON_MAX_BYTES) -> None:
+    def __init__(self, file: File | str, *, max_bytes: int = JSON_MAX_BYTES, ids: File | None = None) -> None:
+        self._ids = ids
         self._file = as_file(file)
         super().__init__(self._file.name, [self._file], self._file.nbytes or 0)
         self._max_bytes = max_bytes
@@ -54,7 +56,7 @@ class DocumentSource(Source):
     def files(self) -> Sequence[File]:
         """The document, and once its form is known its companion, which holds a part of its items."""
         companion = self._companion()
-        return (self._file,) if companion is None else (self._file, companion)
+        return tuple(file for file in (self._file, companion, self._ids) if file is not None)
 
     def form(self, columns: Sequence[Column]) -> Form | None:
         """The form by which its rows were made."""
@@ -124,8 +126,19 @@ class DocumentSource(Source):
             MappingError: It looks like the exports of two tools.
         """
         document = self._load(self._file, loads)
-        if isinstance(document, list):
-            return self._of_array(document)
+        shaped = self._of_array(document) if isinstance(document, list) else self._of_object(document, loads)
+        if self._ids is not None:
+            ids = _ids_in(self._ids)
+            if len(ids) != len(shaped.rows):
+                raise SourceError(
+                    f"{self._ids.name} has {len(ids)} ids, but {self.name} has {len(shaped.rows)} rows",
+                    hint="write one id a line, in the order of the rows",
+                )
+            shaped.rows = [{**row, ID: one} for row, one in zip(shaped.rows, ids, strict=True)]
+        return shaped
+
+    def _of_object(self, document: Any, loads: Any) -> Reshaped:
+        """An object, of which a recipe makes rows."""
         form = self._form = self.recipes.form_of_document(document, self.name)
         if form is None:
             raise _unknown(document, self.name)
@@ -196,6 +209,21 @@ class _Exact:
         return self._rows[row]
 
 
+def _ids_in(file: File) -> list[str]:
+    """The lines of a file."""
+    try:
+        with file.open() as stream:
+            lines = [line.rstrip(b"\r\n") for line in stream]
+    except OSError as error:
+        raise unreadable(file, error) from None
+    try:
+        return [line.decode() for line in lines]
+    except UnicodeDecodeError:
+        raise SourceError(f"{file.name} is not UTF-8", hint="write one id a line") from None
+
+
+ID = "id"
+"""The column of ids that a file of their own gives."""
 _NO_OBJECT = Fault("line", "not-object", "is not a JSON object")
 
 

@@ -27,7 +27,7 @@ from vecload.readers.json.blocks import (
     rows_of,
 )
 from vecload.readers.json.elements import Elements
-from vecload.readers.json.pages import Page, PageRows, begin_of_line, pages_of
+from vecload.readers.json.pages import Page, PageRows, begin_of_line, page_parser_for, pages_of
 from vecload.readers.json.relined import Relined
 from vecload.readers.json.workers import Parsers
 from vecload.readers.source import HEAD_BYTES, HEAD_ROWS, Source, missing
@@ -39,6 +39,10 @@ READ_BYTES = 2**20
 
 END_ROWS = 50
 """About how many rows before its end the last of its places is."""
+SINGLE_ROWS = 1.5
+"""Rows of a page, on average, up to which its first row's vector is taken out of its text."""
+FIRST_PAGES = 16
+"""Pages that show how many rows they have."""
 SKIP_BYTES = 2**20
 """Of the line that a place falls into; after a longer one reading can't begin."""
 
@@ -190,11 +194,18 @@ class JsonlSource(Source):
         end: int | None = None,
     ) -> Iterator[JsonRows]:
         if self._pages is not None:
-            return self._paged(gap, batch_rows, batch_bytes, self._pages, end=end)
+            return self._paged(gap, batch_rows, batch_bytes, self._pages, vector_parser, end=end)
         return self._plain(gap, batch_rows, batch_bytes, self._changes, vector_parser, end=end)
 
     def _paged(
-        self, gap: Span, batch_rows: int, batch_bytes: int, form: Form, *, end: int | None = None
+        self,
+        gap: Span,
+        batch_rows: int,
+        batch_bytes: int,
+        form: Form,
+        vector_parser: VectorParser | None = None,
+        *,
+        end: int | None = None,
     ) -> Iterator[JsonRows]:
         """The gap's rows, of pages: a gap may begin at any row of one."""
         row, begin = gap.start, gap.begin or 0
@@ -206,10 +217,11 @@ class JsonlSource(Source):
         skip = begin - start
         pages = pages_of(self._lines(Span(self.name, 0, -1, start), end), form, self._line_max)
         held: list[Page] = []
-        size = 0
+        size, single, most = 0, False, min(batch_rows, FIRST_PAGES if vector_parser else batch_rows)
         for page in chain(pages, (None,)):
-            if held and (page is None or len(held) >= batch_rows or size + page.nbytes > batch_bytes):
-                rows = PageRows(self.name, row, held, form, skip)
+            if held and (page is None or len(held) >= most or size + page.nbytes > batch_bytes):
+                rows = PageRows(self.name, row, held, form, skip, vector_parser if single else None)
+                single, most = len(rows) <= SINGLE_ROWS * len(held), batch_rows
                 left = len(rows) if gap.stop < 0 else min(len(rows), gap.stop - row)
                 for at in range(0, left, batch_rows):
                     yield rows.piece(at, min(at + batch_rows, left))
@@ -273,7 +285,12 @@ class JsonlSource(Source):
             if gap.stop >= 0 or self._pages is not None:
                 # Between what is done: a few rows, whose end may be known by their number alone. Or pages,
                 # which are not cut into blocks.
-                vector_parser = vector_parser_for(mapper.mapping, mapper.dimension)
+                mapping, dimension, pages = mapper.mapping, mapper.dimension, self._pages
+                vector_parser = (
+                    page_parser_for(mapping, dimension, pages)
+                    if pages is not None
+                    else vector_parser_for(mapping, dimension)
+                )
                 yield from map(mapper.map, self._rows(gap, batch_rows, batch_bytes, vector_parser))
             else:
                 yield from self._rest(gap, mapper, batch_rows, batch_bytes, parsers)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from vecload.batch import Span
 from vecload.mapping.forms import Form
-from vecload.mapping.json_rows import JsonRows
+from vecload.mapping.json_rows import JsonRows, ParsedVectors, VectorParser, inexact, vector_parser_for
+from vecload.mapping.mapping import ColumnMapping
+from vecload.mapping.paths import EACH, ENTRIES
 from vecload.mapping.rows import Fault
 from vecload.readers.json.blocks import TOO_LONG, Line, exactly, parse_line
 from vecload.recipes.reshape import reshaped
@@ -23,12 +27,25 @@ class Page:
         lines: These lines.
         form: How rows are made of them.
         line_max: What a line that isn't held was longer than.
+
+    Attributes:
+        nbytes: How long it is.
     """
 
     def __init__(self, lines: Sequence[Line], form: Form, line_max: int) -> None:
         self._lines = lines
         self._form = form
         self._line_max = line_max
+        self.nbytes = 0
+        for line in lines:
+            if line.data is not None:
+                self.nbytes += line.after - line.at
+
+    @property
+    def place(self) -> tuple[bytes | None, int, int]:
+        """A text that holds its first line, and where the line begins and ends in it."""
+        line = self._lines[0]
+        return line.data, line.at, line.after
 
     @property
     def offset(self) -> int:
@@ -39,11 +56,6 @@ class Page:
     def end(self) -> int:
         """Where it ends in the file."""
         return self._lines[-1].end
-
-    @property
-    def nbytes(self) -> int:
-        """How long it is."""
-        return sum(0 if line.data is None else line.after - line.at for line in self._lines)
 
     @property
     def text(self) -> bytes:
@@ -90,11 +102,29 @@ class PageRows:
         pages: At least one.
         form: How rows are made of them.
         skip: How many rows of the first page come before the first row.
+        parser: Takes the vector of each page's first row out of its line; None takes none.
     """
 
-    def __init__(self, source: str, start: int, pages: Sequence[Page], form: Form, skip: int) -> None:
+    def __init__(
+        self,
+        source: str,
+        start: int,
+        pages: Sequence[Page],
+        form: Form,
+        skip: int,
+        parser: VectorParser | None = None,
+    ) -> None:
         self._source, self._start, self._pages, self._skip = source, start, pages, skip
-        values = [page.value() for page in pages]
+        self._parser = parser
+        parsed: list[dict[str, Any] | None] = [None] * len(pages)
+        if parser is not None:
+            self._vectors = np.ones((len(pages), parser.dimension), dtype=np.float32)
+            with np.errstate(over="ignore"):
+                parsed = parser.parse_rows((page.place for page in pages), self._vectors)
+            for page in inexact(self._vectors):
+                parsed[page] = None
+        self._taken = [row is not None for row in parsed]
+        values = [page.value() if row is None else row for page, row in zip(pages, parsed, strict=True)]
         broken = {at: value for at, value in enumerate(values) if isinstance(value, Fault)}
         found = reshaped(form, [{} if isinstance(value, Fault) else value for value in values], broken)
         self._rows, self._origins, self._broken = found.rows, found.origins, found.broken
@@ -122,7 +152,17 @@ class PageRows:
             broken=_within(self._broken, rows),
             offsets=offsets,
             line=lambda position: self._pages[origins[position][0]].text,
+            parsed_vectors=self._parsed(origins),
         )
+
+    def _parsed(self, origins: Sequence[tuple[int, int]]) -> ParsedVectors | None:
+        """The vectors that were taken out of some rows."""
+        if self._parser is None or not any(self._taken[page] for page, _ in origins):
+            return None
+        left = [at for at, (page, number) in enumerate(origins) if number or not self._taken[page]]
+        vectors = self._vectors[[page for page, _ in origins]]
+        vectors[left] = 1
+        return ParsedVectors(self._parser.column, vectors, tuple(left))
 
     def _offset(self, row: int) -> int:
         page, number = self._origins[row]
@@ -131,6 +171,17 @@ class PageRows:
 
 def _within(broken: Mapping[int, Fault], rows: range) -> dict[int, Fault]:
     return {row - rows.start: fault for row, fault in broken.items() if row in rows}
+
+
+def page_parser_for(mapping: ColumnMapping, dimension: int, form: Form) -> VectorParser | None:
+    """The parser that takes the vector of a page's first row out of its line; None if none can."""
+    parser = vector_parser_for(mapping, dimension)
+    way = form.rows or form.each
+    if parser is None or form.pairs or form.columns or ENTRIES in way:
+        return None
+    steps = dict(mapping.nested).get(parser.column, (parser.column,))
+    whole = (*form.rows, *steps)
+    return VectorParser(parser.column, dimension, tuple("[0]" if step == EACH else step for step in whole))
 
 
 def begin_of_line(stream: BinaryIO, offset: int) -> int:
