@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +19,7 @@ from vecload.cli.empty_values import NoEmptyValues
 from vecload.cli.indexes import index_app
 from vecload.cli.options import print_help
 from vecload.cli.output import out, say, tell
+from vecload.cli.usage import usage_error
 from vecload.cli.whole_index import copy, export, rekey
 from vecload.errors import UsageError, VecloadError
 from vecload.limits import INSPECT_ITEMS, QUERY_PRINTED
@@ -77,14 +77,6 @@ def main(
         tell(line)
 
 
-MADE_PLAIN = {
-    "Value error, ": "",
-    "Input should be a valid integer, unable to parse string as an integer": "not an integer",
-    "Input should be a valid number, unable to parse string as a number": "not a number",
-}
-"""What the library that reads options says, and what to say instead."""
-SIMILAR = 0.75
-"""Similarity by `difflib` from which a mistyped flag gets a suggestion."""
 VARIABLES = "Every option has a variable: VECLOAD_MAX_ERRORS for --max-errors. Flags override variables."
 UPSERT_HELP = f"""Load sources into an index.
 
@@ -441,7 +433,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as ended:
         return ended.exit_code
     except typer.TyperException as error:
-        return _usage_error(error)
+        return usage_error(error)
     except typer.Abort:
         tell("vecload: nothing was done")
         return 1
@@ -456,46 +448,6 @@ def run(arguments: Sequence[str]) -> int:
             "VECLOAD_TRACEBACK=1"
         )
         return 1
-
-
-def _usage_error(error: typer.TyperException) -> int:
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context else "vecload"
-    wrong = getattr(error, "option_name", "")
-    if context is not None and wrong:
-        near = nearest(wrong, [flag for param in context.command.params for flag in param.opts])
-        tell(f"vecload: no option {wrong}{f'; did you mean {near}?' if near else ''}; see '{command} --help'")
-    else:
-        message = error.format_message().rstrip(".")
-        for words, plain in MADE_PLAIN.items():
-            message = message.replace(words, plain)
-        message = _with_variable(message, context, getattr(error, "param", None))
-        tell(f"vecload: {message}; see '{command} --help'")
-    return error.exit_code
-
-
-def _with_variable(message: str, context: Any, param: Any) -> str:
-    """A message about a value, which names the variable if the value is from there."""
-    source = None if context is None or param is None else context.get_parameter_source(param.name)
-    if source is None or source.name != "ENVIRONMENT":
-        return message
-    return message.replace(f"'{param.opts[0]}'", str(param.envvar))
-
-
-def nearest(wrong: str, flags: Sequence[str]) -> str:
-    """The flag that a mistyped one probably means; "" if none is similar.
-
-    Args:
-        wrong: An unknown flag: the beginning of a known one, or a misspelt one.
-        flags: The known flags.
-    """
-    longer = [flag for flag in flags if flag.startswith(wrong)]
-    common = [flag for flag in longer if opt.is_common(flag)]
-    return (
-        min(common or longer, key=len)
-        if longer
-        else next(iter(get_close_matches(wrong, flags, 1, SIMILAR)), "")
-    )
 
 
 def _exit_code(result: Any) -> int:
