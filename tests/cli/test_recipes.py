@@ -42,11 +42,15 @@ PAGES = [
 ]
 
 
-def test_recipes_are_listed_and_printed() -> None:
+def test_recipes_are_listed_and_printed(tmp_path: Path) -> None:
     listed = vecload("recipes")
     assert [line.split()[0] for line in listed.out.splitlines()] == [*recipe_names()]
     printed = vecload("recipes", "qdrant")
     assert printed.out == recipe_text("qdrant")
+    (tmp_path / "own.toml").write_text(OWN)
+    assert vecload("recipes", str(tmp_path / "own.toml")).out.endswith(
+        "own.toml is a recipe: Mine, forms: 1\n"
+    )
     missing = vecload("recipes", "qdrnt")
     assert (missing.code, "there is no recipe 'qdrnt'" in missing.error) == (2, True)
 

@@ -396,7 +396,9 @@ def recipes(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]", help="Print this recipe, as a start for one's own.", show_default=False
+            metavar="[NAME|FILE]",
+            help="Print this recipe, as a start for one's own; check a file.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -409,7 +411,10 @@ def recipes(
         for recipe in known():
             say(f"{recipe.name:<{width}}  {recipe.tool}")
         return
-    recipe_named(name)
+    found = recipe_named(name)
+    if name not in recipe_names():
+        say(f"{name} is a recipe: {found.tool}, forms: {len(found.forms)}")
+        return
     for line in recipe_text(name).splitlines():
         say(line)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import orjson
@@ -162,6 +162,9 @@ def dig(value: Any, steps: Sequence[str]) -> Any:
     `[]` and `[*]` lead to the first element and entry: a row of theirs has only one.
     """
     for step in steps:
+        if type(value) is dict and step in value:
+            value = value[step]
+            continue
         if isinstance(value, str | bytes):
             try:
                 value = orjson.loads(value)
@@ -209,18 +212,23 @@ def expansion_of(paths: Sequence[str], columns: Sequence[str] = ()) -> Steps:
 
 def elements(value: Any, steps: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """Every element that some steps lead to, with the key of its entry or "", in order."""
-    for at, step in enumerate(steps):
-        if step == EACH:
-            for item in value if isinstance(value, list) else ():
-                yield from elements(item, steps[at + 1 :]) if at + 1 < len(steps) else (("", item),)
-            return
-        if step == ENTRIES:
-            for key, item in value.items() if isinstance(value, dict) else ():
-                yield from elements(item, steps[at + 1 :]) if at + 1 < len(steps) else ((key, item),)
-            return
-        value = dig(value, (step,))
-    if value is not None:
-        yield "", value
+    at = next((at for at, step in enumerate(steps) if step in (EACH, ENTRIES)), None)
+    value = dig(value, steps if at is None else steps[:at])
+    if at is None:
+        if value is not None:
+            yield "", value
+        return
+    items: Iterable[tuple[str, Any]] = ()
+    if steps[at] == EACH and isinstance(value, list):
+        items = (("", item) for item in value)
+    elif steps[at] == ENTRIES and isinstance(value, dict):
+        items = value.items()
+    rest = steps[at + 1 :]
+    for key, item in items:
+        if rest:
+            yield from elements(item, rest)
+        else:
+            yield key, item
 
 
 def one_each(value: Any, steps: Sequence[str]) -> list[Any]:
