@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from vecload.cli import options as opt
 from vecload.cli.config import api_key
 from vecload.cli.output import ask, out, tell
 from vecload.errors import Interrupted, SourceError, UsageError, VecloadError
+from vecload.options import LoadOptions
 from vecload.places import short
 
 
@@ -52,7 +53,9 @@ JsonOutput = Annotated[
 ]
 
 
+@opt.takes("state_dir")
 def delete(
+    *,
     context: typer.Context,
     ids: Ids = None,
     ids_file: IdsFile = None,
@@ -65,6 +68,7 @@ def delete(
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
     api_key_file: opt.ApiKeyFile = None,
+    options: LoadOptions,
 ) -> None:
     """Delete items of an index, by their ids or by their metadata.
 
@@ -72,6 +76,9 @@ def delete(
     """
     from vecload.cli.load import StopAsked, stopping_on_signals
     from vecload.deletion import DeleteResult, find, ids_of
+    from vecload.loading.changes import items_deleted
+    from vecload.loading.item_state import state_path
+    from vecload.loading.request import Request
     from vecload.loading.retry import RetryPolicy, Sender, Stopping
     from vecload.targets.opening import connect_to, only_index, open_existing
 
@@ -97,9 +104,17 @@ def delete(
                 if result.found and not yes:
                     where = f"index {result.index!r} in {short(result.target)}"
                     _ask(f"delete {_items(result.found)} of {where}?")
-                with stopping_on_signals(stop):
+                folder = Request(sources=(), options=options).state_folder
+                state = state_path(folder, target.location, result.index)
+                with stopping_on_signals(stop), items_deleted(state, opened.key, result.index) as before:
+
+                    def unless_stopped(ids: Sequence[str]) -> None:
+                        if stop.is_set():
+                            raise Stopping
+                        before(ids)
+
                     try:
-                        deletion.run(lambda: _go_on(stop))
+                        deletion.run(unless_stopped)
                     except Stopping:
                         raise Interrupted(stop.number) from None
         if result.missing:
@@ -113,11 +128,6 @@ def delete(
             import orjson
 
             out(orjson.dumps(result.as_dict()))
-
-
-def _go_on(stop: Any) -> None:
-    if stop.is_set():
-        raise Interrupted(stop.number)
 
 
 def _items(number: int) -> str:

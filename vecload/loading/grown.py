@@ -88,7 +88,7 @@ def keep_loaded(
     journal.keep({identity.parts[n].location for n in keep}, reject_bytes=length)
     gone = len(before) - sum(part.location in places for part in identity.parts)
     if gone:
-        say(f"{_sources(gone)} loaded earlier are gone; their items stay in the index")
+        say(f"gone since the last load: {_sources(gone)}; their items stay in the index")
     unchanged = sum(one.loaded is not None for one in now)
     again = f" ({unchanged - len(keep)} more share ids with others)" if unchanged > len(keep) else ""
     say(f"skipping {len(keep)} of {_sources(len(now))}, which are loaded and unchanged{again}")
