@@ -24,6 +24,7 @@ ORDER = (
     "flags",
     "targets",
     "mapping",
+    "recipes",
     "readers",
     "loading",
     "items",

@@ -54,6 +54,7 @@ def parameters_named() -> Iterator[None]:
 
 
 _PHRASES: Final = (
+    (r"--generate-ids (rows|digest)", r'generate_ids="\1"'),
     (r"(max_errors|--max-errors) and --rejects FILE", "max_errors and rejects"),
     (r"--key-file or --contents-key-file", "key"),
     (r"--id-column (\w+) --id-column (\w+)", r'id_column=["\1", "\2"]'),

@@ -39,4 +39,4 @@ ITEM_LIMIT: Final = 1_000_000
 INSPECT_ITEMS: Final = 3
 """Items of each source that `vecload inspect` shows."""
 JSON_MAX_BYTES: Final = 2**28
-"""The largest JSON document, in bytes; parsed, it needs several times as much memory (docs/mapping.md)."""
+"""The largest JSON document of one object, in bytes; parsed it takes several times that (docs/mapping.md)."""

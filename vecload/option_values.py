@@ -53,9 +53,13 @@ def checked_value(name: str, value: Any, hint: Any, about: About) -> Any:
     if get_origin(kinds[0]) is tuple:
         return _names(name, value)
     if value is None:
+        if name == "generate_ids":
+            return False  # the command line's default
         if NoneType in kinds:
             return None
         raise UsageError(f"{name} is None")
+    if name == "generate_ids":
+        return _generated(name, value)
     words = [word for kind in kinds for word in get_args(kind)]
     if words and not about.or_auto:
         if value in words:
@@ -90,6 +94,22 @@ def checked_value(name: str, value: Any, hint: Any, about: About) -> Any:
         if name in _GOES_TO_THE_ENGINE and not _is_utf8(value):
             raise UsageError(f"{name} is not UTF-8 text")
     return value
+
+
+def _generated(name: str, value: Any) -> Any:
+    """Whether ids are generated, and of what: False, True for digests, or `rows`."""
+    found = _GENERATED.get(value.lower() if isinstance(value, str) else value)
+    if found is None:
+        raise UsageError(f"{name} {value!r} is neither digest nor rows")
+    return found
+
+
+_GENERATED: Final[Mapping[Any, Any]] = {
+    **dict.fromkeys((True, "digest", "true", "yes", "on", "1"), True),
+    **dict.fromkeys((False, "false", "no", "off", "0"), False),
+    "rows": "rows",
+}
+"""What the option may be, variables and configuration files included."""
 
 
 def _is_utf8(text: str) -> bool:

@@ -34,10 +34,26 @@ Metric: TypeAlias = Literal["euclidean", "cosine", "squared_euclidean"]
 StoragePrecision: TypeAlias = Literal["float32", "float16", "tq12", "tq8", "tq6", "tq4"]
 WireFormat: TypeAlias = Literal["auto", "json", "binary"]
 RepeatedIdPolicy: TypeAlias = Literal["reject", "last"]
-Format: TypeAlias = Literal["parquet", "jsonl", "arrow", "numpy", "json"]
-ShapeName: TypeAlias = Literal[
-    "chroma", "elasticsearch", "langchain", "llamaindex", "pinecone", "qdrant", "vdf", "weaviate"
+Format: TypeAlias = Literal[
+    "parquet",
+    "jsonl",
+    "arrow",
+    "numpy",
+    "json",
+    "csv",
+    "pgcopy",
+    "fvecs",
+    "bvecs",
+    "fbin",
+    "u8bin",
+    "i8bin",
+    "hdf5",
 ]
+"""What a source is; `pgcopy` is the text format of PostgreSQL's COPY."""
+GeneratedIds: TypeAlias = Literal["digest", "rows"]
+"""What ids are made of: a digest of the item, or the number of the row."""
+CsvTypes: TypeAlias = Literal["infer", "text"]
+"""Whether a column of CSV is numbers if every value reads back as it is written, or all columns are text."""
 
 SOURCES = "Sources"
 COLUMNS = "Columns"
@@ -69,7 +85,8 @@ class LoadOptions:
     ids_file: str | None = _option(
         None,
         SOURCES,
-        "Ids of a NumPy array: one per line, an array of ids, or a source with an id column and metadata.",
+        "Ids of an array of vectors: one per line, an array, or a source with an id column and metadata. "
+        "Ids of a JSON document: one per line.",
         metavar="FILE",
     )
     endpoint_url: str | None = _option(
@@ -79,8 +96,38 @@ class LoadOptions:
         metavar="URL",
         usual="Amazon's",
     )
+    encoding: str | None = _option(
+        None,
+        SOURCES,
+        "Encoding of JSON Lines, JSON and CSV: latin-1, cp1252 and so on.",
+        metavar="NAME",
+        usual="UTF-8, or UTF-16 and UTF-32 where detected",
+    )
+    csv_columns: tuple[str, ...] = _option(
+        (),
+        SOURCES,
+        "Names of the columns of CSV without a header, separated by commas.",
+        metavar="A,B,…",
+        usual="the first row",
+    )
+    csv_delimiter: str | None = _option(
+        None,
+        SOURCES,
+        "What separates the fields of CSV: one character, or the word tab.",
+        metavar="CHARACTER",
+        usual="detected: comma, semicolon, tab or |",
+    )
+    csv_types: CsvTypes = _option(
+        "infer",
+        SOURCES,
+        "Columns of CSV are numbers if each value reads back as it is written, or text: all are text.",
+    )
     max_line_bytes: int = _option(
-        LINE_MAX_BYTES, SOURCES, "Reject longer lines of JSON Lines.", metavar="N", least=1000
+        LINE_MAX_BYTES,
+        SOURCES,
+        "Reject longer lines of JSON Lines, and rows of CSV.",
+        metavar="N",
+        least=1000,
     )
     max_row_group_bytes: int = _option(
         ROW_GROUP_MAX_BYTES,
@@ -92,7 +139,7 @@ class LoadOptions:
     max_json_bytes: int = _option(
         JSON_MAX_BYTES,
         SOURCES,
-        "Refuse larger JSON documents (an array, an export that is one object): they are held in memory.",
+        "Refuse larger JSON documents that are one object, which are held in memory; arrays are not.",
         metavar="N",
         least=1000,
     )
@@ -112,6 +159,12 @@ class LoadOptions:
         metavar="NAME",
         usual="the one with lists of numbers",
         common=True,
+    )
+    vector_columns: str | None = _option(
+        None,
+        COLUMNS,
+        "Columns with one dimension of the vector each; * stands for the number: 'dim_*'.",
+        metavar="PATTERN",
     )
     contents_column: tuple[str, ...] = _option(
         (),
@@ -138,8 +191,12 @@ class LoadOptions:
     rename: tuple[str, ...] = _option(
         (), COLUMNS, "Give a metadata field another name. Repeatable.", metavar="OLD=NEW"
     )
-    shape: ShapeName | None = _option(
-        None, COLUMNS, "Tool that exported the sources.", usual="detected from the content"
+    recipe: str | None = _option(
+        None,
+        COLUMNS,
+        "How a tool's exports become items: a name that `vecload recipes` lists, a TOML file, or none.",
+        metavar="NAME|FILE",
+        usual="detected from the content",
     )
     vector_dtype: VectorDtype | None = _option(
         None,
@@ -157,10 +214,11 @@ class LoadOptions:
     id_separator: str = _option(
         ID_SEPARATOR, ITEMS, "Text between the values of an id of several columns.", metavar="TEXT"
     )
-    generate_ids: bool = _option(
+    generate_ids: bool | GeneratedIds = _option(
         False,
         ITEMS,
-        "If a row has no id, use a digest of its item as the id. Equal rows become one item.",
+        "If a row has no id, use a digest of its item (equal rows become one item), or its row number.",
+        metavar="[digest|rows]",
         common=True,
     )
     max_id_bytes: int = _option(
@@ -387,26 +445,3 @@ def error_limit(text: int | str, name: str = "max_errors") -> tuple[int | None, 
         pass
     what = "items" if name == "max_deletes" else "rows"
     raise UsageError(f"{name} {text!r} is neither a number of {what} nor a percentage")
-
-
-COPY_OPTIONS: Final = (
-    *("seal", "wire", "binary_threshold", "batch_rows", "batch_bytes", "concurrency", "give_up_after"),
-    *(
-        "resume_wait",
-        "create",
-        "create_key",
-        "kms",
-        "metric",
-        "storage_precision",
-        "unfilterable",
-        "pattern",
-        "full_text",
-    ),
-    *("train", "max_errors", "rejects", "reject_rows", "fresh", "state_dir", "explain"),
-)
-"""Options of a load that a copy has, too. The others are about files and columns."""
-REKEY_OPTIONS: Final = (
-    *("wire", "binary_threshold", "batch_rows", "batch_bytes", "concurrency", "give_up_after"),
-    *("max_errors", "rejects"),
-)
-"""Options of a load that a rekey has, too."""

@@ -119,7 +119,8 @@ def test_a_mistyped_option_is_answered_with_the_one_that_was_meant(wrong: str, m
 def test_completion_is_installed_by_typer_and_completes(tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path)}
     subprocess.run(
-        [sys.executable, "-m", "vecload", "--install-completion", "bash"],
+        # Typer looks for the shell among the processes above.
+        ["bash", "-c", f"{sys.executable} -m vecload --install-completion bash; exit $?"],
         env={**os.environ, **home},
         check=True,
     )

@@ -159,7 +159,7 @@ def test_no_setting_of_targets_keys_or_consent_counts_in_a_file_that_is_found(
         'vector-column = "x"',
         'rename = ["text=title"]',
         'metadata-exclude = ["text"]',
-        'shape = "qdrant"',
+        'recipe = "qdrant"',
         'vector-dtype = "uint8"',
         "binary-as-text = true",
         "generate-ids = true",

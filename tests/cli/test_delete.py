@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.command import Ended, vecload
+from tests.cli.command import vecload
 from tests.cli.sources import rows, write_jsonl
+from tests.cli.terminal import on_terminal
 from tests.servers import Service
 
 Here = tuple[str | Path, ...]
@@ -172,23 +170,6 @@ def test_on_a_terminal_it_asks(tmp_path: Path, answer: str, left: int) -> None:
     assert "delete 1 item of index 'rows'" in ended.err
     assert ended.code == (0 if answer == "y" else 2)
     assert json.loads(vecload("index", "describe", "rows").out)["items"] == left
-
-
-def on_terminal(typed: str, *arguments: str) -> Ended:
-    """The command with a terminal, where something was typed ahead."""
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execv(sys.executable, [sys.executable, "-m", "vecload", *arguments])  # noqa: S606 this program
-    os.write(terminal, typed.encode())
-    printed = b""
-    try:
-        while piece := os.read(terminal, 4096):
-            printed += piece
-    except OSError:
-        pass  # the child closed its side
-    _, status = os.waitpid(child, 0)
-    os.close(terminal)
-    return Ended(os.waitstatus_to_exitcode(status), "", printed.decode())
 
 
 def test_a_deletion_needs_write_access_and_says_so(

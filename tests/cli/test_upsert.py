@@ -227,7 +227,7 @@ def test_named_columns_are_taken_and_only_those(tmp_path: Path) -> None:
         (b"", "empty.parquet", "is empty"),
         (b"\x1f\x8b\x08\x00aaaa", "packed.jsonl", "gzip data is"),
         (b"PAR1 and then nothing of use", "broken.parquet", "not a readable Parquet file"),
-        (b"hello, world\n", "text.txt", "neither Parquet, JSON Lines, Arrow IPC nor NumPy"),
+        (b"hello, world\n", "text.txt", "neither Parquet, JSON Lines, CSV, Arrow IPC nor NumPy"),
         (b'[{"id": "a"}]', "array.json", "no vector column; its other columns are nothing"),
         (b'{"id": "a", "title": "no vector"}\n', "novector.jsonl", "no vector column"),
         (b'{"vector": [1.5, 2]}\n', "noid.jsonl", "no id column"),

@@ -122,7 +122,13 @@ def unwritable() -> Arguments:
 REFUSALS: dict[str, tuple[Callable[[], str | list[str]], Callable[[], Arguments]]] = {
     "no such file": (lambda: "nowhere.parquet", dict),
     "an empty file": (lambda: text("empty.jsonl", ""), dict),
-    "CSV": (lambda: text("rows.csv", "id,vector\na,1\n"), dict),
+    "CSV without a header": (lambda: text("rows.csv", 'a,"[1,2]"\nb,"[1,2]"\n'), dict),
+    "an incomplete column a dimension": (
+        lambda: text("rows.csv", "id,d0,d2\na,1,2\n"),
+        lambda: {"vector_columns": "d*"},
+    ),
+    "two ways to the vector": (good, lambda: {"vector_columns": "d*", "vector_column": "vector"}),
+    "one column a dimension of JSON Lines": (good, lambda: {"vector_columns": "d*"}),
     "text that is not JSON": (lambda: text("rows.jsonl", "nothing\nof the kind\n"), dict),
     "no vectors": (lambda: text("rows.jsonl", '{"id": "a", "x": 1}\n'), dict),
     "two vectors": (lambda: text("rows.jsonl", '{"id":"a","x":[0.5,1.5],"y":[2.5,3.5]}\n'), dict),

@@ -154,7 +154,7 @@ def test_a_day_that_is_added_is_loaded_alone(daily: Daily, policy: str) -> None:
     (daily.folder / "03.jsonl").unlink()
     gone = daily.load(repeated_ids=policy)
     assert (gone.read, gone.loaded) == (200, 0)
-    assert "1 source loaded earlier are gone; their items stay in the index" in daily.messages
+    assert "gone since the last load: 1 source; their items stay in the index" in daily.messages
 
 
 def test_another_mapping_key_or_index_loads_everything(daily: Daily, tmp_path: Path) -> None:

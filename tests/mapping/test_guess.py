@@ -287,7 +287,7 @@ def test_a_vector_inside_a_list_is_named_by_its_element() -> None:
     row = {"id": "a", "data": [{"embedding": FLOATS}], "timings": [0.5, 0.25]}
     message = refusal(json(row))
     assert "has its vectors inside a list: 'data[].embedding' (8 numbers" in message
-    assert message.endswith("name one element with --vector-column 'data[0].embedding'")
+    assert message.endswith("--vector-column 'data[0].embedding', or make each a row: 'data[].embedding'")
     found = guess(json(row), vector="data[0].embedding")
     assert found.excluded == ("data",)
     assert dict(found.nested) == {"data[0].embedding": ("data", "[0]", "embedding")}
@@ -309,7 +309,10 @@ def test_several_vectors_a_row_are_refused_as_that() -> None:
 
 def test_one_column_a_dimension_is_said_to_be_that() -> None:
     rows = json({"id": "a", **{f"dim_{i}": x for i, x in enumerate(FLOATS)}})
-    assert "has one column per dimension: 'dim_0' to 'dim_7'; write them as one list" in refusal(rows)
+    assert (
+        "has one column per dimension: 'dim_0' to 'dim_7'; name them with --vector-columns 'dim_*'"
+        in refusal(rows)
+    )
 
 
 def test_vectors_that_were_not_chosen_and_long_lists_are_no_metadata_unless_named() -> None:

@@ -56,7 +56,7 @@ def test_an_export_loaded_again_is_the_same_index(
     loaded = load(tmp_path / file, two)
     assert (loaded.loaded, loaded.rejected) == (ITEMS, 0)
     assert loaded.mapping is not None
-    assert loaded.mapping["shape"] == "vecload"
+    assert loaded.mapping["recipe"] == "vecload"
     assert two.items() == one.items()
 
 

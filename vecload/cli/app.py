@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +18,8 @@ from vecload.cli.delete import delete
 from vecload.cli.empty_values import NoEmptyValues
 from vecload.cli.indexes import index_app
 from vecload.cli.options import print_help
-from vecload.cli.output import out, tell
+from vecload.cli.output import out, say, tell
+from vecload.cli.usage import usage_error
 from vecload.cli.whole_index import copy, export, rekey
 from vecload.errors import UsageError, VecloadError
 from vecload.limits import INSPECT_ITEMS, QUERY_PRINTED
@@ -77,14 +77,6 @@ def main(
         tell(line)
 
 
-MADE_PLAIN = {
-    "Value error, ": "",
-    "Input should be a valid integer, unable to parse string as an integer": "not an integer",
-    "Input should be a valid number, unable to parse string as a number": "not a number",
-}
-"""What the library that reads options says, and what to say instead."""
-SIMILAR = 0.75
-"""Similarity by `difflib` from which a mistyped flag gets a suggestion."""
 VARIABLES = "Every option has a variable: VECLOAD_MAX_ERRORS for --max-errors. Flags override variables."
 UPSERT_HELP = f"""Load sources into an index.
 
@@ -399,6 +391,34 @@ def keygen(
     tell(f"wrote {file} (key id {key.key_id}); keep a copy: without it, nothing sealed with it can be opened")
 
 
+@app.command()
+def recipes(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME|FILE]",
+            help="Print this recipe, as a start for one's own; check a file.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """List the recipes: tools whose exports vecload knows."""
+    from vecload.recipes.known import recipe_named, recipe_names, recipe_text
+    from vecload.recipes.known import recipes as known
+
+    if name is None:
+        width = max(map(len, recipe_names()))
+        for recipe in known():
+            say(f"{recipe.name:<{width}}  {recipe.tool}")
+        return
+    found = recipe_named(name)
+    if name not in recipe_names():
+        say(f"{name} is a recipe: {found.tool}, forms: {len(found.forms)}")
+        return
+    for line in recipe_text(name).splitlines():
+        say(line)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code. Errors are one line on standard error."""
     command: Any = get_command(app)
@@ -418,7 +438,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as ended:
         return ended.exit_code
     except typer.TyperException as error:
-        return _usage_error(error)
+        return usage_error(error)
     except typer.Abort:
         tell("vecload: nothing was done")
         return 1
@@ -433,46 +453,6 @@ def run(arguments: Sequence[str]) -> int:
             "VECLOAD_TRACEBACK=1"
         )
         return 1
-
-
-def _usage_error(error: typer.TyperException) -> int:
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context else "vecload"
-    wrong = getattr(error, "option_name", "")
-    if context is not None and wrong:
-        near = nearest(wrong, [flag for param in context.command.params for flag in param.opts])
-        tell(f"vecload: no option {wrong}{f'; did you mean {near}?' if near else ''}; see '{command} --help'")
-    else:
-        message = error.format_message().rstrip(".")
-        for words, plain in MADE_PLAIN.items():
-            message = message.replace(words, plain)
-        message = _with_variable(message, context, getattr(error, "param", None))
-        tell(f"vecload: {message}; see '{command} --help'")
-    return error.exit_code
-
-
-def _with_variable(message: str, context: Any, param: Any) -> str:
-    """A message about a value, which names the variable if the value is from there."""
-    source = None if context is None or param is None else context.get_parameter_source(param.name)
-    if source is None or source.name != "ENVIRONMENT":
-        return message
-    return message.replace(f"'{param.opts[0]}'", str(param.envvar))
-
-
-def nearest(wrong: str, flags: Sequence[str]) -> str:
-    """The flag that a mistyped one probably means; "" if none is similar.
-
-    Args:
-        wrong: An unknown flag: the beginning of a known one, or a misspelt one.
-        flags: The known flags.
-    """
-    longer = [flag for flag in flags if flag.startswith(wrong)]
-    common = [flag for flag in longer if opt.is_common(flag)]
-    return (
-        min(common or longer, key=len)
-        if longer
-        else next(iter(get_close_matches(wrong, flags, 1, SIMILAR)), "")
-    )
 
 
 def _exit_code(result: Any) -> int:

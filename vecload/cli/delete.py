@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from vecload.cli import options as opt
 from vecload.cli.config import api_key
 from vecload.cli.output import ask, out, tell
 from vecload.errors import Interrupted, SourceError, UsageError, VecloadError
+from vecload.options import LoadOptions
 from vecload.places import short
 from vecload.targets import Reach
 
@@ -54,6 +55,7 @@ JsonOutput = Annotated[
 
 
 @opt.reaches
+@opt.takes("state_dir")
 def delete(
     *,
     context: typer.Context,
@@ -70,12 +72,16 @@ def delete(
     contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
     reach: Reach,
+    options: LoadOptions,
 ) -> None:
     """Delete items of an index, by their ids or by their metadata.
 
     Ids that are not in the index are ignored, so after a stop, run the same command again.
     """
     from vecload.cli.load import StopAsked, stopping_on_signals
+    from vecload.loading.changes import items_deleted
+    from vecload.loading.item_state import state_path
+    from vecload.loading.request import Request
     from vecload.loading.retry import RetryPolicy, Sender, Stopping
     from vecload.targets.opening import connect_to, only_index, open_existing
     from vecload.upkeep.deletion import DeleteResult, find, ids_of
@@ -102,9 +108,17 @@ def delete(
                 if result.found and not yes:
                     where = f"index {result.index!r} in {short(result.target)}"
                     _ask(f"delete {_items(result.found)} of {where}?")
-                with stopping_on_signals(stop):
+                folder = Request(sources=(), options=options).state_folder
+                state = state_path(folder, target.location, result.index)
+                with stopping_on_signals(stop), items_deleted(state, opened.key, result.index) as before:
+
+                    def unless_stopped(ids: Sequence[str]) -> None:
+                        if stop.is_set():
+                            raise Stopping
+                        before(ids)
+
                     try:
-                        deletion.run(lambda: _go_on(stop))
+                        deletion.run(unless_stopped)
                     except Stopping:
                         raise Interrupted(stop.number) from None
         if result.missing:
@@ -118,11 +132,6 @@ def delete(
             import orjson
 
             out(orjson.dumps(result.as_dict()))
-
-
-def _go_on(stop: Any) -> None:
-    if stop.is_set():
-        raise Interrupted(stop.number)
 
 
 def _items(number: int) -> str:

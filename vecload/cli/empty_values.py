@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from vecload.errors import UsageError
 
+GENERATE_IDS = "--generate-ids"
 MAY_BE_EMPTY = ("id-prefix",)
 """Options for which an empty text is valid. The separator is not one: an empty one makes ids ambiguous."""
 MAY_BE_BLANK = (*MAY_BE_EMPTY, "id-separator", "ids")
@@ -37,8 +38,19 @@ class NoEmptyValues(TyperGroup):
         """As in the base class, and check the command's options."""
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None and not getattr(command, "commands", None):
+            rest = with_usual_kind(rest)
             check_given(command, Context(command, info_name=name, parent=ctx), rest)
         return name, command, rest
+
+
+def with_usual_kind(arguments: Sequence[str]) -> list[str]:
+    """Arguments in which `--generate-ids` has its value: alone it means digests, and takes no argument."""
+    found = [*arguments]
+    end = found.index("--") if "--" in found else len(found)
+    for at in range(end):
+        if found[at] == GENERATE_IDS and found[at + 1 : at + 2] not in (["digest"], ["rows"], [""]):
+            found[at] = f"{GENERATE_IDS}=digest"
+    return found
 
 
 def check_given(

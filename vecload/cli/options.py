@@ -301,6 +301,9 @@ def _parameter(name: str) -> inspect.Parameter:
         default = str(default)
     if default in (None, ""):
         typers["show_default"] = False
+    if default is False and kind is str:
+        default = None
+        typers["show_default"] = False
     flag = name.replace("_", "-")
     flags = f"--{flag}/--no-{flag}" if default is True or HINTS[name] == bool | None else ""
     made = option(name, one.panel, one.help, usual=one.usual, flags=flags, **typers)

@@ -11,8 +11,9 @@ import typer
 from vecload.cli import options as opt
 from vecload.cli.config import api_key
 from vecload.cli.output import out, tell
-from vecload.options import COPY_OPTIONS, REKEY_OPTIONS, LoadOptions
+from vecload.options import LoadOptions
 from vecload.targets import Reach
+from vecload.upkeep.options import COPY_OPTIONS, REKEY_OPTIONS
 
 FROM = "What is copied"
 

@@ -210,8 +210,8 @@ class ChangedOnly:
             return
         if changes.without_id:
             self.say(
-                f"nothing is deleted, though {_items(len(missing))} left the sources: {changes.without_id:,} "
-                "rows were rejected without an id, and may be among them"
+                f"nothing is deleted, though {_items(len(missing))} left the sources: they may be the rows "
+                f"rejected without an id ({changes.without_id:,})"
             )
             return
         listed = sender.ask(self.access.index.list_ids)

@@ -8,8 +8,10 @@ are loaded; a row that a later row replaces may then be sent, too.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +19,10 @@ from numpy.typing import NDArray
 from vecload.batch import Batch
 from vecload.errors import SealError
 from vecload.loading.item_digests import DIGEST_BYTES, Digests, ItemDigests
-from vecload.loading.item_state import ItemState, Sampled
+from vecload.loading.item_state import ItemState, Sampled, others_write
 from vecload.loading.known_items import Compared, KnownItems
 from vecload.loading.retry import Outcome
-from vecload.sealing import Opener, Sealer
+from vecload.sealing import Key, Opener, Sealer
 from vecload.targets.opened import OpenedIndex
 
 SAMPLE = 100
@@ -228,6 +230,43 @@ class Changes:
         if sample:
             self.state.add_sample(sample, only=True)
         self.state.finish(index.count(), self._shape())
+
+
+@contextmanager
+def items_deleted(path: Path, key: Key | None, index: str) -> Iterator[Callable[[Sequence[str]], None]]:
+    """Lets items be deleted outside of a load, so that later loads with `--changed-only` know.
+
+    Args:
+        path: The state of the index, from `state_path`; it need not exist.
+        key: The key of the index; None without one, when nothing in the state counts any more.
+        index: The index's name.
+
+    Returns:
+        A function to call before items with these ids are deleted.
+
+    Raises:
+        LoadLocked: A load with `--changed-only` is running.
+        JournalError: The state can't be used.
+    """
+    if not path.exists():
+        yield lambda ids: None
+        return
+    if key is not None:
+        with closing(ItemState(path, key.key_id, replace=False)) as state:
+            if state.readable:
+                digests = ItemDigests(key.contents_key, index, "")
+
+                def forget(ids: Sequence[str]) -> None:
+                    found = digests.of_ids(ids)
+                    state.add(found, None, 0)
+                    state.drop_sample(_keys(found))
+                    state.expect_fewer(len(ids))
+                    state.commit()
+
+                yield forget
+                return
+    with others_write(path):
+        yield lambda ids: None
 
 
 def _keys(ids: Digests) -> list[bytes]:

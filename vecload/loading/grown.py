@@ -14,7 +14,7 @@ import orjson
 from vecload.batch import Span
 from vecload.errors import JournalError
 from vecload.loading.flow import Job
-from vecload.loading.identity import Identity
+from vecload.loading.identity import Identity, Part
 from vecload.loading.journal import Journal
 from vecload.loading.rejects import rejects_of
 from vecload.loading.repeated_ids import RepeatedIds, earlier_rows
@@ -58,11 +58,18 @@ def keep_loaded(
     now = []
     for part, job in zip(identity.parts, jobs, strict=True):
         place = places.get(part.location)
-        same = place is not None and _is_same(before[place], part.files, part.mapping, job.source, identity)
-        now.append(WantedSource(place if same else None, partial(_ids_in, job, ids, interrupted)))
+        same = place is not None and _is_same(before[place], part, identity)
+        whole = place is not None and same and _is_whole(before[place], job.source)
+        now.append(
+            WantedSource(
+                place if whole else None,
+                partial(_ids_in, job, ids, interrupted),
+                begun=place if same and not whole else None,
+            )
+        )
     keep = sources_to_keep(before, now, ids.policy)
     rejecting = {n for n in keep if before[now[n].loaded or 0].rejected}
-    length = 0 if rejects is not None else journal.reject_bytes
+    length = 0  # without a reject file in this run, the file of earlier ones does not hold all rejects
     if rejecting and rejects is not None:
         kept = {identity.parts[n].location for n in keep}
         path = journal.rejects_path()
@@ -71,30 +78,36 @@ def keep_loaded(
             length = _keep_rejects(rejects, kept)
         else:
             # The reject file would lack theirs: they are found again.
-            now = [WantedSource(None, one.ids) if n in rejecting else one for n, one in enumerate(now)]
+            now = [
+                WantedSource(None, one.ids, begun=one.loaded) if n in rejecting else one
+                for n, one in enumerate(now)
+            ]
             keep = sources_to_keep(before, now, ids.policy)
     if not keep:
         return 0
     journal.keep({identity.parts[n].location for n in keep}, reject_bytes=length)
     gone = len(before) - sum(part.location in places for part in identity.parts)
     if gone:
-        say(f"{_sources(gone)} loaded earlier are gone; their items stay in the index")
+        say(f"gone since the last load: {_sources(gone)}; their items stay in the index")
     unchanged = sum(one.loaded is not None for one in now)
     again = f" ({unchanged - len(keep)} more share ids with others)" if unchanged > len(keep) else ""
     say(f"skipping {len(keep)} of {_sources(len(now))}, which are loaded and unchanged{again}")
     return len(keep)
 
 
-def _is_same(
-    old: LoadedSource, files: Sequence[str], mapping: str, source: Source, identity: Identity
-) -> bool:
-    """Whether a source is what was loaded, and all of it was."""
-    if old.touched or old.part.mapping != mapping or old.part.files != tuple(files):
+def _is_same(old: LoadedSource, part: Part, identity: Identity) -> bool:
+    """Whether a source is what was loaded, or what was being loaded."""
+    if old.touched or old.part != part:
         return False
-    for file in files:
-        known = old.fingerprints[file]
-        if known != identity.fingerprints[file] and not identity.holds(file, known, False):
-            return False
+    return all(
+        old.fingerprints[file] == identity.fingerprints[file]
+        or identity.holds(file, old.fingerprints[file], False)
+        for file in part.files
+    )
+
+
+def _is_whole(old: LoadedSource, source: Source) -> bool:
+    """Whether all rows of an unchanged source are recorded."""
     if old.whole:
         return True
     if source.total_rows is not None:
@@ -103,9 +116,9 @@ def _is_same(
 
 
 def _ids_in(job: Job, ids: RepeatedIds, interrupted: Callable[[], int]) -> Digests:
-    """The digests of the ids in a source."""
+    """The digests of the ids in a source, of rows that become items: so whole rows must be mapped."""
     whole = [Span(job.source.name, 0, job.source.total_rows or LAST_ROW)]
-    rows = earlier_rows(job.source, job.mapper, whole, [], digests=ids.digests, interrupted=interrupted)
+    rows = earlier_rows(job.source, job.mapper, [], whole, digests=ids.digests, interrupted=interrupted)
     return np.concatenate([np.empty(0, dtype=np.int64), *(one.digests for one in rows)])
 
 

@@ -82,49 +82,44 @@ class ItemState:
     Args:
         path: The file, from `state_path`.
         key_id: The id of the contents key. With another key, nothing in the file can be recognised.
+        replace: Begin anew if nothing in the file can be recognised; otherwise, leave it as it is.
 
     Attributes:
         why_forgotten: Why earlier records are not used; "" if they are.
+        readable: The records can be recognised.
 
     Raises:
         LoadLocked: A load that uses the state is running.
         JournalError: The file can't be used.
     """
 
-    def __init__(self, path: Path, key_id: str) -> None:
+    def __init__(self, path: Path, key_id: str, *, replace: bool = True) -> None:
+        self._changes = 0
         self._written = last_written(path, _lock_of(path))
         self._key_id = key_id
         self._database = _opened(path, fcntl.LOCK_EX)
         self._run, self.commit = self._database.run, self._database.commit
         self.alive, self.close = self._database.alive, self._database.close
         try:
-            self.why_forgotten = self._begin()
+            self.why_forgotten = self._begin(replace=replace)
         except BaseException:
             self.close()
             raise
 
-    def _begin(self) -> str:
+    def _begin(self, *, replace: bool) -> str:
         known = self._run("SELECT format, key_id, unfinished, stale FROM about").fetchone()
         self.unfinished = bool(known and known[2])
-        why = ""
-        if known is None:
-            self._start(())
-        elif known[0] != FORMAT:
-            why = "what was loaded was recorded by another version of vecload"
-            self._start(())
-        elif known[1] != self._key_id:
-            why = "the contents key is another one"
-            self._start(())
-        elif known[3]:
-            why = str(known[3])
-        return why
-
-    def _start(self, records: Sequence[Records]) -> None:
-        """Begin anew, with these records."""
-        for table in ("about", "owner", "chunk", "change", "sample"):
-            self._run(f"DELETE FROM {table}")  # noqa: S608 of the names above
-        self._run("INSERT INTO about (format, key_id) VALUES (?, ?)", (FORMAT, self._key_id))
-        self.commit()
+        self.readable = known is None or (known[0], known[1]) == (FORMAT, self._key_id)
+        if known is None or (replace and not self.readable):
+            for table in ("about", "owner", "chunk", "change", "sample"):
+                self._run(f"DELETE FROM {table}")  # noqa: S608 of the names above
+            self._run("INSERT INTO about (format, key_id) VALUES (?, ?)", (FORMAT, self._key_id))
+            self.commit()
+        if self.readable:
+            return str(known[3] or "") if known else ""
+        if known[0] != FORMAT:
+            return "what was loaded was recorded by another version of vecload"
+        return "the contents key is another one"
 
     def records(self) -> Records:
         """All claims, sorted by id, without those of deleted ids."""
@@ -246,7 +241,7 @@ def others_write(path: Path) -> Iterator[None]:
         return
     database = _opened(path, fcntl.LOCK_SH)
     try:
-        database.run("UPDATE about SET stale = 'another load wrote into this index'")
+        database.run("UPDATE about SET stale = 'another load or deletion changed the index'")
         database.run("COMMIT")
         yield
     finally:

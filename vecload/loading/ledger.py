@@ -209,14 +209,24 @@ class Ledger:
         self._waiting[0] += outcome.ack.items
         self._waiting[1] += len(rejects)
         if self._journal is not None:
-            ids = self._digests(batch.ids) if self._digests is not None else None
-            self._journal.record(batch.span, outcome.ack.items + batch.passed, len(rejects), ids)
+            self._journal.record(
+                batch.span, outcome.ack.items + batch.passed, len(rejects), self._digests_of(outcome)
+            )
             if batch.ids and not outcome.rejects and self._commits >= self._next_sample:
                 self._journal.remember(batch.ids[-1])
                 self._next_sample = self._commits + SAMPLE_COMMITS
             if self._journal.due():
                 self._commit()
         self._on_progress(batch.span, totals)
+
+    def _digests_of(self, outcome: Outcome) -> Digests | None:
+        """The digests of the ids that the target acknowledged; None if the journal keeps none."""
+        if self._digests is None:
+            return None
+        found = self._digests(outcome.batch.ids)
+        if not outcome.rejects:
+            return found
+        return found[~np.isin(outcome.batch.item_rows(), [reject.row for reject in outcome.rejects])]
 
     def waiting(self) -> None:
         """Commit what is due while no answer comes, so that it does not wait for the next batch.

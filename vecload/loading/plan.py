@@ -29,8 +29,6 @@ from vecload.safe_text import escaped
 
 MAPPINGS_SAID = 3
 """Mappings of further sources that are printed, where sources differ."""
-SHAPES_OF_FILES = ("chroma", "vdf")
-"""Exports recognised when opened, not from their columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +219,11 @@ def make_plan(
                     f"{source.name} has no dict in its first rows: row 0 {fault}",
                     hint="pass a dict for each row",
                 )
+            if source.format == "csv":
+                raise SourceError(
+                    f"{source.name} has no row that can be read in its first rows: row 0 {fault}",
+                    hint="check --csv-delimiter and --csv-columns",
+                )
             raise SourceError(
                 f"{source.name} has no JSON object in its first rows: row 0 {fault}",
                 # A known cause comes with its own hint.
@@ -250,6 +253,11 @@ def make_plan(
             f"the vectors of {first} have {one} dimensions, those of {second} have {other}",
             hint="load them into different indexes",
         )
+    if len(kept) > 1 and any(mapping.rules.generate_ids == "rows" for mapping in mappings):
+        raise MappingError(
+            f"{kept[0].name} and {kept[1].name} would get the same ids, since both have a row 0",
+            hint="load each source by itself, with --id-prefix, or use --generate-ids digest",
+        )
     _check_agreement(kept, mappings)
     return Plan(tuple(kept), tuple(mappings), next(iter(dimensions), 0), embed, metric)
 
@@ -276,13 +284,20 @@ def _mapping(
     later = _has_later(source, head)
     more = head.columns_vary and later
     export = source.export or ExportFacts()
-    if not export.shape:
-        if choice.shape in SHAPES_OF_FILES:
-            raise MappingError(
-                f"{source.name} does not look like an export from {choice.shape}",
-                hint="omit --shape to detect it",
-            )
-        mapping = guess_mapping(columns, choice, source=source.name, embed=embed, rules=rules, more=more)
+    if not export.recipe:
+        form = source.form(columns)
+        if form is not None and form.vector_dtype is not None and rules.vector_dtype is None:
+            rules = replace(rules, vector_dtype=form.vector_dtype)
+        mapping = guess_mapping(
+            columns,
+            choice,
+            source=source.name,
+            embed=embed,
+            rules=rules,
+            more=more,
+            form=form,
+            form_named=source.recipes.named is not None,
+        )
     else:
         # Vectors that the user leaves out are made by the index.
         left_out = frozenset(choice.excluded if embed else ())
@@ -295,7 +310,6 @@ def _mapping(
             choice,
             id=choice.id or export.id,
             vector=choice.vector or (None if export.vector in left_out else export.vector),
-            shape=None,
         )
         mapping = guess_mapping(columns, known, source=source.name, embed=embed, rules=rules, more=more)
         why = mapping.reasons
@@ -303,7 +317,7 @@ def _mapping(
             why = replace(why, id="from the export")
         if export.vector and not choice.vector and mapping.vector == export.vector:
             why = replace(why, vector="from the export")
-        mapping = replace(mapping, shape=export.shape, reasons=why)
+        mapping = replace(mapping, recipe=export.recipe, reasons=why)
     return with_vector_dtype(mapping, columns, source.name, dimension)
 
 

@@ -17,6 +17,7 @@ from vecload.options import HINTS, LoadOptions
 from vecload.places import state_folder
 from vecload.readers import ReadOptions
 from vecload.readers.memory import is_memory_source
+from vecload.recipes.known import NONE, RecipeChoice, recipe_named
 from vecload.sealing import Key
 from vecload.sealing.key_source import KeySource
 from vecload.sealing.keys import as_key
@@ -65,7 +66,27 @@ class Request:
             max_line_bytes=asked.max_line_bytes,
             row_group_max_bytes=asked.max_row_group_bytes,
             max_json_bytes=asked.max_json_bytes,
+            encoding=asked.encoding,
+            csv_columns=asked.csv_columns,
+            csv_delimiter=asked.csv_delimiter,
+            csv_types=asked.csv_types,
+            vector_columns=asked.vector_columns,
+            recipes=self.recipes,
         )
+
+    @property
+    def recipes(self) -> RecipeChoice:
+        """Which recipe is for the sources, and which elements are rows.
+
+        Raises:
+            UsageError: There is no such recipe, or it is not one.
+        """
+        asked = self.options
+        vector = () if asked.vector_column is None else (asked.vector_column,)
+        paths = (*asked.id_column, *vector, *asked.contents_column, *asked.metadata_column)
+        if asked.recipe is None or asked.recipe == NONE:
+            return RecipeChoice(none=asked.recipe is not None, paths=paths)
+        return RecipeChoice(named=recipe_named(asked.recipe), paths=paths)
 
     @property
     def columns(self) -> ColumnChoice:
@@ -79,14 +100,15 @@ class Request:
             twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
             if twice is not None:
                 raise UsageError(f"{flag} names {twice!r} twice")
+        if asked.vector_columns is not None and asked.vector_column is not None:
+            raise UsageError("--vector-column and --vector-columns exclude each other", hint="omit one")
         return ColumnChoice(
             id=asked.id_column[0] if asked.id_column else None,
-            vector=asked.vector_column,
+            vector=asked.vector_columns or asked.vector_column,
             contents=asked.contents_column[0] if asked.contents_column else None,
             metadata=asked.metadata_column,
             excluded=asked.metadata_exclude,
             renamed=tuple(_renamings(asked.rename)),
-            shape=asked.shape,
             more_ids=asked.id_column[1:],
             more_contents=asked.contents_column[1:],
         )

@@ -31,7 +31,7 @@ class LoadedSource:
         rows: How many of its rows are recorded.
         end: The byte at which the last of them ends; None if spans have no bytes.
         rejected: How many of them are rejects.
-        whole: All of its rows are recorded for certain.
+        whole: All of its rows are recorded for certain; otherwise, others may have been sent.
         touched: It changed while it was read.
         ids: Returns the digests of its ids, sorted; None if they are not recorded.
     """
@@ -53,10 +53,12 @@ class WantedSource:
     Attributes:
         loaded: Its place among the sources of the earlier load, if it is unchanged; else None.
         ids: Reads the digests of its ids, in any order.
+        begun: Its place there, if it is unchanged but must be loaded: not all of it was.
     """
 
     loaded: int | None
     ids: Callable[[], Digests]
+    begun: int | None = None
 
 
 def sources_to_keep(
@@ -119,11 +121,12 @@ def _keep_last_rows(before: Sequence[LoadedSource], now: Sequence[WantedSource])
         return read[n]
 
     doubtful: list[Digests] = []
-    moved = _out_of_order([one.loaded for one in now if one.loaded is not None])
+    same = {at: n for n, one in enumerate(now) if (at := _place(one)) is not None}
+    moved = _out_of_order([at for one in now if (at := _place(one)) is not None])
     for g, old in enumerate(before):
-        hidden = {n for at, n in places.items() if g in moved or (g not in places and at < g)}
+        hidden = {n for at, n in places.items() if g in moved or (g not in same and at < g)}
         if hidden:
-            ids = old.ids() if g not in places else ids_now(places[g])
+            ids = ids_now(same[g]) if g in same else old.ids() if old.whole else None
             if ids is None:
                 keep -= hidden  # any of their ids may have been in it
             else:
@@ -140,6 +143,11 @@ def _keep_last_rows(before: Sequence[LoadedSource], now: Sequence[WantedSource])
             break
         keep -= wrong
     return keep
+
+
+def _place(one: WantedSource) -> int | None:
+    """The place of an unchanged source in the earlier load."""
+    return one.begun if one.loaded is None else one.loaded
 
 
 def _out_of_order(places: Sequence[int]) -> set[int]:

@@ -34,7 +34,7 @@ def mapping_of_export(columns: Sequence[Column]) -> ColumnMapping | None:
         metadata_fields=(),
         excluded=(CONTENTS_SEALED,),
         contents_bytes=CONTENTS_BYTES if CONTENTS_BYTES in known else None,
-        shape="vecload",
+        recipe="vecload",
         columns=names,
         reasons=Reasons(*[OF_AN_INDEX] * 4),
     )

@@ -93,7 +93,7 @@ class Mapper:
             found.append(_unembeddable(given, to_embed))
         texts = contents.values if contents is not None else None
         if rules != _DEFAULT_RULES:
-            ids = with_ids(ids, rules, vectors, metadata.values, texts, to_embed)
+            ids = with_ids(ids, rules, vectors, metadata.values, texts, to_embed, first=rows.span.start)
             found[0] = ids.faults
             found += faults_beyond_limits(rules, ids.values, metadata.values, texts)
         for column in mapping.unsupported:
@@ -324,6 +324,8 @@ def with_ids(
     metadata: Sequence[Metadata | None] | None,
     contents: Sequence[Contents | None] | None,
     to_embed: NDArray[np.bool_] | None = None,
+    *,
+    first: int = 0,
 ) -> Mapped[list[str]]:
     """Ids with generated ones where the rules ask for them, and with the prefix.
 
@@ -334,11 +336,16 @@ def with_ids(
         metadata: n objects or None each; None if no row has metadata.
         contents: n texts, bytes or None each; None if no row has contents.
         to_embed: bool, shape (n,): rows without a vector; None if all have one, or none has.
+        first: The number of the first row in its source.
     """
     values, faults = ids.values, dict(ids.faults)
     if rules.generate_ids:
         values = [*values]
         for position in [p for p, fault in faults.items() if fault.code in UNUSABLE]:
+            del faults[position]
+            if rules.generate_ids == "rows":
+                values[position] = str(first + position)
+                continue
             values[position] = generated_id(
                 b""
                 if vectors is None or (to_embed is not None and to_embed[position])
@@ -346,7 +353,6 @@ def with_ids(
                 None if metadata is None else metadata[position],
                 None if contents is None else contents[position],
             )
-            del faults[position]
     if rules.id_prefix:
         values = [rules.id_prefix + value if value else value for value in values]
     return Mapped(values, faults)

@@ -20,10 +20,10 @@ from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.limits import METADATA_DEPTH
 from vecload.mapping.arrow_rows import ids_of
 from vecload.mapping.arrow_values import AS_STORED, NOT_UTF8, ArrowOptions, json_of
-from vecload.mapping.columns import BYTES_MARK, Column, Steps, columns_of
+from vecload.mapping.columns import BYTES_MARK, Column, columns_of
 from vecload.mapping.json_rows import TOO_DEEP, JsonRows, ParsedVectors
 from vecload.mapping.mapping import ColumnMapping, Rules
-from vecload.mapping.nested_rows import dig
+from vecload.mapping.paths import Steps, dig
 from vecload.mapping.rows import MISSING_TYPES, Fault, Mapped
 from vecload.options import VectorDtype
 

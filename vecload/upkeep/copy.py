@@ -15,13 +15,14 @@ from vecload.flags import parameters_named
 from vecload.loading.request import Request, request_of
 from vecload.loading.result import LoadResult, Progress
 from vecload.loading.run import Caller, run_load
-from vecload.options import COPY_OPTIONS, LoadOptions
+from vecload.options import LoadOptions
 from vecload.places import store_folder
 from vecload.readers.index_source import IndexSource
 from vecload.sealing import Key, Opener
 from vecload.targets import IndexInfo, Metric, is_service
 from vecload.targets.location import expand_home, service_location
 from vecload.targets.reach import REACH_FIELDS
+from vecload.upkeep.options import COPY_OPTIONS
 from vecload.upkeep.place import IndexPlace
 
 

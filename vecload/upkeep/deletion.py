@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from vecload.errors import ItemTypeError, UsageError
 from vecload.flags import parameters_named
+from vecload.loading.changes import items_deleted
+from vecload.loading.item_state import state_path
 from vecload.loading.request import request_of
 from vecload.loading.retry import RetryPolicy, Sender
 from vecload.sealing import Key
@@ -80,6 +82,7 @@ def delete(
     key: Key | bytes | str | os.PathLike[str] | None = None,
     api_key: str | None = None,
     dry_run: bool = False,
+    state_dir: str | os.PathLike[str] | None = None,
     **network: Any,
 ) -> DeleteResult:
     """Delete items of an index: the same as `vecload delete`, without a question.
@@ -95,6 +98,8 @@ def delete(
         key: A Key, its 32 bytes, or the path of a key file; None uses the key in your key store.
         api_key: The API key for a service. No environment variable is read.
         dry_run: Only count.
+        state_dir: The folder of the journals, where loads with `changed_only` keep what the index holds;
+            None is the usual one.
         network: `ca_file`, `client_cert`, `client_key`, `proxy` and `insecure_http`, as for `vecload.load`.
 
     Returns:
@@ -109,7 +114,8 @@ def delete(
         raise UsageError("delete takes ids or filters", hint="pass one of them")
     check_network(network, "delete")
     named = None if ids is None else ids_of(ids)
-    request = request_of([], to=to, index=index, key=key, api_key=api_key, options=None, changes=network)
+    changes = network if state_dir is None else {**network, "state_dir": state_dir}
+    request = request_of([], to=to, index=index, key=key, api_key=api_key, options=None, changes=changes)
     result = DeleteResult()
     with connect_to(request.to, request.api_key, request.reach, must_exist=True) as target:
         opened = open_existing(target, request.index or only_index(target), request.keys)
@@ -117,7 +123,12 @@ def delete(
         sender = Sender(opened.index.prepare, target.healthy, RetryPolicy())
         deletion = find(opened.index, sender, named, filters, result)
         if not dry_run:
-            deletion.run()
+            with items_deleted(
+                state_path(request.state_folder, target.location, opened.index.name),
+                opened.key,
+                opened.index.name,
+            ) as before:
+                deletion.run(before)
     return result
 
 
@@ -151,18 +162,18 @@ class Deletion:
     ids: Sequence[str]
     result: DeleteResult
 
-    def run(self, on_batch: Callable[[], None] = lambda: None) -> None:
+    def run(self, before: Callable[[Sequence[str]], None] = lambda ids: None) -> None:
         """Delete the items.
 
         Args:
-            on_batch: Called before each request; may raise to stop.
+            before: Called with the ids before each request; may raise to stop.
 
         Raises:
             TargetError: The target failed.
         """
         for start in range(0, len(self.ids), DELETE_ITEMS):
-            on_batch()
             some = self.ids[start : start + DELETE_ITEMS]
+            before(some)
             self.sender.ask(lambda some=some: self.index.delete(some))  # type: ignore[misc]
             self.result.deleted += len(some)
         self.result.status, self.result.exit_code = "deleted", 0

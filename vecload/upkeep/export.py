@@ -16,7 +16,7 @@ from vecload.errors import UsageError
 from vecload.flags import parameters_named
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
-from vecload.loading.ledger import Ledger
+from vecload.loading.ledger import Ledger, Totals
 from vecload.loading.rejects import ErrorLimit, RejectFile
 from vecload.loading.request import request_of
 from vecload.loading.result import Meter, Progress
@@ -26,9 +26,9 @@ from vecload.loading.tuning import BatchRows, Concurrency
 from vecload.mapping import Mapper
 from vecload.places import short
 from vecload.readers.index_source import MAPPING, PAGE_ITEMS, IndexSource
-from vecload.sealing import Key, Opener
+from vecload.sealing import Key, Opener, Sealer
 from vecload.targets import Ack
-from vecload.upkeep.item_files import STDOUT, FileFormat, ItemFile, form_of, new_item_file
+from vecload.upkeep.item_files import STDOUT, FileFormat, ItemFile, Packing, form_of, new_item_file
 from vecload.upkeep.place import IndexPlace, check_network
 
 
@@ -190,19 +190,55 @@ def run_export(request: ExportRequest, caller: Caller) -> ExportResult:
         result.index, result.target = access.index.name, target.location
         opener = None if request.sealed else Opener(access.opening_keys, access.index.name, access.key_from)
         source = IndexSource(access.index, target.location, opener=opener, interrupted=caller.stopped_by)
-        items = opened.enter_context(new_item_file(request.file, form, source.dimension))
-        rejects = RejectFile(request.rejects) if request.rejects is not None else None
-        if rejects is not None:
-            opened.callback(rejects.close)
-        meter = Meter(access.index.name, [source], caller.on_progress, clock=time.monotonic)
-        ledger = Ledger(rejects=rejects, limit=limit, on_progress=meter.update)
+        totals, result.seconds = write_items(
+            source, request.file, form, caller, limit=limit, rejects=request.rejects
+        )
+    result.read, result.exported, result.rejected = totals.read, totals.loaded, totals.rejected
+    result.bytes, result.status = totals.nbytes, "rejected" if totals.rejected else "complete"
+    return result
+
+
+def write_items(
+    source: IndexSource,
+    file: str,
+    form: tuple[FileFormat, Packing],
+    caller: Caller,
+    *,
+    limit: ErrorLimit,
+    rejects: str | None,
+    sealer: Sealer | None = None,
+) -> tuple[Totals, float]:
+    """Write the items of an index to a file, which has its name only when it is complete.
+
+    Args:
+        source: The index.
+        file: The file; `-` is standard output.
+        form: Its format and compression.
+        caller: Takes the progress and may stop it.
+        limit: How many items may be rejected.
+        rejects: A file for the rejects.
+        sealer: Seals contents in the file; None leaves them as the source has them.
+
+    Returns:
+        The counts, and the seconds it took.
+
+    Raises:
+        VecloadError: It stopped. An older file is unchanged.
+    """
+    with ExitStack() as opened:
+        items = opened.enter_context(new_item_file(file, form, source.dimension))
+        reject_file = RejectFile(rejects) if rejects is not None else None
+        if reject_file is not None:
+            opened.callback(reject_file.close)
+        meter = Meter(source.name, [source], caller.on_progress, clock=time.monotonic)
+        ledger = Ledger(rejects=reject_file, limit=limit, on_progress=meter.update)
         dispatcher = opened.enter_context(
             Dispatcher(partial(_ready, items), Concurrency(1, 1), caller.stop, on_wait=ledger.waiting)
         )
         mapper = Mapper(MAPPING, source.dimension, allow_zero_vectors=True)
         flow = Flow(
             jobs=[Job(source, mapper)],
-            sealer=None,
+            sealer=sealer,
             dispatcher=dispatcher,
             ledger=ledger,
             batch_rows=BatchRows([PAGE_ITEMS]),
@@ -211,11 +247,7 @@ def run_export(request: ExportRequest, caller: Caller) -> ExportResult:
         with caller.around():
             meter.start(ledger.totals)
             flow.run()
-        result.seconds = meter.seconds
-        totals = ledger.totals
-    result.read, result.exported, result.rejected = totals.read, totals.loaded, totals.rejected
-    result.bytes, result.status = totals.nbytes, "rejected" if totals.rejected else "complete"
-    return result
+        return ledger.totals, meter.seconds
 
 
 def _ready(items: ItemFile, batch: Batch) -> Callable[[], Outcome]:

@@ -99,6 +99,9 @@ class ItemFile(ABC):
             OSError: It can't be written.
         """
 
+    def abandon(self) -> None:  # noqa: B027 most files need nothing
+        """Write nothing more: the file is given up."""
+
 
 class JsonLines(ItemFile):
     """JSON Lines.
@@ -163,8 +166,9 @@ class Parquet(ItemFile):
         )
         names = [name for name in self._schema.names if name != VECTOR]
         values = f"{VECTOR}.list.element"
+        self._shared = _Shared(file)
         self._writer = pq.ParquetWriter(
-            _sink(file),
+            pa.PythonFile(self._shared, "w"),
             self._schema,
             compression={**dict.fromkeys(names, "zstd"), values: "none"},
             use_dictionary=[METADATA, CONTENTS_SEALED],
@@ -200,6 +204,11 @@ class Parquet(ItemFile):
             self._flush()
         return int(rows.nbytes)
 
+    def abandon(self) -> None:
+        """Write nothing more. Otherwise Arrow writes a footer when the writer is collected."""
+        self._shared.dropped = True
+        self._writer.close()
+
     def _flush(self) -> None:
         if self._waiting:
             table = pa.Table.from_batches(self._waiting)
@@ -216,15 +225,17 @@ class _Shared:
     """A file that Arrow writes to, but does not close: it is to be synced first."""
 
     closed = False
+    dropped = False
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
     def write(self, data: bytes) -> int:
-        return self._file.write(data)
+        return len(data) if self.dropped else self._file.write(data)
 
     def flush(self) -> None:
-        self._file.flush()
+        if not self.dropped:
+            self._file.flush()
 
     def close(self) -> None:
         self.closed = True
@@ -290,8 +301,12 @@ def new_item_file(name: str, form: tuple[FileFormat, Packing], dimension: int) -
         try:
             with os.fdopen(descriptor, "wb") as file:
                 items = _opened(file, form, dimension)
-                yield items
-                items.end()
+                try:
+                    yield items
+                    items.end()
+                except BaseException:
+                    items.abandon()
+                    raise
                 file.flush()
                 os.fsync(file.fileno())
                 if not named:

@@ -8,35 +8,40 @@ one.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from vecload.errors import Interrupted, KeyFileError, VecloadError
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vecload.errors import Interrupted, JournalError, KeyFileError, VecloadError
 from vecload.flags import parameters_named
+from vecload.loading.rejects import ErrorLimit
 from vecload.loading.request import Request, request_of
-from vecload.loading.result import LoadResult, Progress
+from vecload.loading.result import Progress
 from vecload.loading.run import Caller, run_load
+from vecload.mapping.exported import ID
 from vecload.options import LoadOptions
-from vecload.places import short
+from vecload.places import short, state_folder
 from vecload.readers.index_listing import Listing
 from vecload.readers.index_source import IndexSource
 from vecload.readers.prefetch import in_order
-from vecload.sealing import Key, Opener, key_id_of
+from vecload.sealing import Key, Opener, Sealer, key_id_of
 from vecload.sealing.envelope import key_id_in
 from vecload.sealing.key_source import KeySource
 from vecload.sealing.key_text import KEY_SIZE
 from vecload.sealing.keyring import replace_stored
-from vecload.targets import StoredItem, Target, TargetIndex
+from vecload.targets import StoredItem, Target
 from vecload.targets.asking import insist
 from vecload.targets.opened import OpenedIndex
+from vecload.upkeep.export import write_items
 from vecload.upkeep.place import IndexPlace
 
 SCANNED_ITEMS = 5_000
@@ -57,7 +62,7 @@ class RekeyResult:
         key_file: The new key file.
         key_id: The id of the new contents key.
         old_key_ids: The ids of the contents keys that nothing is sealed under any more.
-        load: The load that wrote them; None if there was nothing to do.
+        seconds: Seconds of reading, sealing and writing items.
         left_ids: The items whose contents are still sealed under another key.
     """
 
@@ -71,7 +76,7 @@ class RekeyResult:
     key_file: str = ""
     key_id: str = ""
     old_key_ids: list[str] = field(default_factory=list)
-    load: LoadResult | None = field(default=None, repr=False)
+    seconds: float = 0.0
     left_ids: list[str] = field(default_factory=list, repr=False)
 
     @property
@@ -99,7 +104,7 @@ class RekeyResult:
             "key_file": self.key_file,
             "key_id": self.key_id,
             "old_key_ids": self.old_key_ids,
-            "seconds": round(self.load.seconds, 3) if self.load else 0.0,
+            "seconds": round(self.seconds, 3),
             "exit_code": self.exit_code,
         }
 
@@ -195,22 +200,23 @@ def run_rekey(request: RekeyRequest, caller: Caller) -> RekeyResult:
             key_file=str(request.new_key_file),
             key_id=new.key_id,
         )
-        scan = partial(_scan, access.index, target.location, new.key_id, caller)
+        work = _Work(request, target, access, new, caller)
         caller.say(f"looking at the contents of index {access.index.name!r}")
-        result.left_ids, counts = scan()
-        result.unsealed, result.already = counts[UNSEALED], counts[new.key_id]
+        result.sealed_again = work.load_kept(left=True)
+        result.left_ids, counts = work.scan()
+        result.unsealed, result.already = counts[UNSEALED], counts[new.key_id] - result.sealed_again
         result.items = sum(counts.values())
         if result.left_ids:
             caller.say(f"sealing {len(result.left_ids):,} contents again")
-            with TemporaryDirectory(prefix="vecload-") as folder:
-                result.load = _seal_again(request, target, access, new, result.left_ids, caller, Path(folder))
-            result.left_ids, _ = scan()
-            result.sealed_again = result.load.loaded
-            if len(result.left_ids) > result.load.rejected:
+            rejected = work.keep(result.left_ids)
+            result.sealed_again += work.load_kept()
+            result.left_ids, _ = work.scan()
+            if len(result.left_ids) > rejected:
                 raise VecloadError(
                     f"{len(result.left_ids):,} items were sealed under another key meanwhile",
                     hint="run the same command again when nothing else writes to the index",
                 )
+        result.seconds = work.seconds
     result.status = "rejected" if result.left_ids else "complete"
     result.old_key_ids = [] if result.left_ids else [key_id_of(old).hex() for old in new.old_contents_keys]
     return result
@@ -252,60 +258,121 @@ def _new_key(request: RekeyRequest, access: OpenedIndex, say: Callable[[str], No
     return new
 
 
-def _scan(index: TargetIndex, location: str, key_id: str, caller: Caller) -> tuple[list[str], Counter[str]]:
-    """The ids of items that another contents key sealed, and how many each key sealed."""
-    listing = Listing(index, location, interrupted=caller.stopped_by)
-    starts = range(0, len(listing), SCANNED_ITEMS)
-    others: list[str] = []
-    counts: Counter[str] = Counter()
+class _Work:
+    """The steps of a rekey.
 
-    def look(start: int) -> list[StoredItem]:
-        ids = listing.ids(start, start + SCANNED_ITEMS)
-        return insist(lambda: index.get(ids, ["contents"]), interrupted=caller.stopped_by)
-
-    for items in in_order(starts, look, index.writers):
-        if number := caller.stopped_by():
-            raise Interrupted(number)
-        for item in items:
-            if item.contents is None:
-                continue
-            sealed_by = key_id_in(item.contents)
-            counts[UNSEALED if sealed_by is None else sealed_by] += 1
-            if sealed_by not in (None, key_id):
-                others.append(item.id)
-    return others, counts
-
-
-def _seal_again(
-    request: RekeyRequest,
-    target: Target,
-    access: OpenedIndex,
-    new: Key,
-    ids: Sequence[str],
-    caller: Caller,
-    folder: Path,
-) -> LoadResult:
-    """Load items into their own index, under the new key.
-
-    Their journal is in a folder that goes away: what is left is read from the index.
+    The engine deletes an item before it stores the one that replaces it, and a kill between the two loses
+    both (docs/cyborgdb.md). So the items are first written to a file, sealed under the new key, and loaded
+    from there. Whatever ends a run, either the file is not complete and the index is as it was, or the next
+    run loads the file.
     """
-    opener = Opener(new.opening_keys, access.index.name, str(request.new_key_file))
-    source = IndexSource(access.index, target.location, opener=opener, ids=ids, interrupted=caller.stopped_by)
-    options = replace(
-        request.options,
-        seal=True,
-        allow_zero_vectors=True,
-        create=False,
-        repeated_ids="last",
-        state_dir=folder,
-    )
-    load = Request(
-        sources=(source,),
-        to=request.place.to,
-        index=access.index.name,
-        keys=KeySource(key=new),
-        api_key=request.place.api_key,
-        reach=request.place.reach,
-        options=options,
-    )
-    return run_load(load, caller)
+
+    def __init__(
+        self, request: RekeyRequest, target: Target, access: OpenedIndex, new: Key, caller: Caller
+    ) -> None:
+        self._request, self._target, self._new, self._caller = request, target, new, caller
+        self._index = access.index
+        place = f"{target.location}\0{access.index.name}\0{new.key_id}"
+        folder = state_folder().with_name("rekey")
+        self._kept = folder / f"{hashlib.sha256(place.encode()).hexdigest()[:16]}.parquet"
+        self.seconds = 0.0
+
+    def scan(self) -> tuple[list[str], Counter[str]]:
+        """The ids of items that another contents key sealed, and how many each key sealed."""
+        listing = Listing(self._index, self._target.location, interrupted=self._caller.stopped_by)
+        starts = range(0, len(listing), SCANNED_ITEMS)
+        others: list[str] = []
+        counts: Counter[str] = Counter()
+
+        def look(start: int) -> list[StoredItem]:
+            ids = listing.ids(start, start + SCANNED_ITEMS)
+            return insist(lambda: self._index.get(ids, ["contents"]), interrupted=self._caller.stopped_by)
+
+        for items in in_order(starts, look, self._index.writers):
+            if number := self._caller.stopped_by():
+                raise Interrupted(number)
+            for item in items:
+                if item.contents is None:
+                    continue
+                sealed_by = key_id_in(item.contents)
+                counts[UNSEALED if sealed_by is None else sealed_by] += 1
+                if sealed_by not in (None, self._new.key_id):
+                    others.append(item.id)
+        return others, counts
+
+    def keep(self, ids: Sequence[str]) -> int:
+        """Write items to the file, sealed under the new key; returns how many can't be.
+
+        Raises:
+            VecloadError: More can't be than is allowed, or the file can't be written.
+        """
+        opener = Opener(self._new.opening_keys, self._index.name, str(self._request.new_key_file))
+        source = IndexSource(
+            self._index, self._target.location, opener=opener, ids=ids, interrupted=self._caller.stopped_by
+        )
+        try:
+            self._kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise JournalError(f"can't keep items in {self._kept.parent}: {error.strerror}") from None
+        totals, seconds = write_items(
+            source,
+            str(self._kept),
+            ("parquet", ""),
+            self._caller,
+            limit=ErrorLimit.parse(self._request.options.max_errors),
+            rejects=self._request.options.rejects,
+            sealer=Sealer(self._new.contents_key, self._index.name),
+        )
+        self.seconds += seconds
+        return totals.rejected
+
+    def load_kept(self, *, left: bool = False) -> int:
+        """Load the file, if there is one, and remove it; returns how many items it had.
+
+        Args:
+            left: An earlier run left the file: items that were replaced since are not loaded.
+
+        Raises:
+            VecloadError: The load stopped. The file stays.
+        """
+        if not self._kept.exists():
+            return 0
+        if left:
+            self._drop_replaced()
+        options = replace(
+            self._request.options,
+            seal=False,
+            allow_zero_vectors=True,
+            create=False,
+            repeated_ids="last",
+            max_errors=0,
+            rejects=None,
+        )
+        load = Request(
+            sources=(str(self._kept),),
+            to=self._request.place.to,
+            index=self._index.name,
+            keys=KeySource(key=self._new),
+            api_key=self._request.place.api_key,
+            reach=self._request.place.reach,
+            options=options,
+        )
+        # Its messages are about a file that the user does not know.
+        result = run_load(load, replace(self._caller, say=lambda line: None))
+        self.seconds += result.seconds
+        self._kept.unlink()
+        return result.loaded + result.skipped
+
+    def _drop_replaced(self) -> None:
+        """Take the items out of the file that are in the index: from this file, or stored anew."""
+        kept = pq.ParquetFile(self._kept)
+        aside = self._kept.with_suffix(".part")
+        with pq.ParquetWriter(aside, kept.schema_arrow) as writer:
+            for batch in kept.iter_batches(batch_size=SCANNED_ITEMS):
+                ids = batch.column(ID).to_pylist()
+                found = insist(lambda ids=ids: self._index.get(ids, ["contents"]))  # type: ignore[misc]
+                now = {item.id: key_id_in(item.contents or "") for item in found}
+                needed = [now.get(item_id, "gone") not in (None, self._new.key_id) for item_id in ids]
+                writer.write_batch(batch.filter(pa.array(needed)))
+        kept.close()
+        aside.rename(self._kept)
