@@ -52,7 +52,18 @@ def _way(name: str, way: str, *, service: bool, workers: int = 1) -> Way:
     return Way(name, ("benchmarks.ways", way, "FILE", "TARGET", "--workers", str(workers)), service)
 
 
-_VECLOAD = ("vecload", "upsert", "FILE", "--to", "TARGET", "--index", "benchmark", "--json", "--quiet")
+_VECLOAD = (
+    "vecload",
+    "upsert",
+    "FILE",
+    "--to",
+    "TARGET",
+    "--index",
+    "benchmark",
+    "--create-key",
+    "--json",
+    "--quiet",
+)
 
 CEILINGS = [
     _way(f"bodies encoded beforehand, {n} connection{'s' * (n > 1)}", "replay", service=True, workers=n)

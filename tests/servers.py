@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -14,6 +15,8 @@ from types import TracebackType
 from typing import Self
 
 import httpcore
+
+from tests.certificates import Identity
 
 START_SECONDS = 60.0
 IN_TIME = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), 5.0)}
@@ -31,6 +34,7 @@ class Service:
         data: Its store; `folder/data` if None. Another process may use it while this one is not running.
         root_key: The root API key; None leaves the service open to anyone.
         environment: More variables, AUTO_TRAIN_DISABLED say.
+        identity: The certificate with which it speaks TLS; None lets it speak without.
     """
 
     def __init__(
@@ -40,18 +44,22 @@ class Service:
         data: Path | None = None,
         root_key: str | None = None,
         environment: Mapping[str, str] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self.folder = folder
         self.data = data or folder / "data"
         self.log = folder / "service.log"
         self.root_key = root_key
         self._environment = dict(environment or {})
+        self._identity = identity
+        if identity is not None:
+            self._environment |= {"SSL_CERT_PATH": str(identity.cert), "SSL_KEY_PATH": str(identity.key)}
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"{'https' if self._identity else 'http'}://127.0.0.1:{self._port}"
 
     @property
     def pid(self) -> int:
@@ -124,8 +132,12 @@ class Service:
                 return False
             except subprocess.TimeoutExpired:
                 pass
+            # The certificate is not looked at: some tests give it a bad one.
+            trusting = ssl._create_unverified_context() if self._identity else None  # noqa: S323, SLF001
             try:
-                if httpcore.request("GET", f"{self.url}/v1/health", extensions=IN_TIME).status == 200:
+                with httpcore.ConnectionPool(ssl_context=trusting) as pool:
+                    answer = pool.request("GET", f"{self.url}/v1/health", extensions=IN_TIME)
+                if answer.status == 200:
                     return process.poll() is None
             except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
                 continue

@@ -59,3 +59,62 @@ def test_a_split_batch_says_the_same(start: int, good: list[bool], rows: int, li
     # Each part ends where the next begins: a load that goes on reads neither a row twice nor none.
     assert [part.span.end for part in parts[:-1]] == [part.span.begin for part in parts[1:]]
     assert parts[-1].span.end == whole.span.end
+
+
+def mixed(ids: Sequence[str], lacking: Sequence[bool]) -> Batch:
+    """A batch in which some items have no vector. Each has its number in all of its parts."""
+    n = len(ids)
+    return Batch(
+        [*ids],
+        np.arange(n, dtype=np.float32).reshape(-1, 1),
+        [{"n": i} for i in range(n)],
+        [f"text {i}" for i in range(n)],
+        Span("rows", 0, n),
+        to_embed=np.array(lacking, dtype=np.bool_),
+    )
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.booleans()), max_size=40))
+def test_a_batch_by_vector_has_every_item_once_and_those_of_an_id_in_order(
+    rows: list[tuple[str, bool]],
+) -> None:
+    whole = mixed([item_id for item_id, _ in rows], [lacking for _, lacking in rows])
+    sent: list[int] = []
+    for part in whole.by_vector():
+        assert part.to_embed is None
+        assert part.metadata is not None
+        assert part.contents is not None
+        numbers = [entries["n"] for entries in part.metadata if entries]
+        assert [rows[n][0] for n in numbers] == part.ids
+        assert [f"text {n}" for n in numbers] == part.contents
+        assert {rows[n][1] for n in numbers} <= {part.vectors is None}
+        if part.vectors is not None:
+            assert part.vectors[:, 0].tolist() == numbers
+            assert part.vectors.flags.c_contiguous
+        sent += numbers
+    assert sorted(sent) == [*range(len(rows))]
+    for item_id in "abcdefgh":
+        own = [n for n in sent if rows[n][0] == item_id]
+        assert own == sorted(own)
+
+
+def test_a_batch_without_an_id_twice_is_two_at_most() -> None:
+    whole = mixed([f"i{n}" for n in range(100)], [n % 2 == 0 for n in range(100)])
+    assert [len(part) for part in whole.by_vector()] == [50, 50]
+    assert [part.vectors is None for part in whole.by_vector()] == [True, False]
+
+
+def test_a_batch_of_items_with_vectors_is_left_as_it_is() -> None:
+    whole = replace(mixed(["a"], [False]), to_embed=None)
+    assert whole.by_vector() == [whole]
+    assert [whole.has_vector(0), replace(whole, vectors=None).has_vector(0)] == [True, False]
+
+
+def test_parts_of_a_batch_know_which_items_have_no_vector() -> None:
+    whole = mixed("abcd", [True, False, True, False])
+    part = whole.part(1, 3)
+    assert [part.has_vector(0), part.has_vector(1)] == [True, False]
+    kept = whole.keep_only(np.array([True, False, False, True]), ())
+    assert [kept.has_vector(0), kept.has_vector(1)] == [False, True]
+    halves = [*whole.split(2)]
+    assert [half.to_embed.tolist() for half in halves if half.to_embed is not None] == [[True, False]] * 2

@@ -19,6 +19,8 @@ RESULTS = {
     "start": ["start.json"],
     "memory": ["memory.json"],
     "changes": ["changes.json"],
+    "verifying": ["verifying.json"],
+    "moving": ["moving.json"],
 }
 
 

@@ -6,11 +6,14 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from vecload.batch import Batch, Span
 from vecload.errors import ItemTypeError, ItemValueError
-from vecload.items import batch_of_columns, batch_of_dicts
+from vecload.items import batch_of_columns, batch_of_dicts, ids_of, integers_as_text
 from vecload.limits import CONTENTS_MAX_BYTES
 
 
@@ -265,8 +268,49 @@ def test_an_index_that_embeds_takes_items_without_vectors() -> None:
     assert (batch.vectors, batch.contents) == (None, ["text"])
 
 
-def test_an_index_that_embeds_refuses_a_vector() -> None:
-    assert "embed=True" in value_refusal([item(contents="text")], embed=True)
+def test_an_index_that_embeds_takes_items_with_and_without_vectors_in_one_call() -> None:
+    items = [
+        {"id": "made", "contents": "text"},
+        item(contents=b"bytes"),
+        {"id": "also made", "vector": None, "contents": "more", "metadata": {"m": 1}},
+    ]
+    batch = of_dicts(items, embed=True)
+    assert batch.to_embed is not None
+    assert batch.to_embed.tolist() == [True, False, True]
+    assert batch.vectors is not None
+    assert (batch.vectors.shape, batch.vectors[1].tolist()) == ((3, 2), [1.0, 2.0])
+    assert batch.contents == ["text", b"bytes", "more"]
+    assert batch.metadata == [None, None, {"m": 1}]
+
+
+def test_an_index_that_embeds_takes_items_that_all_have_vectors() -> None:
+    batch = of_dicts([item(), item(id="b")], embed=True)
+    assert (batch.to_embed, batch.vectors is None) == (None, False)
+
+
+@pytest.mark.parametrize("contents", [None, "", b""])
+def test_an_item_without_a_vector_needs_contents(contents: Any) -> None:
+    says = value_refusal([item(), {"id": "b", "contents": contents}], embed=True)
+    assert "item 1 has neither a vector, nor contents" in says
+
+
+@pytest.mark.parametrize("contents", [b"bytes", bytearray(b"bytes"), memoryview(b"bytes")])
+def test_a_vector_is_not_made_from_bytes(contents: Any) -> None:
+    with pytest.raises(ItemTypeError, match=r"item 1 .*only from text"):
+        of_dicts([item(), {"id": "b", "contents": contents}], embed=True)
+
+
+def test_vectors_have_the_dimension_of_the_index_where_it_embeds_too() -> None:
+    items = [{"id": "made", "contents": "text"}, item(vector=[1.0, 2.0, 3.0])]
+    assert "3 dimensions; the index has 2" in value_refusal(items, embed=True)
+    assert "different dimensions" in value_refusal([item(), item(vector=[1.0])], embed=True)
+
+
+def test_an_item_without_a_vector_is_refused_unless_the_index_is_said_to_embed() -> None:
+    says = value_refusal([item(), {"id": "b", "contents": "private"}])
+    assert "item 1 has no vector" in says
+    assert "embed=True" in says
+    assert "private" not in says
 
 
 # --- metadata ---
@@ -353,9 +397,75 @@ def test_metadata_that_holds_itself_is_a_value_error() -> None:
 # --- contents ---
 
 
-@pytest.mark.parametrize("contents", [1, 1.5, True, ["a"], {"a": 1}, bytearray(b"x"), memoryview(b"x")])
+@pytest.mark.parametrize("contents", [1, 1.5, True, ["a"], {"a": 1}])
 def test_contents_that_are_neither_text_nor_bytes_are_a_type_error(contents: Any) -> None:
     assert type_refusal([item(), item(contents=contents)]).startswith("contents 1 is neither text nor bytes")
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview, np.bytes_])
+def test_every_kind_of_bytes_is_contents(kind: Any) -> None:
+    batch = of_dicts([item(contents=kind(b"ab")), item(contents=memoryview(b"abcd")[::2])])
+    assert batch.contents == [b"ab", b"ac"]
+    assert [type(value) for value in batch.contents] == [bytes, bytes]
+
+
+def test_text_of_numpy_becomes_plain_text() -> None:
+    batch = of_dicts(
+        [{**item(contents=np.str_("c"), metadata={np.str_("k"): np.str_("v")}), "id": np.str_("a")}]
+    )
+    assert (batch.ids, batch.contents, batch.metadata) == (["a"], ["c"], [{"k": "v"}])
+    assert batch.contents is not None
+    assert batch.metadata is not None
+    ((name, value),) = (batch.metadata[0] or {}).items()
+    assert {type(text) for text in (batch.ids[0], batch.contents[0], name, value)} == {str}
+
+
+@pytest.mark.parametrize("missing", [pd.NA, pd.NaT], ids=repr)
+def test_what_pandas_misses_is_absent(missing: Any) -> None:
+    batch = of_dicts(
+        [item(contents=missing, metadata=missing), item(contents="x", metadata={"a": missing, "b": 1})]
+    )
+    assert batch.contents == [None, "x"]
+    assert batch.metadata == [None, {"b": 1}]
+    assert metadata_of([1, missing, {"a": missing, "b": None}]) == [1, None, {"b": None}]
+    assert of_dicts([item(contents=missing, metadata={"a": missing})]).metadata is None
+    with pytest.raises(ItemTypeError, match="id 1 is"):
+        of_columns(["a", missing], np.ones((2, 2)))
+
+
+TEXTS = ["a", "b"]
+COLUMNS: dict[str, Any] = {
+    "a NumPy array": np.array(TEXTS),
+    "a NumPy array of objects": np.array(TEXTS, object),
+    "a list of NumPy texts": [np.str_("a"), np.str_("b")],
+    "a pandas column": pd.Series(TEXTS),
+    "a pandas column of strings": pd.Series(TEXTS, dtype="string"),
+    "a pandas index": pd.Index(TEXTS),
+    "a pyarrow array": pa.array(TEXTS),
+    "a pyarrow column": pa.chunked_array([["a"], ["b"]]),
+    "a polars column": pl.Series(TEXTS),
+}
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_ids_and_contents_may_be_columns_of_other_libraries(kind: str) -> None:
+    batch = of_columns(COLUMNS[kind], np.ones((2, 2)), contents=COLUMNS[kind])
+    assert (batch.ids, batch.contents) == (TEXTS, TEXTS)
+    assert {type(value) for value in [*batch.ids, *(batch.contents or ())]} == {str}
+    assert ids_of(COLUMNS[kind], "get") == TEXTS
+
+
+def test_ids_to_ask_for_may_come_from_anywhere() -> None:
+    assert ids_of(iter(TEXTS), "get") == TEXTS
+    assert sorted(ids_of({*TEXTS}, "get")) == TEXTS
+    assert ids_of([], "get") == []
+
+
+def test_integers_among_ids_become_their_decimal_text_where_the_sdk_does_it() -> None:
+    assert integers_as_text([1, 2**70, np.int8(-3), "x"]) == ["1", str(2**70), "-3", "x"]
+    assert integers_as_text(np.array([1, 2])) == ["1", "2"]
+    assert integers_as_text([True, 1.0, None]) == [True, 1.0, None]
+    assert integers_as_text("ab") == "ab"
 
 
 def test_contents_that_cannot_be_stored_are_a_value_error_that_does_not_quote_them() -> None:

@@ -4,6 +4,7 @@ import vecload
 
 result = vecload.load("data.parquet", to="http://127.0.0.1:8000", index="docs", key="docs.key")
 report = vecload.inspect("data.parquet")
+vecload.verify("data.parquet", to="http://127.0.0.1:8000", index="docs", key="docs.key").equal
 
 key = vecload.generate_key()
 index = vecload.connect("some/folder").create_index("docs", key)
@@ -19,7 +20,6 @@ from vecload._version import __version__
 
 if TYPE_CHECKING:
     from vecload.connection import Connection, connect
-    from vecload.deletion import DeleteResult, delete
     from vecload.errors import (
         AccessRefused,
         ConnectionClosed,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         IndexNotFound,
         Interrupted,
         ItemTypeError,
+        ItemUnreadable,
         ItemValueError,
         MappingError,
         NotSealed,
@@ -47,12 +48,19 @@ if TYPE_CHECKING:
     from vecload.loading.run import load
     from vecload.options import LoadOptions
     from vecload.sealing import Key, generate_key
+    from vecload.upkeep.copy import copy
+    from vecload.upkeep.deletion import DeleteResult, delete
+    from vecload.upkeep.export import ExportResult, export
+    from vecload.upkeep.rekey import RekeyResult, rekey
+    from vecload.verifying.result import VerifyResult
+    from vecload.verifying.run import verify
 
 __all__ = [
     "AccessRefused",
     "Connection",
     "ConnectionClosed",
     "DeleteResult",
+    "ExportResult",
     "ForkedStore",
     "Index",
     "IndexExists",
@@ -60,6 +68,7 @@ __all__ = [
     "IndexNotFound",
     "Interrupted",
     "ItemTypeError",
+    "ItemUnreadable",
     "ItemValueError",
     "Key",
     "LoadOptions",
@@ -67,6 +76,7 @@ __all__ = [
     "MappingError",
     "NotSealed",
     "Progress",
+    "RekeyResult",
     "Report",
     "RowsRejected",
     "SealError",
@@ -74,29 +84,41 @@ __all__ = [
     "TargetError",
     "UsageError",
     "VecloadError",
+    "VerifyResult",
     "WrongKey",
     "__version__",
     "connect",
+    "copy",
     "delete",
+    "export",
     "generate_key",
     "inspect",
     "load",
+    "rekey",
+    "verify",
 ]
 
 _HOMES = {
     "Connection": "connection",
-    "DeleteResult": "deletion",
+    "ExportResult": "upkeep.export",
+    "DeleteResult": "upkeep.deletion",
     "Index": "index",
     "Key": "sealing",
     "LoadOptions": "options",
     "LoadResult": "loading.result",
     "Progress": "loading.result",
+    "RekeyResult": "upkeep.rekey",
     "Report": "inspecting.report",
+    "VerifyResult": "verifying.result",
     "connect": "connection",
-    "delete": "deletion",
+    "copy": "upkeep.copy",
+    "export": "upkeep.export",
+    "delete": "upkeep.deletion",
     "generate_key": "sealing",
     "inspect": "inspecting.run",
     "load": "loading.run",
+    "rekey": "upkeep.rekey",
+    "verify": "verifying.run",
 }
 
 

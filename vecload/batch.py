@@ -100,7 +100,8 @@ class Batch:
     """Validated items of one span, as columns. One request sends one batch.
 
     ids: n texts, in the order of the rows.
-    vectors: float32, C-contiguous, shape (n, dim); None if the index embeds the contents itself.
+    vectors: float32, C-contiguous, shape (n, dim); None if no item has one, and the index makes them
+        from the contents.
     metadata: n JSON objects or None each; None if no item has metadata.
     contents: n texts, bytes or None each; None if no item has contents.
     span: the rows these items come from. Rows of it that are not in `rows` were rejected or passed.
@@ -108,6 +109,8 @@ class Batch:
     rejects: the rows of the span that did not become items.
     origin: where the rows are in the source.
     nan_left_out: how many metadata values were NaN and were therefore omitted.
+    to_embed: bool, shape (n,): the items that have no vector, and the index makes it from their contents.
+        Their rows of `vectors` mean nothing. None if all items have a vector, or none has.
     passed: how many rows of the span need not be sent, since the index holds their items or newer ones.
     """
 
@@ -120,10 +123,15 @@ class Batch:
     rejects: tuple[Reject, ...] = ()
     origin: Origin = Origin()
     nan_left_out: int = 0
+    to_embed: NDArray[np.bool_] | None = None
     passed: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def has_vector(self, position: int) -> bool:
+        """Whether an item has a vector of its own."""
+        return self.vectors is not None and (self.to_embed is None or not self.to_embed[position])
 
     @property
     def nbytes(self) -> int:
@@ -142,6 +150,7 @@ class Batch:
             vectors=None if self.vectors is None else self.vectors[start:stop],
             metadata=None if self.metadata is None else self.metadata[start:stop],
             contents=None if self.contents is None else self.contents[start:stop],
+            to_embed=None if self.to_embed is None else self.to_embed[start:stop],
             rows=rows,
             rejects=(),
             passed=0,
@@ -162,6 +171,7 @@ class Batch:
             vectors=None if self.vectors is None else self.vectors[keep],
             metadata=None if self.metadata is None else [self.metadata[i] for i in positions],
             contents=None if self.contents is None else [self.contents[i] for i in positions],
+            to_embed=None if self.to_embed is None else self.to_embed[keep],
             rows=self.item_rows()[keep],
             rejects=tuple(sorted((*self.rejects, *rejects), key=lambda reject: reject.row)),
             passed=self.passed + len(self) - len(positions) - len(rejects),
@@ -194,6 +204,25 @@ class Batch:
                 # The count belongs to the whole batch, so one part carries it.
                 nan_left_out=self.nan_left_out if start == span.start else 0,
             )
+
+    def by_vector(self) -> list[Batch]:
+        """This batch as batches in which all items have a vector, or none has, in the order to send them.
+
+        Items with the same id keep their order.
+        """
+        lacking = self.to_embed
+        if lacking is None:
+            return [self]
+        if not lacking.any():
+            return [replace(self, to_embed=None)]
+        if lacking.all():
+            return [replace(self, to_embed=None, vectors=None)]
+        own, made = self.keep_only(~lacking, ()), self.keep_only(lacking, ())
+        if set(own.ids).isdisjoint(made.ids):
+            # Those first which an index without a model refuses: then it stores nothing of the batch.
+            return [replace(made, to_embed=None, vectors=None), replace(own, to_embed=None)]
+        middle = len(self) // 2
+        return [*self.part(0, middle).by_vector(), *self.part(middle, len(self)).by_vector()]
 
     def item_rows(self) -> NDArray[np.int64]:
         """The row number of each item: int64, shape (n,)."""

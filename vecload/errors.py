@@ -7,6 +7,7 @@
     │   │   └── SourceUnfinished     exit 1   a source ends within a row; the rows before it are loaded
     │   ├── MappingError             exit 2   no usable id or vector column, or more than one candidate
     │   ├── KeyFileError             exit 2   a key file is missing, malformed or readable by others
+    │   │   └── IndexKeyNeeded       exit 2   an index needs its index key, and none was given
     │   ├── EngineMissing            exit 2   cyborgdb-core is not installed
     │   ├── IndexNotFound            exit 2   the target has no index with that name
     │   ├── IndexExists              exit 2   the target already has an index with that name
@@ -17,6 +18,7 @@
     ├── RowsRejected                 exit 4   more rows were rejected than allowed
     ├── TargetError                  exit 1   the target failed or refused
     │   ├── Unreachable              exit 1   no connection, or no answer in time
+    │   ├── NotTrusted               exit 2   the service's certificate is not trusted
     │   ├── Busy                     exit 1   the service answered 408, 429 or 5xx; try again later
     │   ├── BatchRefused             exit 1   the target will never accept this batch as it is
     │   ├── NotAcknowledged          exit 1   the answer does not acknowledge what was sent
@@ -24,11 +26,16 @@
     │   ├── ForkedStore              exit 1   the parent of this forked process uses the embedded engine
     │   ├── ConnectionClosed         exit 1   a connection, or an index of it, is used after `close`
     │   ├── IndexReplaced            exit 1   items that a load stored are gone at its end
+    │   ├── ItemUnreadable           exit 1   an item holds what the service can't send; others are fine
     │   ├── TrainingFailed           exit 1   the index could not be trained; its items stay
     │   ├── ItemLimit                exit 1   the index holds as many items as the free tier allows
     │   └── AccessRefused            exit 6
-    │       ├── Unauthorised         exit 6   the service refuses the API key
+    │       ├── Unauthorised         exit 6   the service, or CyborgDB, refuses the API key
+    │       │   └── RootKeyNeeded    exit 6   only the service's root API key may do this
+    │       ├── ClientRefused        exit 6   a client certificate, or this client by a proxy, is refused
+    │       ├── KmsRefused           exit 6   the service does not get the index key from its KMS
     │       └── WrongKey             exit 6   the index key belongs to another index
+    │           └── KmsBacked        exit 6   the service has the index key in its KMS, and takes no other
     ├── SealError                    exit 1   sealed contents do not open; exit 6 if their key is missing
     │   └── NotSealed                exit 1   contents that must be sealed are not
     ├── JournalError                 exit 1   the journal or the reject file can't be written
@@ -41,6 +48,7 @@ contents or request bodies.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -109,6 +117,13 @@ class MappingError(UsageError):
 class KeyFileError(UsageError):
     """A key file is missing, malformed, or readable by others than its owner."""
 
+    missing = False
+    """There is no file of that name."""
+
+
+class IndexKeyNeeded(KeyFileError):
+    """An index opens only with its index key, and none was given."""
+
 
 class EngineMissing(UsageError):
     """An embedded store needs cyborgdb-core, which is not installed or can't be imported."""
@@ -165,10 +180,18 @@ class Unreachable(TargetError):
     """The address is wrong: there is no such host, or TLS with it fails."""
 
 
+class NotTrusted(TargetError):
+    """TLS with the service fails for a reason that waiting can't remove: its certificate is not trusted."""
+
+    exit_code = 2
+
+
 class Busy(TargetError):
     """The service answered 408, 429 or 5xx; the same request may succeed later."""
 
     retryable = True
+    unexplained = False
+    """A bare 500, as the service answers where it can't write down what it was asked for."""
 
     def __init__(self, message: str, *, hint: str = "", status: int = 500) -> None:
         super().__init__(message, hint=hint)
@@ -214,6 +237,24 @@ class IndexReplaced(TargetError):
     """At the end of a load, items that it stored are no longer in the index."""
 
 
+class ItemUnreadable(TargetError):
+    """An item holds what the service can't send, so it can't be read there. Other items can.
+
+    Args:
+        item_id: The item.
+        fields: Those of `vector`, `metadata` and `contents` that can't be read.
+    """
+
+    def __init__(self, item_id: str, fields: Sequence[str]) -> None:
+        super().__init__(
+            f"the service can't return the {' and the '.join(fields)} of item {item_id!r}, in which a client "
+            "stored NaN, infinity, or bytes that are not UTF-8",
+            hint="replace the item, or read it from the store's folder with the embedded engine",
+        )
+        self.item_id = item_id
+        self.fields = tuple(fields)
+
+
 class TrainingFailed(TargetError):
     """The index could not be trained. Its items stay, and queries find them."""
 
@@ -225,11 +266,27 @@ class AccessRefused(TargetError):
 
 
 class Unauthorised(AccessRefused):
-    """The service refuses the API key."""
+    """The service, or CyborgDB where the engine asks it, refuses the API key."""
+
+
+class ClientRefused(AccessRefused):
+    """The service refuses this client's certificate or wants one, or a proxy refuses this client."""
+
+
+class RootKeyNeeded(Unauthorised):
+    """Only the service's root API key may do this, and the API key is a user token."""
+
+
+class KmsRefused(AccessRefused):
+    """The service does not get the index key from its KMS until somebody corrects its settings."""
 
 
 class WrongKey(AccessRefused):
     """The index key is not the key that this index was created with."""
+
+
+class KmsBacked(WrongKey):
+    """The index is KMS-backed: the service gets the index key from its KMS, and refuses one in a request."""
 
 
 class SealError(VecloadError):
@@ -249,6 +306,7 @@ class SealError(VecloadError):
             hint="use the key file and the index name that they were sealed with",
         )
         self.outcome = outcome
+        self.key_id = key_id
         if outcome == "unknown key":
             self.exit_code = WrongKey.exit_code
 

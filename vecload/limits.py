@@ -14,8 +14,10 @@ GIVE_UP_AFTER: Final = 300.0
 """Seconds from a batch's first failure to its last try."""
 RESUME_WAIT: Final = 5.0
 """Seconds from a killed run's last record to sending its batches in flight again (docs/reliability.md)."""
-QUERY_TOP_K: Final = 10
-"""Items that a query returns."""
+QUERY_TOP_K: Final = 100
+"""Items that a query returns, as with the SDK."""
+QUERY_PRINTED: Final = 10
+"""Items that `vecload query` prints."""
 LINE_MAX_BYTES: Final = 128 * 2**20
 """The longest line. The largest contents fit, escaped; longer lines are rejected and never held whole."""
 ID_MAX_BYTES: Final = 4096
@@ -37,4 +39,4 @@ ITEM_LIMIT: Final = 1_000_000
 INSPECT_ITEMS: Final = 3
 """Items of each source that `vecload inspect` shows."""
 JSON_MAX_BYTES: Final = 2**28
-"""The largest JSON document, in bytes; parsed, it needs several times as much memory (docs/mapping.md)."""
+"""The largest JSON document of one object, in bytes; parsed it takes several times that (docs/mapping.md)."""

@@ -5,13 +5,10 @@ Each field of `LoadOptions` yields its flag, its variable, its help and its line
 
 from __future__ import annotations
 
-import operator
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Final, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeAlias, get_type_hints
 
 from vecload.errors import UsageError
 from vecload.limits import (
@@ -27,6 +24,7 @@ from vecload.limits import (
     RESUME_WAIT,
     ROW_GROUP_MAX_BYTES,
 )
+from vecload.option_values import About, checked_value
 
 VectorDtype: TypeAlias = Literal["float32", "float16", "bfloat16", "float64", "int8", "uint8", "npy"]
 """The number type of vectors written as bytes, little-endian; `npy` is an array saved by `numpy.save`."""
@@ -36,10 +34,26 @@ Metric: TypeAlias = Literal["euclidean", "cosine", "squared_euclidean"]
 StoragePrecision: TypeAlias = Literal["float32", "float16", "tq12", "tq8", "tq6", "tq4"]
 WireFormat: TypeAlias = Literal["auto", "json", "binary"]
 RepeatedIdPolicy: TypeAlias = Literal["reject", "last"]
-Format: TypeAlias = Literal["parquet", "jsonl", "arrow", "numpy", "json"]
-ShapeName: TypeAlias = Literal[
-    "chroma", "elasticsearch", "langchain", "llamaindex", "pinecone", "qdrant", "vdf", "weaviate"
+Format: TypeAlias = Literal[
+    "parquet",
+    "jsonl",
+    "arrow",
+    "numpy",
+    "json",
+    "csv",
+    "pgcopy",
+    "fvecs",
+    "bvecs",
+    "fbin",
+    "u8bin",
+    "i8bin",
+    "hdf5",
 ]
+"""What a source is; `pgcopy` is the text format of PostgreSQL's COPY."""
+GeneratedIds: TypeAlias = Literal["digest", "rows"]
+"""What ids are made of: a digest of the item, or the number of the row."""
+CsvTypes: TypeAlias = Literal["infer", "text"]
+"""Whether a column of CSV is numbers if every value reads back as it is written, or all columns are text."""
 
 SOURCES = "Sources"
 COLUMNS = "Columns"
@@ -48,30 +62,6 @@ SENDING = "Sending"
 INDEX = "Creating the index"
 REJECTS = "Rejects and resuming"
 OUTPUT = "Output"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class About:
-    """What the command line shows for an option.
-
-    Attributes:
-        panel: The heading under which the help lists it.
-        help: One or two sentences.
-        metavar: What its value looks like; "" shows the type.
-        least, most: The smallest and largest number allowed.
-        usual: The default in words, where the value does not show it.
-        common: Most people use it, so `--help` shows it. `--help-all` shows all options.
-        or_auto: It takes the word `auto` or a number.
-    """
-
-    panel: str
-    help: str
-    metavar: str = ""
-    least: float | None = None
-    most: float | None = None
-    usual: str = ""
-    common: bool = False
-    or_auto: bool = False
 
 
 def _option(default: Any, panel: str, text: str, **about: Any) -> Any:
@@ -95,7 +85,8 @@ class LoadOptions:
     ids_file: str | None = _option(
         None,
         SOURCES,
-        "Ids of a NumPy array: one per line, an array of ids, or a source with an id column and metadata.",
+        "Ids of an array of vectors: one per line, an array, or a source with an id column and metadata. "
+        "Ids of a JSON document: one per line.",
         metavar="FILE",
     )
     endpoint_url: str | None = _option(
@@ -105,8 +96,38 @@ class LoadOptions:
         metavar="URL",
         usual="Amazon's",
     )
+    encoding: str | None = _option(
+        None,
+        SOURCES,
+        "Encoding of JSON Lines, JSON and CSV: latin-1, cp1252 and so on.",
+        metavar="NAME",
+        usual="UTF-8, or UTF-16 and UTF-32 where detected",
+    )
+    csv_columns: tuple[str, ...] = _option(
+        (),
+        SOURCES,
+        "Names of the columns of CSV without a header, separated by commas.",
+        metavar="A,B,…",
+        usual="the first row",
+    )
+    csv_delimiter: str | None = _option(
+        None,
+        SOURCES,
+        "What separates the fields of CSV: one character, or the word tab.",
+        metavar="CHARACTER",
+        usual="detected: comma, semicolon, tab or |",
+    )
+    csv_types: CsvTypes = _option(
+        "infer",
+        SOURCES,
+        "Columns of CSV are numbers if each value reads back as it is written, or text: all are text.",
+    )
     max_line_bytes: int = _option(
-        LINE_MAX_BYTES, SOURCES, "Reject longer lines of JSON Lines.", metavar="N", least=1000
+        LINE_MAX_BYTES,
+        SOURCES,
+        "Reject longer lines of JSON Lines, and rows of CSV.",
+        metavar="N",
+        least=1000,
     )
     max_row_group_bytes: int = _option(
         ROW_GROUP_MAX_BYTES,
@@ -118,7 +139,7 @@ class LoadOptions:
     max_json_bytes: int = _option(
         JSON_MAX_BYTES,
         SOURCES,
-        "Refuse larger JSON documents (an array, an export that is one object): they are held in memory.",
+        "Refuse larger JSON documents that are one object, which are held in memory; arrays are not.",
         metavar="N",
         least=1000,
     )
@@ -138,6 +159,12 @@ class LoadOptions:
         metavar="NAME",
         usual="the one with lists of numbers",
         common=True,
+    )
+    vector_columns: str | None = _option(
+        None,
+        COLUMNS,
+        "Columns with one dimension of the vector each; * stands for the number: 'dim_*'.",
+        metavar="PATTERN",
     )
     contents_column: tuple[str, ...] = _option(
         (),
@@ -164,8 +191,12 @@ class LoadOptions:
     rename: tuple[str, ...] = _option(
         (), COLUMNS, "Give a metadata field another name. Repeatable.", metavar="OLD=NEW"
     )
-    shape: ShapeName | None = _option(
-        None, COLUMNS, "Tool that exported the sources.", usual="detected from the content"
+    recipe: str | None = _option(
+        None,
+        COLUMNS,
+        "How a tool's exports become items: a name that `vecload recipes` lists, a TOML file, or none.",
+        metavar="NAME|FILE",
+        usual="detected from the content",
     )
     vector_dtype: VectorDtype | None = _option(
         None,
@@ -174,17 +205,20 @@ class LoadOptions:
         usual="detected from the first rows",
     )
     embed: bool = _option(
-        False, COLUMNS, "The index makes the vectors from the contents, which are then not sealed."
+        False,
+        COLUMNS,
+        "Let the index make the vectors of rows that have none, from their contents, which stay unsealed.",
     )
 
     id_prefix: str = _option("", ITEMS, "Put this text before every id.", metavar="TEXT")
     id_separator: str = _option(
         ID_SEPARATOR, ITEMS, "Text between the values of an id of several columns.", metavar="TEXT"
     )
-    generate_ids: bool = _option(
+    generate_ids: bool | GeneratedIds = _option(
         False,
         ITEMS,
-        "If a row has no id, use a digest of its item as the id. Equal rows become one item.",
+        "If a row has no id, use a digest of its item (equal rows become one item), or its row number.",
+        metavar="[digest|rows]",
         common=True,
     )
     max_id_bytes: int = _option(
@@ -218,10 +252,11 @@ class LoadOptions:
         "Read bytes of Parquet and Arrow as text, except in vectors, like Spark's binaryAsString.",
     )
 
-    seal: bool = _option(
-        True,
+    seal: bool | None = _option(
+        None,
         SENDING,
         "Encrypt contents on this machine; --no-seal leaves that to the engine, for other clients to read.",
+        usual="--seal, but stop if the index holds contents that are not sealed",
     )
     wire: WireFormat = _option("auto", SENDING, "Format of requests to a service; auto decides by size.")
     binary_threshold: int = _option(
@@ -273,6 +308,13 @@ class LoadOptions:
     )
 
     create: bool = _option(True, INDEX, "Create the index if it does not exist; --no-create stops instead.")
+    create_key: bool = _option(
+        False,
+        INDEX,
+        "Make a key for a new index, in the key file if you name one. Without this, vecload makes one only "
+        "for an embedded store, or in a terminal.",
+        common=True,
+    )
     dimension: int | None = _option(
         None, INDEX, "Vector dimension.", metavar="N", usual="from the data", least=1
     )
@@ -297,6 +339,12 @@ class LoadOptions:
         None,
         INDEX,
         "Model of the engine that makes vectors from contents; the target must be able to load it.",
+        metavar="NAME",
+    )
+    kms: str | None = _option(
+        None,
+        INDEX,
+        "Let the service get the index key from this KMS of its configuration; vecload needs no index key.",
         metavar="NAME",
     )
     train: bool = _option(
@@ -361,7 +409,7 @@ class LoadOptions:
         for one in fields(self):
             value, hint = getattr(self, one.name), HINTS[one.name]
             about: About = one.metadata["about"]
-            object.__setattr__(self, one.name, _checked(one.name, value, hint, about))
+            object.__setattr__(self, one.name, checked_value(one.name, value, hint, about))
         error_limit(self.max_errors)
         error_limit(self.max_deletes, "max_deletes")
 
@@ -397,98 +445,3 @@ def error_limit(text: int | str, name: str = "max_errors") -> tuple[int | None, 
         pass
     what = "items" if name == "max_deletes" else "rows"
     raise UsageError(f"{name} {text!r} is neither a number of {what} nor a percentage")
-
-
-def _checked(name: str, value: Any, hint: Any, about: About) -> Any:
-    """A value, converted to the type of its field.
-
-    Raises:
-        UsageError: It has another type or is out of range.
-    """
-    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    if get_origin(kinds[0]) is tuple:
-        return _names(name, value)
-    if value is None:
-        if NoneType in kinds:
-            return None
-        raise UsageError(f"{name} is None")
-    words = [word for kind in kinds for word in get_args(kind)]
-    if words and not about.or_auto:
-        if value in words:
-            return value
-        raise UsageError(f"{name} {value!r} is not one of {', '.join(words)}")
-    if about.or_auto:
-        if value == "auto":
-            return value
-        number = int(value) if str(value).isdecimal() else -1
-        if (about.least or 0) <= number <= (about.most or number):
-            return number
-        raise UsageError(
-            f"{name} {value!r} is neither 'auto' nor a number from {about.least} to {about.most}"
-        )
-    if kinds[0] is bool:
-        if isinstance(value, bool):
-            return value
-        raise UsageError(f"{name} is {value!r}, neither True nor False")
-    if kinds[0] in (int, float) and str not in kinds:
-        return _number(name, value, kinds[0], about)
-    if kinds[0] is Path:
-        if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-            raise UsageError(f"{name} is {value!r}, not a folder", hint="omit it for its default")
-        return Path(value)
-    if kinds[0] is str:
-        if isinstance(value, os.PathLike):
-            value = os.fspath(value)
-        if not isinstance(value, str):
-            raise UsageError(f"{name} is {type(value).__name__}, not text")
-        if not value and name not in MAY_BE_EMPTY:
-            raise UsageError(f"{name} is empty", hint="omit it for its default")
-        if name in _GOES_TO_THE_ENGINE and not _is_utf8(value):
-            raise UsageError(f"{name} is not UTF-8 text")
-    return value
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _number(name: str, value: Any, kind: type, about: About) -> Any:
-    allowed = (int, float) if kind is float else (int,)
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = value if isinstance(value, allowed) else operator.index(value)
-    except TypeError:
-        raise UsageError(f"{name} is {value!r}, not a number") from None
-    if about.least is not None and not number >= about.least:
-        raise UsageError(f"{name} is {value!r}, but must be at least {about.least}")
-    if about.most is not None and number > about.most:
-        raise UsageError(f"{name} is {value!r}, but must be at most {about.most}")
-    return number
-
-
-def _names(name: str, value: Any) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    if isinstance(value, Mapping) and name == "rename":  # rename={"old": "new"}
-        value = [f"{old}={new}" for old, new in value.items()]
-    if isinstance(value, str):
-        value = (value,)
-    if not isinstance(value, Iterable):
-        raise UsageError(f"{name} is {type(value).__name__}, not a name or a list of names")
-    names = tuple(value)
-    for one in names:
-        if not isinstance(one, str):
-            raise UsageError(f"{name} holds {type(one).__name__}, not text")
-        if not one:
-            raise UsageError(f"{name} is empty", hint="omit it for its default")
-    return names
-
-
-_GOES_TO_THE_ENGINE: Final = frozenset({"id_prefix", "id_separator", "embedding_model"})
-MAY_BE_EMPTY: Final = frozenset({"id_prefix"})
-"""Options for which an empty text is valid. The separator is not one: an empty one makes ids ambiguous."""

@@ -24,11 +24,18 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load ended with: its exit code, all items of its index, and what was said."""
+    """What a load ended with: its exit code, all items of its index, and what was said.
+
+    verified: The exit code of `vecload verify` with the same options; None if the load stopped.
+    again: The exit codes of an export, of a load of that file into another store, and of a verification of
+        the first sources with that store.
+    """
 
     code: int
     items: list[dict[str, Any]]
     said: str
+    verified: int | None
+    again: list[int]
 
 
 def loads(folder: Path, commands: Sequence[Sequence[str]], *, cwd: Path | None = None) -> list[Loaded]:
@@ -50,18 +57,23 @@ def loads(folder: Path, commands: Sequence[Sequence[str]], *, cwd: Path | None =
     )
     found = [Loaded(*each) for each in json.loads(ended.stdout)]
     for each in found:
+        assert each.verified in (0, None), each.said
+        assert not any(each.again), each.said
         for item in each.items:
             if isinstance(item["contents"], dict):
                 item["contents"] = base64.b64decode(item["contents"]["$bytes"])
     return found
 
 
-def _load(to: str, key_file: Path, command: Sequence[str]) -> tuple[int, list[dict[str, Any]], str]:
+def _load(
+    to: str, key_file: Path, command: Sequence[str]
+) -> tuple[int, list[dict[str, Any]], str, int | None, list[int]]:
+    options = [*command, "--to", to, "--index", "cases", "--key-file", str(key_file)]
     with tempfile.TemporaryFile("w+") as said:
         usual = os.dup(2)
         os.dup2(said.fileno(), 2)
         try:
-            code = run(["upsert", *command, "--to", to, "--index", "cases", "--key-file", str(key_file)])
+            code = run(["upsert", *options])
         finally:
             sys.stderr.flush()
             os.dup2(usual, 2)
@@ -78,7 +90,19 @@ def _load(to: str, key_file: Path, command: Sequence[str]) -> tuple[int, list[di
         if isinstance(item["contents"], bytes):
             item["contents"] = {"$bytes": base64.b64encode(item["contents"]).decode()}
         item["vector"] = [float(x) for x in item["vector"]]
-    return code, items, text
+    if code not in (0, 3) or not items:
+        return code, items, text, None, []
+    verified = run(["verify", *options, "--extra", "--quiet"])
+    file = f"{to}.{'jsonl' if len(command[0]) % 2 else 'parquet'}"
+    here, there = [
+        ["--to", place, "--index", "cases", "--key-file", str(key_file)] for place in (to, f"{to}-again")
+    ]
+    again = [
+        run(["export", "-o", file, *here, "--quiet"]),
+        run(["upsert", file, *there, "--quiet"]),
+        run(["verify", *command, *there, "--extra", "--quiet"]),
+    ]
+    return code, items, text, verified, again
 
 
 def _main(folder: str) -> None:

@@ -123,14 +123,14 @@ def test_training_ends_in_a_trained_index_or_says_why_not(
     request: pytest.FixtureRequest, tmp_path: Path, engine: str
 ) -> None:
     to = request.getfixturevalue("service") if engine == "service" else str(tmp_path / "store")
-    here = ("--to", to, "--index", f"trained-{engine}", "--train")
+    to_new = ("--to", to, "--create-key", "--train")
     many = write_parquet(tmp_path / "many.parquet", rows(12_000, dimension=32))
     few = write_jsonl(tmp_path / "few.jsonl", rows(20, dimension=32))
     odd = write_jsonl(tmp_path / "odd.jsonl", rows(20, dimension=33))
 
-    trained = vecload("upsert", many, *here)
-    untrained = vecload("upsert", few, "--to", to, "--index", f"few-{engine}", "--train")
-    refused = vecload("upsert", odd, "--to", to, "--index", f"odd-{engine}", "--train")
+    trained = vecload("upsert", many, "--index", f"trained-{engine}", *to_new)
+    untrained = vecload("upsert", few, "--index", f"few-{engine}", *to_new)
+    refused = vecload("upsert", odd, "--index", f"odd-{engine}", *to_new)
 
     assert trained.code == 0, trained.err
     assert "the index is trained" in trained.err

@@ -45,7 +45,10 @@ def test_every_option_has_a_help_and_a_variable_of_its_name() -> None:
 
 def test_no_option_takes_a_key() -> None:
     flags = {flag for command in commands().values() for option in command.params for flag in option.opts}
-    assert {flag for flag in flags if "key" in flag} == {"--key-file", "--key-command", "--api-key-file"}
+    assert {flag for flag in flags if "key" in flag} == {
+        *("--key-file", "--key-command", "--contents-key-file", "--api-key-file", "--create-key"),
+        *("--client-key", "--from-key-file", "--from-api-key-file", "--new-key-file"),
+    }
 
 
 def test_the_version_is_told() -> None:
@@ -73,7 +76,8 @@ def test_the_help_of_upsert_says_that_items_are_replaced_whole() -> None:
 
 def test_every_word_of_an_options_help_is_shown() -> None:
     for name, command in commands().items():
-        asked = "--help-all" if name in ("upsert", "inspect") else "--help"
+        short = any(option.name == "help_all" for option in command.params)
+        asked = "--help-all" if short else "--help"
         shown = vecload(*name.split(), asked, variables={"COLUMNS": "300", "TERMINAL_WIDTH": "300"}).out
         for option in command.params:
             if option.param_type_name == "option" and option.name != "help":
@@ -115,7 +119,8 @@ def test_a_mistyped_option_is_answered_with_the_one_that_was_meant(wrong: str, m
 def test_completion_is_installed_by_typer_and_completes(tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path)}
     subprocess.run(
-        [sys.executable, "-m", "vecload", "--install-completion", "bash"],
+        # Typer looks for the shell among the processes above.
+        ["bash", "-c", f"{sys.executable} -m vecload --install-completion bash; exit $?"],
         env={**os.environ, **home},
         check=True,
     )

@@ -3,46 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cli.loading import Loading
 from tests.cli.sources import write_jsonl
-from vecload import Key, connect, generate_key
-from vecload.cli.app import run
+from vecload import Key, connect
 
 ROWS: list[dict[str, Any]] = [
     {"id": f"row-{n}", "vector": [n, 0.5], "payload": {"text": f"text {n}", "internal": n}, "n": n}
     for n in range(1, 4)
 ]
-
-
-class Loading:
-    """Loads with options of the same index and key."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder, self._capsys = folder, capsys
-        self.key = folder / "a.key"
-        generate_key().save(self.key)
-
-    def load(self, source: Path, *options: str, code: int = 0) -> str:
-        """Run the command, and give back what it said."""
-        to = ["--to", str(self.folder / "store"), "--index", "a", "--key-file", str(self.key)]
-        ended = run(["upsert", str(source), *to, *options])
-        said = self._capsys.readouterr().err
-        assert ended == code, said
-        return said
-
-    def items(self) -> dict[str, dict[str, Any]]:
-        with connect(str(self.folder / "store")) as connection:
-            index = connection.open_index("a", Key.load(self.key))
-            return {item["id"]: item for item in index.get(sorted(index.list_ids()))}
-
-
-@pytest.fixture
-def loading(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Loading:
-    return Loading(tmp_path, capsys)
 
 
 def test_every_option_does_what_it_says(loading: Loading, tmp_path: Path) -> None:
@@ -66,8 +40,15 @@ def test_made_ids_are_the_same_in_a_rerun(loading: Loading, tmp_path: Path) -> N
     loading.load(source, "--generate-ids")
     first = loading.items()
     assert len(first) == 3
+    shutil.copy(source, str(source.with_name("b")))
     loading.load(source, "--generate-ids", "--fresh")
+    loading.load("--generate-ids", str(source), "--fresh")
     assert loading.items() == first
+    loading.load(source, "--generate-ids", "rows", "--fresh")
+    assert loading.items().keys() == first.keys() | {*"0123"}
+    assert "would get the same ids" in loading.load(
+        source, str(source.with_name("b")), "--generate-ids", "rows", code=2
+    )
 
 
 def test_the_file_of_defaults_holds_them_all(
@@ -76,7 +57,7 @@ def test_the_file_of_defaults_holds_them_all(
     (tmp_path / "vecload.toml").write_text(
         '[upsert]\nmetadata-exclude = ["payload"]\nrename = ["n=number"]\nid-prefix = "p-"\n'
         'generate-ids = true\nvector-dtype = "int8"\nmax-id-bytes = 10\nmax-depth = 2\n'
-        'max-contents-bytes = 9\nmax-metadata-bytes = 20\nmax-json-bytes = 5000\nshape = "qdrant"\n'
+        'max-contents-bytes = 9\nmax-metadata-bytes = 20\nmax-json-bytes = 5000\nrecipe = "qdrant"\n'
     )
     monkeypatch.setenv("VECLOAD_CONFIG", str(tmp_path / "vecload.toml"))
     loading.load(write_jsonl(tmp_path / "rows.jsonl", ROWS))
@@ -114,7 +95,8 @@ def test_what_is_beyond_a_limit_stops_the_load(
         (("--rename", "n=a", "--rename", "payload=a"), "uses a name of another --rename"),
         (("--metadata-exclude", "nn"), "has no metadata 'nn' (--metadata-exclude)"),
         (("--contents-column", "payload.txt"), "it has 'payload.text', 'payload.internal'"),
-        (("--shape", "chroma"), "does not look like an export from chroma"),
+        (("--recipe", "chroma"), "does not look like an export of chroma, which has ids: list"),
+        (("--recipe", "chrma"), "there is no recipe 'chrma'; name a file, or one of azure,"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_made(

@@ -73,6 +73,7 @@ def other_spy() -> Iterator[Spy]:
 def api_key_file(tmp_path: Path) -> Path:
     file = tmp_path / "api.key"
     file.write_text(CANARY)
+    file.chmod(0o600)
     return file
 
 
@@ -158,7 +159,7 @@ def test_no_setting_of_targets_keys_or_consent_counts_in_a_file_that_is_found(
         'vector-column = "x"',
         'rename = ["text=title"]',
         'metadata-exclude = ["text"]',
-        'shape = "qdrant"',
+        'recipe = "qdrant"',
         'vector-dtype = "uint8"',
         "binary-as-text = true",
         "generate-ids = true",

@@ -18,9 +18,8 @@ def test_indexes_are_made_listed_described_and_deleted(
 ) -> None:
     to = request.getfixturevalue("service") if engine == "service" else str(tmp_path / "store")
     name = f"whole-life-{engine}"
-    made = vecload(
-        "index", "create", name, "--to", to, "--dimension", "16", "--metric", "cosine", "--full-text", "body"
-    )
+    settings = ("--dimension", "16", "--metric", "cosine", "--full-text", "body")
+    made = vecload("index", "create", name, "--to", to, *settings, "--create-key")
     assert made.code == 0, made.err
 
     assert name in vecload("index", "list", "--to", to).out.split()
@@ -95,6 +94,26 @@ def test_keygen_writes_two_keys_for_the_owner_alone_and_never_overwrites(tmp_pat
     assert again.code == 2
     assert "exists" in again.error
     assert key_file.read_bytes() == before
+
+
+def test_a_contents_key_alone_does_not_create_or_open_an_index_that_has_an_index_key(tmp_path: Path) -> None:
+    both, alone = tmp_path / "both.key", tmp_path / "alone.key"
+    vecload("keygen", both)
+    made = vecload("keygen", "--contents-only", alone)
+    assert made.code == 0
+    key = api.Key.load(alone)
+    assert key.index_key is None
+    assert key.key_id in made.err
+    vecload("index", "create", "docs", "--key-file", both)
+
+    created = vecload("index", "create", "other", "--key-file", alone)
+    opened = vecload("index", "describe", "docs", "--key-file", alone)
+
+    for ended, name in ((created, "other"), (opened, "docs")):
+        assert ended.code == 2
+        assert f"index '{name}' needs its index key" in ended.error
+        assert f"{alone} contains a contents key alone" in ended.error
+    assert vecload("index", "list").out == "docs\n"
 
 
 def test_a_configuration_names_keys_last(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cyborgdb_core import Client
 from typer.main import get_command
 
 from tests.cli.sources import SAMPLES, rows, write_jsonl, write_parquet
@@ -51,7 +52,7 @@ def test_every_option_of_a_load_is_one_of_inspect_but_those_that_a_report_has_no
         {option.name: (option.opts, option.envvar, option.default) for option in commands[name].params}
         for name in ("upsert", "inspect")
     )
-    assert {*of_upsert} - {*of_inspect} == {*OF_LOADS_ALONE, "dry_run", "quiet"}
+    assert {*of_upsert} - {*of_inspect} == {*OF_LOADS_ALONE, "dry_run", "verify", "quiet", "yes"}
     assert {name: of_upsert[name] for name in of_inspect} == of_inspect
 
 
@@ -78,8 +79,8 @@ def test_the_sample_is_told_on_one_screen_and_nothing_is_made(vecload: Vecload) 
 def test_the_report_has_the_documented_keys_and_a_dry_run_the_same_report(
     vecload: Vecload, service: str
 ) -> None:
-    _, out, err = vecload("inspect", ARTICLES, "--json", "--to", service)
-    _, dry, _ = vecload("upsert", ARTICLES, "--dry-run", "--json", "--to", service)
+    _, out, err = vecload("inspect", ARTICLES, "--json", "--to", service, "--create-key")
+    _, dry, _ = vecload("upsert", ARTICLES, "--dry-run", "--json", "--to", service, "--create-key")
 
     report, other = json.loads(out), json.loads(dry)
     assert err == ""
@@ -96,7 +97,8 @@ def test_the_bytes_of_the_first_body_and_the_batches_are_those_of_the_load(
     vecload: Vecload, service: str, index_name: str
 ) -> None:
     for wire in ("json", "binary"):
-        command = (ARTICLES, "--to", service, "--index", f"{index_name}-{wire}", "--wire", wire, "--json")
+        here = ("--to", service, "--index", f"{index_name}-{wire}", "--create-key")
+        command = (ARTICLES, *here, "--wire", wire, "--json")
         report = json.loads(vecload("inspect", *command)[1])
         summary = json.loads(vecload("upsert", *command)[1])
         batches = report["sources"][0]["batches"]
@@ -275,9 +277,9 @@ def test_an_index_that_is_there_is_looked_at_and_not_touched(
 
     assert code == 0
     assert {*checks(report).values()} == {"ok"}
-    assert {*checks(report)} == {"target", "key", "index", "fit", "contents key", "ids", "room"}
+    assert {*checks(report)} == {"target", "key", "index", "fit", "contents", "ids", "room"}
     assert "5 of the first 5 ids are in the index" in out
-    assert "opens the contents of the index (5 tried)" in out
+    assert "opens those of the index (5 of 5 looked at)" in out
     assert report["unfilterable"] == []  # an index keeps its policies: nothing can be declared any more
     assert (files(), everything()) == (before, home)
 
@@ -333,7 +335,7 @@ def test_a_service_is_asked_and_a_refused_api_key_is_told(
     assert "WRONG   API key: the service refuses the API key" in out
     assert "never-told" not in out
     monkeypatch.setenv("VECLOAD_API_KEY", service_with_key.root_key)
-    code, out, _ = vecload("inspect", *source)
+    code, out, _ = vecload("inspect", *source, "--create-key")
     assert (code, "answers" in out) == (0, True)
 
 
@@ -345,8 +347,11 @@ def test_a_load_that_would_pass_the_item_limit_is_told(
         monkeypatch.setattr(target_checks, "ITEM_LIMIT", limit)
         told, out, _ = vecload("inspect", *source, *loaded, "--json")
         assert (told, checks(json.loads(out))["room"]) == (code, state)
+    # There is no licence to try: an engine that takes any.
+    monkeypatch.setattr("cyborgdb_core.Client", lambda key, config, real=Client: real("", config))
     monkeypatch.setenv("CYBORGDB_API_KEY", "x")
-    assert vecload("inspect", *source, *loaded)[0] == 0
+    told, out, _ = vecload("inspect", *source, *loaded)
+    assert (told, "CYBORGDB_API_KEY is set" in out) == (0, True)
 
 
 def test_a_source_without_rows_is_told_and_is_no_error(vecload: Vecload, tmp_path: Path) -> None:

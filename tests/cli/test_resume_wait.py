@@ -18,6 +18,7 @@ def test_a_load_that_goes_on_lets_what_a_killed_run_had_in_flight_be_stored_firs
     source[125]["vector"] = None
     path = write_jsonl(tmp_path / "rows.jsonl", source)
     load = ("upsert", path, "--to", service, "--index", f"waits-{wait}", "--batch-rows", "10", "--json")
+    load = (*load, "--create-key")
     assert vecload(*load).code == 4
 
     begun = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -68,6 +69,28 @@ def archive(path: Path) -> list[str]:
     return [str(path / "rows.npz")]
 
 
+def comma_separated(path: Path) -> list[str]:
+    with (path / "rows.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ROWS[0].keys())
+        writer.writeheader()
+        writer.writerows(ROWS)
+    return [str(path / "rows.csv")]
+
+
+def one_column_a_dimension(path: Path) -> list[str]:
+    columns = {f"dim_{at}": [row["vector"][at] for row in ROWS] for at in range(8)}
+    others = {name: [row[name] for row in ROWS] for name in ("id", "title", "text")}
+    pq.write_table(pa.table({**columns, **others}), path / "rows.parquet")
+    return [str(path / "rows.parquet"), "--vector-columns", "dim_*"]
+
+
+def copied(path: Path) -> list[str]:
+    """As PostgreSQL's COPY writes it, by its documentation."""
+    lines = ("\t".join([row["id"], str(row["vector"]), row["title"], row["text"]]) + "\n" for row in ROWS)
+    (path / "rows.txt").write_text("".join(lines))
+    return [str(path / "rows.txt"), "--format", "pgcopy", "--csv-columns", "id,vector,title,text"]
+
+
 def folder(path: Path) -> list[str]:
     numbered = table().append_column("part", pa.array([i % 3 for i in range(len(ROWS))]))
     ds.write_dataset(
@@ -103,6 +126,9 @@ def check_items(store: Path, key_file: Path) -> None:
         parquet,
         lambda path: packed(path, "gzip"),
         lambda path: packed(path, "zstd"),
+        comma_separated,
+        one_column_a_dimension,
+        copied,
         arrow_file,
         arrow_stream,
         array,
@@ -110,7 +136,20 @@ def check_items(store: Path, key_file: Path) -> None:
         folder,
         pattern,
     ],
-    ids=["parquet", "gzip", "zstd", "feather", "stream", "npy", "npz", "folder", "pattern"],
+    ids=[
+        "parquet",
+        "gzip",
+        "zstd",
+        "csv",
+        "dimensions",
+        "copy",
+        "feather",
+        "stream",
+        "npy",
+        "npz",
+        "folder",
+        "pattern",
+    ],
 )
 def test_what_a_format_holds_is_read_back_bit_for_bit(
     tmp_path: Path, make: Callable[[Path], list[str]]
@@ -130,11 +169,11 @@ def piped(data: bytes, *arguments: str | Path) -> Ended:
     return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
 
-@pytest.mark.parametrize("kind", ["zstd", "parquet"])
+@pytest.mark.parametrize("kind", ["zstd", "parquet", "csv"])
 def test_standard_input_is_loaded_and_says_that_it_can_not_be_resumed(tmp_path: Path, kind: str) -> None:
     key_file, store = tmp_path / "key", tmp_path / "store"
     generate_key().save(key_file)
-    made = parquet(tmp_path) if kind == "parquet" else packed(tmp_path, "zstd")
+    made = {"parquet": parquet, "csv": comma_separated}.get(kind, lambda path: packed(path, "zstd"))(tmp_path)
     here = ("--to", store, "--index", "rows", "--key-file", key_file)
 
     ended = piped(Path(made[0]).read_bytes(), "upsert", "-", *here)

@@ -46,6 +46,7 @@ SUMMARY_KEYS = {
     "time": dict,
     "advice": (str, type(None)),
     "sources": list,
+    "verify": (dict, type(None)),
     "exit_code": int,
     "error": (str, type(None)),
 }
@@ -139,9 +140,8 @@ def test_every_wire_format_stores_the_same_bits(service: str, tmp_path: Path, wi
 
 
 def test_the_summary_is_one_object_of_the_documented_keys_and_types(service: str) -> None:
-    ended = vecload(
-        "upsert", SAMPLES / "articles.parquet", "--json", "--quiet", variables={"VECLOAD_TO": service}
-    )
+    command = ("upsert", SAMPLES / "articles.parquet", "--json", "--quiet", "--create-key")
+    ended = vecload(*command, variables={"VECLOAD_TO": service})
 
     told = summary(ended)
     assert told.keys() == SUMMARY_KEYS.keys()
@@ -151,7 +151,8 @@ def test_the_summary_is_one_object_of_the_documented_keys_and_types(service: str
     assert (told["read"], told["loaded"], told["rejected"], told["skipped"]) == (300, 300, 0, 0)
     assert told["target"] == service
     assert told["wire"] == {"json": 0, "binary": 1}
-    assert ended.err == ""
+    assert ended.err.startswith("warning: the new key of index 'articles' is only in ")
+    assert ended.err.count("\n") == 1
     described = (SAMPLES.parent / "docs" / "summary.md").read_text()
     assert all(f"| `{key}` |" in described for key in SUMMARY_KEYS)
 
@@ -187,7 +188,7 @@ def test_an_index_is_made_with_the_metric_and_the_policies_asked_for(service: st
     ended = vecload(
         "upsert", SAMPLES / "articles.parquet", "--to", service, "--index", "policies", "--metric", "cosine",
         "--storage-precision", "float16", "--unfilterable", "words", "--pattern", "category",
-        "--full-text", "title",
+        "--full-text", "title", "--create-key",
     )  # fmt: skip
     assert ended.code == 0, ended.err
 
@@ -226,7 +227,7 @@ def test_named_columns_are_taken_and_only_those(tmp_path: Path) -> None:
         (b"", "empty.parquet", "is empty"),
         (b"\x1f\x8b\x08\x00aaaa", "packed.jsonl", "gzip data is"),
         (b"PAR1 and then nothing of use", "broken.parquet", "not a readable Parquet file"),
-        (b"hello, world\n", "text.txt", "neither Parquet, JSON Lines, Arrow IPC nor NumPy"),
+        (b"hello, world\n", "text.txt", "neither Parquet, JSON Lines, CSV, Arrow IPC nor NumPy"),
         (b'[{"id": "a"}]', "array.json", "no vector column; its other columns are nothing"),
         (b'{"id": "a", "title": "no vector"}\n', "novector.jsonl", "no vector column"),
         (b'{"vector": [1.5, 2]}\n', "noid.jsonl", "no id column"),
@@ -510,6 +511,7 @@ def test_files_whose_names_differ_only_after_a_dot_end_in_indexes_of_their_own(t
 
 def test_quiet_says_nothing_when_a_load_goes_on_or_has_nothing_to_do(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "rows.jsonl", rows(5))
+    assert vecload("upsert", path, "--quiet").code == 0
     for _ in range(2):
         ended = vecload("upsert", path, "--quiet", "--skip-loaded")
         assert (ended.code, ended.out, ended.err) == (0, "", "")
@@ -546,7 +548,7 @@ def test_an_embedding_model_that_cannot_be_had_leaves_nothing_behind(
     to = request.getfixturevalue("service") if engine == "service" else str(tmp_path / "store")
     path = write_jsonl(tmp_path / "rows.jsonl", [{"id": "a", "text": "to embed"}])
     model = ("--embed", "--embedding-model", "all-MiniLM-L6-v2")
-    here = ("--to", to, "--index", f"embedding-{engine}")
+    here = ("--to", to, "--index", f"embedding-{engine}", "--create-key")
 
     ended = vecload("upsert", path, *here, *model, variables={"CYBORGDB_EMBED_OFFLINE": "1"})
 

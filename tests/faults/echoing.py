@@ -179,6 +179,8 @@ def _answer(path: str, body: bytes) -> dict[str, object]:
         return {"result": 1000}  # more than a load puts there
     if path.endswith("get"):
         return {"results": [{"id": item_id, "metadata": {}} for item_id in json.loads(body)["ids"]]}
+    if path.endswith(("query_metadata", "list_ids")):
+        return {"ids": ["a", "b"]}
     if path.endswith("query"):
         return {"results": [{"id": "a", "distance": 0.5, "metadata": {}}]}
     return {"status": "success", "message": "done"}

@@ -25,7 +25,7 @@ RUNS = 300
 RUN_SECONDS = 60
 INDEX_KEY = bytes.fromhex("8d1f7c03a95be264f0127d9c6b3ea8551c40f7d92e86b3a05dc91f7a2be46083")
 CONTENTS_KEY = bytes.fromhex("f3b09a62d7c4158e4b7f90a1c2d6e3857a9c0f1e2b3d4c5a6978e7f1a0b2c3d4")
-API_KEY = "cdbk_Qz7Lw2Rk9Tn4Vb6Xj1Mf8Ph3"
+API_KEY = "root-Qz7Lw2Rk9Tn4Vb6Xj1Mf8Ph3"  # with a user token no index key would be sent
 CONTENTS = "the Patient Zebrafish confessed on tuesday to the lighthouse keeper"
 METADATA = "diagnosis Quartz Melancholia stage fourteen"
 PASSWORD = "hunter2-Vermilion-Ocelot-Password"  # noqa: S105 a canary
@@ -53,13 +53,13 @@ LOAD = ("upsert", "SOURCE", "--index", "docs", "--json", "--max-errors", "100%",
 COMMANDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "load": (
         (*LOAD, "--rejects", "FOLDER/rejects.jsonl", "--reject-rows"),
-        ("describe", "upsert_binary", "num_vectors", "query"),
+        ("describe", "upsert_binary", "num_vectors", "query_metadata", "get"),
     ),
     "load unsealed": ((*LOAD, "--no-seal", "--wire", "json", "--rejects", "FOLDER/r.jsonl"), ("upsert",)),
     "load and train": ((*LOAD, "--train", "--explain"), ("train", "upsert_binary")),
     "inspect": (
         ("inspect", "SOURCE", "--index", "docs", "--json", "--items", "0"),
-        ("describe", "num_vectors", "get", "query"),
+        ("describe", "num_vectors", "get", "query_metadata"),
     ),
     "get": (("get", "a", "b", "--index", "docs"), ("describe", "get")),
     "get of the only index": (("get", "a"), ("list",)),
@@ -226,7 +226,7 @@ def test_the_search_finds_a_canary_in_outputs_and_files(runner: Runner, server: 
         ("--to", f"https://{PASSWORD}@127.0.0.1:1/v1"),
         ("--to", f"http://127.0.0.1:1/?token={SESSION}"),
         ("--to", f"http://127.0.0.1:1/v1?token={SESSION}#{SESSION}"),
-        ("--to", f"http://127.0.0.1:1/{SESSION}"),
+        ("--to", f"http://127.0.0.1:1/{SESSION}?"),
         ("--to", f"ftp://127.0.0.1:1/?token={SESSION}"),
         ("--to", f"http://[::1/?token={SESSION}"),
         ("--to", f"http://127.0.0.1:99999/?token={SESSION}"),
@@ -242,3 +242,20 @@ def test_a_password_or_a_query_of_an_address_is_not_repeated(
         if arguments[0] == "--to" or number < 2:
             code, found = runner.run((*command, *arguments), number)
             assert (code, found) == (2, [])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--to", f"http://127.0.0.1:1/{SESSION}"),
+        ("--to", f"https://127.0.0.1:1/{SESSION}/v1"),
+        ("--to", "https://127.0.0.1:1", "--proxy", f"http://someone:{PASSWORD}@127.0.0.1:1"),
+        ("--to", f"http://127.0.0.1:1/{SESSION}", "--proxy", f"http://{PASSWORD}@127.0.0.1:1"),
+    ],
+)
+def test_a_path_and_the_password_of_a_proxy_are_not_repeated(
+    runner: Runner, arguments: tuple[str, ...]
+) -> None:
+    for number, command in enumerate((LOAD, ("index", "list"), ("get", "a"))):
+        code, found = runner.run((*command, *arguments), number)
+        assert (code, found) == (1, [])

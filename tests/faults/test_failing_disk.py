@@ -167,30 +167,35 @@ def test_a_disk_that_is_full_leaves_no_part_of_a_key_file(tmp_path: Path, failin
     assert Key.load(folder / "new.key")
 
 
-def test_a_full_disk_under_the_key_store_leaves_no_index_without_its_key(
-    tmp_path: Path, failing: Forks, service: str, new_name: Callable[[], str]
+@pytest.mark.parametrize("named", [False, True], ids=["the key store", "a named key file"])
+def test_a_full_disk_under_the_keys_leaves_no_index_without_its_key(
+    tmp_path: Path, failing: Forks, service: str, new_name: Callable[[], str], named: bool
 ) -> None:
     folder = tmp_path / "disk"
     folder.mkdir()
     names: list[str] = []
 
+    def key_of(name: str) -> Path:
+        return folder / f"{name}.key" if named else stored_key_path(folder / "vecload", service, name)
+
     def create(at: int) -> Ended:
         names.append(new_name())
-        given = ["-m", "vecload", "index", "create", names[-1], "--to", service]
+        given = ["-m", "vecload", "index", "create", names[-1], "--to", service, "--create-key"]
+        given += ["--key-file", str(key_of(names[-1]))] if named else []
         return Running(given, tmp_path, failing, {"XDG_CONFIG_HOME": str(folder)}).end()
 
     with connect_target(service) as target:
         for ended, what in faults_at(failing, folder, create):
             assert ended.code in (0, 2), what
-            files = [*(folder / "vecload" / "keys").glob("index-*")]
+            files = [*key_of("index").parent.glob("index-*")]
             for file in files:
                 assert Key.load(file)
             for name in {*names} & {*target.list_indexes()}:
                 # Only its last step, which makes a link, can't be taken back: the key stays pending.
-                path = stored_key_path(folder / "vecload", service, name)
+                path = key_of(name)
                 key = Key.load(path if path.exists() else pending_path(path))
                 target.open_index(name, key.index_key)
         for name in {*names} & {*target.list_indexes()}:
-            path = stored_key_path(folder / "vecload", service, name)
+            path = key_of(name)
             target.open_index(name, Key.load(path if path.exists() else pending_path(path)).index_key).drop()
-    assert len(names) > 5
+    assert len(names) > 3

@@ -27,17 +27,24 @@ from vecload.targets import connect_target
 
 TRIALS = int(os.environ.get("VECLOAD_KEY_TRIALS", "16"))
 SEED = int(os.environ.get("VECLOAD_SEED", "0"))
-STEPS = 38
-"""Of a first load around its key and index: at later ones nothing is left to be killed."""
+STEPS, NAMED_STEPS = 38, 28
+"""Of a first load around its key and index, with a key store to make and with a named key file: at later ones
+nothing is left to be killed."""
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 HELD = 60
 
 
 @dataclass
 class FirstLoad(Load):
-    """A load without a named key into an index that is not there."""
+    """A load with a new key into an index that is not there.
+
+    Attributes:
+        home: The folder of the key store.
+        named: The key is to be in a key file that is named, and missing.
+    """
 
     home: str = "home"
+    named: bool = False
     variables: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -46,11 +53,19 @@ class FirstLoad(Load):
         self.variables = {"XDG_CONFIG_HOME": str(self.folder.parent / self.home)}
         config = self.folder.parent / self.home / "vecload"
         self.key_file = stored_key_path(config, str(self.to), self.index)
+        if self.named:
+            self.key_file = self.folder.parent / "keys" / "docs.key"
+            self.key_file.parent.mkdir(exist_ok=True)
         self.made.append(self)
+
+    @property
+    def key_options(self) -> Sequence[str]:
+        return (*(("--key-file", str(self.key_file)) if self.named else ()), "--create-key")
 
     def start(self, *options: str, program: Sequence[str] = ()) -> Running:
         given = [
             *("upsert", str(self.source.path), "--to", self.to, "--index", self.index, "--json"),
+            *self.key_options,
             *("--state-dir", str(self.state), "--resume-wait", "0", "--give-up-after", "5"),
             # The last row of an id wins where the id column is named.
             *("--id-column", "id"),
@@ -101,10 +116,11 @@ def test_a_kill_at_any_step_leaves_no_index_without_its_key(
     request: pytest.FixtureRequest, tmp_path: Path, source: Source, forks: Forks, index_name: str, number: int
 ) -> None:
     at, turn = number // 2, number // 2 // STEPS
-    step = 1 + 11 * at % STEPS
+    named = (at // 2 + turn) % 2 == 1
+    step = 1 + 11 * at % (NAMED_STEPS if named else STEPS)
     engine, ending = ("embedded", "service")[number % 2], SIGNALS[(at + turn) % 2]
     to = str(tmp_path / "store") if engine == "embedded" else request.getfixturevalue("service")
-    load = FirstLoad(tmp_path / "load", source, to, index=index_name, forks=forks)
+    load = FirstLoad(tmp_path / "load", source, to, index=index_name, forks=forks, named=named)
 
     ended = load.start(program=("-m", "tests.faults.killed_at", str(step), str(int(ending)))).end()
 
@@ -189,7 +205,13 @@ def test_whatever_becomes_of_the_request_no_index_is_left_without_its_key(
     moment, ending = MOMENTS[number % len(MOMENTS)]
     with Proxy(service) as proxy:
         creation = Creation(proxy, moment)
-        load = FirstLoad(tmp_path / "load", source, proxy.url, index=index_name, store=service, forks=forks)
+        load = FirstLoad(
+            *(tmp_path / "load", source, proxy.url),
+            index=index_name,
+            store=service,
+            forks=forks,
+            named=number % 3 == 1,
+        )
         running = load.start()
         running.reach(creation.came)
         if ending:
@@ -212,7 +234,11 @@ def test_whatever_becomes_of_the_request_no_index_is_left_without_its_key(
 
 
 @pytest.mark.parametrize("engine", ["service", "embedded"])
-@pytest.mark.parametrize("homes", [1, 2], ids=["one key store", "two key stores"])
+@pytest.mark.parametrize(
+    ("homes", "named"),
+    [(1, False), (1, True), (2, False)],
+    ids=["one key store", "one key file", "two key stores"],
+)
 @pytest.mark.parametrize("number", range(max(2, TRIALS // 10)))
 def test_two_first_loads_at_once_end_with_one_key(
     request: pytest.FixtureRequest,
@@ -222,6 +248,7 @@ def test_two_first_loads_at_once_end_with_one_key(
     index_name: str,
     engine: str,
     homes: int,
+    named: bool,
     number: int,
 ) -> None:
     to = str(tmp_path / "store") if engine == "embedded" else request.getfixturevalue("service")
@@ -232,6 +259,7 @@ def test_two_first_loads_at_once_end_with_one_key(
             index=index_name,
             forks=forks,
             home=f"home-{n % homes}",
+            named=named,
         )
         for n in range(2)
     ]
@@ -253,11 +281,38 @@ def test_two_first_loads_at_once_end_with_one_key(
         assert not pending_path(other.key_file).exists()
 
 
+@pytest.mark.parametrize("number", range(max(20, TRIALS)))
+def test_a_kill_of_index_create_leaves_no_index_without_its_key(
+    request: pytest.FixtureRequest, tmp_path: Path, source: Source, forks: Forks, index_name: str, number: int
+) -> None:
+    engine = ("embedded", "service")[number % 2]
+    to = str(tmp_path / "store") if engine == "embedded" else request.getfixturevalue("service")
+    named = number % 4 >= 2
+    load = FirstLoad(tmp_path / "load", source, to, index=index_name, forks=forks, named=named)
+
+    def create(*program: str) -> Ended:
+        given = ["index", "create", index_name, "--to", to, "--dimension", "8", *load.key_options]
+        return Running([*program, *given], load.folder, forks, load.variables).end()
+
+    # It does not look whether the index is there: two steps fewer.
+    step = 1 + 7 * (number // 4) % ((NAMED_STEPS if named else STEPS) - 2)
+    ended = create("-m", "tests.faults.killed_at", str(step), str(int(signal.SIGKILL)))
+    assert ended.code == -signal.SIGKILL, (step, ended)
+    load.check_key()
+
+    again = create("-m", "vecload")
+    assert again.code in (0, 2), again.err
+    load.check_key()
+    assert load.key_file.exists()
+    assert not pending_path(load.key_file).exists()
+
+
 def test_an_index_made_by_a_run_that_was_killed_is_made_by_the_next_index_create(
     tmp_path: Path, service: str, forks: Forks, index_name: str
 ) -> None:
     def create(*program: str, metric: str) -> Ended:
         given = ["index", "create", index_name, "--to", service, "--dimension", "4", "--metric", metric]
+        given.append("--create-key")
         return Running([*program, *given], tmp_path, forks, {"XDG_CONFIG_HOME": str(tmp_path)}).end()
 
     path = stored_key_path(tmp_path / "vecload", service, index_name)

@@ -25,7 +25,7 @@ from vecload.mapping.json_rows import as_object, parse_exact
 from vecload.readers import open_sources
 from vecload.readers.parquet.pages import SHORTEST
 from vecload.sealing import Opener, Sealer
-from vecload.targets import answers
+from vecload.targets import answers, returned_items
 from vecload.targets.wire import dumps
 
 CONTENTS_KEY = bytes(range(32))
@@ -260,8 +260,9 @@ def envelope_seeds() -> list[bytes]:
 # Answers: whatever a service says is a value of the right type, or one error without secrets.
 
 _READ: tuple[Callable[[dict[str, Any]], object], ...] = (
-    answers.stored_items_of,
-    answers.hits_of,
+    lambda answer: returned_items.stored_items_of(json.dumps(answer).encode()),
+    lambda answer: answers.hits_of(answer, 1),
+    lambda answer: answers.hits_of(answer, 2),
     answers.check_trained,
     lambda answer: answers.texts_of(answer, "ids"),
     lambda answer: answers.number_of(answer, "result"),

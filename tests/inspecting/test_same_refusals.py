@@ -82,6 +82,28 @@ def other_contents_key() -> Arguments:
     return {**there, "key": vecload.Key(there["key"].index_key, b"c" * 32)}
 
 
+def unsealed_contents() -> Arguments:
+    """An index with contents that another client wrote."""
+    there = an_index()
+    with vecload.connect("store") as connection:
+        index = connection.open_index("there", there["key"], seal=False)
+        index.upsert([{"id": "plain", "vector": [1.0] * DIMENSION, "contents": "plain"}])
+        del index
+    return there
+
+
+def contents_of_two_keys() -> Arguments:
+    """An index with contents of two keys, and the later one."""
+    there = an_index()
+    later = vecload.Key(there["key"].index_key, b"c" * 32)
+    both = vecload.Key(later.index_key, later.contents_key, (there["key"].contents_key,))
+    with vecload.connect("store") as connection:
+        index = connection.open_index("there", both)
+        index.upsert([{"id": "later", "vector": [1.0] * DIMENSION, "contents": "later"}])
+        del index
+    return {**there, "key": later}
+
+
 def of_dimension_4() -> str:
     return str(write_jsonl(Path("small.jsonl"), rows(5, 4)))
 
@@ -100,7 +122,13 @@ def unwritable() -> Arguments:
 REFUSALS: dict[str, tuple[Callable[[], str | list[str]], Callable[[], Arguments]]] = {
     "no such file": (lambda: "nowhere.parquet", dict),
     "an empty file": (lambda: text("empty.jsonl", ""), dict),
-    "CSV": (lambda: text("rows.csv", "id,vector\na,1\n"), dict),
+    "CSV without a header": (lambda: text("rows.csv", 'a,"[1,2]"\nb,"[1,2]"\n'), dict),
+    "an incomplete column a dimension": (
+        lambda: text("rows.csv", "id,d0,d2\na,1,2\n"),
+        lambda: {"vector_columns": "d*"},
+    ),
+    "two ways to the vector": (good, lambda: {"vector_columns": "d*", "vector_column": "vector"}),
+    "one column a dimension of JSON Lines": (good, lambda: {"vector_columns": "d*"}),
     "text that is not JSON": (lambda: text("rows.jsonl", "nothing\nof the kind\n"), dict),
     "no vectors": (lambda: text("rows.jsonl", '{"id": "a", "x": 1}\n'), dict),
     "two vectors": (lambda: text("rows.jsonl", '{"id":"a","x":[0.5,1.5],"y":[2.5,3.5]}\n'), dict),
@@ -138,8 +166,20 @@ REFUSALS: dict[str, tuple[Callable[[], str | list[str]], Callable[[], Arguments]
     "a service that is not there": (good, lambda: {"to": "http://127.0.0.1:9", "give_up_after": 0}),
     "a key file that is not there": (good, lambda: {"key": "nowhere.key"}),
     "a key file that is not one": (good, lambda: {"key": text("docs.key", "x")}),
+    "a key file that nobody can make": (good, lambda: {"key": "nowhere/docs.key", "create_key": True}),
+    "an index that is there, a key file that is not": (
+        good,
+        lambda: {**an_index(), "key": "nowhere.key", "create_key": True},
+    ),
+    "a contents key alone, new index": (good, lambda: {"key": vecload.generate_key(contents_only=True)}),
+    "a contents key alone": (
+        good,
+        lambda: {**an_index(), "key": vecload.generate_key(contents_only=True)},
+    ),
     "another key": (good, lambda: {**an_index(), "key": vecload.generate_key()}),
     "another contents key": (good, other_contents_key),
+    "unsealed contents": (good, unsealed_contents),
+    "contents that a part of the keys opens": (good, contents_of_two_keys),
     "an index of another dimension": (of_dimension_4, an_index),
     "an index of another metric": (good, lambda: {**an_index(), "metric": "cosine"}),
     "an index of another policy": (good, lambda: {**an_index(), "unfilterable": "title"}),

@@ -189,6 +189,32 @@ def test_loads_at_once_into_one_new_index_of_a_service_all_end_right(service: st
     assert len(index.get([f"{n}-{i}" for n in range(3) for i in range(20)], ["vector"])) == 60
 
 
+def test_a_load_into_a_service_makes_a_key_only_if_asked_and_the_logger_warns_of_it(
+    service: str, source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    name, file = f"keys-{time.time_ns()}", tmp_path / "docs.key"
+    with pytest.raises(vecload.UsageError) as refused:
+        vecload.load(source, to=service, index=name)
+    assert str(refused.value) == (
+        f"the new index '{name}' needs a key, and none is named; "
+        "pass key, or create_key=True and keep a copy of the key it makes"
+    )
+    with pytest.raises(vecload.UsageError, match="create_key=True makes one"):
+        vecload.load(source, to=service, index=name, key=file)
+    assert vecload.inspect(source, to=service, index=name).exit_code == 2
+
+    for index, key in ((f"{name}-a", None), (f"{name}-b", file)):
+        caplog.clear()
+        options = vecload.LoadOptions(create_key=True)
+        assert vecload.load(source, to=service, index=index, key=key, options=options).loaded == 5
+        (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+        assert "keep a copy" in warning.getMessage()
+        caplog.clear()
+        assert vecload.load(source, to=service, index=index, key=key, fresh=True).loaded == 5
+        assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    assert vecload.Key.load(file).index_key is not None
+
+
 def test_a_sequence_that_can_not_be_sliced_is_read_as_an_iterable(tmp_path: Path, key: vecload.Key) -> None:
     rows_of = collections.deque([{"id": "a", "vector": [1.0, 2.0]}])
     assert vecload.load(rows_of, to=tmp_path / "store", index="docs", key=key).loaded == 1

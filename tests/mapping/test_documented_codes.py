@@ -6,7 +6,7 @@ from pathlib import Path
 import vecload
 
 REPOSITORY = Path(vecload.__file__).parent.parent
-PACKAGES = ("mapping", "readers")
+PACKAGES = ("mapping", "recipes", "readers")
 
 
 def codes_in_code() -> set[tuple[str, str]]:
@@ -25,6 +25,7 @@ def codes_in_docs() -> set[tuple[str, str]]:
         "Metadata": "metadata",
         "Contents": "contents",
         "Lines of JSON": "line",
+        "Rows of CSV": "line",
         "Rows of Python": "row",
     }
     sections = re.split(r"^## ", (REPOSITORY / "docs" / "values.md").read_text("utf-8"), flags=re.MULTILINE)

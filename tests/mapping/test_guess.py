@@ -78,10 +78,10 @@ def guess(
     vector: str | None = None,
     contents: str | None = None,
     metadata: tuple[str, ...] = (),
+    excluded: tuple[str, ...] = (),
 ) -> ColumnMapping:
-    return guess_mapping(
-        columns, ColumnChoice(id, vector, contents, metadata), source="a.parquet", embed=embed
-    )
+    choice = ColumnChoice(id, vector, contents, metadata, excluded)
+    return guess_mapping(columns, choice, source="a.parquet", embed=embed)
 
 
 def refusal(columns: list[Column], **named: object) -> str:
@@ -149,12 +149,47 @@ def test_an_index_without_a_name_is_metadata_only_if_it_is_named() -> None:
     assert guess(source, metadata=("__index_level_0__",)).leftover(names) == ["__index_level_0__"]
 
 
-@pytest.mark.parametrize("kind", ["floats", "integers"])
-def test_to_embed_leaves_vectors_out_of_the_metadata(kind: ValueKind) -> None:
+@pytest.mark.parametrize("kind", ["floats", "integers", "null"])
+def test_to_embed_takes_the_vectors_that_rows_have(kind: ValueKind) -> None:
     source = [column("id", "text"), column("text", "text"), column("embedding", kind)]
     found = guess(source, embed=True)
-    assert (found.vector, found.excluded, found.leftover(["embedding"])) == (None, ("embedding",), [])
-    assert guess(source, embed=True, metadata=("embedding",)).leftover(["embedding"]) == ["embedding"]
+    assert (found.vector, found.embed, found.leftover(["embedding"])) == ("embedding", True, [])
+    assert "embedding" in found.line(0, seal=True)
+    assert "else made by the index" in found.line(0, seal=True)
+    assert "text, sealed if the row has a vector" in found.line(0, seal=True)
+
+
+@pytest.mark.parametrize("kind", ["floats", "integers"])
+def test_to_embed_leaves_excluded_vectors_out_of_the_metadata_too(kind: ValueKind) -> None:
+    source = [column("id", "text"), column("text", "text"), column("embedding", kind)]
+    found = guess(source, embed=True, excluded=("embedding",))
+    assert (found.vector, found.leftover(["embedding"])) == (None, [])
+    assert "text, unsealed" in found.line(0, seal=True)
+    named = guess(source, embed=True, metadata=("embedding",))
+    assert (named.vector, named.leftover(["embedding"])) == (None, ["embedding"])
+
+
+def test_to_embed_takes_no_other_lists_for_vectors() -> None:
+    # Without --embed, the only list of numbers is the vector, since there has to be one.
+    source = [column("id", "text"), column("text", "text"), column("mine", "floats")]
+    assert guess(source).vector == "mine"
+    assert guess(source, embed=True).vector is None
+
+
+def test_to_embed_with_two_columns_of_vectors_asks_which() -> None:
+    source = columns(id="text", text="text", title_embedding="floats", body_embedding="floats")
+    says = refusal(source, embed=True)
+    assert "'title_embedding'" in says
+    assert "--vector-column" in says
+    assert "--metadata-exclude title_embedding --metadata-exclude body_embedding" in says
+    out = ("title_embedding", "body_embedding")
+    assert guess(source, embed=True, excluded=out).vector is None
+    assert guess(source, embed=True, excluded=out[:1]).vector == "body_embedding"
+
+
+def test_to_embed_needs_contents_only_where_there_are_no_vectors() -> None:
+    assert guess(columns(id="text", embedding="floats"), embed=True).contents is None
+    assert "--embed needs" in refusal(columns(id="text", year="integer"), embed=True)
 
 
 def test_free_text_named_metadata_is_a_field_like_any_other() -> None:
@@ -252,7 +287,7 @@ def test_a_vector_inside_a_list_is_named_by_its_element() -> None:
     row = {"id": "a", "data": [{"embedding": FLOATS}], "timings": [0.5, 0.25]}
     message = refusal(json(row))
     assert "has its vectors inside a list: 'data[].embedding' (8 numbers" in message
-    assert message.endswith("name one element with --vector-column 'data[0].embedding'")
+    assert message.endswith("--vector-column 'data[0].embedding', or make each a row: 'data[].embedding'")
     found = guess(json(row), vector="data[0].embedding")
     assert found.excluded == ("data",)
     assert dict(found.nested) == {"data[0].embedding": ("data", "[0]", "embedding")}
@@ -274,7 +309,10 @@ def test_several_vectors_a_row_are_refused_as_that() -> None:
 
 def test_one_column_a_dimension_is_said_to_be_that() -> None:
     rows = json({"id": "a", **{f"dim_{i}": x for i, x in enumerate(FLOATS)}})
-    assert "has one column per dimension: 'dim_0' to 'dim_7'; write them as one list" in refusal(rows)
+    assert (
+        "has one column per dimension: 'dim_0' to 'dim_7'; name them with --vector-columns 'dim_*'"
+        in refusal(rows)
+    )
 
 
 def test_vectors_that_were_not_chosen_and_long_lists_are_no_metadata_unless_named() -> None:

@@ -128,12 +128,10 @@ def test_a_vector_that_is_another_part_too_is_not_taken_out() -> None:
     assert vector_parser_for(ColumnMapping("id", None), 2) is None
     assert vector_parser_for(ColumnMapping("id", "vector", metadata_fields=("vector",)), 2) is None
     assert vector_parser_for(ColumnMapping("id", "vector", contents="vector"), 2) is None
-    assert (
-        vector_parser_for(
-            ColumnMapping("id", "data.vector", nested=(("data.vector", ("data", "vector")),)), 2
-        )
-        is None
-    )
+    inside = (("data.vector", ("data", "vector")),)
+    assert vector_parser_for(ColumnMapping("id", "data.vector", nested=inside), 2) is not None
+    element = (("data[0]", ("data", "[0]")),)
+    assert vector_parser_for(ColumnMapping("id", "data[0]", nested=element), 2) is None
     assert (
         vector_parser_for(ColumnMapping("id", "vector", nested=(("vector.a", ("vector", "a")),)), 2) is None
     )

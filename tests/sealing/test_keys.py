@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import base64
 import copy
 import hashlib
 import hmac
 import os
 import pickle
+import re
 import shlex
 import stat
 import sys
@@ -13,11 +15,13 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import cyborgdb
 import pytest
 
 from vecload.errors import ItemTypeError, ItemValueError, KeyFileError, VecloadError
 from vecload.sealing import Key, Opener, Sealer, generate_key
-from vecload.sealing.keys import as_key, stored_key_path
+from vecload.sealing.key_text import MadeFor
+from vecload.sealing.keys import as_key, stored_key_path, stored_key_paths
 
 INDEX_KEY = bytes(range(1, 33))
 CONTENTS_KEY = bytes(range(101, 133))
@@ -64,6 +68,17 @@ def test_without_a_contents_key_it_is_derived_by_hkdf_of_the_index_key() -> None
     assert key.contents_key == expected
 
 
+def test_a_key_may_be_a_contents_key_alone_which_seals_and_opens_no_index() -> None:
+    key = Key(None, CONTENTS_KEY)
+    assert (key.index_key, key.contents_key, key.derived) == (None, CONTENTS_KEY, False)
+    assert key.key_id == Key(INDEX_KEY, CONTENTS_KEY).key_id
+    assert said(lambda: key.index_key_for("docs", "a.key")) == (
+        "index 'docs' needs its index key, and a.key contains a contents key alone; "
+        "name a key file that contains the index key"
+    )
+    assert Key(INDEX_KEY).index_key_for("docs", "a.key") == INDEX_KEY
+
+
 def test_old_contents_keys_open_and_never_seal() -> None:
     before = Sealer(OLD_KEY, "docs").seal(["a"], ["before"])[0] or ""
     key = Key(INDEX_KEY, CONTENTS_KEY, (OLD_KEY,))
@@ -82,6 +97,9 @@ def test_a_mutable_key_given_is_copied() -> None:
 @pytest.mark.parametrize(
     ("keys", "error"),
     [
+        ((), ItemValueError),
+        ((None, None, (OLD_KEY,)), ItemValueError),
+        ((None, bytes(32)), ItemValueError),
         ((HEX,), ItemTypeError),
         ((INDEX_KEY, HEX), ItemTypeError),
         ((INDEX_KEY, CONTENTS_KEY, (HEX,)), ItemTypeError),
@@ -128,13 +146,124 @@ def test_a_key_cannot_be_pickled_copied_or_hashed() -> None:
         hash(key)
 
 
+# --- keys alone, as other tools write them ---
+
+SDK_KEY = bytes(range(128, 160))
+"""Like what `cyborgdb.Client.generate_key(save=True)` writes: 32 bytes, seldom text."""
+FORMS = {
+    "32 bytes": SDK_KEY,
+    "64 hex digits": SDK_KEY.hex().encode(),
+    "64 hex digits, upper case, a line": SDK_KEY.hex().upper().encode() + b"\n",
+    "64 hex digits, a line of Windows": b" " + SDK_KEY.hex().encode() + b" \r\n",
+    "base64": base64.b64encode(SDK_KEY),
+    "base64, a line": base64.b64encode(SDK_KEY) + b"\n",
+    "base64 for URLs": base64.urlsafe_b64encode(SDK_KEY),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_key_alone_is_the_index_key_and_its_form_is_known(tmp_path: Path, form: str) -> None:
+    key = Key.load(private(tmp_path / "a.key", FORMS[form]))
+    assert key == Key(SDK_KEY)
+    assert key.derived
+    assert key.bare == re.split(",| for", form)[0]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_key_alone_in_the_contents_key_file_is_the_contents_key(tmp_path: Path, form: str) -> None:
+    key = Key.load_contents_key(private(tmp_path / "a.key", FORMS[form]))
+    assert key == Key(None, SDK_KEY)
+
+
+def test_the_key_that_the_sdk_saves_is_read_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    saved = cyborgdb.Client.generate_key(save=True)
+    file = tmp_path / ".cyborgdb" / "index_key"
+    assert "chmod 600" in said(lambda: Key.load(file))
+    file.chmod(0o600)
+    assert Key.load(file) == Key(saved)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SDK_KEY[:-1],
+        SDK_KEY + b"\n",
+        SDK_KEY * 2,
+        b"a password of thirty-two letters",
+        b"0123456789abcdef" * 2,
+        HEX.encode()[:-1],
+        HEX.encode() + b"0",
+        b"0x" + HEX.encode(),
+        HEX.encode() * 2,
+        HEX.encode() + b"\n" + HEX.encode(),
+        (HEX[:32] + "\n" + HEX[32:]).encode(),
+        base64.b64encode(SDK_KEY)[:-1],
+        base64.b64encode(SDK_KEY[:-1]),
+        base64.b64encode(SDK_KEY + b"x"),
+        base64.b64encode(SDK_KEY)[:-2] + b"9=",
+        b"\xef\xbb\xbf" + HEX.encode(),
+        HEX.encode("utf-16"),
+        bytes(32),
+        b"00" * 32,
+        b"-----BEGIN PRIVATE KEY-----\n",
+    ],
+)
+def test_what_is_like_a_key_alone_is_no_key(tmp_path: Path, text: bytes) -> None:
+    path = private(tmp_path / "a.key", text)
+    message = said(lambda: Key.load(path))
+    assert str(path) in message
+    # Another key would open nothing.
+    assert "create a key file" not in message
+
+
+def test_the_contents_key_file_may_be_a_key_file(tmp_path: Path) -> None:
+    Key(INDEX_KEY, CONTENTS_KEY, (OLD_KEY,)).save(tmp_path / "both.key")
+    Key(None, CONTENTS_KEY).save(tmp_path / "alone.key")
+    Key(INDEX_KEY).save(tmp_path / "index.key")
+    assert Key.load_contents_key(tmp_path / "both.key") == Key(None, CONTENTS_KEY, (OLD_KEY,))
+    assert Key.load_contents_key(tmp_path / "alone.key") == Key(None, CONTENTS_KEY)
+    assert "no contents_key" in said(lambda: Key.load_contents_key(tmp_path / "index.key"))
+
+
+def test_an_index_key_alone_takes_the_contents_key_of_another_and_never_a_second_one() -> None:
+    alone = Key(None, CONTENTS_KEY, (OLD_KEY,))
+    assert Key(INDEX_KEY).with_contents_key(alone) == Key(INDEX_KEY, CONTENTS_KEY, (OLD_KEY,))
+    assert Key(INDEX_KEY, CONTENTS_KEY).with_contents_key(alone) == Key(INDEX_KEY, CONTENTS_KEY, (OLD_KEY,))
+    assert "different contents keys" in said(lambda: Key(INDEX_KEY, OLD_KEY).with_contents_key(alone))
+    assert "so a service" in said(lambda: Key(INDEX_KEY).with_contents_key(Key(None, INDEX_KEY)))
+
+
 # --- key files ---
+
+
+@pytest.mark.parametrize("index", ["docs", 'a "b" \\ c', "\x7f\n", "größe 🔑"])
+def test_a_key_file_may_name_the_index_it_was_made_for(tmp_path: Path, index: str) -> None:
+    key = Key(INDEX_KEY, CONTENTS_KEY, (OLD_KEY,))
+    key.made_for = MadeFor(index, "http://localhost:8000")
+    key.save(tmp_path / "a.key")
+    loaded = Key.load(tmp_path / "a.key")
+    assert loaded == key
+    assert loaded.made_for == key.made_for
+
+
+def test_a_folder_that_is_not_text_goes_unnamed(tmp_path: Path) -> None:
+    key = Key(INDEX_KEY, CONTENTS_KEY)
+    key.made_for = MadeFor("docs", "/data/\udcff")
+    key.save(tmp_path / "a.key")
+    assert Key.load(tmp_path / "a.key").made_for is None
 
 
 @pytest.mark.parametrize(
     "key",
-    [Key(INDEX_KEY, CONTENTS_KEY, (OLD_KEY, bytes(range(32)))), Key(INDEX_KEY, CONTENTS_KEY), Key(INDEX_KEY)],
-    ids=["with old keys", "two keys", "derived"],
+    [
+        Key(INDEX_KEY, CONTENTS_KEY, (OLD_KEY, bytes(range(32)))),
+        Key(INDEX_KEY, CONTENTS_KEY),
+        Key(INDEX_KEY),
+        Key(None, CONTENTS_KEY),
+        Key(None, CONTENTS_KEY, (OLD_KEY,)),
+    ],
+    ids=["with old keys", "two keys", "derived", "contents key alone", "contents keys alone"],
 )
 def test_a_key_file_gives_back_the_key_that_was_saved(tmp_path: Path, key: Key) -> None:
     key.save(tmp_path / "key.toml")
@@ -224,7 +353,7 @@ def test_a_key_file_over_16_kib_is_refused_and_one_of_16_kib_is_read(tmp_path: P
 @pytest.mark.parametrize(
     "text",
     [
-        HEX,
+        HEX[:-1],
         f"index_key = {HEX}",
         f'index_key = "{HEX}',
         f'index_key = "{HEX}"\nindex_key = "{HEX}"',
@@ -234,7 +363,9 @@ def test_a_key_file_over_16_kib_is_refused_and_one_of_16_kib_is_read(tmp_path: P
         f'index_key = ["{HEX}"]',
         f'index_key = "{HEX}"\n{HEX} = "contents"',
         f'index_key = "{HEX}"\n"key {HEX}" = "contents"',
-        f'contents_key = "{HEX}"',
+        "",
+        f'[[old_contents_keys]]\ncontents_key = "{HEX}"',
+        f'contents_key = "{"00" * 32}"',
         f'index_key = "0x{HEX[2:]}"',
         f'index_key = "{HEX[:-2]}"',
         f'index_key = "{HEX[:-2]} \\n"',
@@ -248,7 +379,6 @@ def test_a_key_file_over_16_kib_is_refused_and_one_of_16_kib_is_read(tmp_path: P
         f'index_key = "{"00" * 32}"',
         f'index_key = "{HEX}"\ncontents_key = "{"00" * 32}"',
         f'index_key = "{HEX}"\ncontents_key = "{HEX.upper()}"',
-        "",
     ],
 )
 def test_a_malformed_key_file_is_one_error_that_never_quotes_it(tmp_path: Path, text: str | bytes) -> None:
@@ -299,8 +429,10 @@ def test_a_key_command_that_fails_is_an_error_even_if_it_printed_a_key() -> None
 
 
 def test_a_key_command_that_prints_no_key_file_is_an_error_that_does_not_quote_it() -> None:
-    assert "not TOML" in said(lambda: Key.from_command(python(f"print('{HEX}')")))
-    assert "not TOML" in said(lambda: Key.from_command(python(f"import os; os.write(1, b'\\xff{HEX}')")))
+    assert "not a key file" in said(lambda: Key.from_command(python(f"print('{HEX[1:]}')")))
+    assert "not a key file" in said(
+        lambda: Key.from_command(python(f"import os; os.write(1, b'\\xff{HEX}')"))
+    )
 
 
 def test_a_slow_key_command_is_ended_at_its_time_limit() -> None:
@@ -372,15 +504,46 @@ def test_the_default_key_of_an_index_is_found_again(tmp_path: Path) -> None:
     assert path == tmp_path / "keys" / f"docs-{digest[:12]}.toml"
 
 
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        ["http://localhost:8000", "http://127.0.0.1:8000", "http://[::1]:8000", "http://127.3.2.1:8000"],
+        ["http://localhost", "http://127.0.0.1:80", "http://[::1]"],
+        ["https://127.0.0.1:443", "https://localhost"],
+        ["https://db.example.com", "https://db.example.com:443"],
+    ],
+)
+def test_the_spellings_of_one_target_are_one_in_the_key_store_and_old_files_are_found(
+    tmp_path: Path, spellings: list[str]
+) -> None:
+    paths = [stored_key_paths(tmp_path, each, "docs") for each in spellings]
+    assert len({each[0] for each in paths}) == 1
+    assert paths[0][0] == stored_key_path(tmp_path, spellings[0], "docs")
+    for spelling, own in zip(spellings, paths, strict=True):
+        digest = hashlib.sha256(f"{spelling}\0docs".encode()).hexdigest()
+        assert tmp_path / "keys" / f"docs-{digest[:12]}.toml" in own, "a file of an earlier version"
+
+
+def test_other_targets_stay_apart_in_the_key_store(tmp_path: Path) -> None:
+    places = (
+        "http://localhost:8000",
+        "http://localhost:8001",
+        "https://localhost:8000",
+        "http://10.0.0.1:8000",
+    )
+    places += ("http://localhost.example.com:8000", "/var/lib/store", "http://128.0.0.1:8000", "localhost")
+    assert len({stored_key_path(tmp_path, place, "docs") for place in places}) == len(places)
+
+
 def test_every_key_error_is_one_of_ours() -> None:
     assert issubclass(KeyFileError, VecloadError)
     assert KeyFileError("x").exit_code == 2
 
 
 @pytest.mark.parametrize("value", ["[" * 5000, "9" * 5000, "[" * 16000])
-def test_a_key_file_that_no_parser_takes_is_not_toml(tmp_path: Path, value: str) -> None:
+def test_what_no_parser_takes_is_not_a_key_file(tmp_path: Path, value: str) -> None:
     path = tmp_path / "key.toml"
     path.write_text(f"index_key={value}")
     path.chmod(0o600)
-    with pytest.raises(KeyFileError, match="is not TOML"):
+    with pytest.raises(KeyFileError, match="is not a key file"):
         Key.load(path)

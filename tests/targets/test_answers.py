@@ -14,17 +14,26 @@ from vecload.errors import (
     BatchRefused,
     Busy,
     IndexExists,
+    IndexKeyNeeded,
     IndexMismatch,
     IndexNotFound,
     ItemLimit,
+    KmsBacked,
+    KmsRefused,
     NotAcknowledged,
+    RootKeyNeeded,
     StoreLocked,
     TargetError,
     Unauthorised,
     VecloadError,
     WrongKey,
 )
-from vecload.targets.answers import check_upserted, error_of, object_of, retry_after_seconds
+from vecload.targets.answers import (
+    check_upserted,
+    error_of,
+    object_of,
+    retry_after_seconds,
+)
 
 KEY = "0123456789abcdef" * 4
 NOW = 1_800_000_000.0
@@ -40,10 +49,49 @@ def answer(status: int, detail: Any, **headers: str) -> VecloadError:
         (401, "API Key is required", Unauthorised, 6),
         (401, "Invalid API Key", Unauthorised, 6),
         (401, "Invalid user API key", Unauthorised, 6),
-        (401, "AWS KMS Decrypt request failed: timeout", Unauthorised, 6),
-        (403, "This operation requires an admin (root) API key", Unauthorised, 6),
+        (
+            401,
+            'AWS KMS Decrypt request failed: Could not connect to the endpoint URL: "http://kms/"',
+            Busy,
+            1,
+        ),
+        (
+            401,
+            "AWS KMS Decrypt failed: ThrottlingException: An error occurred (ThrottlingException)",
+            Busy,
+            1,
+        ),
+        (401, "AWS KMS Decrypt failed: AccessDeniedException: An error occurred (A)", KmsRefused, 6),
+        (401, "AWS Secrets Manager get_secret_value failed: AccessDeniedException: no", KmsRefused, 6),
+        (
+            401,
+            "AWS STS AssumeRole for role_arn='arn:aws:iam::1:role/r' failed: AccessDenied: no",
+            KmsRefused,
+            6,
+        ),
+        (
+            401,
+            "index 'k' references kms_name='main' which is no longer in the YAML registry; restore the slot",
+            KmsRefused,
+            6,
+        ),
+        (
+            502,
+            'KMS error: AWS KMS Encrypt request failed: Could not connect to the endpoint URL: "http://kms/"',
+            Busy,
+            1,
+        ),
+        (502, "KMS error: AWS KMS Encrypt failed: DisabledException: key is disabled", KmsRefused, 6),
+        (400, "\"Unknown KMS registry entry: 'nope'. Known: ['main']\"", IndexMismatch, 2),
+        (403, "This operation requires an admin (root) API key", RootKeyNeeded, 6),
         (403, "Failed to upsert vectors: permission denied", Unauthorised, 6),
         (404, "Index not found: permission denied", Unauthorised, 6),
+        (
+            404,
+            "Index not found: Index 'nope' does not exist at the configured storage target",
+            IndexNotFound,
+            2,
+        ),
         (401, "Wrong encryption key for index 't'", WrongKey, 6),
         (
             404,
@@ -51,8 +99,9 @@ def answer(status: int, detail: Any, **headers: str) -> VecloadError:
             WrongKey,
             6,
         ),
-        (401, "index 'l2' is provider=none; client_kek required", WrongKey, 6),
-        (400, "index 'k' is KMS-backed; do not supply index_key", WrongKey, 6),
+        (401, "index 'l2' is provider=none; client_kek required", IndexKeyNeeded, 2),
+        (400, "index 'k' is KMS-backed; do not supply index_key. The service resolves it.", KmsBacked, 6),
+        (400, "index 'k' is KMS-backed (provider=aws-kms); do not supply index_key. The", KmsBacked, 6),
         (404, "No KMS envelope for index 'nope'", IndexNotFound, 2),
         (400, "KMS blob already exists for index 'a'.", IndexExists, 2),
         (
@@ -104,6 +153,29 @@ def test_each_message_of_the_service_means_one_error(
     error = answer(status, detail)
     assert type(error) is kind
     assert error.exit_code == exit_code
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "AWS KMS Decrypt request failed: Could not connect to the endpoint",
+        "KMS error: AWS KMS Encrypt request failed: Could not connect to the endpoint",
+        "AWS KMS Decrypt failed: KMSInternalException: An error occurred",
+    ],
+)
+def test_a_kms_that_is_not_reached_is_tried_again_and_not_taken_for_a_wrong_key(detail: str) -> None:
+    error = answer(401, detail)
+    assert isinstance(error, Busy)
+    assert (error.retryable, error.splittable, error.status) == (True, False, 503)
+    assert error.refused  # the service did nothing, so a pending key need not stay
+    assert "KMS" in str(error)
+    assert "--key-file" not in str(error)
+
+
+def test_the_names_of_the_kms_that_a_service_has_are_shown() -> None:
+    error = answer(400, "\"Unknown KMS registry entry: 'nope'. Known: ['main', 'other']\"")
+    assert "Known: ['main', 'other']" in str(error)
+    assert "--kms" in error.hint
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])

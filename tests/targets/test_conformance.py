@@ -18,13 +18,23 @@ from vecload.errors import (
     BatchRefused,
     ConnectionClosed,
     IndexExists,
+    IndexKeyNeeded,
     IndexMismatch,
     IndexNotFound,
     TrainingFailed,
     VecloadError,
     WrongKey,
 )
-from vecload.targets import IndexSettings, StoredItem, Target, TargetIndex
+from vecload.targets import (
+    Hit,
+    IndexSettings,
+    MetadataQuery,
+    Query,
+    StoredItem,
+    Target,
+    TargetIndex,
+    Training,
+)
 from vecload.targets.embedded import EmbeddedTarget
 from vecload.targets.memory import MemoryTarget
 from vecload.targets.service import ServiceTarget
@@ -50,11 +60,6 @@ def bits(vector: Any) -> list[int]:
     assert vector is not None
     assert vector.dtype == np.float32
     return np.asarray(vector).view(np.uint32).tolist()
-
-
-def as_text(contents: Contents | None) -> str | None:
-    """Contents without their type: the engine keeps none."""
-    return contents.decode() if isinstance(contents, bytes) else contents
 
 
 def only(index: TargetIndex, item_id: str) -> StoredItem:
@@ -90,6 +95,20 @@ def index(target: Target, index_name: str, key: bytes) -> Iterator[TargetIndex]:
     # The service keeps eight threads busy for each index that it has open.
     with suppress(VecloadError):
         made.drop()
+
+
+def test_without_its_index_key_an_index_does_not_open(
+    target: Target, index: TargetIndex, new_name: Callable[[], str]
+) -> None:
+    assert (index.opened_by, index.permissions()) == ("index key", {"read", "write"})
+    with pytest.raises(IndexKeyNeeded):
+        target.open_index(index.name, None)
+    with pytest.raises(IndexNotFound):
+        target.open_index(new_name(), None)
+    with pytest.raises(IndexKeyNeeded):
+        target.create_index(new_name(), None, IndexSettings(dimension=4))
+    with pytest.raises(IndexMismatch):
+        target.create_index(new_name(), None, IndexSettings(dimension=4, kms=""))
 
 
 def test_vectors_come_back_bit_for_bit(index: TargetIndex) -> None:
@@ -132,12 +151,12 @@ def test_contents_come_back_as_their_text(index: TargetIndex) -> None:
     contents: list[Contents | None] = ["plain", "Żółć 😀\n\ttabs \u0000 end", " ", "x" * 100_000, None, ""]
     ids = [f"c{n}" for n in range(len(contents))]
     index.upsert(batch(ids, numbers(len(ids)), None, contents))
-    assert [as_text(item.contents) for item in index.get(ids, ALL)] == [value or None for value in contents]
+    assert [item.contents for item in index.get(ids, ALL)] == [value or None for value in contents]
 
 
 def test_bytes_contents_come_back_as_the_base64_text_of_the_official_sdk(index: TargetIndex) -> None:
     index.upsert(batch(["b"], numbers(1), None, [b"\xff\x00bytes"]))
-    assert as_text(only(index, "b").contents) == "/wBieXRlcw=="
+    assert only(index, "b").contents == "/wBieXRlcw=="
 
 
 def test_deleted_items_are_gone_and_others_stay(index: TargetIndex) -> None:
@@ -158,7 +177,7 @@ def test_an_upsert_replaces_the_whole_item(index: TargetIndex) -> None:
     replaced = only(index, "a")
     assert bits(replaced.vector) == bits(later[0])
     assert (replaced.metadata, replaced.contents) == ({}, None)
-    assert (only(index, "b").metadata, as_text(only(index, "b").contents)) == ({"x": 2}, "two")
+    assert (only(index, "b").metadata, only(index, "b").contents) == ({"x": 2}, "two")
 
 
 def test_an_upsert_sent_again_changes_nothing(index: TargetIndex) -> None:
@@ -177,7 +196,7 @@ def test_the_last_row_of_an_id_in_one_batch_wins(index: TargetIndex) -> None:
     assert index.count() == 3
     last = only(index, "a")
     assert bits(last.vector) == bits(vectors[4])
-    assert (last.metadata, as_text(last.contents)) == ({"n": 4}, "t4")
+    assert (last.metadata, last.contents) == ({"n": 4}, "t4")
 
 
 def test_the_last_row_of_an_id_wins_in_a_batch_of_vectors_alone(index: TargetIndex) -> None:
@@ -202,7 +221,7 @@ def test_get_gives_only_what_was_asked_for(index: TargetIndex) -> None:
     (metadata,) = index.get(["a"], ["metadata"])
     assert (metadata.vector, metadata.metadata, metadata.contents) == (None, {"x": 1}, None)
     (contents,) = index.get(["a"], ["contents"])
-    assert (contents.vector, contents.metadata, as_text(contents.contents)) == (None, {}, "text")
+    assert (contents.vector, contents.metadata, contents.contents) == (None, {}, "text")
 
 
 def test_get_for_nothing_tells_which_items_exist(index: TargetIndex) -> None:
@@ -255,10 +274,29 @@ def test_count_and_list_ids_tell_what_is_in(index: TargetIndex) -> None:
 
 def test_query_finds_the_nearest_first(index: TargetIndex) -> None:
     index.upsert(batch(["x", "y", "z"], np.eye(3, 4), [{"axis": "x"}, {"axis": "y"}, None]))
-    hits = index.query(np.array([0.1, 0.9, 0.05, 0], dtype=np.float32), 2)
+    hits = index.query(Query(np.array([[0.1, 0.9, 0.05, 0]], dtype=np.float32), 2))[0]
     assert [hit.id for hit in hits] == ["y", "x"]
-    assert hits[0].distance < hits[1].distance
+    assert (hits[0].distance or 0) < (hits[1].distance or 0)
     assert hits[0].metadata == {"axis": "y"}
+
+
+def test_several_queries_have_their_hits_apart_with_what_is_included(index: TargetIndex) -> None:
+    index.upsert(batch(["x", "y", "z"], np.eye(3, 4), [{"axis": "x"}, {"axis": "y"}, None]))
+    vectors = np.array([[0, 0, 2, 0], [0, 2, 0, 0]], dtype=np.float32)
+    assert index.query(Query(vectors, 1, include=())) == [[Hit("z")], [Hit("y")]]
+    (first,), (second,) = index.query(Query(vectors, 1))
+    assert (first.distance, second.distance) == (1.0, 1.0)
+    assert (first.metadata or {}, second.metadata) == ({}, {"axis": "y"})
+    assert (first.score, second.score) == (None, None)
+    assert sorted(hit.id for hit in index.query_metadata(MetadataQuery())) == ["x", "y", "z"]
+    assert len(index.query_metadata(MetadataQuery(top_k=2))) == 2
+
+
+def test_a_target_says_that_it_is_healthy_and_trains_nothing(target: Target, index: TargetIndex) -> None:
+    assert target.health()["status"] == "healthy"
+    assert not index.is_training()
+    index.train(Training(n_lists=2))
+    assert not index.describe().trained
 
 
 def test_describe_tells_the_settings(target: Target, index_name: str, key: bytes) -> None:
@@ -469,7 +507,10 @@ def test_a_training_that_fails_is_an_error_and_takes_nothing_away(
         lambda _, index: index.describe(),
         lambda _, index: index.upsert(batch(["a"], numbers(1))),
         lambda _, index: index.get(["a"], ALL),
-        lambda _, index: index.query(numbers(1)[0], 1),
+        lambda _, index: index.query(Query(numbers(1), 1)),
+        lambda _, index: index.query_metadata(MetadataQuery()),
+        lambda _, index: index.is_training(),
+        lambda target, _: target.health(),
         lambda _, index: index.count(),
         lambda _, index: index.list_ids(),
         lambda _, index: index.train(),
@@ -483,6 +524,9 @@ def test_a_training_that_fails_is_an_error_and_takes_nothing_away(
         "upsert",
         "get",
         "query",
+        "query_metadata",
+        "is_training",
+        "health",
         "count",
         "list_ids",
         "train",
@@ -503,6 +547,38 @@ def test_a_closed_target_and_its_indexes_say_that_they_are_closed(
     assert (caught.value.exit_code, caught.value.retryable, caught.value.splittable) == (1, False, False)
     assert target.location in str(caught.value)
     assert not target.healthy()
+
+
+def test_the_ids_of_a_sample_are_all_or_as_many_as_asked_for(index: TargetIndex) -> None:
+    assert index.sample_ids(10) == []
+    ids = [f"i{n}" for n in range(60)]
+    index.upsert(batch(ids[:30], numbers(30)))
+    index.upsert(batch(ids[30:], numbers(30), [{"n": n} for n in range(30)], ["text"] * 30))
+    assert sorted(index.sample_ids(60)) == sorted(index.sample_ids(1000)) == sorted(ids)
+    some = index.sample_ids(17)
+    assert (len(some), len({*some}), {*some} <= {*ids}) == (17, 17, True)
+    index.delete(ids[:50])
+    assert sorted(index.sample_ids(60)) == sorted(ids[50:])
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_sample_favours_neither_old_nor_new_items_nor_those_with_contents(
+    target: Target, index_name: str, key: bytes, trained: bool
+) -> None:
+    index = target.create_index(index_name, key, IndexSettings(dimension=32))
+    old, new = [f"o{n:05}" for n in range(6000)], [f"n{n:05}" for n in range(6000)]
+    for start in range(0, 6000, 2000):
+        index.upsert(batch(old[start : start + 2000], numbers(2000, 32, start), None, ["text"] * 2000))
+    for start in range(0, 6000, 2000):
+        index.upsert(batch(new[start : start + 2000], numbers(2000, 32, start + 1)))
+    if trained:
+        index.train()
+    sample = index.sample_ids(1000)
+    index.drop()
+    assert len({*sample}) == 1000
+    # Half of them are new; 400 or fewer would be six standard deviations away.
+    assert 400 < sum(item_id.startswith("n") for item_id in sample) < 600
+    assert 400 < sum(int(item_id[1:]) < 3000 for item_id in sample) < 600
 
 
 @pytest.mark.parametrize(

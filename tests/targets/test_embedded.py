@@ -9,6 +9,7 @@ import sys
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cyborgdb_core
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 import vecload
 from tests.servers import Service, free_port
 from vecload.batch import Batch, Contents, Metadata, Span
+from vecload.cli.app import run
 from vecload.errors import (
     BatchRefused,
     ConnectionClosed,
@@ -25,9 +27,10 @@ from vecload.errors import (
     IndexNotFound,
     StoreLocked,
     TargetError,
+    Unauthorised,
     WrongKey,
 )
-from vecload.targets import IndexSettings, connect_target
+from vecload.targets import IndexSettings, Query, connect_target
 from vecload.targets.embedded import EmbeddedIndex, EmbeddedTarget
 from vecload.targets.service import ServiceTarget
 
@@ -90,7 +93,7 @@ def check_served(service: Service) -> None:
         assert second.vector is not None
         assert np.vstack([first.vector, second.vector]).tobytes() == VECTORS.tobytes()
         assert (first.metadata, first.contents) == (METADATA[0], CONTENTS[0])
-        assert index.query(np.full(4, 0.1, dtype=np.float32), 1)[0].id == "b"
+        assert index.query(Query(np.full((1, 4), 0.1, dtype=np.float32), 1))[0][0].id == "b"
         index.upsert(one_item("by the service"))
         assert sorted(index.list_ids()) == ["a", "b", "by the service"]
         with pytest.raises(WrongKey):
@@ -218,7 +221,7 @@ def test_the_engine_prints_nothing_whatever_goes_wrong(
         with pytest.raises(IndexMismatch):
             index.upsert(Batch(["t"], None, None, ["text"], Span("rows", 0, 1)))
         with pytest.raises(TargetError):
-            index.query(np.ones(5, dtype=np.float32), 1)
+            index.query(Query(np.ones((1, 5), dtype=np.float32), 1))
         index.drop()
     assert capfd.readouterr() == ("", "")
 
@@ -376,3 +379,72 @@ def test_an_index_that_a_kill_left_half_made_is_made_anew_with_its_key(
         with pytest.raises(IndexExists):
             target.create_index(name, KEY, IndexSettings(dimension=2))
         assert sorted(target.list_indexes()) == sorted(["another", name])
+
+
+LICENCE = "a-licence-key-of-nobody"
+
+
+def test_a_licence_key_reaches_the_engine_which_asks_cyborgdb_about_it(
+    embedded_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # No licence can be tried here. The engine's request ends at a proxy that is not there.
+    for name in ("https_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(Unauthorised) as caught:
+        connect_target(embedded_folder, api_key=LICENCE)
+    assert caught.value.exit_code == 6
+    assert "CyborgDB does not confirm the licence key, or its server can't be reached" in str(caught.value)
+    assert LICENCE not in f"{caught.value!r}{caught.value.__context__!r}"
+    shown = capfd.readouterr()
+    assert LICENCE not in shown.out + shown.err
+    assert shown.out == ""  # what the engine itself says goes to standard error
+    with connect_target(embedded_folder) as target:
+        assert target.list_indexes() == []
+
+
+@pytest.fixture
+def given_keys(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The licence keys that the engine was given; this one takes any."""
+    keys: list[str] = []
+    real = cyborgdb_core.Client
+
+    def client(api_key: str, config: Any) -> Any:
+        keys.append(api_key)
+        return real("", config)
+
+    monkeypatch.setattr(cyborgdb_core, "Client", client)
+    return keys
+
+
+def test_the_engine_is_given_its_own_key_and_none_of_a_service(
+    tmp_path: Path, given_keys: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"id": "a", "vector": [1.0, 2.0]}\n')
+    (tmp_path / "api.key").write_text("of-a-service")
+    (tmp_path / "api.key").chmod(0o600)
+    load = ["upsert", str(tmp_path / "rows.jsonl"), "--to", str(tmp_path / "store")]
+    monkeypatch.setenv("VECLOAD_API_KEY", "of-a-service")
+    assert run([*load, "--api-key-file", str(tmp_path / "api.key")]) == 0
+    for unset in ("", " "):  # CyborgDB's own clients take an empty key for none
+        monkeypatch.setenv("CYBORGDB_API_KEY", unset)
+        assert run(load) == 0
+    assert {*given_keys} == {""}
+    given_keys.clear()
+    monkeypatch.setenv("CYBORGDB_API_KEY", LICENCE)
+    for command in (load, ["index", "list", "--to", str(tmp_path / "store")]):
+        assert run(command) == 0
+    assert {*given_keys} == {LICENCE}
+    assert LICENCE not in "".join(capsys.readouterr())
+
+
+def test_python_gives_the_engine_the_key_that_is_passed(
+    tmp_path: Path, given_keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CYBORGDB_API_KEY", "of-the-environment")
+    rows = [{"id": "a", "vector": [1.0, 2.0]}]
+    vecload.load(rows, to=tmp_path / "store", index="docs", key=KEY)
+    assert {*given_keys} == {""}
+    given_keys.clear()
+    vecload.load(rows, to=tmp_path / "store", index="docs", key=KEY, api_key=LICENCE)
+    vecload.connect(tmp_path / "store", api_key=LICENCE).close()
+    assert {*given_keys} == {LICENCE}

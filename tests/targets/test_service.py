@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import gc
+import json
 import os
 import socket
 import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +20,20 @@ from hypothesis import strategies as st
 
 from tests.servers import Service, free_port
 from vecload.batch import Batch, Contents, Span
-from vecload.errors import Unauthorised, Unreachable, UsageError, VecloadError, WrongKey
-from vecload.targets import IndexSettings, TargetIndex, connect_target
+from vecload.errors import (
+    IndexNotFound,
+    NotTrusted,
+    Unauthorised,
+    Unreachable,
+    UsageError,
+    VecloadError,
+    WrongKey,
+)
+from vecload.options import WireFormat
+from vecload.targets import IndexSettings, Query, Reach, TargetIndex, connect_target
 from vecload.targets.location import service_location
-from vecload.targets.service import BODY_MAX_BYTES, ServiceTarget
+from vecload.targets.service import BODY_MAX_BYTES, ServiceIndex, ServiceTarget
+from vecload.targets.transport import Answer
 from vecload.targets.wire import Body
 
 KEY = bytes(range(32))
@@ -69,6 +82,73 @@ def test_any_other_api_key_is_refused_and_not_repeated(
                 assert api_key not in str(caught.value)
 
 
+class _Recorder:
+    """In the place of a service: keeps what it is asked, and finds nothing for each vector."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    def request(self, method: str, path: str, body: Body, **_: Any) -> Answer:
+        fields = json.loads(b"".join(body))
+        self.asked.append((path, fields))
+        vectors = fields.get("query_vectors") or [fields.get("query_contents")]
+        if "batch" in fields:
+            size = len(base64.b64decode(fields["batch"]["vectors_b64"]))
+            vectors = [[]] * (size // 4 // fields["batch"]["dimension"])
+        several = len(vectors) > 1 and isinstance(vectors[0], list)
+        return Answer(200, {}, json.dumps({"results": [[]] * len(vectors) if several else []}).encode())
+
+
+def recorded(wire: WireFormat) -> tuple[_Recorder, ServiceIndex]:
+    recorder = _Recorder()
+    made: Any = recorder
+    return recorder, ServiceIndex(made, "docs", KEY, opened_by="index key", wire=wire, binary_threshold=2)
+
+
+def test_several_vectors_go_out_a_hundred_at_a_time_as_bytes_or_as_numbers() -> None:
+    vectors = np.random.default_rng(0).standard_normal((250, 3), dtype=np.float32)
+    for wire, path in (("auto", "/v1/vectors/query_binary"), ("json", "/v1/vectors/query")):
+        recorder, index = recorded(wire)
+        assert index.query(Query(vectors, 5, filters={"n": 1})) == [[]] * 250
+        assert [asked for asked, _ in recorder.asked] == [path] * 3
+        assert [fields["filters"] for _, fields in recorder.asked] == [{"n": 1}] * 3
+        sent = [
+            np.frombuffer(base64.b64decode(fields["batch"]["vectors_b64"]), "<f4").reshape(-1, 3)
+            if "batch" in fields
+            else np.array(fields["query_vectors"], np.float32)
+            for _, fields in recorder.asked
+        ]
+        assert [len(part) for part in sent] == [100, 100, 50]
+        assert np.concatenate(sent).tobytes() == vectors.tobytes()
+
+
+def test_one_vector_and_contents_go_out_as_json_and_nothing_goes_that_was_not_given() -> None:
+    recorder, index = recorded("auto")
+    assert index.query(Query(np.array([[0.1, 2]], np.float32), 5)) == [[]]
+    assert index.query(Query(None, 7, contents="a text", include=())) == [[]]
+    key = {"index_name": "docs", "index_key": KEY.hex()}
+    assert recorder.asked == [
+        (
+            "/v1/vectors/query",
+            {
+                **key,
+                "top_k": 5,
+                "include": ["distance", "metadata"],
+                "query_vectors": [float(np.float32(0.1)), 2.0],
+            },
+        ),
+        ("/v1/vectors/query", {**key, "top_k": 7, "include": [], "query_contents": "a text"}),
+    ]
+
+
+def test_long_vectors_go_out_in_bodies_below_the_limit() -> None:
+    recorder, index = recorded("json")
+    vectors = np.full((9, 65535), 1 / 3, np.float32)
+    index.query(Query(vectors, 1))
+    assert sum(len(np.atleast_2d(fields["query_vectors"])) for _, fields in recorder.asked) == 9
+    assert all(len(json.dumps(fields)) < BODY_MAX_BYTES for _, fields in recorder.asked)
+
+
 def test_an_api_key_is_not_needed_where_none_is_asked_for(service: str) -> None:
     with ServiceTarget(service, api_key="whatever") as target:
         assert isinstance(target.list_indexes(), list)
@@ -90,15 +170,18 @@ def test_a_target_shows_neither_keys_nor_api_keys(service: str, index_name: str)
 
 
 def test_both_ways_in_which_the_service_words_a_wrong_key_are_known(
-    target: ServiceTarget, index: TargetIndex
+    target: ServiceTarget, index_name: str
 ) -> None:
     # A thread of the service that has not loaded the index says 404, one that has says 401.
+    # So the index is created without being described.
+    fields = {"index_name": index_name, "index_key": KEY.hex(), "dimension": 4}
+    target.request("POST", "/v1/indexes/create", Body(json.dumps(fields).encode()))
     with pytest.raises(WrongKey, match="Failed to unwrap DEK"):
-        target.open_index(index.name, os.urandom(32))
+        target.open_index(index_name, os.urandom(32))
     for _ in range(10):
-        target.open_index(index.name, KEY)
+        target.open_index(index_name, KEY)
     with pytest.raises(WrongKey, match="Wrong encryption key"):
-        target.open_index(index.name, os.urandom(32))
+        target.open_index(index_name, os.urandom(32))
 
 
 def test_a_key_with_letters_among_its_hex_digits_opens_on_every_thread(
@@ -122,16 +205,21 @@ def test_a_service_that_is_not_there_is_told_with_its_address(index_name: str) -
 
 
 def test_a_host_that_does_not_exist_is_told() -> None:
-    with ServiceTarget("http://no-such-host.invalid:8000") as target, pytest.raises(Unreachable) as caught:
+    exposed = Reach(insecure_http=True)
+    with (
+        ServiceTarget("http://no-such-host.invalid:8000", reach=exposed) as target,
+        pytest.raises(Unreachable) as caught,
+    ):
         target.list_indexes()
     assert "no-such-host.invalid" in str(caught.value)
 
 
 def test_https_to_a_plain_port_is_told(service: str) -> None:
-    with ServiceTarget(service.replace("http:", "https:"), request_seconds=5) as target:
-        with pytest.raises(Unreachable, match=r"https://127\.0\.0\.1") as caught:
-            target.list_indexes()
-        assert not target.healthy()
+    with (
+        ServiceTarget(service.replace("http:", "https:")) as target,
+        pytest.raises(NotTrusted, match=r"https://127\.0\.0\.1:\d+ does not speak TLS; ") as caught,
+    ):
+        target.list_indexes()
     assert str(caught.value).isprintable()
 
 
@@ -280,3 +368,28 @@ def test_an_address_of_garbage_is_refused_or_usable(host: str, port: str) -> Non
 def test_a_host_that_can_be_none_is_an_error_of_one_line(scheme: str, host: str) -> None:
     with pytest.raises(UsageError, match="is not the address of a service"):
         ServiceTarget(f"{scheme}://{host}")
+
+
+def test_a_service_without_metadata_queries_is_asked_for_all_ids(
+    target: ServiceTarget, index: TargetIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.upsert(batch(np.ones((50, 4), dtype=np.float32)))
+    real, paths = target.request, []
+
+    def request(method: str, path: str, *args: Any, **named: Any) -> Any:
+        """As a service of 0.17 answers: 404 for a path that it does not have."""
+        paths.append(path)
+        return real(method, path.replace("query_metadata", "not-there"), *args, **named)
+
+    monkeypatch.setattr(target, "request", request)
+    some = index.sample_ids(20)
+    assert paths == ["/v1/vectors/query_metadata", "/v1/vectors/list_ids"]
+    assert (len(some), len({*some}), {*some} <= {f"i{k}" for k in range(50)}) == (20, 20, True)
+    assert index.sample_ids(20) == some
+    assert len(index.sample_ids(99)) == 50
+
+
+def test_a_sample_that_is_refused_is_not_asked_for_in_another_way(index: TargetIndex) -> None:
+    index.drop()
+    with pytest.raises(IndexNotFound):
+        index.sample_ids(20)

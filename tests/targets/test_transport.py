@@ -19,8 +19,10 @@ import numpy as np
 import pytest
 
 from vecload.batch import Batch, Span
-from vecload.errors import ConnectionClosed, NotAcknowledged, TargetError, Unreachable
+from vecload.errors import ConnectionClosed, NotAcknowledged, NotTrusted, TargetError, Unreachable
+from vecload.targets import Query, Reach
 from vecload.targets.service import ServiceTarget
+from vecload.targets.tls import tls_fault
 from vecload.targets.transport import reason_of
 
 SECONDS = 0.6
@@ -326,7 +328,7 @@ FOREIGN = [
         lambda _, index: index.count(),
         lambda _, index: index.list_ids(),
         lambda _, index: index.get(["a"], ["vector", "contents"]),
-        lambda _, index: index.query(np.ones(4, dtype=np.float32), 1),
+        lambda _, index: index.query(Query(np.ones((1, 4), dtype=np.float32), 1)),
     ],
     ids=["upsert", "open_index", "list_indexes", "count", "list_ids", "get", "query"],
 )
@@ -458,10 +460,11 @@ def test_a_reason_has_words_of_ours_alone(error: Exception, says: str) -> None:
 def test_a_certificate_that_is_not_taken_says_why(code: int, says: str) -> None:
     error = ssl.SSLCertVerificationError(1, "any words")
     error.verify_code, error.verify_message = code, "any words"
-    reason = reason_of(error)
-    assert says in reason
-    assert "SSL_CERT_FILE" in reason
-    assert "any words" not in reason
+    fault = tls_fault(error, "https://host", Reach())
+    assert isinstance(fault, NotTrusted)
+    assert f"the certificate of https://host {says}" in str(fault)
+    assert "any words" not in str(fault)
+    assert ("--ca-file" in str(fault)) == (code in (18, 99))
 
 
 def test_no_cookie_is_kept_or_sent() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,15 @@ def batch(
 ) -> Batch:
     n = len(vectors) if vectors is not None else len(ids or [])
     return Batch(ids or [f"i{k}" for k in range(n)], vectors, metadata, contents, Span("rows", 0, n))
+
+
+@pytest.mark.parametrize("encode", [encode_json, encode_binary])
+def test_a_body_has_an_index_key_only_if_there_is_one(encode: Callable[..., Body]) -> None:
+    sent = batch(np.ones((2, 3), dtype=np.float32), [{"a": 1}, None], ["x", None])
+    with_key, without = (json.loads(b"".join(encode(sent, "docs", key))) for key in (KEY, None))
+    assert with_key.pop("index_key") == KEY
+    assert "index_key" not in without
+    assert with_key == without
 
 
 def body_of_json(sent: Batch) -> dict[str, Any]:

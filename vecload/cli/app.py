@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,13 +18,17 @@ from vecload.cli.delete import delete
 from vecload.cli.empty_values import NoEmptyValues
 from vecload.cli.indexes import index_app
 from vecload.cli.options import print_help
-from vecload.cli.output import out, tell
+from vecload.cli.output import out, say, tell
+from vecload.cli.usage import usage_error
+from vecload.cli.whole_index import copy, export, rekey
 from vecload.errors import UsageError, VecloadError
-from vecload.limits import INSPECT_ITEMS, QUERY_TOP_K
+from vecload.limits import INSPECT_ITEMS, QUERY_PRINTED
 from vecload.options import LoadOptions
+from vecload.targets import Reach
 
 if TYPE_CHECKING:
     from vecload.loading.request import Request
+    from vecload.sealing.key_source import KeySource
 
 app = typer.Typer(
     name="vecload",
@@ -53,7 +56,10 @@ def main(
     profile: Annotated[
         str | None,
         opt.option(
-            "profile", None, "Also use the defaults in [profiles.NAME] of your configuration.", metavar="NAME"
+            "profile",
+            None,
+            "Also use the defaults in the table profiles.NAME of your configuration.",
+            metavar="NAME",
         ),
     ] = None,
     version: Annotated[
@@ -71,14 +77,6 @@ def main(
         tell(line)
 
 
-MADE_PLAIN = {
-    "Value error, ": "",
-    "Input should be a valid integer, unable to parse string as an integer": "not an integer",
-    "Input should be a valid number, unable to parse string as a number": "not a number",
-}
-"""What the library that reads options says, and what to say instead."""
-SIMILAR = 0.75
-"""Similarity by `difflib` from which a mistyped flag gets a suggestion."""
 VARIABLES = "Every option has a variable: VECLOAD_MAX_ERRORS for --max-errors. Flags override variables."
 UPSERT_HELP = f"""Load sources into an index.
 
@@ -101,6 +99,16 @@ Nothing is created or written; the target is only queried.
 
 Takes the options of 'vecload upsert' and returns the exit code the load would return, judging by the rows it
 reads.
+
+{VARIABLES} --help-all shows all options.
+"""
+VERIFY_HELP = f"""Compare sources with the index they were loaded into, item by item.
+
+Vectors must be equal bit for bit, metadata as JSON values, decrypted contents in type and value.
+
+Of rows with the same id, the last one counts. Nothing is written, except --differences FILE.
+
+Takes the options of 'vecload upsert'. Returns 0 if everything is equal, and 5 if not.
 
 {VARIABLES} --help-all shows all options.
 """
@@ -133,6 +141,7 @@ Sources = Annotated[
 
 @app.command("upsert", help=UPSERT_HELP, epilog=UPSERT_EXAMPLES)
 @opt.takes()
+@opt.reaches
 def upsert(
     *,
     context: typer.Context,
@@ -141,11 +150,14 @@ def upsert(
     index: opt.NewIndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     options: LoadOptions,
     dry_run: opt.DryRun = False,
     full: opt.Full = False,
     items: opt.Items = INSPECT_ITEMS,
+    verify: opt.VerifyAfter = False,
     json_output: opt.JsonOutput = False,
     quiet: opt.Quiet = False,
     yes: opt.Yes = False,
@@ -154,16 +166,19 @@ def upsert(
     """Load sources into an index."""
     from vecload.cli import load
 
-    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file)
+    keys = opt.key_source(context, key_file, key_command, contents_key_file, create=options.create_key)
+    request = _request(context, options, sources, to, index, keys, api_key_file, reach)
     if dry_run:
         code = load.inspect(request, full=full, items=items, json=json_output, quiet=quiet)
     else:
-        code = load.upsert(request, json=json_output, quiet=quiet, terminal=sys.stderr.isatty(), yes=yes)
+        terminal = sys.stderr.isatty()
+        code = load.upsert(request, json=json_output, quiet=quiet, terminal=terminal, verify=verify, yes=yes)
     raise typer.Exit(code)
 
 
 @app.command("inspect", help=INSPECT_HELP)
 @opt.takes(without=OF_LOADS_ALONE)
+@opt.reaches
 def inspect(
     *,
     context: typer.Context,
@@ -172,7 +187,9 @@ def inspect(
     index: opt.NewIndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     options: LoadOptions,
     full: opt.Full = False,
     items: opt.Items = INSPECT_ITEMS,
@@ -182,8 +199,43 @@ def inspect(
     """Report what sources are and what a load would do."""
     from vecload.cli import load
 
-    request = _request(context, options, sources, to, index, key_file, key_command, api_key_file)
+    keys = opt.key_source(context, key_file, key_command, contents_key_file, create=options.create_key)
+    request = _request(context, options, sources, to, index, keys, api_key_file, reach)
     raise typer.Exit(load.inspect(request, full=full, items=items, json=json_output, quiet=False))
+
+
+@app.command("verify", help=VERIFY_HELP)
+@opt.reaches
+@opt.takes(without=OF_LOADS_ALONE)
+def verify(
+    *,
+    context: typer.Context,
+    sources: Sources = None,
+    to: opt.To = None,
+    index: opt.LoadedIndexName = None,
+    key_file: opt.KeyFile = None,
+    key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
+    api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
+    options: LoadOptions,
+    sample: opt.Sample = None,
+    vectors: opt.Vectors = None,
+    extra: opt.Extra = False,
+    differences: opt.Differences = None,
+    json_output: opt.JsonOutput = False,
+    quiet: opt.Quiet = False,
+    help_all: opt.HelpAll = False,
+) -> None:
+    """Compare sources with the index they were loaded into."""
+    from vecload.cli import load
+    from vecload.verifying.run import Thoroughness
+
+    keys = opt.key_source(context, key_file, key_command, contents_key_file)
+    request = _request(context, options, sources, to, index, keys, api_key_file, reach)
+    how = Thoroughness(sample=sample, vectors=vectors, extra=extra, differences=differences)
+    code = load.verify(request, how, json=json_output, quiet=quiet, terminal=sys.stderr.isatty())
+    raise typer.Exit(code)
 
 
 def _request(
@@ -192,60 +244,83 @@ def _request(
     sources: list[str] | None,
     to: str | None,
     index: str | None,
-    key_file: Path | None,
-    key_command: str | None,
+    keys: KeySource,
     api_key_file: Path | None,
+    reach: Reach,
 ) -> Request:
     """The load that a command describes."""
     from vecload.cli.config import api_key, policy_of_defaults
     from vecload.loading.request import Request
 
-    keys = opt.key_source(context, key_file, key_command)
     return Request(
         sources=tuple(sources or ()),
         to=to,
         index=index,
         keys=keys,
         api_key=api_key(to, api_key_file),
+        reach=reach,
         options=replace(options, repeated_ids=options.repeated_ids or policy_of_defaults(context)),
         secret_files=opt.secret_files(keys, api_key_file),
     )
 
 
 @app.command()
+@opt.reaches
 def get(
+    *,
     context: typer.Context,
     ids: Annotated[list[str], typer.Argument(metavar="ID", help="Item ids.", show_default=False)],
     to: opt.To = None,
     index: opt.IndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     require_sealed: opt.RequireSealed = False,
 ) -> None:
     """Print items as JSON Lines with decrypted contents. Bytes appear as {"$bytes": "base64"}."""
     from vecload.cli.config import api_key
     from vecload.cli.items import Place, Printing, get_items
 
-    keys = opt.key_source(context, key_file, key_command)
-    get_items(ids, Place(to, index, keys, api_key(to, api_key_file)), Printing(out, tell, require_sealed))
+    keys = opt.key_source(context, key_file, key_command, contents_key_file)
+    place = Place(to, index, keys, api_key(to, api_key_file), reach)
+    get_items(ids, place, Printing(out, tell, require_sealed))
 
 
 @app.command()
 @opt.takes("vector_column", "format", "endpoint_url")
+@opt.reaches
 def query(
     *,
     context: typer.Context,
     vector: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="VECTOR|FILE",
-            help="A JSON array, a file that holds one, or a source.",
+            help="A JSON array, a file that holds one, or a source. Not needed with --text or --filter.",
             show_default=False,
         ),
-    ],
+    ] = None,
     row: Annotated[int, opt.option("row", None, "Which row of the file.", min=0)] = 0,
-    top_k: Annotated[int, opt.option("top_k", None, "How many items to print.", min=1)] = QUERY_TOP_K,
+    top_k: Annotated[int, opt.option("top_k", None, "How many items to print.", min=1)] = QUERY_PRINTED,
+    text: Annotated[
+        str | None,
+        opt.option("text", None, "Also search the full-text fields for these words.", metavar="WORDS"),
+    ] = None,
+    conditions: Annotated[
+        str | None,
+        opt.option(
+            "filter",
+            None,
+            """Only items with such metadata: '{"lang": "en", "year": {"$gte": 2020}}'.""",
+            metavar="JSON",
+        ),
+    ] = None,
+    n_probes: Annotated[
+        int | None,
+        opt.option("n_probes", None, "How many lists of a trained index to search.", min=1),
+    ] = None,
     contents: Annotated[
         bool,
         opt.option("contents", None, "Print contents too.", flags="--contents/--no-contents"),
@@ -254,57 +329,100 @@ def query(
     index: opt.IndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     options: LoadOptions,
     require_sealed: opt.RequireSealed = False,
 ) -> None:
-    """Print the items nearest to a vector as JSON Lines, nearest first."""
+    """Print the items nearest to a vector, or found by words or metadata, as JSON Lines, the best first."""
     from vecload.cli.config import api_key
-    from vecload.cli.items import Place, Printing, run_query
+    from vecload.cli.items import Place, Printing, Question, run_query
 
     if require_sealed and not contents:
         raise UsageError("--require-sealed checks contents, so it needs --contents")
-    place = Place(to, index, opt.key_source(context, key_file, key_command), api_key(to, api_key_file))
-    run_query(vector, row, options, top_k, contents, place, Printing(out, tell, require_sealed))
+    keys = opt.key_source(context, key_file, key_command, contents_key_file)
+    place = Place(to, index, keys, api_key(to, api_key_file), reach)
+    question = Question.asked(vector, row, options, text, conditions, n_probes, top_k)
+    run_query(question, contents, place, Printing(out, tell, require_sealed))
 
 
-app.command()(delete)
+for command in (delete, export, copy, rekey):
+    app.command()(command)
 
 
 @app.command()
+@opt.reaches
 def rejects(
+    *,
     context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="The reject file.", show_default=False)],
     to: opt.To = None,
     index: opt.IndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
 ) -> None:
     """Print the rejects of a load. Decrypts the rows that --reject-rows wrote."""
     from vecload.cli.config import api_key
     from vecload.cli.items import Place, Printing, print_rejects
 
-    keys = opt.key_source(context, key_file, key_command)
-    print_rejects(file, Place(to, index, keys, api_key(to, api_key_file)), Printing(out, tell))
+    keys = opt.key_source(context, key_file, key_command, contents_key_file)
+    print_rejects(file, Place(to, index, keys, api_key(to, api_key_file), reach), Printing(out, tell))
 
 
 @app.command()
 def keygen(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The key file to write.", show_default=False)],
+    contents_only: Annotated[
+        bool,
+        opt.option(
+            "contents_only", None, "Only a contents key, for an index whose index key the service has itself."
+        ),
+    ] = False,
 ) -> None:
     """Write a new key file that only you can read. Never overwrites a file."""
     from vecload.sealing import generate_key
 
-    key = generate_key()
+    key = generate_key(contents_only=contents_only)
     key.save(file)
     tell(f"wrote {file} (key id {key.key_id}); keep a copy: without it, nothing sealed with it can be opened")
+
+
+@app.command()
+def recipes(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME|FILE]",
+            help="Print this recipe, as a start for one's own; check a file.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """List the recipes: tools whose exports vecload knows."""
+    from vecload.recipes.known import recipe_named, recipe_names, recipe_text
+    from vecload.recipes.known import recipes as known
+
+    if name is None:
+        width = max(map(len, recipe_names()))
+        for recipe in known():
+            say(f"{recipe.name:<{width}}  {recipe.tool}")
+        return
+    found = recipe_named(name)
+    if name not in recipe_names():
+        say(f"{name} is a recipe: {found.tool}, forms: {len(found.forms)}")
+        return
+    for line in recipe_text(name).splitlines():
+        say(line)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code. Errors are one line on standard error."""
     command: Any = get_command(app)
-    for name in ("upsert", "inspect"):
+    for name in ("upsert", "inspect", "verify"):
         opt.show_common(command.commands[name])
     arguments = list(arguments) or ["--help"]
     try:
@@ -320,7 +438,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as ended:
         return ended.exit_code
     except typer.TyperException as error:
-        return _usage_error(error)
+        return usage_error(error)
     except typer.Abort:
         tell("vecload: nothing was done")
         return 1
@@ -335,46 +453,6 @@ def run(arguments: Sequence[str]) -> int:
             "VECLOAD_TRACEBACK=1"
         )
         return 1
-
-
-def _usage_error(error: typer.TyperException) -> int:
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context else "vecload"
-    wrong = getattr(error, "option_name", "")
-    if context is not None and wrong:
-        near = nearest(wrong, [flag for param in context.command.params for flag in param.opts])
-        tell(f"vecload: no option {wrong}{f'; did you mean {near}?' if near else ''}; see '{command} --help'")
-    else:
-        message = error.format_message().rstrip(".")
-        for words, plain in MADE_PLAIN.items():
-            message = message.replace(words, plain)
-        message = _with_variable(message, context, getattr(error, "param", None))
-        tell(f"vecload: {message}; see '{command} --help'")
-    return error.exit_code
-
-
-def _with_variable(message: str, context: Any, param: Any) -> str:
-    """A message about a value, which names the variable if the value is from there."""
-    source = None if context is None or param is None else context.get_parameter_source(param.name)
-    if source is None or source.name != "ENVIRONMENT":
-        return message
-    return message.replace(f"'{param.opts[0]}'", str(param.envvar))
-
-
-def nearest(wrong: str, flags: Sequence[str]) -> str:
-    """The flag that a mistyped one probably means; "" if none is similar.
-
-    Args:
-        wrong: An unknown flag: the beginning of a known one, or a misspelt one.
-        flags: The known flags.
-    """
-    longer = [flag for flag in flags if flag.startswith(wrong)]
-    common = [flag for flag in longer if opt.is_common(flag)]
-    return (
-        min(common or longer, key=len)
-        if longer
-        else next(iter(get_close_matches(wrong, flags, 1, SIMILAR)), "")
-    )
 
 
 def _exit_code(result: Any) -> int:

@@ -39,35 +39,37 @@ class Owner:
 
 
 def for_its_target(context: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
-    """An option's callback that drops a credential of another service than the command's.
+    """An option's callback that drops what was set for another service than the command's.
 
     A flag always counts. The option `--to` must be parsed first, so it is eager.
     """
     source = context.get_parameter_source(param.name or "")
     origin = "" if source is None else source.name
     to = context.params.get("to")
-    if value is None or origin not in ("DEFAULT_MAP", "ENVIRONMENT"):
+    if value in (None, False) or origin not in ("DEFAULT_MAP", "ENVIRONMENT"):
         return value
+    unset = False if isinstance(value, bool) else None
     if origin == "ENVIRONMENT":
         if variables_are_for(to):
             return value
         tell(f"ignoring {param.envvar}: VECLOAD_TO names another service than --to")
-        return None
+        return unset
     owner = (context.default_map or {}).get(OWNERS, {}).get(param.name, Owner(None, ""))
-    if is_for(owner.to, to):
+    flag = param.opts[0].removeprefix("--")
+    if is_for(owner.to, to) or (owner.to is None and flag in OF_ANY_TARGET):
         return value
-    tell(f"ignoring {param.opts[0].lstrip('-')} of {owner.name}: it is for another target")
-    return None
+    tell(f"ignoring {flag} of {owner.name}: it is for another target")
+    return unset
 
 
 def is_for(owner: str | None, to: str | None) -> bool:
     """Whether a credential of one target may be used with another. A folder receives none, so any will do."""
     from vecload.targets import is_service
-    from vecload.targets.location import service_location
+    from vecload.targets.location import service_address
 
     if to is None or not is_service(to):
         return True
-    return owner is not None and is_service(owner) and service_location(owner) == service_location(to)
+    return owner is not None and is_service(owner) and service_address(owner) == service_address(to)
 
 
 def variables_are_for(to: str | None, environ: Mapping[str, str] = os.environ) -> bool:
@@ -81,7 +83,11 @@ USER_CONFIG_NAME = "config.toml"
 """The file in the user's configuration folder of vecload."""
 CONFIG_MAX_BYTES = 1 << 20
 
-CREDENTIALS = ("api-key-file", "key-file", "key-command")
+OF_ANY_TARGET = ("ca-file", "client-cert", "client-key", "insecure-http")
+"""What belongs to the target set with it, and to any target where none is set."""
+CREDENTIALS = ("api-key-file", "key-file", "key-command", "contents-key-file", *OF_ANY_TARGET)
+"""What is never used for another target than the one set with it."""
+PATHS = ("api-key-file", "key-file", "contents-key-file", "ca-file", "client-cert", "client-key")
 FOUND_MAY_SET = frozenset(
     (
         *("index", "format", "id-column", "id-prefix", "id-separator"),
@@ -160,8 +166,9 @@ def _for_group(
         if getattr(command, "commands", None):
             defaults[name] = _for_group(command, own, sections, shared)
             continue
-        # `inspect` reports what `upsert` would do, so it takes the defaults of `upsert` too.
-        of_upsert = [_table(table, "upsert") if name == "inspect" else {} for table in tables]
+        # These say what `upsert` would do, and what it did, so they take the defaults of `upsert` too.
+        alike = name in ("inspect", "verify")
+        of_upsert = [_table(table, "upsert") if alike else {} for table in tables]
         layers = [
             (section, layer)
             for section, *of_section in zip(sections, shared, of_upsert, own, strict=True)
@@ -189,7 +196,7 @@ def _resolved(layers: Sequence[tuple[Section, dict[str, Any]]], by_flag: dict[st
                         f"{section.name} sets api-key-file without the service that it is for",
                         hint="set 'to' in the same file",
                     )
-            is_path = key in ("api-key-file", "key-file") and isinstance(value, str)
+            is_path = key in PATHS and isinstance(value, str)
             if key == "id-column":
                 found_ids = section.found
             defaults[by_flag[key]] = os.path.expanduser(value) if is_path else value  # noqa: PTH111 of a text
@@ -395,11 +402,18 @@ def _read(file: Path, *, trusted: bool) -> dict[str, Any] | None:
 
 
 def api_key(to: str | None, file: Path | None) -> str | None:
-    """The API key for a target: from a file, or else from VECLOAD_API_KEY if that is for this target.
+    """The API key for a target.
+
+    For a service it is from a file, or else from VECLOAD_API_KEY if that is for this target. For a folder it
+    is CyborgDB's licence key: the engine sends that to CyborgDB, so it gets no key of a service.
 
     Raises:
-        UsageError: The file can't be read.
+        UsageError: The file can't be read or is empty.
     """
+    from vecload.targets import is_service
+
+    if to is None or not is_service(to):
+        return os.environ.get("CYBORGDB_API_KEY", "").strip() or None
     return read_api_key(file, os.environ if variables_are_for(to) else {})
 
 
@@ -407,11 +421,16 @@ def read_api_key(file: Path | None, environ: Mapping[str, str] = os.environ) -> 
     """The API key for a service: from a file, or else from VECLOAD_API_KEY.
 
     Raises:
-        UsageError: The file can't be read.
+        UsageError: The file can't be read, or others than its owner can read it.
     """
     if file is None:
         return environ.get("VECLOAD_API_KEY") or None
+    from vecload.sealing.private_input import read_private
+
     try:
-        return file.read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        raise UsageError(f"the API key file {file} can't be read") from None
+        key = read_private(file, "API key file").decode().strip()
+    except UnicodeDecodeError:
+        raise UsageError(f"the API key file {file} is not text") from None
+    if not key:
+        raise UsageError(f"the API key file {file} is empty")
+    return key

@@ -16,6 +16,7 @@ from vecload.cli.output import ask, out, tell
 from vecload.errors import Interrupted, SourceError, UsageError, VecloadError
 from vecload.options import LoadOptions
 from vecload.places import short
+from vecload.targets import Reach
 
 
 def _on_command_line(context: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
@@ -53,6 +54,7 @@ JsonOutput = Annotated[
 ]
 
 
+@opt.reaches
 @opt.takes("state_dir")
 def delete(
     *,
@@ -67,7 +69,9 @@ def delete(
     index: opt.IndexName = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     options: LoadOptions,
 ) -> None:
     """Delete items of an index, by their ids or by their metadata.
@@ -75,12 +79,12 @@ def delete(
     Ids that are not in the index are ignored, so after a stop, run the same command again.
     """
     from vecload.cli.load import StopAsked, stopping_on_signals
-    from vecload.deletion import DeleteResult, find, ids_of
     from vecload.loading.changes import items_deleted
     from vecload.loading.item_state import state_path
     from vecload.loading.request import Request
     from vecload.loading.retry import RetryPolicy, Sender, Stopping
     from vecload.targets.opening import connect_to, only_index, open_existing
+    from vecload.upkeep.deletion import DeleteResult, find, ids_of
 
     if sum(1 for named in (ids, ids_file, filter_json) if named) != 1:
         raise UsageError(
@@ -92,9 +96,9 @@ def delete(
         )
     named = None if filter_json else ids_of(ids or read_ids(ids_file or ""))
     filters = _filter(filter_json) if filter_json else None
-    keys, result = opt.key_source(context, key_file, key_command), DeleteResult()
+    keys, result = opt.key_source(context, key_file, key_command, contents_key_file), DeleteResult()
     try:
-        with connect_to(to, api_key(to, api_key_file), must_exist=True, tell=tell) as target:
+        with connect_to(to, api_key(to, api_key_file), reach, must_exist=True) as target:
             opened = open_existing(target, index or only_index(target), keys)
             result.index, result.target = opened.index.name, target.location
             stop = StopAsked()

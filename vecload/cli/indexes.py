@@ -15,6 +15,7 @@ from vecload.cli.output import out, say, tell
 from vecload.errors import UsageError
 from vecload.options import LoadOptions
 from vecload.places import short
+from vecload.targets import Reach
 
 NAME_CHARACTERS = 200
 """Characters of an index's name that are shown; no target allows longer names."""
@@ -25,42 +26,50 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The index.", show_def
 
 
 @index_app.command("list")
-def list_indexes(to: opt.To = None, api_key_file: opt.ApiKeyFile = None) -> None:
+@opt.reaches
+def list_indexes(*, to: opt.To = None, api_key_file: opt.ApiKeyFile = None, reach: Reach) -> None:
     """Print the names of the target's indexes, one per line."""
     from vecload.targets.opening import connect_to
 
-    with connect_to(to, api_key(to, api_key_file), read_only=True, must_exist=True, tell=tell) as target:
+    with connect_to(to, api_key(to, api_key_file), reach, read_only=True, must_exist=True) as target:
         for name in target.list_indexes():
             say(name if len(name) <= NAME_CHARACTERS else f"{name[:NAME_CHARACTERS]}…")
 
 
 @index_app.command("describe")
+@opt.reaches
 def describe(
+    *,
     context: typer.Context,
     name: Name,
     to: opt.To = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
 ) -> None:
     """Print the settings and size of an index as a JSON object."""
     import orjson
 
     from vecload.targets.opening import connect_to, open_existing
 
-    with connect_to(to, api_key(to, api_key_file), read_only=True, must_exist=True, tell=tell) as target:
-        opened = open_existing(target, name, opt.key_source(context, key_file, key_command))
+    with connect_to(to, api_key(to, api_key_file), reach, read_only=True, must_exist=True) as target:
+        keys = opt.key_source(context, key_file, key_command, contents_key_file)
+        opened = open_existing(target, name, keys)
         about = asdict(opened.index.describe()) | {
             "items": opened.index.count(),
             "target": target.location,
             "key": opened.key_from,
-            "key_id": opened.key.key_id,
+            "key_id": opened.key_id,
+            "opened_by": opened.index.opened_by,
         }
     out(orjson.dumps(about, option=orjson.OPT_INDENT_2))
 
 
 @index_app.command("create")
 @opt.takes(*opt.INDEX_OPTIONS, without=("create", "train"))
+@opt.reaches
 def create(
     *,
     context: typer.Context,
@@ -68,38 +77,59 @@ def create(
     to: opt.To = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
     options: LoadOptions,
 ) -> None:
-    """Create an index. If you name no key, vecload generates one and keeps it in your key store."""
+    """Create an index.
+
+    Without a named key, vecload makes one in your key store: for an embedded store always, for a service in a
+    terminal, or with --create-key.
+    """
     from vecload.loading.request import index_settings
     from vecload.targets.opening import check_made_as, connect_to, create_new
 
     settings = index_settings(options)
-    with connect_to(to, api_key(to, api_key_file), tell=tell) as target:
-        opened = create_new(target, name, opt.key_source(context, key_file, key_command), settings, tell=tell)
+    with connect_to(to, api_key(to, api_key_file), reach) as target:
+        keys = opt.key_source(context, key_file, key_command, contents_key_file, create=options.create_key)
+        opened = create_new(target, name, keys, settings, seals=False, tell=tell)
+        opened.warn_of_new_key(tell)
+        if line := opened.derivation:
+            tell(line)
         said = "created index" if opened.created else "an earlier run created index"
         if not opened.created:
             check_made_as(opened, settings)
         tell(f"{said} {name!r} in {short(target.location)}")
-        tell(f"its key: {short(opened.key_from)} (key id {opened.key.key_id})")
+        if opened.index.opened_by == "KMS":
+            tell(f"its index key: in {options.kms!r}, the KMS of the service")
+        what = "key" if opened.index.opened_by == "index key" else "contents key"
+        if opened.key is not None:
+            tell(f"its {what}: {short(opened.key_from)} (key id {opened.key_id})")
+        else:
+            tell("it has no contents key: --create-key makes one, 'vecload keygen --contents-only' too")
 
 
 @index_app.command("delete")
+@opt.reaches
 def delete(
+    *,
     context: typer.Context,
     name: Name,
     yes: Annotated[bool, opt.option("yes", None, "Delete without asking.")] = False,
     to: opt.To = None,
     key_file: opt.KeyFile = None,
     key_command: opt.KeyCommand = None,
+    contents_key_file: opt.ContentsKeyFile = None,
     api_key_file: opt.ApiKeyFile = None,
+    reach: Reach,
 ) -> None:
     """Delete an index and everything in it. Its key file stays."""
     from vecload.targets.opening import connect_to, open_existing
 
-    with connect_to(to, api_key(to, api_key_file), must_exist=True, tell=tell) as target:
-        opened = open_existing(target, name, opt.key_source(context, key_file, key_command))
+    with connect_to(to, api_key(to, api_key_file), reach, must_exist=True) as target:
+        keys = opt.key_source(context, key_file, key_command, contents_key_file)
+        opened = open_existing(target, name, keys)
         items = opened.index.count()
         if not yes and not sys.stdin.isatty():
             raise UsageError(f"refusing to delete index {name!r} without confirmation", hint="pass --yes")
@@ -107,4 +137,5 @@ def delete(
         if not yes and not typer.confirm(question, err=True):
             raise UsageError("nothing was deleted")
         opened.index.drop()
-        tell(f"deleted index {name!r}; its key stays: {short(opened.key_from)}")
+        stays = f"; its key stays: {short(opened.key_from)}" if opened.key_from else ""
+        tell(f"deleted index {name!r}{stays}")

@@ -14,7 +14,10 @@ from vecload.cli.output import tell
 from vecload.errors import SealError, SourceError, UsageError, VecloadError
 from vecload.limits import BATCH_BYTES
 from vecload.options import LoadOptions
-from vecload.targets.opening import KeySource, OpenedIndex, connect_to, only_index, open_existing
+from vecload.sealing.key_source import KeySource
+from vecload.targets import Reach
+from vecload.targets.opened import OpenedIndex
+from vecload.targets.opening import connect_to, only_index, open_existing
 
 if TYPE_CHECKING:
     from vecload.index import Index
@@ -22,18 +25,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the items are: the target and index as the user named them, and where to find their keys."""
+    """Where the items are: the target and index as the user named them, their keys, and the way there."""
 
-    to: str | None
+    to: str | None = field(repr=False)
     index: str | None
     keys: KeySource
     api_key: str | None = field(repr=False)
+    reach: Reach
 
     @contextmanager
     def opened(self) -> Iterator[OpenedIndex]:
         """The index, opened for reading."""
-        with connect_to(self.to, self.api_key, read_only=True, must_exist=True, tell=tell) as target:
-            yield open_existing(target, self.index or only_index(target), self.keys)
+        with connect_to(self.to, self.api_key, self.reach, read_only=True, must_exist=True) as target:
+            opened = open_existing(target, self.index or only_index(target), self.keys)
+            if opened.key is not None and opened.key.bare and (line := opened.derivation):
+                tell(line)
+            yield opened
 
 
 @dataclass(slots=True)
@@ -56,7 +63,7 @@ class Printing:
 
     def get(self, index: Index, ids: Sequence[str], include: Sequence[str]) -> list[dict[str, Any]]:
         """The items that exist and whose contents open."""
-        unopened: dict[str, SealError] = {}
+        unopened: dict[str, VecloadError] = {}
         items = index.get(ids, include, require_sealed=self.require_sealed, unopened=unopened)
         self.failed |= unopened
         return items
@@ -124,26 +131,63 @@ def get_items(
     printing.end(len(ids), sum(item_id not in there for item_id in ids))
 
 
-def run_query(
-    vector: str,
-    row: int,
-    options: LoadOptions,
-    top_k: int,
-    contents: bool,
-    place: Place,
-    printing: Printing,
-) -> None:
-    """Print the nearest items.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What `vecload query` asks an index: by a vector, by words or conditions, or by both."""
+
+    vector: list[float] | None
+    text: str | None
+    filters: dict[str, Any] | None
+    n_probes: int | None
+    top_k: int
+
+    @classmethod
+    def asked(
+        cls,
+        vector: str | None,
+        row: int,
+        options: LoadOptions,
+        text: str | None,
+        conditions: str | None,
+        n_probes: int | None,
+        top_k: int,
+    ) -> Question:
+        """The question in the options of the command.
+
+        Raises:
+            UsageError: They ask nothing, or the filter is not JSON.
+            SourceError: The file of the vector can't be read.
+        """
+        if vector is None and text is None and conditions is None:
+            raise UsageError("give a vector, --text or --filter", hint="see 'vecload query --help'")
+        if vector is None and n_probes is not None:
+            raise UsageError("--n-probes is for a search by a vector")
+        filters = None if conditions is None else _conditions(conditions)
+        values = None if vector is None else read_vector(vector, row, options)
+        return cls(values, text, filters, n_probes, top_k)
+
+    def hits(self, index: Index) -> list[dict[str, Any]]:
+        """The items that answer it."""
+        if self.vector is not None:
+            return index.query(
+                self.vector, top_k=self.top_k, n_probes=self.n_probes, filters=self.filters, text=self.text
+            )
+        hits = index.query_metadata(self.filters, self.top_k, text=self.text)
+        found = {item["id"]: item for item in index.get([hit["id"] for hit in hits], ["metadata"])}
+        return [{**hit, "metadata": found.get(hit["id"], {}).get("metadata", {})} for hit in hits]
+
+
+def run_query(question: Question, contents: bool, place: Place, printing: Printing) -> None:
+    """Print the items that answer a question.
 
     Raises:
         VecloadError: Some can't be printed. The others were printed.
     """
     from vecload.index import SEALED, Index
 
-    values = read_vector(vector, row, options)
     with place.opened() as opened:
         index = Index(opened.index, opened.key)
-        hits = index.query(values, top_k)
+        hits = question.hits(index)
         if contents:
             found = {
                 item["id"]: item
@@ -168,7 +212,7 @@ def print_rejects(
     from vecload.sealing import Opener
 
     with place.opened() as opened:
-        opener = Opener(opened.key.opening_keys, opened.index.name)
+        opener = Opener(opened.opening_keys, opened.index.name, opened.key_from)
     total = 0
     for reject in rejects_of(path):
         total += 1
@@ -203,8 +247,8 @@ def read_vector(text: str, row: int, options: LoadOptions) -> list[float]:
             raise SourceError(f"{text} can't be read: {error.strerror}") from None
 
     from vecload.batch import Span
+    from vecload.loading.parts import plan_of
     from vecload.loading.request import Request
-    from vecload.loading.run import plan_of
     from vecload.readers import open_sources
 
     request = Request(sources=(text,), options=replace(options, generate_ids=True))
@@ -215,12 +259,24 @@ def read_vector(text: str, row: int, options: LoadOptions) -> list[float]:
             if rows.span.start <= row < rows.span.stop:
                 batch = job.mapper.map(rows)
                 at = batch.item_rows().tolist()
+                if row in at and not batch.has_vector(at.index(row)):
+                    raise SourceError(f"row {row} of {text} has no vector")
                 if row not in at or batch.vectors is None:
                     reject = next(reject for reject in batch.rejects if reject.row == row)
                     raise SourceError(str(reject))
                 vector: list[float] = batch.vectors[at.index(row)].tolist()
                 return vector
     raise SourceError(f"{text} has no row {row}")
+
+
+def _conditions(text: str) -> dict[str, Any]:
+    try:
+        filters = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        filters = None
+    if not isinstance(filters, dict):
+        raise UsageError("--filter is not a JSON object", hint="""write --filter '{"field": "value"}'""")
+    return filters
 
 
 def _numbers(text: bytes, where: str) -> list[float]:

@@ -1,4 +1,4 @@
-"""`vecload upsert` and `vecload inspect`: run a load or an inspection with signals and terminal output."""
+"""`vecload upsert`, `inspect` and `verify`: run them with signals and terminal output."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import gc
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 
 import orjson
@@ -17,12 +18,16 @@ from vecload.errors import UsageError, VecloadError
 from vecload.loading.request import Request
 from vecload.loading.result import LoadResult
 from vecload.loading.run import Caller, run_load
+from vecload.verifying.result import VerifyResult
+from vecload.verifying.run import Thoroughness, check_readable_again, run_verification
 
 GC_OBJECTS = 50_000
 """New objects before the garbage collector runs: the metadata of one batch are thousands of objects."""
 
 
-def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool, yes: bool = False) -> int:
+def upsert(
+    request: Request, *, json: bool, quiet: bool, terminal: bool, verify: bool = False, yes: bool = False
+) -> int:
     """Run a load and print its summary, also if the load stops.
 
     Args:
@@ -30,6 +35,7 @@ def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool, yes: bo
         json: Print the summary as a JSON object on standard output.
         quiet: Print nothing else.
         terminal: Standard error is a terminal.
+        verify: Compare the sources with the index afterwards.
         yes: Delete items without asking.
 
     Returns:
@@ -40,34 +46,130 @@ def upsert(request: Request, *, json: bool, quiet: bool, terminal: bool, yes: bo
     """
     if request.options.delete_missing and not yes and not sys.stdin.isatty():
         raise UsageError("--delete-missing: refusing to delete items without confirmation", hint="pass --yes")
-    stop = StopAsked()
     result = LoadResult(error="a bug in vecload")
-    progress = display(quiet=quiet, terminal=terminal)
-
-    @contextmanager
-    def around() -> Iterator[None]:
-        with stopping_on_signals(stop), _few_collections(), progress:
-            yield
-
-    caller = Caller(
-        (lambda line: None) if quiet else tell,
-        progress.update,
-        stop,
-        around,
-        confirm=(lambda question: True) if yes else ask,
-    )
     try:
-        result = run_load(request, caller)
+        if verify:
+            check_readable_again(request)
+        confirm = (lambda question: True) if yes else ask
+        result = _loaded(
+            lambda caller: run_load(request, replace(caller, confirm=confirm)), quiet=quiet, terminal=terminal
+        )
+        if verify:
+            result.verified = _verified(request, Thoroughness(), quiet=quiet, terminal=terminal)
+            result.exit_code = result.verified.exit_code or result.exit_code
+    except VecloadError as error:
+        if isinstance(error.result, LoadResult):
+            result = error.result
+        elif isinstance(error.result, VerifyResult):
+            result.verified, result.exit_code, result.error = error.result, error.exit_code, str(error)
+        raise
+    finally:
+        if json:
+            out(orjson.dumps(result.as_dict()))
+    return result.exit_code
+
+
+def copy(run: Callable[[Caller], LoadResult], *, json: bool, quiet: bool, terminal: bool) -> int:
+    """Run a copy of an index, which is a load, and print its summary, also if it stops.
+
+    Args:
+        run: Runs it.
+        json: Print the summary as a JSON object on standard output.
+        quiet: Print nothing else.
+        terminal: Standard error is a terminal.
+
+    Returns:
+        The exit code of a copy that ended.
+
+    Raises:
+        VecloadError: It stopped.
+    """
+    result = LoadResult(error="a bug in vecload")
+    try:
+        result = _loaded(run, quiet=quiet, terminal=terminal)
     except VecloadError as error:
         result = error.result or result
         raise
     finally:
         if json:
             out(orjson.dumps(result.as_dict()))
+    return result.exit_code
+
+
+def _loaded(run: Callable[[Caller], LoadResult], *, quiet: bool, terminal: bool) -> LoadResult:
+    """Run a load and print its summary as text."""
+    result = LoadResult(error="a bug in vecload")
+    try:
+        result = run(caller_of(quiet=quiet, terminal=terminal))
+    except VecloadError as error:
+        result = error.result or result
+        raise
+    finally:
         if not quiet and result.about and (result.exit_code in (0, 3) or result.read):
             for line in result.lines():
                 tell(line)
+    return result
+
+
+def verify(request: Request, how: Thoroughness, *, json: bool, quiet: bool, terminal: bool) -> int:
+    """Run a verification and print its summary, also if it stops.
+
+    Args:
+        request: The load to verify.
+        how: How much is compared.
+        json: Print the summary as a JSON object on standard output.
+        quiet: Print nothing else.
+        terminal: Standard error is a terminal.
+
+    Returns:
+        0 if everything is equal, or 5.
+
+    Raises:
+        VecloadError: It stopped.
+    """
+    result = VerifyResult(error="a bug in vecload")
+    try:
+        result = _verified(request, how, quiet=quiet, terminal=terminal)
+    except VecloadError as error:
+        result = error.result or result
+        raise
+    finally:
+        if json:
+            out(orjson.dumps(result.as_dict()))
     return result.exit_code
+
+
+def _verified(request: Request, how: Thoroughness, *, quiet: bool, terminal: bool) -> VerifyResult:
+    """Run a verification and print its summary as text."""
+    result = VerifyResult(error="a bug in vecload")
+    try:
+        result = run_verification(request, how, caller_of(quiet=quiet, terminal=terminal))
+    except VecloadError as error:
+        result = error.result or result
+        raise
+    finally:
+        if not quiet and result.about and (result.exit_code in (0, 5) or result.read):
+            for line in result.lines():
+                tell(line)
+    return result
+
+
+def caller_of(*, quiet: bool, terminal: bool) -> Caller:
+    """Messages and progress on standard error, and signals that stop the work."""
+    stop, progress = StopAsked(), display(quiet=quiet, terminal=terminal)
+
+    @contextmanager
+    def around() -> Iterator[None]:
+        with stopping_on_signals(stop), _few_collections(), progress:
+            yield
+
+    return Caller(
+        say=(lambda line: None) if quiet else tell,
+        warn=tell,
+        on_progress=progress.update,
+        stop=stop,
+        around=around,
+    )
 
 
 def inspect(request: Request, *, full: bool, items: int, json: bool, quiet: bool) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -17,13 +18,20 @@ import typer
 from vecload.cli.config import default_map, for_its_target, variables_are_for
 from vecload.errors import UsageError
 from vecload.flags import as_flags
-from vecload.options import HINTS, INDEX, OUTPUT, REJECTS, About, LoadOptions, about
-from vecload.targets.opening import KeySource
+from vecload.option_values import About
+from vecload.options import HINTS, INDEX, OUTPUT, REJECTS, LoadOptions, about
+from vecload.sealing.key_source import KeySource
+from vecload.targets import Reach
+from vecload.targets.reach import REACH_FIELDS
 
 TARGET = "Target and keys"
 LOOKING = "Looking before loading"
-COMMON = ("to", "index", "key_file", "api_key_file", "dry_run", "json_output", "quiet")
-"""Options outside LoadOptions that the short help of `upsert` shows."""
+COMPARING = "Comparing"
+COMMON = (
+    *("to", "index", "key_file", "api_key_file", "dry_run", "json_output", "quiet"),
+    *("sample", "vectors", "extra", "differences"),
+)
+"""Options outside LoadOptions that the short help shows."""
 
 
 def option(
@@ -70,6 +78,9 @@ NewIndexName = Annotated[
         "index", TARGET, "Index; created if it does not exist.", usual="named after the file", metavar="NAME"
     ),
 ]
+LoadedIndexName = Annotated[
+    str | None, option("index", TARGET, "Index.", usual="named after the file", metavar="NAME")
+]
 IndexName = Annotated[
     str | None, option("index", TARGET, "Index.", usual="the only one of the target", metavar="NAME")
 ]
@@ -94,6 +105,17 @@ KeyCommand = Annotated[
         callback=for_its_target,
     ),
 ]
+ContentsKeyFile = Annotated[
+    Path | None,
+    option(
+        "contents_key_file",
+        TARGET,
+        "File of the contents key, where the key file has only an index key.",
+        usual="derived from the index key",
+        metavar="FILE",
+        callback=for_its_target,
+    ),
+]
 ApiKeyFile = Annotated[
     Path | None,
     option(
@@ -105,6 +127,30 @@ ApiKeyFile = Annotated[
         callback=for_its_target,
     ),
 ]
+_REACH = {
+    "ca_file": (
+        Path,
+        "PEM file of the authorities to trust in https, in place of the system's.",
+        "FILE",
+    ),
+    "client_cert": (Path, "PEM file of the certificate to show to the service.", "FILE"),
+    "client_key": (
+        Path,
+        "PEM file of its private key, if it is not in --client-cert.",
+        "FILE",
+    ),
+    "proxy": (
+        str,
+        "HTTP proxy on the way to the service. Variables like HTTPS_PROXY are not read.",
+        "URL",
+    ),
+    "insecure_http": (
+        bool,
+        "Send keys unencrypted over the network, to a service without https.",
+        None,
+    ),
+}
+"""The options of a Reach: their types, help and metavars."""
 RequireSealed = Annotated[
     bool,
     option(
@@ -129,10 +175,48 @@ Items = Annotated[
         max=1000,
     ),
 ]
+VerifyAfter = Annotated[
+    bool,
+    option(
+        "verify",
+        OUTPUT,
+        "After the load, compare the sources with the index, as 'vecload verify' does; 5 if they differ.",
+    ),
+]
+Sample = Annotated[
+    str | None,
+    option(
+        "sample",
+        COMPARING,
+        "Compare about N items, or N% of them, drawn at random by their ids.",
+        usual="all",
+        metavar="N|N%",
+    ),
+]
+Vectors = Annotated[
+    str | None,
+    option(
+        "vectors",
+        COMPARING,
+        "Of about how many of these items to compare the vectors, too.",
+        usual="all; of a service as many as it returns in about a minute",
+        metavar="all|N|N%",
+    ),
+]
+Extra = Annotated[bool, option("extra", COMPARING, "Report the ids in the index that no row has, too.")]
+Differences = Annotated[
+    str | None,
+    option(
+        "differences",
+        COMPARING,
+        "Write every difference to this file, JSON Lines without contents or values.",
+        metavar="FILE",
+    ),
+]
 JsonOutput = Annotated[
     bool, option("json", OUTPUT, "Print the summary, or the report, as one JSON object on standard output.")
 ]
-Quiet = Annotated[bool, option("quiet", OUTPUT, "Print nothing but errors.", "-q")]
+Quiet = Annotated[bool, option("quiet", OUTPUT, "Print nothing but errors and new keys.", "-q")]
 Yes = Annotated[bool, option("yes", REJECTS, "With --delete-missing, delete without asking.")]
 
 
@@ -160,25 +244,48 @@ def takes(*names: str, without: tuple[str, ...] = ()) -> Callable[[Callable[...,
     chosen = [one.name for one in fields(LoadOptions) if not names or one.name in names]
     chosen = [name for name in chosen if name not in without]
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        signature = inspect.signature(command, eval_str=True)
-        parameters: list[inspect.Parameter] = []
-        for parameter in signature.parameters.values():
-            own = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            parameters += [_parameter(name) for name in chosen] if parameter.name == "options" else [own]
+    def options_of(**given: Any) -> LoadOptions:
+        try:
+            return LoadOptions(**given)
+        except UsageError as error:
+            raise UsageError(as_flags(str(error.args[0])), hint=error.hint) from None
 
-        def run(**given: Any) -> None:
-            try:
-                options = LoadOptions(**{name: given.pop(name) for name in chosen})
-            except UsageError as error:
-                raise UsageError(as_flags(str(error.args[0])), hint=error.hint) from None
-            command(options=options, **given)
+    return lambda command: _with(command, "options", [_parameter(name) for name in chosen], options_of)
 
-        run.__name__, run.__doc__ = command.__name__, command.__doc__
-        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined] # typer's
-        return run
 
-    return decorate
+def reaches(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace a command's parameter `reach`, a Reach, by its options."""
+    return _with(command, "reach", [_reach_parameter(name) for name in REACH_FIELDS], Reach)
+
+
+def _with(
+    command: Callable[..., None], name: str, parameters: Sequence[inspect.Parameter], make: Callable[..., Any]
+) -> Callable[..., None]:
+    """A command with options in place of one parameter, which is made of their values."""
+    signature = inspect.signature(command, eval_str=True)
+    whole: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        own = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        whole += parameters if parameter.name == name else [own]
+
+    def run(**given: Any) -> None:
+        command(**{name: make(**{each.name: given.pop(each.name) for each in parameters})}, **given)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = signature.replace(parameters=whole)  # type: ignore[attr-defined] # typer's
+    return run
+
+
+def _reach_parameter(name: str) -> inspect.Parameter:
+    """A field of Reach as a command's parameter."""
+    kind, text, metavar = _REACH[name]
+    typers: dict[str, Any] = {"metavar": metavar} if metavar else {}
+    if name != "proxy":
+        typers["callback"] = for_its_target
+    made = option(name, TARGET, text, **typers)
+    default = False if kind is bool else None
+    annotation = Annotated[kind if kind is bool else kind | None, made]  # type: ignore[valid-type]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _parameter(name: str) -> inspect.Parameter:
@@ -194,8 +301,11 @@ def _parameter(name: str) -> inspect.Parameter:
         default = str(default)
     if default in (None, ""):
         typers["show_default"] = False
+    if default is False and kind is str:
+        default = None
+        typers["show_default"] = False
     flag = name.replace("_", "-")
-    flags = f"--{flag}/--no-{flag}" if default is True else ""
+    flags = f"--{flag}/--no-{flag}" if default is True or HINTS[name] == bool | None else ""
     made = option(name, one.panel, one.help, usual=one.usual, flags=flags, **typers)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, made]
@@ -237,20 +347,32 @@ def show_all(command: Any) -> None:
             param.hidden = False
 
 
-def key_source(context: typer.Context, file: Path | None, command: str | None) -> KeySource:
+def key_source(
+    context: typer.Context,
+    file: Path | None,
+    command: str | None,
+    contents_file: Path | None,
+    *,
+    create: bool = False,
+) -> KeySource:
     """Where to find the key, in the order of docs/keys.md: flags, then variables, then the configuration."""
 
     def origin(name: str) -> str:
         source = context.get_parameter_source(name)
         return "" if source is None else source.name
 
-    file_by, command_by = origin("key_file"), origin("key_command")
+    set_now = ("COMMANDLINE", "ENVIRONMENT")
+    file_by, command_by, contents_by = map(origin, ("key_file", "key_command", "contents_key_file"))
     return KeySource(
         file=file if file_by == "COMMANDLINE" else None,
-        command=command if command_by in ("COMMANDLINE", "ENVIRONMENT") else None,
+        command=command if command_by in set_now else None,
+        contents_file=contents_file if contents_by in set_now else None,
         default_file=file if file_by == "DEFAULT_MAP" else None,
         default_command=command if command_by == "DEFAULT_MAP" else None,
+        default_contents_file=contents_file if contents_by == "DEFAULT_MAP" else None,
         environ=os.environ if variables_are_for(context.params.get("to")) else {},
+        create=create,
+        attended=sys.stderr.isatty(),
     )
 
 
@@ -260,6 +382,8 @@ def secret_files(keys: KeySource, api_key_file: Path | None) -> Mapping[str, str
         keys.file: "is the key file",
         keys.environ.get("VECLOAD_KEY_FILE"): "is the key file",
         keys.default_file: "is the key file",
+        keys.contents_file: "is the contents key file",
+        keys.default_contents_file: "is the contents key file",
         api_key_file: "is the file of the API key",
     }
     return {str(path): what for path, what in found.items() if path}
@@ -291,7 +415,8 @@ def print_help(group: Any, arguments: Sequence[str]) -> bool:
         return False
     if flag == "--help-all":
         show_all(commands[-1])
-    config, profile = (os.environ.get(name) or None for name in ("VECLOAD_CONFIG", "VECLOAD_PROFILE"))
+    given = (os.environ.get(name, "").strip() for name in ("VECLOAD_CONFIG", "VECLOAD_PROFILE"))
+    config, profile = (name or None for name in given)
     defaults = default_map(group, config, profile)[0] if names else None
     context = typer.Context(group, info_name="vecload", default_map=defaults)
     for name, command in zip(names, commands[1:], strict=True):

@@ -121,4 +121,4 @@ class Bar(Display):
 def _counts(progress: Progress) -> str:
     rate = progress.loaded / max(progress.seconds, 1e-9)
     rejected = f"  {progress.rejected:,} rejected" if progress.rejected else ""
-    return f"{progress.loaded:,} loaded  {rate:,.0f} items/s{rejected}"
+    return f"{progress.loaded:,} {progress.done}  {rate:,.0f} items/s{rejected}"

@@ -234,7 +234,7 @@ class Sending:
     """How the first batch would be sent.
 
     Attributes:
-        wire: `json` or `binary`; `none` for an embedded store.
+        wire: `json` or `binary`, that of most items; `none` for an embedded store.
         rows: How many items it has.
         nbytes: Bytes of its request body, or of the items for an embedded store.
         seconds: The time for sealing and encoding it.
@@ -262,9 +262,13 @@ def first_sending(
     batch = seal(batch, sealer)
     if not remote:
         return Sending("none", len(batch), batch.nbytes, clock() - begun)
-    chosen = choose_format(batch, wire, binary_threshold)
-    body = (encode_json if chosen == "json" else encode_binary)(batch, index_name, "0" * 64)
-    return Sending(chosen, len(batch), sum(map(len, body)), clock() - begun)
+    parts = batch.by_vector()
+    chosen = choose_format(max(parts, key=len), wire, binary_threshold)
+    nbytes = 0
+    for part in parts:
+        encode = encode_json if choose_format(part, wire, binary_threshold) == "json" else encode_binary
+        nbytes += sum(map(len, encode(part, index_name, "0" * 64)))
+    return Sending(chosen, len(batch), nbytes, clock() - begun)
 
 
 @dataclass(frozen=True, slots=True)

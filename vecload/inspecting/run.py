@@ -18,12 +18,13 @@ from vecload.limits import INSPECT_ITEMS
 from vecload.loading import checks
 from vecload.loading.checks import index_name, rejected_rows
 from vecload.loading.flow import Job
-from vecload.loading.plan import Plan, binary_hints, check_whole
+from vecload.loading.parts import plan_of, sources_of
+from vecload.loading.plan import Plan, binary_hints
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.loading.request import Request, request_of
 from vecload.loading.retry_rejects import choose_rows
-from vecload.loading.run import plan_of, sources_of
 from vecload.loading.tuning import batch_rows_of
+from vecload.loading.unchanged import check_whole
 from vecload.options import LoadOptions
 from vecload.readers import Source
 from vecload.sealing import Key
@@ -55,9 +56,9 @@ def inspect(
         to: The target.
         index: The index.
         key: Its key.
-        api_key: The API key for a service.
+        api_key: The API key for a service; for a folder, CyborgDB's licence key.
         options: All other options.
-        fields: Fields of LoadOptions, which replace those of `options`.
+        fields: As for `vecload.load`.
         full: Read every row, not a sample.
         items: How many of the first items of each source to show.
 

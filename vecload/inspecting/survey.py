@@ -107,7 +107,7 @@ def shown_items(batch: Batch, count: int) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     for i in range(min(count, len(batch))):
         item: dict[str, Any] = {"row": int(rows[i]), "id": shortened(batch.ids[i])}
-        if batch.vectors is not None:
+        if batch.vectors is not None and batch.has_vector(i):
             item["vector"] = shown_vector(batch.vectors[i].tolist())
         if batch.metadata is not None and batch.metadata[i]:
             item["metadata"] = shortened(dumps(batch.metadata[i]).decode(), METADATA_CHARACTERS)
@@ -311,13 +311,16 @@ class Surveyor:
             survey.items += shown_items(batch, self.items - len(survey.items))
         survey.item_count += len(batch)
         survey.fields.add(batch.metadata, len(batch))
-        survey.vector_bytes += 0 if batch.vectors is None else batch.vectors.nbytes
+        survey.vector_bytes += sum(
+            0 if part.vectors is None else part.vectors.nbytes for part in batch.by_vector()
+        )
         survey.metadata_bytes += sum(len(dumps(entries)) for entries in batch.metadata or () if entries)
         survey.no_metadata += sum(not entries for entries in batch.metadata or [None] * len(batch))
-        for contents in batch.contents or [None] * len(batch):
+        for position, contents in enumerate(batch.contents or [None] * len(batch)):
             size = size_of(contents)
             survey.contents_bytes += size
-            survey.sealed_bytes += 0 if contents is None else sealed_size(size)
+            if contents is not None:
+                survey.sealed_bytes += sealed_size(size) if batch.has_vector(position) else size
             survey.no_contents += contents is None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from vecload.batch import Batch
 from vecload.errors import (
     AccessRefused,
+    ClientRefused,
     IndexMismatch,
     IndexNotFound,
     KeyFileError,
@@ -21,18 +21,25 @@ from vecload.errors import (
 from vecload.inspecting.report import Check
 from vecload.limits import ITEM_LIMIT
 from vecload.loading import checks
-from vecload.loading.index_checks import check_contents_key
+from vecload.loading.index_checks import check_access, seals_something
+from vecload.loading.parts import creation_of
 from vecload.loading.plan import Plan
 from vecload.loading.request import Request
-from vecload.loading.run import creation_of
-from vecload.places import config_folder, short, store_folder
-from vecload.sealing.keyring import find_stored
-from vecload.sealing.keys import stored_key_path
+from vecload.places import short, store_folder
+from vecload.sealing.keyring import pending_path
 from vecload.targets import Target, is_service
 from vecload.targets.embedded import embedding_models, has_store
 from vecload.targets.engine import check_engine
 from vecload.targets.location import check_can_make, check_folder_name, expand_home
-from vecload.targets.opening import OpenedIndex, connect_to, no_store, not_found, open_existing
+from vecload.targets.opened import OpenedIndex
+from vecload.targets.opening import (
+    check_may_create,
+    connect_to,
+    key_of_new_index,
+    no_store,
+    not_found,
+    open_existing,
+)
 
 IDS_LOOKED_UP = 500
 """How many ids of the first batch to look up, to report whether a load adds or replaces items."""
@@ -83,7 +90,7 @@ class TargetChecks:
         try:
             if is_service(self._place) or has_store(Path(self._place)):
                 with connect_to(
-                    self._request.to, self._request.api_key, read_only=True, tell=self._tell
+                    self._request.to, self._request.api_key, self._request.reach, read_only=True
                 ) as target:
                     self.location = target.location
                     yield from self._target(target)
@@ -105,11 +112,14 @@ class TargetChecks:
 
     def _target(self, target: Target) -> Iterator[Check]:
         try:
-            opened = open_existing(target, self._wanted.index, self._request.keys, read_only=True)
+            request = self._request
+            opened = open_existing(
+                target, self._wanted.index, request.keys, kms=request.options.kms, read_only=True
+            )
         except IndexNotFound:
             yield from _reached(target)
-            if is_service(target.location):
-                target.list_indexes()  # fails if the API key may not create indexes either
+            if creation_of(self._request, self._wanted.plan) is not None:
+                check_may_create(target, self._wanted.index)
             yield from self._new_index(target.location, target.embedding_models)
             return
         except (WrongKey, KeyFileError) as error:
@@ -122,6 +132,8 @@ class TargetChecks:
     def _new_index(self, location: str, models: Callable[[], Sequence[str]]) -> Iterator[Check]:
         """Check the settings of a new index."""
         name, request = self._wanted.index, self._request
+        if request.keys.missing_file is None:
+            request.keys.named()
         creation = creation_of(request, self._wanted.plan)
         if creation is None:
             raise not_found(location, name)
@@ -132,21 +144,33 @@ class TargetChecks:
         yield from failed
         if not failed:
             yield Check("index", "ok", f"a load creates {name!r} ({size}{creation.metric or 'euclidean'})")
-        named = request.keys.named()
-        if named is not None:
-            yield Check("key", "ok", f"a load uses {short(named[1])}")
-        else:
-            path = stored_key_path(config_folder(), location, name)
-            stored = find_stored(path)
-            found = f"uses {short(str(stored.path))}" if stored else f"creates a new one: {short(str(path))}"
-            yield Check("key", "ok", f"a load {found}")
+        seals = seals_something(request, plan)
+        place = key_of_new_index(location, name, request.keys, kms=creation.kms, seals=seals)
+        there = place.key is not None or (place.file is not None and pending_path(place.file).exists())
+        if creation.kms is not None:
+            yield Check("key", "ok", f"the service gets the index key from its KMS {creation.kms!r}")
+        if place.key_from:
+            what = "contents key" if creation.kms is not None else "key"
+            uses = "uses" if there else "makes a new one:"
+            yield Check(what, "ok", f"a load {uses} {short(place.key_from)}")
         yield from self._room(0)
 
     def _index(self, opened: OpenedIndex) -> Iterator[Check]:
         """Check an existing index."""
         request, plan = self._request, self._wanted.plan
         self.is_new = False
-        yield Check("key", "ok", f"{short(opened.key_from)} fits the index (key id {opened.key.key_id})")
+        if opened.index.opened_by == "index key":
+            fits = f"{short(opened.key_from)} fits the index (key id {opened.key_id})"
+            bare = opened.key is not None and opened.key.bare
+            yield Check("key", "ok", f"{fits}; it is an index key alone" if bare else fits)
+        else:
+            yield Check("key", "ok", opened.access)
+        denied = [*shown([("API key", lambda: check_access(request, opened))])]
+        if denied:  # of what follows, nothing can be looked at
+            yield from denied
+            return
+        if opened.index.opened_by == "user token":
+            yield Check("API key", "ok", "the user token may read and write")
         info = opened.index.describe()
         self.unfilterable = frozenset(
             name for name, policy in info.metadata_schema.items() if not policy.get("filterable", True)
@@ -154,16 +178,15 @@ class TargetChecks:
         count = opened.index.count()
         size = f"{info.dimension:,} dimensions, " if info.dimension else ""
         yield Check("index", "ok", f"{info.name!r} exists: {size}{info.metric}, {count:,} items")
-        failed = [*shown(checks.index_checks(request, plan, opened))]
+        contents = checks.contents_check(request, plan, opened)
+        failed = [*shown(checks.index_checks(request, plan, opened, contents))]
         yield from failed
         if not failed:
             yield Check("fit", "ok", "dimension, metric and policies match the options")
         if request.options.embed and not failed:
             yield Check("model", "unsure", "a load finds out whether the index embeds contents itself")
-        if request.seal and not failed and any(mapping.contents for mapping in plan.mappings):
-            tried = check_contents_key(plan, opened)
-            opens = f"opens the contents of the index ({tried} tried)"
-            yield Check("contents key", "ok", opens if tried else "the index has no sealed contents to try")
+        if contents is not None and not failed:
+            yield Check("contents", "unsure" if contents.note else "ok", contents.line)
         yield from self._replaced(opened)
         yield from self._room(count)
 
@@ -190,7 +213,7 @@ class TargetChecks:
             yield Check(
                 "room", "unsure", found, "fine if the service has a licence key, or if rows replace items"
             )
-        elif os.environ.get("CYBORGDB_API_KEY"):
+        elif self._request.api_key:
             yield Check("room", "ok", f"{found}; CYBORGDB_API_KEY is set")
         elif wanted.rows > ITEM_LIMIT and wanted.rows_known:
             yield Check("room", "wrong", found, "set CYBORGDB_API_KEY, or load into several indexes", 1)
@@ -206,6 +229,7 @@ def _reached(target: Target) -> Iterator[Check]:
 
 _NAMES: tuple[tuple[type[VecloadError], str], ...] = (
     (Unauthorised, "API key"),
+    (ClientRefused, "target"),
     (AccessRefused, "key"),
     (KeyFileError, "key"),
     (IndexNotFound, "index"),

@@ -175,7 +175,8 @@ def _sizes(survey: Survey, *, seal: bool) -> str:
     items = survey.item_count or 1
     sizes = [f"vector {survey.vector_bytes / items:,.0f}", f"metadata {survey.metadata_bytes / items:,.0f}"]
     if survey.no_contents < survey.item_count:
-        sealed = f" (sealed {survey.sealed_bytes / items:,.0f})" if seal else ""
+        same = survey.sealed_bytes == survey.contents_bytes  # the index makes all vectors from them
+        sealed = f" (sealed {survey.sealed_bytes / items:,.0f})" if seal and not same else ""
         sizes.append(f"contents {survey.contents_bytes / items:,.0f}{sealed}")
         if survey.no_contents:
             sizes.append(f"{survey.no_contents:,} without contents")

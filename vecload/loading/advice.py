@@ -226,7 +226,7 @@ def advise(
 def _unfilterable(info: IndexInfo, sample: Sequence[Batch]) -> tuple[tuple[str, ...], float] | None:
     """Fields that should be unfilterable, and the gain."""
     fields = nearly_unique(sample, info.metadata_schema)
-    if not fields or any(batch.vectors is None for batch in sample):
+    if not fields or any(batch.vectors is None or batch.to_embed is not None for batch in sample):
         return None
     gain = gain_of(fields, sample, _settings_of(info, sample))
     return None if gain is None or gain < WORTH_NAMING else (fields, gain)

@@ -24,7 +24,7 @@ from vecload.loading.result import LoadResult
 from vecload.readers.storage.files import by_samples
 from vecload.sealing import Sealer
 from vecload.targets import Target
-from vecload.targets.opening import OpenedIndex
+from vecload.targets.opened import OpenedIndex
 
 Say = Callable[[str], None]
 
@@ -107,7 +107,7 @@ def open_books(
     if not plan.known_again:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="vecload-")))
     stored = (
-        f"key {access.key.key_id}",
+        f"key {access.key_id}",
         f"sealed {request.seal}",
         f"embedded {options.embed}",
         f"zero vectors {options.allow_zero_vectors}",
@@ -146,7 +146,8 @@ def open_books(
     if not options.changed_only:
         state = state_path(request.state_folder, target.location, access.index.name)
         opened.enter_context(others_write(state))
-    sealer = Sealer(access.key.contents_key, access.index.name) if request.seal else None
+    key = access.key if request.seal else None  # None also without contents: index_checks has made sure
+    sealer = Sealer(key.contents_key, access.index.name) if key is not None else None
     rejects = None
     if options.rejects is not None:
         journal.rejects_go_to(os.path.realpath(options.rejects))

@@ -26,7 +26,7 @@ from vecload.loading.result import Meter
 from vecload.loading.retry import Sender
 from vecload.readers.json.workers import Parsers
 from vecload.readers.storage.files import located
-from vecload.targets.opening import OpenedIndex
+from vecload.targets.opened import OpenedIndex
 
 DELETE_ITEMS = 2000
 """Ids of one deletion, so that a retry repeats little."""
@@ -93,7 +93,7 @@ class ChangedOnly:
         """
         options = request.options
         path = state_path(request.state_folder, target, access.index.name)
-        state = ItemState(path, access.key.key_id)
+        state = ItemState(path, access.key_for("--changed-only").key_id)
         opened.callback(state.close)
         changes = Changes(
             state,

@@ -23,7 +23,7 @@ from vecload.loading.item_state import ItemState, Sampled, others_write
 from vecload.loading.known_items import Compared, KnownItems
 from vecload.loading.retry import Outcome
 from vecload.sealing import Key, Opener, Sealer
-from vecload.targets.opening import OpenedIndex
+from vecload.targets.opened import OpenedIndex
 
 SAMPLE = 100
 """Items that are looked up to recognise an index."""
@@ -66,7 +66,7 @@ class Changes:
         self.state = state
         self._access = access
         self._hidden = hidden
-        key, index = access.key, access.index.name
+        key, index = access.key_for("--changed-only"), access.index.name
         self._sealer = Sealer(key.contents_key, index)
         self._opener = Opener(key.opening_keys, index)
         self.digests = ItemDigests(key.contents_key, index, f"sealed {sealed}, embedded {embedded}")
@@ -233,12 +233,12 @@ class Changes:
 
 
 @contextmanager
-def items_deleted(path: Path, key: Key, index: str) -> Iterator[Callable[[Sequence[str]], None]]:
+def items_deleted(path: Path, key: Key | None, index: str) -> Iterator[Callable[[Sequence[str]], None]]:
     """Lets items be deleted outside of a load, so that later loads with `--changed-only` know.
 
     Args:
         path: The state of the index, from `state_path`; it need not exist.
-        key: The key of the index.
+        key: The key of the index; None without one, when nothing in the state counts any more.
         index: The index's name.
 
     Returns:
@@ -251,19 +251,20 @@ def items_deleted(path: Path, key: Key, index: str) -> Iterator[Callable[[Sequen
     if not path.exists():
         yield lambda ids: None
         return
-    with closing(ItemState(path, key.key_id, replace=False)) as state:
-        if state.readable:
-            digests = ItemDigests(key.contents_key, index, "")
+    if key is not None:
+        with closing(ItemState(path, key.key_id, replace=False)) as state:
+            if state.readable:
+                digests = ItemDigests(key.contents_key, index, "")
 
-            def forget(ids: Sequence[str]) -> None:
-                found = digests.of_ids(ids)
-                state.add(found, None, 0)
-                state.drop_sample(_keys(found))
-                state.expect_fewer(len(ids))
-                state.commit()
+                def forget(ids: Sequence[str]) -> None:
+                    found = digests.of_ids(ids)
+                    state.add(found, None, 0)
+                    state.drop_sample(_keys(found))
+                    state.expect_fewer(len(ids))
+                    state.commit()
 
-            yield forget
-            return
+                yield forget
+                return
     with others_write(path):
         yield lambda ids: None
 

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
 from vecload.errors import IndexMismatch, JournalError, UsageError
+from vecload.loading.contents_check import ContentsCheck
 from vecload.loading.index_checks import (
-    check_contents_key,
+    check_access,
     check_first_rows,
+    check_has_contents_key,
     check_index_settings,
     check_policies,
 )
@@ -29,9 +31,10 @@ from vecload.readers.open import SUFFIXES
 from vecload.readers.storage.compressed import plain_name
 from vecload.readers.storage.expand import leads_to
 from vecload.readers.storage.files import STDIN, located
-from vecload.targets import IndexSettings
+from vecload.sealing.envelope import is_sealed
+from vecload.targets import IndexSettings, is_service
 from vecload.targets.base import check_settings
-from vecload.targets.opening import OpenedIndex
+from vecload.targets.opened import OpenedIndex
 
 TRAIN_MULTIPLE = 32
 """The engine trains only dimensions that are multiples of this (docs/cyborgdb.md)."""
@@ -56,6 +59,7 @@ def plan_checks(request: Request, plan: Plan, *, read_only: bool = False) -> lis
     return [
         ("options", lambda: check_dimension(request, plan)),
         ("options", lambda: check_trainable(request, plan)),
+        ("contents", lambda: check_not_sealed(request, plan)),
         ("records", lambda: check_records(request, read_only=read_only)),
     ]
 
@@ -85,13 +89,25 @@ def new_index_checks(
     ]
 
 
-def index_checks(request: Request, plan: Plan, opened: OpenedIndex) -> list[Check]:
+def contents_check(request: Request, plan: Plan, opened: OpenedIndex) -> ContentsCheck | None:
+    """The check of the contents in an existing index; None if the load adds none, or seals none."""
+    embed = request.options.embed
+    if not any(mapping.contents and (mapping.vector or not embed) for mapping in plan.mappings):
+        return None
+    return ContentsCheck(request.options.seal, opened.index, opened.key, embed=embed)
+
+
+def index_checks(
+    request: Request, plan: Plan, opened: OpenedIndex, contents: ContentsCheck | None
+) -> list[Check]:
     """Checks for when an existing index is open."""
     dimension = opened.index.describe().dimension
     return [
+        ("API key", lambda: check_access(request, opened)),
+        ("key", lambda: check_has_contents_key(request, plan, opened)),
         ("fit", lambda: check_index_settings(request, opened)),
         ("fit", lambda: plan.check_dimension(dimension)),
-        ("contents key", lambda: check_contents_key(plan, opened) if request.seal else 0),
+        *([("contents", contents.run)] if contents is not None else []),
         ("rows", lambda: check_first_rows(request, plan, dimension)),
     ]
 
@@ -120,6 +136,10 @@ def check_options(request: Request, sources: Sequence[str]) -> None:
     Raises:
         UsageError: An option does not suit the sources, or two options exclude each other.
     """
+    if request.options.kms is not None and not is_service(request.to or ""):
+        raise UsageError(
+            "--kms needs a service, which has a KMS", hint="name the service with --to, or omit --kms"
+        )
     if request.options.reject_rows and not request.options.rejects:
         raise UsageError("--reject-rows needs --rejects FILE to write them to")
     if not sources and request.options.skip_loaded:
@@ -175,30 +195,46 @@ def check_reject_file(request: Request, names: Sequence[str], sources: Sequence[
     if not request.options.rejects:
         return
     check_place(request.options.rejects)
-    other = "write the rejects to a separate file, outside the sources"
+    check_not_read("--rejects", request.options.rejects, request, names, sources)
+    if not may_start_anew(os.path.realpath(request.options.rejects)):
+        raise UsageError(
+            f"--rejects {request.options.rejects} exists and is not a reject file",
+            hint="name another file, or move that one",
+        )
+
+
+def check_not_read(
+    flag: str, path: str, request: Request, names: Sequence[str], sources: Sequence[Source]
+) -> None:
+    """Refuse a file to write that the load reads, or that a later one would read.
+
+    Args:
+        flag: The option that names it.
+        path: The file.
+        request: The load.
+        names: The names that the user gave: files, folders, patterns.
+        sources: The sources found there.
+
+    Raises:
+        UsageError: It is a source or another file of the load, or would be a source of the next run.
+    """
+    other = f"name a separate file for {flag}, outside the sources"
     read = {
         **{file.location: "is a source" for source in sources for file in source.files},
         **{located(name): "is a source" for name in names},
     }
     if request.options.ids_file:
         read[located(request.options.ids_file)] = "is the file of --ids-file"
-    read |= {located(path): what for path, what in request.secret_files.items()}
-    rejects = os.path.realpath(request.options.rejects)
+    read |= {located(secret): what for secret, what in request.secret_files.items()}
+    real = os.path.realpath(path)
     for location, what in read.items():
-        if location == rejects or _same_file(location, rejects):
-            raise UsageError(f"--rejects {request.options.rejects} {what}", hint=other)
+        if location == real or _same_file(location, real):
+            raise UsageError(f"{flag} {path} {what}", hint=other)
     for name in names:
-        if leads_to(name, rejects):
+        if leads_to(name, real):
             raise UsageError(
-                f"--rejects {request.options.rejects} is within {name}: a later run would load it as a "
-                "source",
-                hint=other,
+                f"{flag} {path} is within {name}: a later run would load it as a source", hint=other
             )
-    if not may_start_anew(rejects):
-        raise UsageError(
-            f"--rejects {request.options.rejects} exists and is not a reject file",
-            hint="name another file, or move that one",
-        )
 
 
 def _same_file(location: str, path: str) -> bool:
@@ -264,7 +300,8 @@ def check_dimension(request: Request, plan: Plan) -> None:
         IndexMismatch: It differs.
     """
     wanted = request.options.dimension
-    if not request.options.embed and wanted not in (None, plan.dimension):
+    none_yet = request.options.embed and not plan.dimension
+    if wanted not in (None, plan.dimension) and not none_yet:
         raise IndexMismatch(f"--dimension is {wanted}, but {_vectors_have(plan)}")
 
 
@@ -284,6 +321,24 @@ def check_trainable(request: Request, plan: Plan) -> None:
 
 def _vectors_have(plan: Plan) -> str:
     return f"the vectors of {plan.sources[0].name} have {plan.dimension} dimensions"
+
+
+def check_not_sealed(request: Request, plan: Plan) -> None:
+    """Refuse to seal contents a second time, such as those that `vecload export --sealed` wrote.
+
+    Raises:
+        UsageError: The first rows of a source have sealed contents.
+    """
+    if not request.seal:
+        return
+    for job in plan.jobs(index_dimension=0, allow_zero_vectors=True):
+        head = job.source.head() if job.mapper.mapping.contents is not None else None
+        contents = None if head is None else job.mapper.map(head).contents
+        if any(one is not None and is_sealed(one) for one in contents or ()):
+            raise UsageError(
+                f"the contents of {job.source.name} are sealed already",
+                hint="load them as they are with --no-seal, into an index of the same name and key",
+            )
 
 
 def known_metric(exported: str) -> Metric | None:

@@ -27,10 +27,22 @@ ABANDON_SECONDS = 4.0
 
 
 def seal(batch: Batch, sealer: Sealer | None) -> Batch:
-    """The batch with its contents sealed; unchanged without a sealer or contents."""
-    if sealer is None or batch.contents is None:
+    """The batch with its contents sealed, except those from which the index makes a vector.
+
+    Unchanged without a sealer or contents.
+    """
+    if sealer is None or batch.contents is None or batch.vectors is None:
         return batch
-    return replace(batch, contents=[*sealer.seal(batch.ids, batch.contents)])
+    if batch.to_embed is None:
+        return replace(batch, contents=[*sealer.seal(batch.ids, batch.contents)])
+    clear = batch.to_embed.tolist()
+    own = [None if to_embed else each for to_embed, each in zip(clear, batch.contents, strict=True)]
+    sealed = sealer.seal(batch.ids, own)
+    contents = [
+        each if to_embed else closed
+        for to_embed, each, closed in zip(clear, batch.contents, sealed, strict=True)
+    ]
+    return replace(batch, contents=contents)
 
 
 @dataclass(frozen=True, slots=True)

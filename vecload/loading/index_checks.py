@@ -6,7 +6,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from vecload.errors import IndexMismatch, IndexReplaced, MappingError, SealError, WrongKey
+from vecload.errors import (
+    IndexMismatch,
+    IndexReplaced,
+    KeyFileError,
+    MappingError,
+    RootKeyNeeded,
+    Unauthorised,
+)
 from vecload.loading.journal import Journal
 from vecload.loading.plan import Plan, has_more
 from vecload.loading.rejects import too_many
@@ -16,13 +23,10 @@ from vecload.mapping import Column, ColumnMapping, Rows
 from vecload.mapping.columns import listed
 from vecload.mapping.mapper import rows_for
 from vecload.readers import Source
-from vecload.sealing import Opener
-from vecload.sealing.envelope import UNKNOWN_KEY, is_sealed
 from vecload.targets import TargetIndex
-from vecload.targets.opening import OpenedIndex
+from vecload.targets.base import other_policies
+from vecload.targets.opened import OpenedIndex
 
-SEALED_LOOKED_AT = 5
-"""Items whose contents a load tries to open with its contents key before it adds to an index."""
 LOOKS = 4
 LOOK_SECONDS = 0.25
 """How often items are looked up, and the pause between, before they count as gone: the engine briefly lacks
@@ -65,50 +69,56 @@ def check_index_settings(request: Request, access: OpenedIndex) -> None:
             f"index {info.name!r} has the metric {info.metric}, not {wanted.metric}",
             hint="omit --metric, or load into another index",
         )
-    for name, policy in wanted.metadata_schema().items():
-        if info.metadata_schema.get(name) != policy:
-            raise IndexMismatch(
-                f"index {info.name!r} was created with another policy for the field {name!r}",
-                hint="policies can't be changed later: omit the option, or load into another index",
-            )
+    for name in other_policies(info, wanted):
+        raise IndexMismatch(
+            f"index {info.name!r} was created with another policy for the field {name!r}",
+            hint="policies can't be changed later: omit the option, or load into another index",
+        )
 
 
-def check_contents_key(plan: Plan, access: OpenedIndex) -> int:
-    """Try to open the contents of a few items, the nearest to the first row.
+def seals_something(request: Request, plan: Plan) -> bool:
+    """Whether a load needs a contents key: it has contents or rejected rows to seal."""
+    contents = any(mapping.contents is not None for mapping in plan.mappings)
+    return request.seal and (contents or request.options.reject_rows)
 
-    A damaged or forged item says nothing about the key, so it is ignored here.
 
-    Returns:
-        How many sealed contents opened.
+def check_access(request: Request, access: OpenedIndex) -> None:
+    """Refuse a user token that can't do what the load wants.
+
+    An upsert needs both permissions, and so do the checks of a load.
 
     Raises:
-        WrongKey: None opens, and at least one was sealed with another key.
+        Unauthorised: It may not read, not write, or not train.
     """
-    job = plan.jobs(index_dimension=0, allow_zero_vectors=True)[0]
-    head = job.source.head()
-    batch = job.mapper.map(head) if head is not None else None
-    if batch is None or batch.vectors is None or not batch.ids or job.mapper.mapping.contents is None:
-        return 0
-    if access.index.describe().dimension != batch.vectors.shape[1] or not access.index.count():
-        return 0
-    hits = access.index.query(batch.vectors[0], SEALED_LOOKED_AT)
-    opener = Opener(access.key.opening_keys, access.index.name)
-    opened, others = 0, 0
-    for item in access.index.get([hit.id for hit in hits], ["contents"]):
-        if item.contents is None or not is_sealed(item.contents):
-            continue
-        try:
-            opener.open(item.id, item.contents)
-            opened += 1
-        except SealError as error:
-            others += error.outcome == UNKNOWN_KEY
-    if others and not opened:
-        raise WrongKey(
-            f"the contents of index {access.index.name!r} are sealed with another contents key "
-            f"({UNKNOWN_KEY})",
-            hint="name its key file with --key-file, or keep the old key under old_contents_keys",
+    allowed = access.index.permissions()
+    if allowed != {"read", "write"}:
+        may, not_ = ("read", "write to") if "read" in allowed else ("write to", "read")
+        can = (
+            f"may {may} index {access.index.name!r}, but not {not_} it" if allowed else "may do nothing here"
         )
-    return opened
+        raise Unauthorised(
+            f"the user token {can}",
+            hint="use a token with both permissions: an upsert needs 'read' and 'write'",
+        )
+    if request.options.train and access.index.opened_by == "user token":
+        raise RootKeyNeeded(
+            "--train: a user token can't train an index",
+            hint="omit --train, and train it with the service's root API key",
+        )
+
+
+def check_has_contents_key(request: Request, plan: Plan, access: OpenedIndex) -> None:
+    """Refuse to seal without a contents key.
+
+    Raises:
+        KeyFileError: There is none, and there are contents or rejected rows to seal.
+    """
+    if access.key is None and seals_something(request, plan):
+        raise KeyFileError(
+            f"there is no contents key for index {access.index.name!r} to seal contents with",
+            hint="name its key file with --key-file; 'vecload keygen --contents-only FILE' makes one for an "
+            "index without sealed contents",
+        )
 
 
 def check_policies(request: Request, plan: Plan) -> None:

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from orjson import loads
 
-from vecload.errors import IndexMismatch, MappingError, SourceError, SourceUnfinished
+from vecload.errors import IndexMismatch, MappingError, SourceError
 from vecload.loading.flow import Job
 from vecload.loading.identity import Identity, Part
-from vecload.loading.journal import Journal
 from vecload.mapping import ColumnChoice, ColumnMapping, Mapper, Rows, Rules, guess_mapping
 from vecload.mapping.columns import listed
 from vecload.mapping.contents_choice import Cleartext, cleartexts
+from vecload.mapping.exported import mapping_of_export
 from vecload.mapping.first_rows import bytes_as_text, holds_text, with_first_rows
+from vecload.mapping.guess import metadata_names
 from vecload.mapping.mapper import common_dimension
 from vecload.mapping.names import vector_qualifiers
 from vecload.mapping.vector_choice import with_vector_dtype
 from vecload.readers import Source
 from vecload.readers.json.causes import hint_of_rows
 from vecload.readers.source import HEAD_ROWS, ExportFacts
-from vecload.readers.storage.compressed import Unpacked
-from vecload.readers.storage.files import ChangedError, File, LocalFile, located, reason, spelled, unreadable
+from vecload.readers.storage.files import File, LocalFile, located, spelled, unreadable
+from vecload.safe_text import escaped
 
-SHAPES_OF_FILES = ("chroma", "vdf")
-"""Exports recognised when opened, not from their columns."""
+MAPPINGS_SAID = 3
+"""Mappings of further sources that are printed, where sources differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,8 @@ class Plan:
     Attributes:
         sources: The sources with rows, in order.
         mappings: The column mapping of each source.
-        dimension: The vectors' dimension; 0 if there are no vectors.
-        embed: The index creates the vectors.
+        dimension: The vectors' dimension; 0 if there are none in the first rows.
+        embed: The index makes the vectors of rows that have none.
         metric: The metric of the index that the sources were exported from; "" if unknown.
     """
 
@@ -70,8 +72,13 @@ class Plan:
             raise IndexMismatch(
                 f"the vectors of {self.sources[0].name} have {self.dimension} dimensions, but the index has "
                 f"{index_dimension}",
-                hint="load into another index with --index, or pick another column with --vector-column",
+                hint="load into another index with --index, or pick another column with --vector-column"
+                + self._or_leave_out(),
             )
+
+    def _or_leave_out(self) -> str:
+        column = next((mapping.vector for mapping in self.mappings if mapping.vector), None)
+        return f", or let the index make all vectors: --metadata-exclude {column}" if self.embed else ""
 
     def jobs(self, *, index_dimension: int, allow_zero_vectors: bool, keep_rows: bool = False) -> list[Job]:
         """The jobs of this plan for an index, one for each source.
@@ -168,87 +175,6 @@ class Plan:
         )
 
 
-def check_unchanged(
-    sources: Sequence[Source], fingerprints: Mapping[str, str], tell: Callable[[str], None]
-) -> None:
-    """Check that sources have not changed since the load began.
-
-    Args:
-        sources: The sources, all read to their ends.
-        fingerprints: The fingerprints of their files when the load began, by location.
-        tell: Takes a message about JSON Lines that were only appended to. Their earlier lines are loaded.
-
-    Raises:
-        SourceError: A source changed.
-    """
-    for source in sources:
-        for file in source.files:
-            try:
-                if not file.changed():
-                    continue
-                grew = _grew(source, file, fingerprints)
-            except OSError as error:
-                raise unreadable(file, ChangedError(reason(error))) from None
-            if not grew:
-                raise unreadable(file, ChangedError("it changed since the load began"))
-            tell(f"{file.name} was appended to during the load: run again to load the new lines")
-
-
-def _grew(source: Source, file: File, fingerprints: Mapping[str, str]) -> bool:
-    """Whether lines were appended to a file and nothing else changed."""
-    return source.appendable and isinstance(file, LocalFile) and file.grew_from(fingerprints[file.location])
-
-
-def check_whole(sources: Sequence[Source]) -> None:
-    """Check that sources which are not growing end with a complete row. All other rows are loaded.
-
-    Raises:
-        SourceUnfinished: A source ends with an incomplete line.
-    """
-    for source in sources:
-        if source.unfinished_at is None:
-            continue
-        try:
-            grew = source.files[0].changed()
-        except OSError as error:
-            raise unreadable(source.files[0], ChangedError(reason(error))) from None
-        if not grew:
-            raise SourceUnfinished(
-                f"{source.name} ends with an incomplete line, at byte {source.unfinished_at:,}, which is not "
-                "loaded",
-                hint="run again when the file is complete; a newline at its end makes the line a row",
-            )
-
-
-def note_stop(journal: Journal, sources: Sequence[Source], fingerprints: Mapping[str, str]) -> None:
-    """Record the state of the files of a load that stops, for the run that resumes it.
-
-    Of JSON Lines on a disk, only the part with the recorded rows must then be unchanged.
-
-    Args:
-        journal: The journal of the load.
-        sources: All sources of the load.
-        fingerprints: The fingerprints of their files when the load began, by location.
-
-    Raises:
-        JournalError: The journal can't be written.
-    """
-    for source in sources:
-        end = journal.recorded_to(source.name)
-        for file in source.files:
-            stored = file.file if isinstance(file, Unpacked) else file
-            if not isinstance(stored, LocalFile):
-                continue  # an object store that does not answer must not delay the stop
-            try:
-                if file.changed() and not _grew(source, file, fingerprints):
-                    journal.was_touched(file.location)
-                elif end and stored is file and source.appendable:
-                    journal.begins_as(file.location, file.fingerprint(end))
-            except OSError:
-                journal.was_touched(file.location)
-    journal.commit(reject_bytes=None)
-
-
 def _fingerprint(file: File) -> str:
     try:
         return file.fingerprint()
@@ -269,7 +195,7 @@ def make_plan(
     Args:
         sources: In the order of the load.
         choice: The columns that the user named.
-        embed: The index creates the vectors.
+        embed: The index makes the vectors of rows that have none.
         rules: The other rules for items.
         dimension: The dimension for sources whose first rows have no vectors.
 
@@ -293,6 +219,11 @@ def make_plan(
                     f"{source.name} has no dict in its first rows: row 0 {fault}",
                     hint="pass a dict for each row",
                 )
+            if source.format == "csv":
+                raise SourceError(
+                    f"{source.name} has no row that can be read in its first rows: row 0 {fault}",
+                    hint="check --csv-delimiter and --csv-columns",
+                )
             raise SourceError(
                 f"{source.name} has no JSON object in its first rows: row 0 {fault}",
                 # A known cause comes with its own hint.
@@ -305,8 +236,9 @@ def make_plan(
             raise _of_rows_inside(source, head) or error from None
         if mapping.vector is not None:
             found = common_dimension(head, mapping, source.name, dimension)
-            dimensions.setdefault(found, source.name)
-            if export is not None and export.dimension not in (None, found):
+            if found:
+                dimensions.setdefault(found, source.name)
+            if found and export is not None and export.dimension not in (None, found):
                 raise SourceError(
                     f"{source.name} has vectors of {found} values, but its export says {export.dimension}",
                     hint="pick another column with --vector-column, or export it again",
@@ -320,6 +252,11 @@ def make_plan(
         raise MappingError(
             f"the vectors of {first} have {one} dimensions, those of {second} have {other}",
             hint="load them into different indexes",
+        )
+    if len(kept) > 1 and any(mapping.rules.generate_ids == "rows" for mapping in mappings):
+        raise MappingError(
+            f"{kept[0].name} and {kept[1].name} would get the same ids, since both have a row 0",
+            hint="load each source by itself, with --id-prefix, or use --generate-ids digest",
         )
     _check_agreement(kept, mappings)
     return Plan(tuple(kept), tuple(mappings), next(iter(dimensions), 0), embed, metric)
@@ -335,6 +272,11 @@ def _mapping(
     dimension: int | None,
 ) -> ColumnMapping:
     """The column mapping: as the user chose, or else as the export says, or else as guessed."""
+    settled = source.mapping or (None if source.export else mapping_of_export(source.columns()))
+    if settled is not None and choice == ColumnChoice():
+        names = metadata_names(settled, with_first_rows(source.columns(), head))
+        vector = None if embed else settled.vector
+        return replace(settled, vector=vector, rules=rules, metadata_names=names)
     head, columns = head.with_rules(rules), source.columns()
     if rules.binary_as_text:
         columns = [bytes_as_text(column, head, choice) for column in columns]
@@ -342,15 +284,24 @@ def _mapping(
     later = _has_later(source, head)
     more = head.columns_vary and later
     export = source.export or ExportFacts()
-    if not export.shape:
-        if choice.shape in SHAPES_OF_FILES:
-            raise MappingError(
-                f"{source.name} does not look like an export from {choice.shape}",
-                hint="omit --shape to detect it",
-            )
-        mapping = guess_mapping(columns, choice, source=source.name, embed=embed, rules=rules, more=more)
+    if not export.recipe:
+        form = source.form(columns)
+        if form is not None and form.vector_dtype is not None and rules.vector_dtype is None:
+            rules = replace(rules, vector_dtype=form.vector_dtype)
+        mapping = guess_mapping(
+            columns,
+            choice,
+            source=source.name,
+            embed=embed,
+            rules=rules,
+            more=more,
+            form=form,
+            form_named=source.recipes.named is not None,
+        )
     else:
-        if export.vectors and choice.vector is None and not embed:
+        # Vectors that the user leaves out are made by the index.
+        left_out = frozenset(choice.excluded if embed else ())
+        if {*export.vectors} - left_out and choice.vector is None:
             raise MappingError(
                 f"{source.name} has several vector columns: {listed(export.vectors)}",
                 hint="pick one with --vector-column",
@@ -358,16 +309,15 @@ def _mapping(
         known = replace(
             choice,
             id=choice.id or export.id,
-            vector=choice.vector or (None if embed else export.vector),
-            shape=None,
+            vector=choice.vector or (None if export.vector in left_out else export.vector),
         )
         mapping = guess_mapping(columns, known, source=source.name, embed=embed, rules=rules, more=more)
         why = mapping.reasons
         if export.id and not choice.id:
             why = replace(why, id="from the export")
-        if export.vector and not choice.vector and not embed:
+        if export.vector and not choice.vector and mapping.vector == export.vector:
             why = replace(why, vector="from the export")
-        mapping = replace(mapping, shape=export.shape, reasons=why)
+        mapping = replace(mapping, recipe=export.recipe, reasons=why)
     return with_vector_dtype(mapping, columns, source.name, dimension)
 
 
@@ -462,3 +412,22 @@ def binary_hints(plan: Plan) -> list[str]:
             verb = "is binary; if it is" if len(found) == 1 else "are binary; if they are"
             said.append(f"{source.name}: {listed(found)} {verb} text, load with --binary-as-text")
     return said
+
+
+def say_mappings(
+    plan: Plan, seal: bool, say: Callable[[str], None]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Say which columns are which parts of items.
+
+    Returns:
+        The mapping of the first source, and those of others that differ, each with the first such source.
+    """
+    (_, first), *more = plan.distinct()
+    mapping = first.as_json(plan.dimension, seal=seal)
+    others = [{"source": source.name, **one.as_json(plan.dimension, seal=seal)} for source, one in more]
+    say(f"columns   {escaped(mapping['line'])}")
+    for other in others[:MAPPINGS_SAID]:
+        say(f"columns   {escaped(other['line'])} (in {escaped(other['source'])})")
+    if len(others) > MAPPINGS_SAID:
+        say(f"columns   {len(others) - MAPPINGS_SAID} more; --json shows all")
+    return mapping, others

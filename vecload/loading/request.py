@@ -17,10 +17,12 @@ from vecload.options import HINTS, LoadOptions
 from vecload.places import state_folder
 from vecload.readers import ReadOptions
 from vecload.readers.memory import is_memory_source
+from vecload.recipes.known import NONE, RecipeChoice, recipe_named
 from vecload.sealing import Key
+from vecload.sealing.key_source import KeySource
 from vecload.sealing.keys import as_key
-from vecload.targets import IndexSettings
-from vecload.targets.opening import KeySource
+from vecload.targets import IndexSettings, Reach
+from vecload.targets.reach import REACH_FIELDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +34,18 @@ class Request:
         to: The address of a service, or a folder; None means the user's local store.
         index: The index's name; None names it after the only source.
         keys: Where to find the key.
-        api_key: The API key for a service.
+        api_key: The API key for a service; for a folder, CyborgDB's licence key.
+        reach: How to reach a service.
         options: All other options.
         secret_files: Key files, which a reject file must not replace, and what each one is.
     """
 
     sources: tuple[Any, ...]
-    to: str | None = None
+    to: str | None = field(default=None, repr=False)
     index: str | None = None
     keys: KeySource = field(default_factory=KeySource)
     api_key: str | None = field(default=None, repr=False)
+    reach: Reach = field(default_factory=Reach)
     options: LoadOptions = field(default_factory=LoadOptions)
     secret_files: Mapping[str, str] = field(default_factory=dict)
 
@@ -62,7 +66,27 @@ class Request:
             max_line_bytes=asked.max_line_bytes,
             row_group_max_bytes=asked.max_row_group_bytes,
             max_json_bytes=asked.max_json_bytes,
+            encoding=asked.encoding,
+            csv_columns=asked.csv_columns,
+            csv_delimiter=asked.csv_delimiter,
+            csv_types=asked.csv_types,
+            vector_columns=asked.vector_columns,
+            recipes=self.recipes,
         )
+
+    @property
+    def recipes(self) -> RecipeChoice:
+        """Which recipe is for the sources, and which elements are rows.
+
+        Raises:
+            UsageError: There is no such recipe, or it is not one.
+        """
+        asked = self.options
+        vector = () if asked.vector_column is None else (asked.vector_column,)
+        paths = (*asked.id_column, *vector, *asked.contents_column, *asked.metadata_column)
+        if asked.recipe is None or asked.recipe == NONE:
+            return RecipeChoice(none=asked.recipe is not None, paths=paths)
+        return RecipeChoice(named=recipe_named(asked.recipe), paths=paths)
 
     @property
     def columns(self) -> ColumnChoice:
@@ -76,14 +100,15 @@ class Request:
             twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
             if twice is not None:
                 raise UsageError(f"{flag} names {twice!r} twice")
+        if asked.vector_columns is not None and asked.vector_column is not None:
+            raise UsageError("--vector-column and --vector-columns exclude each other", hint="omit one")
         return ColumnChoice(
             id=asked.id_column[0] if asked.id_column else None,
-            vector=asked.vector_column,
+            vector=asked.vector_columns or asked.vector_column,
             contents=asked.contents_column[0] if asked.contents_column else None,
             metadata=asked.metadata_column,
             excluded=asked.metadata_exclude,
             renamed=tuple(_renamings(asked.rename)),
-            shape=asked.shape,
             more_ids=asked.id_column[1:],
             more_contents=asked.contents_column[1:],
         )
@@ -100,8 +125,11 @@ class Request:
 
     @property
     def seal(self) -> bool:
-        """Whether contents are sealed: not if the index creates vectors from them."""
-        return self.options.seal and not self.options.embed
+        """Whether contents are sealed, other than those from which the index makes a vector.
+
+        If the user did not say so and the index holds unsealed contents, the load stops before the first row.
+        """
+        return self.options.seal is not False
 
     @property
     def max_errors(self) -> ErrorLimit:
@@ -120,8 +148,9 @@ def index_settings(options: LoadOptions) -> IndexSettings:
 
 
 def _same_named(options: LoadOptions, kind: type[Rules | IndexSettings]) -> dict[str, Any]:
-    """The options that a value of another type has under the same names."""
-    return {one.name: getattr(options, one.name) for one in fields(kind)}
+    """The options that a value of another type has under the same names. A load does not set the others."""
+    known = {one.name for one in fields(options)}
+    return {one.name: getattr(options, one.name) for one in fields(kind) if one.name in known}
 
 
 def _renamings(texts: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -161,31 +190,36 @@ def request_of(
     ):
         if text is not None and not isinstance(text, kinds):
             raise ItemTypeError(f"{name} is {type(text).__name__}, not text")
-        if text is not None and not os.fspath(text):
+        if text is not None and not os.fspath(text).strip():
             raise UsageError(f"{name} is empty", hint="omit it for its default")
-    unknown = next((name for name in changes if name not in HINTS), None)
+    unknown = next((name for name in changes if name not in (*HINTS, *REACH_FIELDS)), None)
     if unknown is not None:
-        near = next(iter(get_close_matches(unknown, HINTS, 1)), "")
+        near = next(iter(get_close_matches(unknown, [*HINTS, *REACH_FIELDS], 1)), "")
         raise TypeError(f"there is no option {unknown}" + (f"; did you mean {near}?" if near else ""))
     if isinstance(key, str) and _looks_like_a_key(key):
         raise UsageError(
             "key is the text of a key, and a text is the path of a key file",
             hint="pass its 32 bytes, bytes.fromhex(...), or a Key",
         )
+    of_options = {name: value for name, value in changes.items() if name not in REACH_FIELDS}
+    asked = replace(options or LoadOptions(), **of_options)
+    create_key = asked.create_key
     if isinstance(key, str | os.PathLike):
-        if not os.fspath(key):
+        if not os.fspath(key).strip():
             raise UsageError("key is empty", hint="omit it for the key in your key store")
-        keys = KeySource(file=Path(key))
+        keys = KeySource(file=Path(key), create=create_key)
         secret_files = {os.fspath(key): "is the key file"}
     else:
-        keys, secret_files = KeySource(key=None if key is None else as_key(key)), {}
+        keys = KeySource(key=None if key is None else as_key(key), create=create_key)
+        secret_files = {}
     return Request(
         sources=_sources_of(sources),
         to=None if to is None else os.fspath(to),
         index=index,
         keys=keys,
         api_key=api_key,
-        options=replace(options or LoadOptions(), **changes),
+        reach=Reach(**{name: value for name, value in changes.items() if name in REACH_FIELDS}),
+        options=asked,
         secret_files=secret_files,
     )
 

@@ -53,6 +53,7 @@ class LoadResult:
         time: The parts of this run's time by stage, from 0 to 1, largest first.
         advice: What slowed the load down and what would help, with the option `explain`.
         sources: The sources as the user named them.
+        verified: The outcome of the verification after the load, a `VerifyResult`; None without one.
         exit_code: The exit code of `vecload upsert`.
         error: The error's message, if there is one.
     """
@@ -83,6 +84,7 @@ class LoadResult:
     time: Mapping[str, float] = field(default_factory=dict)
     advice: str = ""
     sources: list[str] = field(default_factory=list)
+    verified: Any = None
     exit_code: int = 1
     error: str | None = None
 
@@ -131,6 +133,7 @@ class LoadResult:
             "other_mappings": self.other_mappings,
             "clear_text": self.clear_text,
             "sources": self.sources,
+            "verify": None if self.verified is None else self.verified.as_dict(),
             "exit_code": self.exit_code,
             "error": self.error,
         }
@@ -165,7 +168,7 @@ class LoadResult:
             f"rate   {self.items_per_second:,.0f} items/s, {megabytes:,.1f} MB/s, {self.seconds:,.2f} s"
             + (f", {requests}" if requests else ""),
             f"index  {self.index} ({self.about}) in {short(self.target)}",
-            f"key    {short(self.key_from)} (key id {self.key_id})",
+            *([f"key    {short(self.key_from)} (key id {self.key_id})"] if self.key_id else []),
         ]
         if spent:
             lines.insert(2, f"time   {spent}")
@@ -185,6 +188,7 @@ class Progress:
         rows: Rows of all sources; None if some are not counted yet.
         part: The approximate part of the sources that is done, from 0 to 1, by their stored bytes.
         seconds: Seconds since this run began to read.
+        done: What happened to the rows that `loaded` counts: `loaded`, or `compared` by a verification.
     """
 
     index: str
@@ -195,6 +199,7 @@ class Progress:
     rows: int | None
     part: float
     seconds: float
+    done: str = "loaded"
 
 
 class Meter:
@@ -205,6 +210,7 @@ class Meter:
         sources: The sources of the load.
         on_progress: Takes the progress; None for no reports.
         clock: Monotonic seconds.
+        done: What happens to rows.
     """
 
     def __init__(
@@ -214,8 +220,10 @@ class Meter:
         on_progress: Callable[[Progress], None] | None,
         *,
         clock: Callable[[], float],
+        done: str = "loaded",
     ) -> None:
         self._index = index
+        self._word = done
         self._sources = {source.name: source for source in sources}
         self._whole = sum(source.nbytes for source in sources) or 1
         counted = [source.total_rows for source in sources]
@@ -258,5 +266,6 @@ class Meter:
                 self._rows,
                 min(self._done / self._whole, 1.0),
                 self.seconds,
+                self._word,
             )
         )

@@ -12,22 +12,23 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from vecload.errors import Interrupted, ItemTypeError, JournalError, SourceError, VecloadError
+from vecload.errors import Interrupted, ItemTypeError, JournalError, VecloadError
 from vecload.flags import as_parameters, parameters_named
 from vecload.loading import checks
 from vecload.loading.advice import Sample, advise
 from vecload.loading.books import open_books
 from vecload.loading.changed_only import ChangedOnly, age_of_killed
-from vecload.loading.checks import index_name, known_metric, rejected_rows
+from vecload.loading.checks import index_name, rejected_rows
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
-from vecload.loading.index_checks import check_still_there
+from vecload.loading.index_checks import check_still_there, seals_something
 from vecload.loading.item_digests import ItemDigests
 from vecload.loading.ledger import Ledger, Stages, shares
-from vecload.loading.plan import Plan, binary_hints, check_unchanged, check_whole, make_plan, note_stop
+from vecload.loading.parts import creation_of, plan_of, sources_of
+from vecload.loading.plan import Plan, binary_hints, say_mappings
 from vecload.loading.repeated_ids import RepeatedIds, digests_of, policy_of
 from vecload.loading.request import Request, request_of
 from vecload.loading.result import LoadResult, Meter, Progress
@@ -35,21 +36,17 @@ from vecload.loading.retry import START_SECONDS, RetryPolicy, Sender, when_up
 from vecload.loading.retry_rejects import choose_rows
 from vecload.loading.training import train
 from vecload.loading.tuning import batch_rows_of, concurrency_of
+from vecload.loading.unchanged import check_unchanged, check_whole, note_stop
 from vecload.mapping.contents_choice import cleartext_line
+from vecload.mapping.mapping import unsealed_line
 from vecload.options import LoadOptions
-from vecload.places import short
-from vecload.readers import Source, open_sources
-from vecload.readers.memory import open_memory_source
 from vecload.readers.prefetch import parsers_for
 from vecload.readers.storage.files import printable, repeatable
 from vecload.safe_text import escaped
 from vecload.sealing import Key
-from vecload.targets import IndexSettings, Target, is_service
-from vecload.targets.opening import OpenedIndex, connect_to, open_existing, open_or_create
-
-MAPPINGS_SAID = 3
-"""Mappings of further sources that are printed, where sources differ."""
-
+from vecload.targets import Target, is_service
+from vecload.targets.opened import OpenedIndex
+from vecload.targets.opening import connect_to, open_existing, open_or_create
 
 _log = logging.getLogger("vecload")
 
@@ -78,13 +75,16 @@ def load(
             `pyarrow.RecordBatchReader`, or an iterable of dicts, read as a stream.
         to: A CyborgDB service's URL, or the folder of an embedded store; None is your local store.
         index: The index, created if it does not exist; None names it after the only file.
-        key: A Key, its 32 bytes, or the path of a key file; None uses the key in your key store, which
-            vecload generates for a new index.
-        api_key: The API key for a service. No environment variable is read.
+        key: A Key, its 32 bytes, or the path of a key file; None uses the key in your key store. There,
+            vecload makes a key for a new index of an embedded store; for one of a service only with
+            `create_key=True`, which also makes a key file that is missing. The logger warns of a new key.
+        api_key: The API key for a service; for a folder, CyborgDB's licence key. No environment variable is
+            read.
         options: All other options.
         on_progress: Called in this thread during the load.
         stop: Set it in another thread to stop the load. Acknowledged rows are recorded.
-        fields: Fields of LoadOptions, which replace those of `options`.
+        fields: Fields of LoadOptions, which replace those of `options`; and `ca_file`, `client_cert`,
+            `client_key`, `proxy` and `insecure_http`, as for `vecload.connect`.
 
     Returns:
         The result: its status is `complete`, or `rejected` if rows were rejected within `max_errors`.
@@ -95,15 +95,9 @@ def load(
     """
     try:
         with parameters_named():
-            if stop is not None and not callable(getattr(stop, "is_set", None)):
-                raise ItemTypeError(f"stop is {type(stop).__name__}, not an Event")
-            if on_progress is not None and not callable(on_progress):
-                raise ItemTypeError(f"on_progress is {type(on_progress).__name__}, which can't be called")
+            caller = Caller.of_python(on_progress, stop)
             request = request_of(
                 sources, to=to, index=index, key=key, api_key=api_key, options=options, changes=fields
-            )
-            caller = Caller(
-                lambda line: _log.info("%s", as_parameters(line)), on_progress, stop or threading.Event()
             )
             result = run_load(request, caller)
     except VecloadError as error:
@@ -120,6 +114,7 @@ class Caller:
 
     Attributes:
         say: Takes a message.
+        warn: Takes a message that must reach a person: a load may make a key.
         on_progress: Takes the progress, after each span that is done.
         stop: Set to stop the load. Its attribute `number` may hold the number of the signal.
         around: A context that spans the load from before its first row is read until its last is recorded.
@@ -128,10 +123,31 @@ class Caller:
     """
 
     say: Callable[[str], None] = lambda line: None
+    warn: Callable[[str], None] = lambda line: None
     on_progress: Callable[[Progress], None] | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     around: Callable[[], AbstractContextManager[object]] = nullcontext
     confirm: Callable[[str], bool] = lambda question: True
+
+    @classmethod
+    def of_python(
+        cls, on_progress: Callable[[Progress], None] | None, stop: threading.Event | None
+    ) -> Caller:
+        """The caller of a function: messages go to the logger `vecload`.
+
+        Raises:
+            ItemTypeError: An argument has another type.
+        """
+        if stop is not None and not callable(getattr(stop, "is_set", None)):
+            raise ItemTypeError(f"stop is {type(stop).__name__}, not an Event")
+        if on_progress is not None and not callable(on_progress):
+            raise ItemTypeError(f"on_progress is {type(on_progress).__name__}, which can't be called")
+        return cls(
+            say=lambda line: _log.info("%s", as_parameters(line)),
+            warn=lambda line: _log.warning("%s", line.removeprefix("warning: ")),
+            on_progress=on_progress,
+            stop=stop or threading.Event(),
+        )
 
     def stopped_by(self) -> int:
         """The number of the signal that stops the load; 0 if nothing does."""
@@ -221,7 +237,8 @@ class _Load:
         policy = policy_of(self._options.repeated_ids, plan.mappings)
         digests = digests_of
         if self._options.skip_loaded:
-            digests = ItemDigests(access.key.contents_key, access.index.name, "").short_of_ids
+            key = access.key_for("--skip-loaded").contents_key
+            digests = ItemDigests(key, access.index.name, "").short_of_ids
         ids = RepeatedIds(policy, tell=self._say, digests=digests)
         if rejected:
             jobs, replaced = choose_rows(jobs, rejected, ids)
@@ -238,10 +255,10 @@ class _Load:
         target = connect_to(
             self._request.to,
             self._request.api_key,
+            self._request.reach,
             wire=self._options.wire,
             binary_threshold=self._options.binary_threshold,
             must_exist=creation_of(self._request, plan) is None,
-            tell=self._say,
         )
         self._result.target = target.location
         return self._opened.enter_context(target)
@@ -251,7 +268,7 @@ class _Load:
         request, name = self._request, self._result.index
         wanted = creation_of(request, plan)
         if wanted is None:
-            access = open_existing(target, name, request.keys)
+            access = open_existing(target, name, request.keys, kms=self._options.kms)
         else:
             access = open_or_create(
                 target,
@@ -261,41 +278,35 @@ class _Load:
                 before=lambda: checks.run(
                     checks.new_index_checks(request, plan, name, wanted, target.embedding_models)
                 ),
+                seals=seals_something(request, plan),
                 tell=self._say,
             )
+        access.warn_of_new_key(self._caller.warn)
         if not access.created:
-            checks.run(checks.index_checks(request, plan, access))
+            contents = checks.contents_check(request, plan, access)
+            checks.run(checks.index_checks(request, plan, access, contents))
+            if contents is not None and contents.note:
+                self._say(contents.note)
         return access
 
     def _describe(self, access: OpenedIndex, plan: Plan) -> None:
         """Report the mapping and the index before a row is written."""
         self._say_mapping(plan)
         result, info = self._result, access.index.describe()
-        result.key_id, result.key_from = access.key.key_id, access.key_from
+        result.key_id, result.key_from = access.key_id, access.key_from
         result.about = f"{info.dimension or plan.dimension} dimensions, {info.metric}"
         if access.created:
-            self._say(f"created index {info.name!r} ({result.about}); its key: {short(access.key_from)}")
-        if not self._request.seal and any(mapping.contents for mapping in plan.mappings):
-            self._say(
-                "contents are not sealed: the engine loses their type, and treats empty ones as missing"
-            )
-        if access.key.derived and self._request.seal:
-            self._say(
-                "the contents key is derived from the index key: anyone with the index key can open contents"
-            )
+            self._say(f"created index {info.name!r} ({result.about}){access.its_key}")
+        if access.index.opened_by != "index key":
+            self._say(access.access)
+        if line := unsealed_line(plan.mappings, seal=self._request.seal):
+            self._say(line)
+        if self._request.seal and (line := access.derivation):
+            self._say(line)
 
     def _say_mapping(self, plan: Plan) -> None:
-        result, seal = self._result, self._request.seal
-        (_, first), *others = plan.distinct()
-        result.mapping = first.as_json(plan.dimension, seal=seal)
-        self._say(f"columns   {escaped(result.mapping['line'])}")
-        for source, mapping in others:
-            other = mapping.as_json(plan.dimension, seal=seal)
-            result.other_mappings.append({"source": source.name, **other})
-        for other in result.other_mappings[:MAPPINGS_SAID]:
-            self._say(f"columns   {escaped(other['line'])} (in {escaped(other['source'])})")
-        if len(others) > MAPPINGS_SAID:
-            self._say(f"columns   {len(others) - MAPPINGS_SAID} more; --json shows all")
+        result = self._result
+        result.mapping, result.other_mappings = say_mappings(plan, self._request.seal, self._say)
         if clear := plan.cleartexts():
             result.clear_text = [asdict(text) for text in clear]
             self._say(escaped(cleartext_line(clear)))
@@ -435,46 +446,3 @@ class _Load:
         """Raise Interrupted if the load must stop."""
         if self._caller.stop.is_set():
             raise Interrupted(self._caller.stopped_by())
-
-
-def sources_of(
-    request: Request,
-    names: Sequence[str],
-    *,
-    interrupted: Callable[[], int] = lambda: 0,
-    failed: Callable[[SourceError], None] | None = None,
-) -> list[Source]:
-    """The sources of a load, opened.
-
-    Args:
-        request: The load.
-        names: Its sources by name; empty if it loads an object in memory.
-        interrupted: The number of the signal that stops the load.
-        failed: Takes the error of each file that can't be opened; without it, the error is raised.
-
-    Raises:
-        SourceError: A source can't be opened.
-    """
-    if names:
-        return open_sources(names, replace(request.reading, interrupted=interrupted), failed=failed)
-    reading = replace(request.reading, interrupted=interrupted)
-    return [open_memory_source(one, options=reading) for one in request.sources]
-
-
-def plan_of(request: Request, sources: Sequence[Source]) -> Plan:
-    """The plan for the sources of a load."""
-    options = request.options
-    return make_plan(
-        sources, request.columns, embed=options.embed, rules=request.rules, dimension=options.dimension
-    )
-
-
-def creation_of(request: Request, plan: Plan) -> IndexSettings | None:
-    """The settings for a missing index; None if it must not be created."""
-    options, asked = request.options, request.creation
-    if not options.create:
-        return None
-    if not options.embed:
-        metric = options.metric or known_metric(plan.metric)
-        return replace(asked, dimension=plan.dimension, metric=metric, embedding_model=None)
-    return asked if options.embedding_model is not None else None  # without a model it can't embed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
@@ -21,9 +22,11 @@ from vecload.errors import SourceError
 from vecload.limits import CONTENTS_MAX_BYTES, ID_MAX_BYTES
 from vecload.mapping.arrow_values import (
     AS_STORED,
+    NOT_A_NUMBER,
     NOT_UTF8,
     ArrowOptions,
     JsonValues,
+    elements_at,
     is_binary,
     is_list,
     is_matrix,
@@ -37,10 +40,12 @@ from vecload.mapping.arrow_values import (
     to_json,
 )
 from vecload.mapping.arrow_vectors import bare_vectors, encoded_within, from_lists
-from vecload.mapping.columns import Column, Steps, ValueKind
+from vecload.mapping.columns import Column, ValueKind
+from vecload.mapping.dimensions import as_lists
 from vecload.mapping.json_rows import JsonRows, as_object, fault_of_contents
 from vecload.mapping.mapping import ColumnMapping, Rules
-from vecload.mapping.nested_rows import dig, holds_anything, joined
+from vecload.mapping.nested_rows import holds_anything, joined
+from vecload.mapping.paths import Steps, dig, element_of
 from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_id, fault_of_name_conflict
 from vecload.mapping.vector_bytes import from_bytes, item_size
 from vecload.options import VectorDtype
@@ -58,17 +63,33 @@ class ArrowRows:
     broken: dict[int, Fault] = {}  # noqa: RUF012 a record batch has no broken rows, so it stays empty
 
     columns_vary = False
-    offsets = None
+    offsets: Sequence[int] | None = None
 
     def __init__(self, span: Span, table: pa.RecordBatch, options: ArrowOptions = AS_STORED) -> None:
         self.span = span
         self._table = table
         self._options = options
 
+    @property
+    def batch(self) -> pa.RecordBatch:
+        """The record batch."""
+        return self._table
+
     def with_rules(self, rules: Rules) -> ArrowRows:
         """The same rows, with NaN and bytes read as the rules say."""
         options = ArrowOptions(omit_nan=rules.nan == "omit", binary_as_text=rules.binary_as_text)
         return ArrowRows(self.span, self._table, options)
+
+    def with_lists(self, names: Sequence[str], together: str) -> ArrowRows:
+        """The same rows, with some numeric columns as one column of lists.
+
+        Raises:
+            MappingError: A column holds something else than numbers.
+        """
+        table = self._table
+        lists = as_lists([table.column(name) for name in names], names, self.span.source)
+        others = table.select([name for name in table.schema.names if name not in names])
+        return ArrowRows(self.span, others.append_column(together, lists), self._options)
 
     def raw(self, position: int) -> str:
         """A row as JSON text; values that JSON can't represent become text as in Python."""
@@ -80,16 +101,22 @@ class ArrowRows:
             return json.dumps(row, default=str, ensure_ascii=False)  # an integer beyond 64 bits
 
     def field(self, name: str, steps: Steps) -> Rows:
-        """A field of structs as an array of its own; a field of maps and of JSON text as JSON values."""
+        """A field of structs and lists as an array of its own; a field of maps, JSON text as JSON values."""
         outer, *rest = steps
         if outer not in self._table.schema.names:
             return JsonRows(self.span, [{}] * len(self.span))
         array = self._plain(outer)
-        while rest and pa.types.is_struct(array.type):
-            inner = rest.pop(0)
-            if array.type.get_field_index(inner) < 0:
-                return JsonRows(self.span, [{}] * len(self.span))
-            array = plain(pc.struct_field(array, inner))
+        while rest:
+            if pa.types.is_struct(array.type):
+                inner = rest.pop(0)
+                if array.type.get_field_index(inner) < 0:
+                    return JsonRows(self.span, [{}] * len(self.span))
+                array = plain(pc.struct_field(array, inner))
+            elif is_list(array.type) and (at := element_of(rest[0])) is not None:
+                del rest[0]
+                array = plain(elements_at(array, at))
+            else:
+                break
         if not rest:
             return ArrowRows(self.span, pa.record_batch({name: array}), self._options)
         found = json_of(array, self._options)
@@ -274,6 +301,9 @@ class ArrowRows:
 def _unsayable(name: str, code: str) -> Fault:
     if code == NOT_UTF8:
         return Fault("metadata", "not-utf8", f"has bytes in {name!r} that are not UTF-8")
+    if code == NOT_A_NUMBER:
+        message = f"has text in {name!r}, which the first rows show as numbers: use --csv-types text"
+        return Fault("metadata", "not-a-number", message)
     return Fault("metadata", "not-json", f"has a value in {name!r} that JSON can't represent")
 
 

@@ -27,8 +27,9 @@ _DTYPES: dict[pa.DataType, Any] = {
     )
 }
 """NumPy's type of each Arrow number type. Some versions of Arrow need pandas for their own table."""
-NOT_JSON, NOT_UTF8 = "not-json", "not-utf8"
-"""Codes of faults: a value that JSON can't represent; bytes that should be text and are not."""
+NOT_JSON, NOT_UTF8, NOT_A_NUMBER = "not-json", "not-utf8", "not-a-number"
+"""Codes of faults: a value that JSON can't represent; bytes that should be text and are not; text in a column
+of numbers."""
 _WIDE = (pa.types.is_large_list, pa.types.is_large_string, pa.types.is_large_binary)
 
 
@@ -86,6 +87,21 @@ def plain(array: pa.Array) -> pa.Array:
         offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
         array = pa.LargeListArray.from_arrays(offsets, array.flatten(), mask=array.is_null())
     return array
+
+
+def elements_at(array: pa.Array, at: int) -> pa.Array:
+    """One element of each list; null where the list is null or shorter.
+
+    Args:
+        array: Lists, n of them, but no list views.
+        at: The number of the element, from 0.
+    """
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0), dtype=np.int64)
+    if pa.types.is_fixed_size_list(array.type):
+        begins = (np.arange(len(array), dtype=np.int64) + array.offset) * array.type.list_size
+    else:
+        begins = np.asarray(array.offsets, dtype=np.int64)[:-1]
+    return array.values.take(pa.array(begins + at, mask=lengths <= at))
 
 
 def _decoded(array: pa.Array, values: pa.Array) -> pa.Array:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from vecload.errors import MappingError
+from vecload.mapping.paths import EACH, PathError, Steps, Token, dig, path_of, tokens_of
 
 ValueKind: TypeAlias = Literal["text", "integer", "bytes", "floats", "integers", "object", "null", "other"]
 """The kind of a column's values. `floats` and `integers` are lists of numbers; `null`: none is known."""
-
-Steps: TypeAlias = tuple[str, ...]
-"""The names that lead to a field: first that of its column, then those inside. A column itself is one step.
-
-`[0]` is the first element of a list.
-"""
 
 BYTES_MARK = "$bytes"
 """`{"$bytes": "base64"}` stands for bytes in JSON: `vecload get` writes bytes so, and they are read so."""
@@ -26,8 +20,6 @@ FIELDS_DEPTH = 8
 """Fields in deeper objects are not listed; a path may still name them."""
 LISTED_MAX = 20
 """Names in a message: nobody reads more."""
-_ONE = re.compile(r"\[[0-9]+\]")
-_ELEMENT = re.compile(r"(?<!^)(?<!\.)(\[[0-9]+\])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,35 +52,111 @@ class Column:
 
 
 def find(columns: Sequence[Column], path: str) -> tuple[Steps, Column] | None:
-    """Find a column by its name, or a field by its path. A column whose name contains dots comes first.
+    """Find a column by its name, or a field by its path. A column whose name is the whole path comes first.
 
     Text may be JSON, and the first rows may lack a value. There, any field is found, of kind `other`.
     """
+    for column in columns:
+        if column.name == path:
+            return (path,), column
+    try:
+        tokens = tokens_of(path)
+    except PathError:
+        return None
+    return _find(columns, tokens)
+
+
+def _find(columns: Sequence[Column], tokens: Sequence[Token]) -> tuple[Steps, Column] | None:
     by_name = {column.name: column for column in columns}
-    if path in by_name:
-        return (path,), by_name[path]
-    dotted = _ELEMENT.sub(r".\1", path)
-    end = dotted.rfind(".")
-    while end >= 0:
-        column, inner = by_name.get(dotted[:end]), dotted[end + 1 :]
-        if column is not None:
-            found = _find_inside(column, inner, path)
-            if found is not None:
-                return (column.name, *found[0]), found[1]
-        end = dotted.rfind(".", 0, end) if end else -1
+    for name, rest in _names(tokens):
+        column = by_name.get(name)
+        found = None if column is None else _find_inside(column, rest)
+        if found is not None:
+            return (name, *found[0]), found[1]
     return None
 
 
-def _find_inside(column: Column, inner: str, path: str) -> tuple[Steps, Column] | None:
+def _names(tokens: Sequence[Token]) -> Iterator[tuple[str, Sequence[Token]]]:
+    """The names that a path may begin with, the longest first: a name may contain dots."""
+    bare = next((at for at, token in enumerate(tokens) if token.kind != "name"), len(tokens))
+    for end in range(max(1, bare), 0, -1):
+        yield ".".join(token.step for token in tokens[:end]), tokens[end:]
+
+
+def _find_inside(column: Column, tokens: Sequence[Token]) -> tuple[Steps, Column] | None:
+    if not tokens:
+        return (), column
+    first, rest = tokens[0], tokens[1:]
+    if first.kind in ("index", "each", "entries"):
+        inside = _element(column, first)
+        found = None if inside is None else _find_inside(inside, rest)
+        return None if found is None else ((first.step, *found[0]), found[1])
     if column.elements:
-        first, _, rest = inner.partition(".")
-        found = find(column.elements, rest) if _ONE.fullmatch(first) and rest else None
-        return None if found is None else ((first, *found[0]), found[1])
+        return None
     if column.fields:
-        return find(column.fields, inner)
-    if inner and column.kind in ("text", "object", "null", "other"):
-        return (*inner.split("."),), Column(path, "other")
+        return _find(column.fields, tokens)
+    if column.kind in ("text", "object", "null", "other"):
+        steps = tuple(token.step for token in tokens)
+        return steps, Column(path_of((column.name, *steps)), "other")
     return None
+
+
+def _element(column: Column, token: Token) -> Column | None:
+    """The elements of a list, or the entries of an object, as a column; None if it has none."""
+    if token.kind == "entries":
+        if column.kind not in ("object", "text", "null", "other") or column.elements:
+            return None
+        entries = [next(iter(value.values()), None) for value in column.values if isinstance(value, dict)]
+        return _seen(column.name, entries)
+    if column.fields or column.kind in ("integer", "bytes", "object"):
+        return None
+    values = [dig(value, (token.step,)) for value in column.values]
+    return (
+        replace(_seen(column.name, values), fields=column.elements)
+        if column.elements
+        else _seen(column.name, values)
+    )
+
+
+def _seen(name: str, values: Sequence[Any], depth: int = FIELDS_DEPTH) -> Column:
+    """A column as some values show it."""
+    found = columns_of([{name: value} for value in values], 0)
+    kind = found[0].kind if found else "null"
+    if not depth:
+        return Column(name, kind, kind, values=values)
+    objects = [value for value in values if isinstance(value, dict)]
+    items = [item for value in values if isinstance(value, list) for item in value if isinstance(item, dict)]
+    return Column(
+        name,
+        kind,
+        kind,
+        fields=_fields_seen(objects, depth) if kind == "object" else (),
+        elements=_fields_seen(items, depth),
+        values=values,
+    )
+
+
+def _fields_seen(objects: Sequence[dict[str, Any]], depth: int) -> tuple[Column, ...]:
+    names = dict.fromkeys(name for each in objects for name in each)
+    return tuple(_seen(name, [each.get(name) for each in objects], depth - 1) for name in names)
+
+
+def deepest(columns: Sequence[Column], path: str) -> tuple[str, list[str]]:
+    """The longest beginning of a path that exists, "" if none does, and what there is in it."""
+    try:
+        tokens = tokens_of(path)
+    except PathError:
+        return "", [column.name for column in columns]
+    for end in range(len(tokens) - 1, 0, -1):
+        found = _find(columns, tokens[:end])
+        if found is not None:
+            steps, column = found
+            inside = column.fields or column.elements
+            way = steps if column.fields or not inside or steps[-1] == EACH else (*steps, EACH)
+            if inside:
+                return path_of(steps), [path_of((*way, field.name)) for field in inside]
+            return path_of(steps), []
+    return "", [column.name for column in columns]
 
 
 def walk(columns: Iterable[Column]) -> Iterator[tuple[Steps, Column]]:
@@ -101,24 +169,48 @@ def walk(columns: Iterable[Column]) -> Iterator[tuple[Steps, Column]]:
             yield (column.name, "[]", *steps), inside
 
 
-def path_of(steps: Steps) -> str:
-    """The path as people write it."""
-    return ".".join(steps).replace(".[", "[")
+PATHS_HINT = 'a path is like a.b, a[0].b, a[].b or a["b.c"]'
+"""What a message says of paths."""
+
+
+def missing_error(columns: Sequence[Column], path: str, source: str, flag: str) -> MappingError:
+    """The error for a path that leads nowhere: with what there is at its deepest step that exists."""
+    try:
+        tokens_of(path)
+    except PathError as error:
+        return MappingError(
+            f"{source} has no column {path!r} ({flag}), and as a path it {error}",
+            hint=f"{PATHS_HINT}; it has {listed(column.name for column in columns)}",
+        )
+    place, names = deepest(columns, path)
+    where = f" in {place!r}" if place and not names else ""
+    has = f"it has nothing inside{where}" if where else f"it has {listed(names)}"
+    return MappingError(f"{source} has no column {path!r} ({flag})", hint=has)
 
 
 def with_named(columns: Sequence[Column], path: str) -> list[Column]:
-    """The columns, plus a column or field of kind `null` if the path leads nowhere yet."""
+    """The columns, plus a column or field of kind `null` if the path leads nowhere yet.
+
+    Raises:
+        PathError: It is not a path.
+    """
     if find(columns, path) is not None:
         return list(columns)
-    end = path.rfind(".")
-    while end > 0:
-        outer = next((column for column in columns if column.name == path[:end]), None)
-        if outer is not None:
-            # A column without objects in the first rows gets no fields.
-            fields = outer.fields and tuple(with_named(outer.fields, path[end + 1 :]))
-            return [replace(column, fields=fields) if column is outer else column for column in columns]
-        end = path.rfind(".", 0, end)
-    return [*columns, Column(path.partition(".")[0], "null")]
+    return _with_named(columns, tokens_of(path))
+
+
+def _with_named(columns: Sequence[Column], tokens: Sequence[Token]) -> list[Column]:
+    for name, rest in _names(tokens):
+        outer = next((column for column in columns if column.name == name), None)
+        if outer is None or not rest:
+            continue
+        # A column without objects in the first rows gets no fields.
+        named = rest[0].kind in ("name", "quoted")
+        fields = outer.fields and named and tuple(_with_named(outer.fields, rest))
+        return [replace(column, fields=fields or ()) if column is outer else column for column in columns]
+    if _find(columns, tokens) is not None:
+        return list(columns)
+    return [*columns, Column(tokens[0].step, "null")]
 
 
 def listed(names: Iterable[str]) -> str:

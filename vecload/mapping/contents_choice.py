@@ -14,8 +14,9 @@ import orjson
 
 from vecload.batch import Metadata
 from vecload.errors import MappingError
-from vecload.mapping.columns import BYTES_MARK, LISTED_MAX, Column, Steps, path_of, walk
+from vecload.mapping.columns import BYTES_MARK, LISTED_MAX, Column, walk
 from vecload.mapping.names import CONTENTS_NAMES, is_contents_name, is_contents_path
+from vecload.mapping.paths import Steps, path_of
 from vecload.mapping.rows import Fault
 
 BYTES_LEAST = 8

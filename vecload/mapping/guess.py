@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from vecload.errors import MappingError
-from vecload.mapping.columns import Column, Steps, ValueKind, find, listed, with_named
+from vecload.mapping.columns import (
+    PATHS_HINT,
+    Column,
+    ValueKind,
+    find,
+    listed,
+    missing_error,
+    with_named,
+)
 from vecload.mapping.contents_choice import TextCandidate, check_chosen, choose_contents, text_candidates
+from vecload.mapping.forms import Form
 from vecload.mapping.id_choice import UNNAMED_INDEX, ChosenId, choose_id, verdict_on
 from vecload.mapping.mapping import ColumnChoice, ColumnMapping, Reasons, Rules
 from vecload.mapping.metadata_choice import choose_metadata
-from vecload.mapping.shapes import KnownShape, shape_of
+from vecload.mapping.paths import ENTRIES, KEY, PathError, Steps, steps_of
 from vecload.mapping.vector_choice import (
     Candidate,
     candidates,
@@ -19,12 +29,13 @@ from vecload.mapping.vector_choice import (
     choose_vector,
     encoding_of_column,
     encoding_text,
+    several_error,
     unused_candidates,
     vector_written,
 )
 
 CONTENTS_KINDS: tuple[tuple[ValueKind, ...], ...] = (("text", "bytes"), ("null",))
-"""Kinds of values of a known shape's contents; the second if no column has the first."""
+"""Kinds of values of a form's contents; the second if no column has the first."""
 
 
 def guess_mapping(
@@ -35,6 +46,8 @@ def guess_mapping(
     embed: bool = False,
     rules: Rules = Rules(),  # noqa: B008 a frozen value
     more: bool = False,
+    form: Form | None = None,
+    form_named: bool = False,
 ) -> ColumnMapping:
     """Decide which column is which.
 
@@ -42,9 +55,11 @@ def guess_mapping(
         columns: The source's columns, with their values in the first rows.
         choice: What the user chose.
         source: For messages.
-        embed: The index computes the vectors from the contents, so there is no vector column.
+        embed: The index makes the vectors of rows that have none, so there may be no vector column.
         rules: The rules that items follow.
         more: Later rows may have more columns, so columns that the user names may be missing here.
+        form: The form of a recipe that the rows have; None if they have none.
+        form_named: The user named the recipe.
 
     Raises:
         MappingError: A column that the user named is missing, or not exactly one choice is plausible.
@@ -53,8 +68,8 @@ def guess_mapping(
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
         raise MappingError(f"{source} has two columns named {twice!r}", hint="rename one of them in the file")
+    choice, form = _with_names(choice, columns), None if form is None else _with_names(form, columns)
     seen = _Seen(columns, source, more=more)
-    shape = shape_of(seen.own, choice.shape)
     for flag, path in (
         *(("--id-column", path) for path in choice.ids),
         ("--vector-column", choice.vector),
@@ -64,23 +79,26 @@ def guess_mapping(
         if path is not None:
             _check_typo(seen, choice, path, flag)
             seen.take(path, flag)
-    chosen_id = _choose_id(seen, choice, shape, rules)
-    found = candidates(seen.free())
-    vector, why_vector = _choose_vector(seen, choice, shape, found, embed=embed)
+    chosen_id = _choose_id(seen, choice, form, rules)
+    aside = {*form.left_out} - {steps_of(path)[0] for path in form.vector} if form else set()
+    every = candidates(seen.free())
+    found = [each for each in every if each.steps[0] not in aside]
+    vector, why_vector = _choose_vector(seen, choice, form, found, embed=embed, form_named=form_named)
     vectors = {each.steps for each in found if each.is_text_of_numbers}
-    contents, why_contents = _choose_contents(seen, choice, shape, vectors)
-    if embed and contents is None:
+    contents, why_contents = _choose_contents(seen, choice, form, vectors)
+    if vector is None and contents is None:
         raise MappingError(
             f"{source} has no contents column, which --embed needs; it has {listed(names)}",
             hint="name it with --contents-column",
         )
-    kept = (*choice.metadata, *(shape.unsupported if shape else ()))
+    kept = (*choice.metadata, *(form.unsupported if form else ()))
     unused = [each for each in unused_candidates(found, vector) if each.path not in kept]
+    unused += [each for each in every if each not in found and each.encoding and each.encoding.problem]
     idle = [column.name for column in seen.free() if UNNAMED_INDEX.fullmatch(column.name)]
     metadata = choose_metadata(
         seen.columns,
         choice,
-        shape,
+        form,
         seen.steps,
         source,
         idle=idle,
@@ -95,24 +113,47 @@ def guess_mapping(
         metadata.fields,
         excluded=metadata.excluded,
         excluded_fields=metadata.excluded_fields,
-        renamed=choice.renamed,
+        renamed=metadata.renamed,
+        renamed_fields=metadata.renamed_fields,
         nested=tuple(
             (path, steps) for path, steps in {**seen.steps, **metadata.steps}.items() if len(steps) > 1
         ),
         unsupported=metadata.unsupported,
         cleartext_allowed=_cleartext_allowed(choice, metadata.object, seen.columns),
-        shape=shape.name if shape else "",
+        embed=embed,
+        recipe=form.recipe if form else "",
+        reshaped=form.digest if form and form.reshapes else "",
         more_ids=choice.more_ids,
         more_contents=choice.more_contents,
         unsure_id=chosen_id.unsure,
         vector_written=vector_written(vector) if vector else "",
         unused=tuple((each.path, encoding_text(each.encoding)) for each in unused if each.encoding),
-        inner_objects=shape.inner if shape and metadata.object in shape.metadata else (),
+        inner_objects=form.spread if form else (),
         rules=rules,
         columns=tuple(names),
         reasons=Reasons(chosen_id.reason, why_vector, why_contents, metadata.reason),
     )
-    return replace(mapping, metadata_names=_metadata_names(mapping, seen.columns))
+    return replace(mapping, metadata_names=metadata_names(mapping, seen.columns))
+
+
+_T = TypeVar("_T", ColumnChoice, Form)
+
+
+def _with_names(named: _T, columns: Sequence[Column]) -> _T:
+    """What is named, with the names of columns in place of paths that are such names in quotes."""
+
+    def plain(path: str) -> str:
+        at = find(columns, path) if path.startswith('"') else None
+        return path if at is None or len(at[0]) > 1 else at[0][0]
+
+    changed: dict[str, Any] = {}
+    for name in ("id", "vector", "contents", "metadata", "more_ids", "more_contents", "excluded", "left_out"):
+        value = getattr(named, name, None)
+        if isinstance(value, str):
+            changed[name] = plain(value)
+        elif value:
+            changed[name] = tuple(map(plain, value))
+    return replace(named, **changed)
 
 
 class _Seen:
@@ -136,12 +177,16 @@ class _Seen:
             MappingError: There is none with that name, in no row.
         """
         if self.more:
-            self.columns = with_named(self.columns, path)
+            try:
+                self.columns = with_named(self.columns, path)
+            except PathError as error:
+                raise MappingError(f"{flag} {path!r} {error}", hint=PATHS_HINT) from None
         found = find(self.columns, path)
         if found is None:
-            raise MappingError(
-                f"{self.source} has no column {path!r} ({flag})", hint=f"it has {_inside(self.columns, path)}"
-            )
+            raise missing_error(self.columns, path, self.source, flag)
+        if flag == "--id-column" and found[0][-1] == ENTRIES:
+            # The id of an entry is its key.
+            found = (*found[0][:-1], KEY), replace(found[1], kind="text", values=(), fields=())
         self.steps[path] = found[0]
         return found[1]
 
@@ -164,17 +209,17 @@ class _Seen:
         return None
 
 
-def _choose_id(seen: _Seen, choice: ColumnChoice, shape: KnownShape | None, rules: Rules) -> ChosenId:
+def _choose_id(seen: _Seen, choice: ColumnChoice, form: Form | None, rules: Rules) -> ChosenId:
     if choice.id is not None:
         return ChosenId(choice.id, "--id-column")
     for wanted in ("ids", "nothing"):
-        for path in shape.id if shape else ():
+        for path in form.id if form else ():
             found = find(seen.own, path)
             if found is not None and path not in seen.steps and verdict_on(found[1]) == wanted:
                 seen.take(path, "--id-column")
-                return ChosenId(path, f"the shape of {shape.name if shape else ''}")
-    out = shape.left_out if shape else ()
-    chosen = choose_id(seen.free(), seen.own, seen.source, generate=rules.generate_ids, out=out)
+                return ChosenId(path, f"the recipe {form.recipe if form else ''}")
+    out = form.left_out if form else ()
+    chosen = choose_id(seen.free(), seen.own, seen.source, generate=bool(rules.generate_ids), out=out)
     if chosen.path is not None:
         seen.take(chosen.path, "--id-column")
     return chosen
@@ -183,10 +228,11 @@ def _choose_id(seen: _Seen, choice: ColumnChoice, shape: KnownShape | None, rule
 def _choose_vector(
     seen: _Seen,
     choice: ColumnChoice,
-    shape: KnownShape | None,
+    form: Form | None,
     found: Sequence[Candidate],
     *,
     embed: bool,
+    form_named: bool,
 ) -> tuple[Candidate | None, str]:
     if choice.vector is not None:
         steps = seen.steps[choice.vector]
@@ -194,27 +240,42 @@ def _choose_vector(
         assert at is not None  # noqa: S101 it was taken
         check_named(at[1], steps, seen.columns, seen.source)
         return Candidate(steps, at[1], encoding_of_column(at[1]), "vector"), "--vector-column"
-    if embed:
-        return None, ""
     free = [each for each in found if not seen.is_part(each.steps)]
-    chosen, why = choose_vector(
-        free, seen.free(), shape, seen.source, named=shape is not None and choice.shape == shape.name
-    )
+    if embed:
+        # With --embed there need not be a vector: only a column with the name of one is taken for it.
+        free = [
+            each
+            for each in free
+            if each.name_hint == "vector"
+            and each.dense
+            and "[]" not in each.steps
+            and {each.path, each.steps[0]}.isdisjoint(choice.excluded)
+        ]
+        if not free:
+            return None, ""
+        if len(free) > 1 and not (form and form.vector):
+            raise several_error(
+                free,
+                seen.source,
+                "name one with --vector-column, or leave them out with "
+                f"--metadata-exclude {free[0].path} --metadata-exclude {free[1].path}",
+            )
+    chosen, why = choose_vector(free, seen.free(), form, seen.source, named=form_named)
     seen.steps[chosen.path] = chosen.steps
     return chosen, why
 
 
 def _choose_contents(
-    seen: _Seen, choice: ColumnChoice, shape: KnownShape | None, vectors: Collection[Steps]
+    seen: _Seen, choice: ColumnChoice, form: Form | None, vectors: Collection[Steps]
 ) -> tuple[str | None, str]:
     why = ""
     contents = choice.all_contents
     if contents:
         why = "--contents-column"
-    elif shape and (known := seen.first(shape.contents, CONTENTS_KINDS)):
+    elif form and (known := seen.first(form.contents, CONTENTS_KINDS)):
         seen.take(known, "--contents-column")
-        contents, why = (known,), f"the shape of {shape.name}"
-    out = (shape.left_out if shape else ()) if not choice.metadata else ()
+        contents, why = (known,), f"the recipe {form.recipe}"
+    out = (form.left_out if form else ()) if not choice.metadata else ()
     found = [each for each in text_candidates(seen.own, vectors) if _would_leave(seen, choice, each, out)]
     if contents:
         if choice.metadata:
@@ -239,7 +300,9 @@ def _would_leave(seen: _Seen, choice: ColumnChoice, text: TextCandidate, out: Se
         return False
     plain = [step for step in text.steps if step != "[]"]
     ways = {".".join(plain[: n + 1]) for n in range(len(plain))}
-    return text.steps[0] not in out and ways.isdisjoint(choice.excluded) and plain[-1] not in choice.excluded
+    aside = any(text.steps[: len(way)] == way for way in map(steps_of, out))
+    aside = aside or text.steps[0] in out
+    return not aside and ways.isdisjoint(choice.excluded) and plain[-1] not in choice.excluded
 
 
 def _only_spread(seen: _Seen, choice: ColumnChoice, steps: Steps) -> bool:
@@ -283,7 +346,7 @@ def _cleartext_allowed(choice: ColumnChoice, spread: str | None, columns: Sequen
     return frozenset((*choice.metadata, *inner, *(new for _, new in choice.renamed), *folders))
 
 
-def _metadata_names(mapping: ColumnMapping, columns: Sequence[Column]) -> tuple[str, ...]:
+def metadata_names(mapping: ColumnMapping, columns: Sequence[Column]) -> tuple[str, ...]:
     """The names of the metadata in the first rows: of columns, and of entries of the metadata object."""
     out = {*mapping.excluded_fields}
     fields = (*mapping.metadata_fields,) if mapping.metadata_fields is not None else None
@@ -296,6 +359,9 @@ def _metadata_names(mapping: ColumnMapping, columns: Sequence[Column]) -> tuple[
         and all((name, field.name) in out for field in inside)
     }
     names = [name for name in names if name not in emptied]
+    for name in mapping.inner_objects:
+        if name in names and name in by_name and by_name[name].fields:
+            names = [each for each in names if each != name] + [field.name for field in by_name[name].fields]
     if mapping.metadata_object is not None:
         found = find(columns, mapping.metadata_object)
         way = dict(mapping.nested).get(mapping.metadata_object, (mapping.metadata_object,))
@@ -305,11 +371,3 @@ def _metadata_names(mapping: ColumnMapping, columns: Sequence[Column]) -> tuple[
                 names += [each.name for each in inner] or [field.name]
     renamed = dict(mapping.renamed)
     return tuple(dict.fromkeys(renamed.get(name, name) for name in names))
-
-
-def _inside(columns: Sequence[Column], path: str) -> str:
-    """What exists instead of a path: the fields of the column that it begins with, or the columns."""
-    outer = next((c for c in columns if c.fields and path.startswith(c.name + ".")), None)
-    if outer is None:
-        return listed(column.name for column in columns)
-    return listed(f"{outer.name}.{field.name}" for field in outer.fields)

@@ -102,7 +102,7 @@ def choose_id(
         own: All of the source's own columns.
         source: For messages.
         generate: Generate ids for rows without one.
-        out: Columns of a known shape that are not the id.
+        out: Columns that a form leaves out.
 
     Raises:
         MappingError: No column is the id, or none clearly is.

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.limits import CONTENTS_MAX_BYTES, METADATA_DEPTH
-from vecload.mapping.columns import BIG_INTEGER, BYTES_MARK, Column, Steps, columns_of, marked_bytes
+from vecload.mapping.columns import BIG_INTEGER, BYTES_MARK, Column, columns_of, marked_bytes
 from vecload.mapping.mapping import ColumnMapping, Rules
-from vecload.mapping.nested_rows import dig, holds_anything, joined
+from vecload.mapping.nested_rows import holds_anything, joined
+from vecload.mapping.paths import Steps, dig, is_bracket
 from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length, fault_of_name_conflict
 from vecload.mapping.vector_values import Numbers, fault_of_elements, float32_of, type_in_words, vector_in
 from vecload.options import VectorDtype
@@ -44,27 +45,33 @@ class ParsedVectors:
 
 
 def vector_parser_for(mapping: ColumnMapping, dimension: int) -> VectorParser | None:
-    """The VectorParser for a mapping; None if its vectors are not a column, or are another part as well."""
+    """The VectorParser for a mapping; None if its vectors are another part as well, or elements of lists."""
     column = mapping.vector
-    other = {mapping.id, mapping.contents, mapping.metadata_object, *(mapping.metadata_fields or ())}
-    inside = {steps[0] for _, steps in mapping.nested}
-    if column is None or not dimension or column in other | inside | {name for name, _ in mapping.nested}:
+    parts = {*mapping.ids, *mapping.all_contents, mapping.metadata_object, *(mapping.metadata_fields or ())}
+    if column is None or not dimension or column in parts:
         return None
-    return VectorParser(column, dimension)
+    ways = dict(mapping.nested)
+    steps = ways.get(column, (column,))
+    within = (way for name, way in mapping.nested if name != column)
+    if is_bracket(steps[-1]) or any(way[: len(steps)] == steps for way in within):
+        return None
+    return VectorParser(column, dimension, steps)
 
 
 class VectorParser:
     """Takes the vectors of one column out of the text of their rows. For one thread.
 
     Args:
-        column: The name of a top-level column.
+        column: The name of a column, or the path of a field.
         dimension: Length of a vector.
+        steps: The steps to it; () if it is a column.
     """
 
-    def __init__(self, column: str, dimension: int) -> None:
+    def __init__(self, column: str, dimension: int, steps: Steps = ()) -> None:
         self.column = column
         self.dimension = dimension
-        self._key = orjson.dumps(column)
+        *self._outer, self._name = steps or (column,)
+        self._key = orjson.dumps(self._name)
         # It replaces the vector in the row's text. Found as the column's value, it proves that the text which
         # was taken out was that value, since no file contains a text that was just drawn at random.
         self._mark = secrets.token_hex(16)
@@ -86,7 +93,7 @@ class VectorParser:
             its vector is not a list of that many numbers or is written unusually, or it is not a JSON object.
         """
         # One loop with local names: apart from parsing it takes a few microseconds per row.
-        column, dimension, mark = self.column, self.dimension, self._mark
+        column, outer, dimension, mark = self._name, self._outer, self.dimension, self._mark
         key_text, mark_text, parse = self._key, self._mark_text, self._parse
         key_size, loads, from_buffer, array = len(key_text), orjson.loads, np.frombuffer, simdjson.Array
         rows: list[dict[str, Any] | None] = []
@@ -101,7 +108,10 @@ class VectorParser:
                 continue
             try:
                 row = loads(data[at:begin] + mark_text + data[end:after])
-                if type(row) is not dict or row.get(column) != mark:
+                if type(row) is not dict:
+                    continue
+                holder = dig(row, outer) if outer else row
+                if type(holder) is not dict or holder.get(column) != mark:
                     continue
                 # The text has only one closing bracket, so the list contains no other list.
                 values = parse(data[begin:end])
@@ -112,7 +122,7 @@ class VectorParser:
                 continue
             finally:
                 values = None  # the parser allows only one at a time
-            row[column] = None
+            holder[column] = None
             rows[-1] = row
         return rows
 
@@ -187,11 +197,12 @@ class JsonRows:
 
     def field(self, name: str, steps: Steps) -> JsonRows:
         """A field inside a column's objects, or in their JSON text."""
-        exact = self._exact
+        exact, parsed = self._exact, self._parsed_vectors
         return JsonRows(
             self.span,
             [{name: dig(row, steps)} for row in self._rows],
             exact=None if exact is None else lambda position: {name: dig(exact(position), steps)},
+            parsed_vectors=parsed if parsed is not None and parsed.column == name else None,
         )
 
     def non_empty_rows(self, column: str) -> list[int]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from vecload.batch import Batch, Contents, Metadata, Origin, Vectors
 from vecload.errors import MappingError
@@ -58,19 +59,28 @@ class Mapper:
             return [""] * len(rows.span)
         return _joined(rows_for(rows, mapping), mapping).values
 
+    def _dimension_of(self, rows: Rows) -> int:
+        """The index's dimension; where only the model decides it, that of these rows."""
+        if self.dimension or not self.mapping.embed:
+            return self.dimension
+        return common_dimension(rows, self.mapping, rows.span.source)
+
     def map(self, rows: Rows) -> Batch:
         """A batch of the rows that can be mapped; the others are its rejects."""
         mapping, rules = self.mapping, self.mapping.rules
         rows = rows_for(rows, mapping)
         faults: dict[int, Fault] = dict(rows.broken)
         ids = _no_ids(len(rows.span)) if mapping.id is None else _joined(rows, mapping)
-        vectors = None
+        vectors = to_embed = None
         found = [ids.faults]
         if mapping.vector is not None:
-            mapped = rows.vectors(mapping.vector, self.dimension, rules.vector_dtype)
+            mapped = rows.vectors(mapping.vector, self._dimension_of(rows), rules.vector_dtype)
             vectors = mapped.values
             wrong = check_values(vectors, allow_zero=self._allow_zero)
             found += [mapped.faults, wrong]
+            if mapping.embed:
+                to_embed = _lacking(mapped)
+                found[1:] = [_others(faults, to_embed) for faults in found[1:]]
         metadata = rows.metadata(mapping)
         found.append(metadata.faults)
         if mapping.cleartext_allowed is not None:
@@ -78,13 +88,12 @@ class Mapper:
         contents = _contents(rows, mapping)
         if contents is not None:
             found.append(contents.faults)
-        if mapping.vector is None:
+        if mapping.vector is None or to_embed is not None:
             given = (contents and contents.values) or [None] * len(rows.span)
-            needed = Fault("contents", "missing", "are missing, and the index computes its vectors from them")
-            found.append({position: needed for position, value in enumerate(given) if not value})
+            found.append(_unembeddable(given, to_embed))
         texts = contents.values if contents is not None else None
         if rules != _DEFAULT_RULES:
-            ids = with_ids(ids, rules, vectors, metadata.values, texts)
+            ids = with_ids(ids, rules, vectors, metadata.values, texts, to_embed, first=rows.span.start)
             found[0] = ids.faults
             found += faults_beyond_limits(rules, ids.values, metadata.values, texts)
         for column in mapping.unsupported:
@@ -92,6 +101,8 @@ class Mapper:
                 "vector", "sparse", f"has sparse values in {column!r}, which the index can't store"
             )
             found.append(dict.fromkeys(rows.non_empty_rows(column), sparse))
+        if to_embed is not None and to_embed.all():
+            vectors = to_embed = None
         for part in found:
             for position, fault in part.items():
                 faults.setdefault(position, fault)
@@ -99,6 +110,7 @@ class Mapper:
         batch = Batch(
             ids=ids.values,
             vectors=vectors,
+            to_embed=to_embed,
             metadata=metadata.values,
             contents=texts,
             span=rows.span,
@@ -106,6 +118,42 @@ class Mapper:
             nan_left_out=sum(position not in faults for position in metadata.nan),
         )
         return _without(batch, faults) if faults else batch
+
+
+def _lacking(mapped: Mapped[Vectors]) -> NDArray[np.bool_] | None:
+    """Which rows have no vector at all: bool, shape (n,); None if all have one."""
+    positions = [position for position, fault in mapped.faults.items() if fault.code == "missing"]
+    if not positions:
+        return None
+    lacking = np.zeros(len(mapped.values), dtype=np.bool_)
+    lacking[positions] = True
+    return lacking
+
+
+def _others(faults: Mapping[int, Fault], lacking: NDArray[np.bool_] | None) -> Mapping[int, Fault]:
+    """The faults of rows that have a vector."""
+    if lacking is None:
+        return faults
+    return {position: fault for position, fault in faults.items() if not lacking[position]}
+
+
+def _unembeddable(contents: Sequence[Contents | None], lacking: NDArray[np.bool_] | None) -> dict[int, Fault]:
+    """Faults of rows whose vector the index can't make.
+
+    Args:
+        contents: n texts, bytes or None each.
+        lacking: Which rows have no vector; None if none has one.
+    """
+    missing = Fault("contents", "missing", "are missing, and the index computes its vectors from them")
+    neither = Fault("vector", "missing", "is missing, and so are contents from which the index could make it")
+    faults: dict[int, Fault] = {}
+    for position in range(len(contents)) if lacking is None else np.flatnonzero(lacking).tolist():
+        value = contents[position]
+        if not value:
+            faults[position] = missing if lacking is None else neither
+        elif isinstance(value, bytes):
+            faults[position] = Fault("contents", "not-text", "are bytes, and the index makes vectors of text")
+    return faults
 
 
 def rows_for(rows: Rows, mapping: ColumnMapping) -> Rows:
@@ -144,6 +192,8 @@ def _joined(rows: Rows, mapping: ColumnMapping) -> Mapped[list[str]]:
 
 def _contents(rows: Rows, mapping: ColumnMapping) -> Mapped[list[Contents | None] | None] | None:
     """The contents: those of one column, or the JSON object of several; None if there are none."""
+    if mapping.contents is not None and mapping.contents_bytes is not None:
+        return _either(rows.contents(mapping.contents), rows.contents(mapping.contents_bytes))
     if not mapping.more_contents:
         return None if mapping.contents is None else rows.contents(mapping.contents)
     columns = mapping.all_contents
@@ -161,6 +211,20 @@ def _contents(rows: Rows, mapping: ColumnMapping) -> Mapped[list[Contents | None
             faults.setdefault(position, wrong)
             values[position] = None
     return Mapped(values if any(values) else None, faults)
+
+
+def _either(
+    texts: Mapped[list[Contents | None] | None], others: Mapped[list[Contents | None] | None]
+) -> Mapped[list[Contents | None] | None]:
+    """Contents of two columns, of which a row has one."""
+    if texts.values is None or others.values is None:
+        return Mapped(texts.values or others.values, {**others.faults, **texts.faults})
+    faults = {**others.faults, **texts.faults}
+    both = [*zip(texts.values, others.values, strict=True)]
+    for position, (text, other) in enumerate(both):
+        if text is not None and other is not None:
+            faults.setdefault(position, Fault("contents", "two", "are given twice, as text and as bytes"))
+    return Mapped([other if text is None else text for text, other in both], faults)
 
 
 def _cleartext_faults(
@@ -185,7 +249,7 @@ def _no_ids(count: int) -> Mapped[list[str]]:
 
 
 def common_dimension(rows: Rows, mapping: ColumnMapping, source: str, known: int | None = None) -> int:
-    """The length of most vectors in the first rows; 0 if items have none.
+    """The length of most vectors in the first rows; 0 if items have none, or if they need none.
 
     Args:
         rows: The first rows.
@@ -202,6 +266,8 @@ def common_dimension(rows: Rows, mapping: ColumnMapping, source: str, known: int
     lengths = Counter(length for length in found.tolist() if length > 0)
     if not lengths and known:
         return known
+    if not lengths and mapping.embed:
+        return 0
     if not lengths:
         raise MappingError(
             f"column {mapping.vector!r} of {source} has no vector in its first {len(rows.span)} rows",
@@ -271,6 +337,9 @@ def with_ids(
     vectors: Vectors | None,
     metadata: Sequence[Metadata | None] | None,
     contents: Sequence[Contents | None] | None,
+    to_embed: NDArray[np.bool_] | None = None,
+    *,
+    first: int = 0,
 ) -> Mapped[list[str]]:
     """Ids with generated ones where the rules ask for them, and with the prefix.
 
@@ -280,17 +349,24 @@ def with_ids(
         vectors: float32, shape (n, dim); None if the index embeds.
         metadata: n objects or None each; None if no row has metadata.
         contents: n texts, bytes or None each; None if no row has contents.
+        to_embed: bool, shape (n,): rows without a vector; None if all have one, or none has.
+        first: The number of the first row in its source.
     """
     values, faults = ids.values, dict(ids.faults)
     if rules.generate_ids:
         values = [*values]
         for position in [p for p, fault in faults.items() if fault.code in UNUSABLE]:
+            del faults[position]
+            if rules.generate_ids == "rows":
+                values[position] = str(first + position)
+                continue
             values[position] = generated_id(
-                b"" if vectors is None else vectors[position].tobytes(),
+                b""
+                if vectors is None or (to_embed is not None and to_embed[position])
+                else vectors[position].tobytes(),
                 None if metadata is None else metadata[position],
                 None if contents is None else contents[position],
             )
-            del faults[position]
     if rules.id_prefix:
         values = [rules.id_prefix + value if value else value for value in values]
     return Mapped(values, faults)

@@ -10,28 +10,10 @@ import orjson
 from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Vectors
-from vecload.mapping.columns import Steps
 from vecload.mapping.mapping import ColumnMapping, Rules
+from vecload.mapping.paths import Steps
 from vecload.mapping.rows import Fault, Mapped, Rows, fault_of_name_conflict
 from vecload.options import VectorDtype
-
-
-def dig(value: Any, steps: Sequence[str]) -> Any:
-    """The value at some steps inside a JSON value, also through JSON text; None if there is none."""
-    for step in steps:
-        if isinstance(value, str | bytes):
-            try:
-                value = orjson.loads(value)
-            except ValueError:
-                return None
-        if isinstance(value, list) and step.startswith("[") and step[1:-1].isdecimal():
-            at = int(step[1:-1])
-            value = value[at] if at < len(value) else None
-            continue
-        if not isinstance(value, dict):
-            return None
-        value = value.get(step)
-    return value
 
 
 def without(entries: dict[str, Any], left_out: Sequence[Steps]) -> dict[str, Any]:
@@ -179,6 +161,13 @@ class NestedRows:
                     if taken is not None:
                         message = f"already has {taken!r}, so nothing else can be renamed to it"
                         faults.setdefault(position, Fault("metadata", "name-taken", message))
+        for steps, new in mapping.renamed_fields:
+            for position, entries in enumerate(found):
+                if entries:
+                    found[position], taken = _renamed_inside(entries, steps, new)
+                    if taken is not None:
+                        message = f"already has {taken!r}, so nothing else can be renamed to it"
+                        faults.setdefault(position, Fault("metadata", "name-taken", message))
         return Mapped(found if any(found) else None, faults, nan)
 
 
@@ -208,3 +197,15 @@ def _renamed(entries: dict[str, Any], names: dict[str, str]) -> tuple[dict[str, 
             taken = new
         renamed[new] = value
     return renamed, taken
+
+
+def _renamed_inside(entries: dict[str, Any], steps: Steps, new: str) -> tuple[dict[str, Any], str | None]:
+    """Entries with a field inside them under its new name, and that name if it is taken."""
+    first, *rest = steps
+    inner = entries.get(first)
+    if not rest:
+        return _renamed(entries, {first: new}) if first in entries else (entries, None)
+    if not isinstance(inner, dict):
+        return entries, None
+    changed, taken = _renamed_inside(inner, tuple(rest), new)
+    return {**entries, first: changed}, taken

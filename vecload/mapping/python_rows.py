@@ -20,18 +20,16 @@ from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.limits import METADATA_DEPTH
 from vecload.mapping.arrow_rows import ids_of
 from vecload.mapping.arrow_values import AS_STORED, NOT_UTF8, ArrowOptions, json_of
-from vecload.mapping.columns import BYTES_MARK, Column, Steps, columns_of
+from vecload.mapping.columns import BYTES_MARK, Column, columns_of
 from vecload.mapping.json_rows import TOO_DEEP, JsonRows, ParsedVectors
 from vecload.mapping.mapping import ColumnMapping, Rules
-from vecload.mapping.nested_rows import dig
-from vecload.mapping.rows import Fault, Mapped
+from vecload.mapping.paths import Steps, dig
+from vecload.mapping.rows import MISSING_TYPES, Fault, Mapped
 from vecload.options import VectorDtype
 
 _DEEPEST = METADATA_DEPTH + 10
 """Nesting that is followed: a little more than what metadata may have, and an end for what holds itself."""
 _PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
-_MISSING = frozenset({"NaTType", "NAType"})
-"""The types of pandas' own values for what is missing."""
 _BY_ARROW = (datetime, date, time, timedelta, Decimal, np.datetime64, np.timedelta64, bytes)
 """Values that Arrow converts, so that they become what they become from files."""
 _TOGETHER = frozenset({datetime, date, bytes})
@@ -223,7 +221,7 @@ def plain(value: Any, room: int = _DEEPEST) -> Any:
     for base, convert in _CONVERTED:
         if isinstance(value, base):
             return convert(value)
-    if kind.__name__ in _MISSING:
+    if kind.__name__ in MISSING_TYPES:
         return None
     if hasattr(value, "__array__"):
         # A tensor, say. Some can't be an array: on another device, or with a gradient.
@@ -326,7 +324,7 @@ class _Said:
             return {name: one for name, one in entries if one is not _LEFT_OUT}
         if isinstance(value, list | tuple):
             return [self._json(one, room - 1, in_list=True) for one in value]
-        if isinstance(value, _BY_ARROW) and kind.__name__ not in _MISSING:
+        if isinstance(value, _BY_ARROW) and kind.__name__ not in MISSING_TYPES:
             return self._by_arrow(value)
         simple = plain(value, room)
         if simple is value:

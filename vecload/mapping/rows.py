@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.limits import ID_MAX_BYTES
-from vecload.mapping.columns import Steps
 from vecload.mapping.mapping import ColumnMapping, Rules
+from vecload.mapping.paths import Steps
 from vecload.options import VectorDtype
 
 T = TypeVar("T")
+
+MISSING_TYPES = frozenset({"NaTType", "NAType"})
+"""The types of pandas' own values for what is missing. Pandas itself is not imported."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from vecload.errors import MappingError
-from vecload.mapping.columns import LISTED_MAX, Column, Steps, find, path_of
+from vecload.mapping.columns import LISTED_MAX, Column, find
+from vecload.mapping.forms import Form
 from vecload.mapping.mapping import ColumnMapping
 from vecload.mapping.names import NameHint, is_vector_name, name_hint_of, words_of
-from vecload.mapping.shapes import KnownShape
+from vecload.mapping.paths import Steps, is_bracket, path_of, steps_of
 from vecload.mapping.vector_encodings import Encoding, encoding_of, sparse_parent
 
 OBJECTS_OF_VECTORS = ("vector", "vectors", "embedding", "embeddings", "values", "emb")
@@ -140,7 +141,7 @@ def _first(column: Column) -> str:
     return f", [{', '.join(numbers)}, …]" if numbers else ""
 
 
-def candidates(columns: Sequence[Column]) -> list[Candidate]:
+def candidates(columns: Iterable[Column]) -> list[Candidate]:
     """All columns and fields that could hold a vector, at any depth, in the order of the columns."""
     found: list[Candidate] = []
     for column in columns:
@@ -193,7 +194,7 @@ def encoding_of_column(column: Column) -> Encoding | None:
 def choose_vector(
     found: Sequence[Candidate],
     columns: Sequence[Column],
-    shape: KnownShape | None,
+    form: Form | None,
     source: str,
     *,
     named: bool,
@@ -203,9 +204,9 @@ def choose_vector(
     Args:
         found: All candidates that are not another part.
         columns: The columns that are not another part, for messages.
-        shape: The source's known shape.
+        form: The form of a recipe that the rows have.
         source: For messages.
-        named: The user named that shape.
+        named: The user named that recipe.
 
     Returns:
         The candidate, and the reason for it.
@@ -214,12 +215,12 @@ def choose_vector(
         MappingError: There is none, or there are several.
     """
     dense = [each for each in found if each.dense]
-    if shape is not None and shape.vector:
+    if form is not None and form.vector:
         there = [each for each in dense if each.encoding is not None] or dense
-        for path in shape.vector:
-            within = [each for each in there if path_of(each.steps[: path.count(".") + 1]) == path]
-            if len(within) == 1 and (named or not _rivals(within[0], dense, shape.vector)):
-                return _reached(within[0], source), f"the shape of {shape.name}"
+        for path in form.vector:
+            within = [each for each in there if _is_below(each.steps, path)]
+            if len(within) == 1 and (named or not _rivals(within[0], dense, form.vector)):
+                return _reached(within[0], source), f"the recipe {form.recipe}"
             if within:
                 raise several_error(within if len(within) > 1 else dense, source)
     usual = [each for each in dense if each.name_hint == "vector"]
@@ -245,6 +246,12 @@ def choose_vector(
     raise _none(found, columns, source)
 
 
+def _is_below(steps: Steps, path: str) -> bool:
+    """Whether steps lead to a path, or to a field inside it."""
+    way = steps_of(path)
+    return steps[: len(way)] == way
+
+
 def _rivals_by_length(each: Candidate, chosen: Candidate) -> bool:
     """Whether another candidate could be the vector, being longer than the one with a vector's name."""
     if each is chosen or each.name_hint not in ("nothing", "perhaps") or each.whole:
@@ -256,13 +263,13 @@ def _rivals_by_length(each: Candidate, chosen: Candidate) -> bool:
 
 
 def _rivals(chosen: Candidate, dense: Sequence[Candidate], own: Sequence[str]) -> list[Candidate]:
-    """Candidates that could be the vector instead of that of a known shape."""
+    """Candidates that could be the vector instead of that of a form."""
     return [
         each
         for each in dense
         if each is not chosen
         and each.encoding is not None
-        and each.steps[0] not in {path.partition(".")[0] for path in own}
+        and each.steps[0] not in {steps_of(path)[0] for path in own}
         and (each.name_hint == "vector" or _rivals_by_length(each, chosen))
     ]
 
@@ -282,7 +289,7 @@ def check_named(column: Column, steps: Steps, columns: Sequence[Column], source:
     outer: Sequence[Column] = columns
     parent: Column | None = None
     for step in steps[:-1]:
-        if step.startswith("["):
+        if is_bracket(step):
             continue
         parent = next((each for each in outer if each.name == step), None)
         if parent is None:
@@ -294,13 +301,11 @@ def check_named(column: Column, steps: Steps, columns: Sequence[Column], source:
             raise _unsupported(Candidate(steps[:-1], parent, SPARSE_ENCODING, "vector"), source)
 
 
-def several_error(found: Sequence[Candidate], source: str) -> MappingError:
+def several_error(found: Sequence[Candidate], source: str, hint: str = FLAG_HINT) -> MappingError:
     """The error for several candidates, none of which clearly is the vector."""
     shown = ", ".join(map(str, found[:LISTED_MAX]))
     more = f" and {len(found) - LISTED_MAX} more" if len(found) > LISTED_MAX else ""
-    return MappingError(
-        f"{source} has several columns that could be the vector: {shown}{more}", hint=FLAG_HINT
-    )
+    return MappingError(f"{source} has several columns that could be the vector: {shown}{more}", hint=hint)
 
 
 def _reached(chosen: Candidate, source: str) -> Candidate:
@@ -310,10 +315,11 @@ def _reached(chosen: Candidate, source: str) -> Candidate:
         MappingError: It is inside the elements of a list.
     """
     if "[]" in chosen.steps:
-        one = path_of(chosen.steps).replace("[]", "[0]")
+        every = path_of(chosen.steps)
+        one = every.replace("[]", "[0]")
         raise MappingError(
             f"{source} has its vectors inside a list: {chosen}",
-            hint=f"name one element with --vector-column '{one}'",
+            hint=f"name one element with --vector-column '{one}', or make each a row: '{every}'",
         )
     return chosen
 
@@ -342,9 +348,10 @@ def _none(found: Sequence[Candidate], columns: Sequence[Column], source: str) ->
     numbered = _one_a_dimension(columns)
     if numbered is not None:
         first, last = numbered
+        pattern = re.sub("[0-9]+$", "*", first)
         return MappingError(
             f"{source} has one column per dimension: {first!r} to {last!r}",
-            hint="write them as one list: in pandas, df['vector'] = df[columns].values.tolist()",
+            hint=f"name them with --vector-columns {pattern!r}",
         )
     if found:
         shown = ", ".join(map(str, found[:LISTED_MAX]))

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from vecload.batch import Contents, Metadata, Span, Vectors
 from vecload.mapping import Column, ColumnMapping, Rows
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
-from vecload.mapping.columns import Steps
+from vecload.mapping.forms import Form
 from vecload.mapping.mapping import Rules
+from vecload.mapping.paths import Steps
 from vecload.mapping.rows import Fault, Mapped
 from vecload.options import VectorDtype
 from vecload.readers.source import ExportFacts, Source
@@ -176,20 +177,19 @@ def _typed(value: str | None, is_text: bool) -> pa.Scalar:
     return pa.scalar(None if value is None else int(value), pa.int64())
 
 
-class PartitionedSource(Source):
-    """A source with the same few values added to each of its rows; its own columns take precedence.
+class WrappedSource(Source):
+    """A source with other columns than its own: all else is what that source gives.
 
     Args:
         source: The source.
-        values: By the names of their columns.
     """
 
-    def __init__(self, source: Source, values: Mapping[str, pa.Scalar]) -> None:
+    def __init__(self, source: Source) -> None:
         super().__init__(source.name, nbytes=source.nbytes)
         self.format = source.format
         self.any_thread = source.any_thread
+        self.recipes = source.recipes
         self._source = source
-        self._of_folders = dict(values)
 
     @property
     def kind(self) -> str:
@@ -216,6 +216,10 @@ class PartitionedSource(Source):
         """What the export says that the source is part of."""
         return self._source.export
 
+    def form(self, columns: Sequence[Column]) -> Form | None:
+        """The form of the source's rows."""
+        return self._source.form(columns)
+
     @property
     def appendable(self) -> bool:
         """Whether rows may be appended to the source."""
@@ -237,6 +241,19 @@ class PartitionedSource(Source):
     def close(self) -> None:
         """Release what the source holds open."""
         self._source.close()
+
+
+class PartitionedSource(WrappedSource):
+    """A source with the same few values added to each of its rows; its own columns take precedence.
+
+    Args:
+        source: The source.
+        values: By the names of their columns.
+    """
+
+    def __init__(self, source: Source, values: Mapping[str, pa.Scalar]) -> None:
+        super().__init__(source)
+        self._of_folders = dict(values)
 
     @cached_property
     def _values(self) -> dict[str, pa.Scalar]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO, cast
 
@@ -19,11 +20,19 @@ from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.readers.added_columns import WidenedRows, all_columns, own_columns
 from vecload.readers.arrow import pieces
 from vecload.readers.numpy_arrays import Array, StoredColumn
-from vecload.readers.source import HEAD_BYTES, Source, missing
+from vecload.readers.source import HEAD_BYTES, ExportFacts, Source, SourceFormat, missing
 from vecload.readers.storage.files import File, reason, unreadable
 
 VECTOR = "vector"
 """The column that an array without a name of its own is."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorKind:
+    """What vectors are in: its name for people, and what it says of them."""
+
+    kind: str
+    facts: ExportFacts | None = None
 
 
 class ArraySource(Source):
@@ -33,15 +42,27 @@ class ArraySource(Source):
         name: As people see it.
         files: What the arrays are in.
         arrays: By their columns' names.
+        of: What the vectors are in, if it is not NumPy's format.
 
     Raises:
         SourceError: They differ in length.
     """
 
-    format = "numpy"
+    _export: ExportFacts | None = None
+
+    format: SourceFormat = "numpy"
     kind = "NumPy"
 
-    def __init__(self, name: str, files: Sequence[File], arrays: Mapping[str, StoredColumn]) -> None:
+    def __init__(
+        self,
+        name: str,
+        files: Sequence[File],
+        arrays: Mapping[str, StoredColumn],
+        *,
+        of: VectorKind | None = None,
+    ) -> None:
+        if of is not None:
+            self.format, self.kind, self._export = "vectors", of.kind, of.facts
         self._rows_held = len(next(iter(arrays.values())))
         super().__init__(name, files, sum(file.nbytes or 0 for file in files), self._rows_held)
         self._arrays = dict(arrays)
@@ -52,6 +73,11 @@ class ArraySource(Source):
                 hint="every array needs one value for each row",
             )
         self._row_bytes = sum(array.row_bytes for array in arrays.values())
+
+    @property
+    def export(self) -> ExportFacts | None:
+        """What the file says of its vectors."""
+        return self._export
 
     def places(self, count: int) -> list[Span]:
         """Rows, evenly spread."""
@@ -103,6 +129,7 @@ class JoinedSource(Source):
         vectors: The array.
         file: What it is in.
         source: Rows with ids, and with whatever else.
+        of: What the vectors are in, if it is not NumPy's format.
 
     Raises:
         SourceError: There are more of one than of the other.
@@ -110,7 +137,10 @@ class JoinedSource(Source):
 
     format = "numpy"
 
-    def __init__(self, vectors: Array, file: File, source: Source) -> None:
+    def __init__(
+        self, vectors: StoredColumn, file: File, source: Source, *, of: VectorKind | None = None
+    ) -> None:
+        self._of = of
         super().__init__(file.name, (file, *source.files), source.nbytes, len(vectors))
         self._vectors = vectors
         self._source = source
@@ -126,7 +156,12 @@ class JoinedSource(Source):
     @property
     def kind(self) -> str:
         """Both of what it is made of."""
-        return f"NumPy with {self._source.kind}"
+        return f"{self._of.kind if self._of else 'NumPy'} with {self._source.kind}"
+
+    @property
+    def export(self) -> ExportFacts | None:
+        """What the file says of its vectors."""
+        return self._of.facts if self._of else None
 
     def part(self, span: Span) -> float:
         """What part it is of the other."""

@@ -20,7 +20,8 @@ from vecload.mapping import Column
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.readers.arrow import pieces
 from vecload.readers.dicts import ROWS_NAME, DictSource, Once, failed_in, kind_of
-from vecload.readers.open import ReadOptions
+from vecload.readers.dimensions import with_dimensions
+from vecload.readers.open import ReadOptions, with_recipes
 from vecload.readers.source import HEAD_BYTES, HEAD_ROWS, Source, missing
 
 _STEPS = 4
@@ -57,17 +58,25 @@ def open_memory_source(
     Raises:
         SourceError: It is none of these, its columns can't be read, or an option for files is set.
     """
-    for flag, given in (("--format", options.format), ("--ids-file", options.ids_file)):
+    for flag, given in (
+        ("--format", options.format),
+        ("--ids-file", options.ids_file),
+        ("--encoding", options.encoding),
+        ("--csv-columns", options.csv_columns or None),
+        ("--csv-delimiter", options.csv_delimiter),
+    ):
         if given is not None:
             raise SourceError(f"{flag} is for files, not for data in memory", hint=f"omit {flag}")
     kind = kind_of(value)
     try:
         table = _table(value)
         if table is not None:
-            return TableSource(table, name=name or kind, kind=kind)
+            own = TableSource(table, name=name or kind, kind=kind)
+            return with_dimensions(with_recipes(own, options), options.vector_columns)
         stream = _stream(value)
         if stream is not None:
-            return ArrowStreamSource(stream, name=name or kind, kind=kind)
+            streamed = ArrowStreamSource(stream, name=name or kind, kind=kind)
+            return with_dimensions(with_recipes(streamed, options), options.vector_columns)
     except SourceError:
         raise
     except pa.ArrowException as error:
@@ -83,7 +92,7 @@ def open_memory_source(
         ) from error
     if isinstance(value, Mapping) or not isinstance(value, Iterable):
         raise SourceError(f"{kind} can't be loaded", hint=_hint(value))
-    return DictSource(value, name=name or ROWS_NAME, interrupted=options.interrupted)
+    return with_recipes(DictSource(value, name=name or ROWS_NAME, interrupted=options.interrupted), options)
 
 
 @dataclass(frozen=True, slots=True)

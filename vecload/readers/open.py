@@ -1,7 +1,4 @@
-"""Opening sources: what a file is, by its first bytes and then by its name.
-
-Other text (CSV, SQL, tab-separated) is refused with how to convert it.
-"""
+"""Opening sources: what a file is, by its first bytes and then by its name."""
 
 from __future__ import annotations
 
@@ -13,28 +10,34 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
+from typing import Any
 
 from vecload.errors import SourceError
 from vecload.limits import JSON_MAX_BYTES, LINE_MAX_BYTES, ROW_GROUP_MAX_BYTES
+from vecload.options import CsvTypes
+from vecload.readers.folder_exports import find_export
 from vecload.readers.json.causes import wide_encoding
-from vecload.readers.parquet.vdf import find_vdf
 from vecload.readers.source import ExportFacts, Source
 from vecload.readers.storage.compressed import Unpacked, codec_of, plain_name
 from vecload.readers.storage.expand import FileFinder
 from vecload.readers.storage.files import (
     STDIN,
-    STDIN_NAME,
     File,
     LocalFile,
-    as_argument,
     local_path,
     remote_parts,
     unreadable,
 )
 from vecload.readers.storage.stdin import Spooled, StandardInput
+from vecload.recipes.known import AUTOMATIC, RecipeChoice
 
 JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
-SUFFIXES = (".parquet", ".pq", *JSONL_SUFFIXES, ".arrow", ".feather", ".ipc", ".arrows", ".npy", ".npz")
+CSV_SUFFIXES = (".csv", ".tsv", ".tab")
+SUFFIXES = (
+    *(".parquet", ".pq", *JSONL_SUFFIXES, *CSV_SUFFIXES),
+    *(".arrow", ".feather", ".ipc", ".arrows", ".npy", ".npz"),
+    *(".fvecs", ".bvecs", ".fbin", ".u8bin", ".i8bin", ".hdf5", ".h5"),
+)
 """Endings of sources' names, which the names of their indexes lose."""
 MAGIC_BYTES = 64
 """Of a file's beginning, which show what it is."""
@@ -48,7 +51,9 @@ _FORMATS = (
     (b"\xff\xff\xff\xff", "arrow"),
     (b"\x93NUMPY", "numpy"),
     (b"PK\x03\x04", "numpy"),
+    (b"\x89HDF\r\n\x1a\n", "hdf5"),
 )
+VECTOR_SUFFIXES = (".fvecs", ".bvecs", ".fbin", ".u8bin", ".i8bin")
 _OTHER_KINDS = (
     (b"PARE", "encrypted Parquet", "decrypt it first"),
     (b"FEA1", "Feather version 1", "write it to Parquet, or to Feather version 2"),
@@ -58,13 +63,12 @@ _OTHER_KINDS = (
     (b"SQLite format 3", "an SQLite database", "write the table to Parquet"),
     (b"ORC", "ORC", "write it to Parquet"),
     (b"Obj\x01", "Avro", "write it to Parquet"),
-    (b"\x89HDF", "HDF5", "write it to Parquet"),
     (b"\x80\x04", "a Python pickle", "write it to Parquet"),
     (b"\x80\x05", "a Python pickle", "write it to Parquet"),
     (b"LANC", "Lance", "write it to Parquet"),
     (b"PGDMP", "an archive of pg_dump", "load it with pg_restore, then write its rows as JSON Lines or CSV"),
 )
-NOT_KNOWN = "is neither Parquet, JSON Lines, Arrow IPC nor NumPy"
+NOT_KNOWN = "is neither Parquet, JSON Lines, CSV, Arrow IPC nor NumPy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +76,18 @@ class ReadOptions:
     """How sources are read, whatever they are.
 
     Attributes:
-        format: What every source is: `parquet`, `jsonl`, `json`, `arrow` or `numpy`; None detects it from
-            the content.
+        format: What every source is, as `--format` takes it; None detects it from the content.
         ids_file: Where the ids of a NumPy array are.
         ids_needed: Whether rows must have ids.
         endpoint_url: Of an S3-compatible store.
         max_line_bytes: A longer line of JSON Lines is rejected.
         row_group_max_bytes: The most bytes that a row may take, and that a suspiciously compressed column
             of a row group, record batch or array may unpack to.
-        max_json_bytes: A larger JSON document is refused, since documents are read whole.
+        max_json_bytes: A larger JSON document that is one object is refused, since it is read whole.
+        encoding: Of text; None is UTF-8, or UTF-16 or UTF-32 where the first bytes show that.
+        csv_columns, csv_delimiter, csv_types: How CSV is read, as the options of those names take it.
+        vector_columns: The pattern of the columns of a vector's dimensions; None if it is one column.
+        recipes: Which recipe is for the sources.
         interrupted: The number of the signal that asked to stop, 0 while none did.
     """
 
@@ -91,6 +98,12 @@ class ReadOptions:
     max_line_bytes: int = LINE_MAX_BYTES
     row_group_max_bytes: int = ROW_GROUP_MAX_BYTES
     max_json_bytes: int = JSON_MAX_BYTES
+    encoding: str | None = None
+    csv_columns: tuple[str, ...] = ()
+    csv_delimiter: str | None = None
+    csv_types: CsvTypes = "infer"
+    vector_columns: str | None = None
+    recipes: RecipeChoice = AUTOMATIC
     interrupted: Callable[[], int] = lambda: 0
 
 
@@ -117,14 +130,16 @@ def open_sources(
     partitions: list[dict[str, str | None]] = []
     seen: set[str] = set()
     for name in names:
-        found = None if name == STDIN else find_vdf(name)
+        found = None if name == STDIN else find_export(name, options.recipes)
         place = found.folder if found else name
         files: Sequence[File] = [StandardInput(options.interrupted)] if name == STDIN else finder.find(place)
         for file in files:
             if file.location in seen:
                 raise SourceError(f"{file.name} is named twice")
             seen.add(file.location)
-            if file.nbytes == 0 and len(files) > 1 and _is_lines(file):
+            if len(files) > 1 and options.recipes.skips(PurePath(file.name).name, file.nbytes):
+                continue
+            if file.nbytes == 0 and len(files) > 1 and (_is_lines(file) or _is_csv(file)):
                 continue  # Spark writes such files for partitions without rows
             try:
                 sources.append(open_source(file, options, finder, export=found.facts if found else None))
@@ -135,6 +150,10 @@ def open_sources(
                 failed(error)
     if options.ids_file is not None and len(sources) > 1:
         raise SourceError("--ids-file works with one source only", hint="load each array separately")
+    if any(source.format == "csv" for source in sources):
+        from vecload.readers.csv.reader import agree_on_types
+
+        agree_on_types(sources)
     return with_partitions(sources, partitions)
 
 
@@ -149,7 +168,7 @@ def _whole(place: File | str) -> str:
 def open_source(
     file: File, options: ReadOptions, finder: FileFinder, *, export: ExportFacts | None = None
 ) -> Source:
-    """Open one source by what it holds.
+    """Open one source by what it holds, with the columns that the options ask for.
 
     Args:
         file: The file.
@@ -159,7 +178,17 @@ def open_source(
 
     Raises:
         SourceError: It is unreadable, empty or of another kind.
+        MappingError: The columns of a vector's dimensions are not complete.
     """
+    source = _open(file, options, finder, export)
+    if options.vector_columns is None:
+        return source
+    from vecload.readers.dimensions import with_dimensions
+
+    return with_dimensions(source, options.vector_columns)
+
+
+def _open(file: File, options: ReadOptions, finder: FileFinder, export: ExportFacts | None) -> Source:
     head = _head(file)
     if not head:
         raise SourceError(f"{file.name} is empty")
@@ -167,19 +196,52 @@ def open_source(
     if codec is not None:
         file = Unpacked(file, codec)
         head = _head(file)
+    encoding = _encoding(file, head, options)
+    if encoding:
+        from vecload.readers.storage.transformed import Recoded
+
+        file = Recoded(file, encoding)
+        head = _head(file)
     kind = options.format or _kind(file, head)
-    if kind == "jsonl" and options.format is None and _is_document(file, head):
+    if encoding and kind not in _TEXT_KINDS:
+        raise SourceError(f"{file.name} is not text, which --encoding is for", hint="omit --encoding")
+    if kind == "jsonl" and options.format is None and _is_document(file, head, options):
         kind = "json"
+    if kind in ("jsonl", "json") and _are_documents(file, head):
+        from vecload.readers.json.relined import Relined
+
+        kind, file = "jsonl", Relined(file)
+    if kind == "json" and _is_array(file):
+        from vecload.readers.json.elements import Elements
+
+        kind, file = "jsonl", Elements(file)
     if kind == "jsonl":
         # Each takes long to import: only the one that is used is loaded.
         from vecload.readers.json.jsonl import JsonlSource
 
-        return JsonlSource(file, line_max_bytes=options.max_line_bytes)
+        return with_recipes(JsonlSource(file, line_max_bytes=options.max_line_bytes), options)
     if kind == "json":
         from vecload.readers.json.documents import DocumentSource
 
         whole = Spooled(file) if isinstance(file, StandardInput) else file
-        return DocumentSource(whole, max_bytes=options.max_json_bytes)
+        ids = None
+        if options.ids_file is not None:
+            found = finder.find(options.ids_file)
+            if len(found) > 1:
+                raise SourceError(f"{options.ids_file} is several files", hint="name one with --ids-file")
+            ids = found[0]
+        return with_recipes(DocumentSource(whole, max_bytes=options.max_json_bytes, ids=ids), options)
+    if kind in ("csv", "pgcopy"):
+        from vecload.readers.csv.reader import CsvOptions, CsvSource
+
+        csv = CsvOptions(
+            options.csv_columns,
+            options.csv_delimiter,
+            options.csv_types,
+            options.vector_columns,
+            copied=kind == "pgcopy",
+        )
+        return with_recipes(CsvSource(file, csv, line_max_bytes=options.max_line_bytes), options)
     if codec is not None:
         raise SourceError(
             f"{file.name} is {codec} of a format that can't be read compressed",
@@ -190,41 +252,65 @@ def open_source(
     if kind == "parquet":
         from vecload.readers.parquet.reader import ParquetSource
 
-        return ParquetSource(file, row_group_max_bytes=options.row_group_max_bytes, export=export)
+        source = ParquetSource(file, row_group_max_bytes=options.row_group_max_bytes, export=export)
+        return with_recipes(source, options)
     if kind == "arrow":
         from vecload.readers.arrow import ArrowSource
 
-        return ArrowSource(file, max_bytes=options.row_group_max_bytes)
-    return _arrays(file, head, options, finder)
+        return with_recipes(ArrowSource(file, max_bytes=options.row_group_max_bytes), options)
+    return _arrays(file, head, kind, options, finder)
 
 
-def _arrays(file: File, head: bytes, options: ReadOptions, finder: FileFinder) -> Source:
-    from vecload.readers.arrays import VECTOR, ArraySource, JoinedSource, archive
-    from vecload.readers.numpy_arrays import MAGIC, Array, TextColumn
+def with_recipes(source: Source, options: ReadOptions) -> Source:
+    """The source, which may have a form of the recipes that the options have, or rows that are elements."""
+    source.recipes = options.recipes
+    if source.format in ("parquet", "arrow") and any("[]" in path for path in options.recipes.paths):
+        from vecload.readers.elements import ElementsSource
+
+        each = options.recipes.each(source.columns(), source.name)
+        return ElementsSource(source, each) if each else source
+    return source
+
+
+def _arrays(file: File, head: bytes, kind: str, options: ReadOptions, finder: FileFinder) -> Source:
+    from vecload.readers.arrays import VECTOR, ArraySource, JoinedSource, VectorKind, archive
+    from vecload.readers.numpy_arrays import MAGIC, Array, StoredColumn, TextColumn
+    from vecload.readers.vector_files import Hdf5Vectors, VectorFile
 
     most = options.row_group_max_bytes
-    if head.startswith(b"PK"):
+    if kind == "numpy" and head.startswith(b"PK"):
         return archive(file, max_bytes=most)
     try:
-        vectors = Array(file.open, file.name, max_bytes=most)
+        vectors: StoredColumn
+        of: VectorKind | None = None
+        if kind == "numpy":
+            vectors = Array(file.open, file.name, max_bytes=most)
+        elif kind == "hdf5":
+            vectors = Hdf5Vectors(file, max_bytes=most)
+            of = VectorKind(f"HDF5, dataset {vectors.dataset!r}", ExportFacts(metric=vectors.metric))
+        else:
+            vectors = VectorFile(file, kind, max_bytes=most)
+            of = VectorKind(kind)
         if options.ids_file is None and not options.ids_needed:
-            return ArraySource(file.name, [file], {VECTOR: vectors})
+            return ArraySource(file.name, [file], {VECTOR: vectors}, of=of)
         if options.ids_file is None:
             raise SourceError(
-                f"{file.name} holds vectors without ids", hint="name a file of them with --ids-file"
+                f"{file.name} holds vectors without ids",
+                hint="name a file of them with --ids-file, or number them with --generate-ids rows",
             )
         (ids,) = finder.find(options.ids_file)
         begins = _head(ids)
         if begins.startswith(MAGIC):
             id_array = Array(ids.open, ids.name, max_bytes=most)
-            return ArraySource(file.name, [file, ids], {"id": id_array, VECTOR: vectors})
-        if codec_of(begins) is None and _known(ids, begins) is None:
-            return ArraySource(file.name, [file, ids], {"id": TextColumn(ids), VECTOR: vectors})
+            return ArraySource(file.name, [file, ids], {"id": id_array, VECTOR: vectors}, of=of)
+        if codec_of(begins) is None and _known(ids, begins) is None and not _is_csv(ids):
+            return ArraySource(file.name, [file, ids], {"id": TextColumn(ids), VECTOR: vectors}, of=of)
     except ValueError:
         raise SourceError(f"{options.ids_file} is several files", hint="name one with --ids-file") from None
     except OSError as error:
         raise unreadable(file, error) from None
-    return JoinedSource(vectors, file, open_source(ids, replace(options, format=None), finder))
+    of_ids = replace(options, format=None, vector_columns=None, ids_file=None)
+    return JoinedSource(vectors, file, open_source(ids, of_ids, finder))
 
 
 def _kind(file: File, head: bytes) -> str:
@@ -233,8 +319,13 @@ def _kind(file: File, head: bytes) -> str:
     Raises:
         SourceError: vecload does not read it.
     """
-    if refused := refused_encoding(file.name, head):
-        raise refused
+    if file.name.lower().endswith(VECTOR_SUFFIXES):
+        return file.name.lower().rpartition(".")[2]
+    if file.name.lower().endswith((".ivecs", ".ibin")):
+        raise SourceError(
+            f"{file.name} holds the neighbours of queries, not vectors",
+            hint="load the vectors next to it: .fvecs, .bvecs, .fbin, .u8bin or .i8bin",
+        )
     known = _known(file, head)
     if known is not None:
         return known
@@ -243,10 +334,14 @@ def _kind(file: File, head: bytes) -> str:
             raise SourceError(f"{file.name} is {kind}, which vecload can't read", hint=hint)
     if _text(head).startswith(b"[") or _is_lines(file):
         return "jsonl"
-    refused = refused_text(file.name, _head(file, LOOK_BYTES))
-    raise refused or SourceError(
-        f"{file.name} {NOT_KNOWN}", hint="name its format with --format if it is one of them"
-    )
+    look = _head(file, LOOK_BYTES)
+    if refused := refused_text(file.name, look):
+        raise refused
+    if _is_csv(file):
+        return "csv"
+    if found := kind_of_columns(file.name, look):
+        return found
+    raise SourceError(f"{file.name} {NOT_KNOWN}", hint="name its format with --format if it is one of them")
 
 
 def _known(file: File, head: bytes) -> str | None:
@@ -264,7 +359,38 @@ def _text(head: bytes) -> bytes:
     return head.removeprefix(codecs.BOM_UTF8).lstrip(_BEFORE_TEXT)
 
 
-def _is_document(file: File, head: bytes) -> bool:
+def _encoding(file: File, head: bytes, options: ReadOptions) -> str:
+    """What the text of a file has to be converted from; "" for UTF-8, and for what is not text."""
+    if options.encoding is None:
+        # The marks and the shape of UTF-16 and UTF-32 are like nothing else.
+        binary = file.name.lower().endswith(VECTOR_SUFFIXES) or options.format in _BINARY_KINDS
+        return "" if binary else wide_encoding(head)
+    from vecload.readers.storage.transformed import encoding_of
+
+    encoding = encoding_of(options.encoding)
+    return "" if encoding in ("utf-8", "ascii") else encoding
+
+
+_TEXT_KINDS = ("jsonl", "json", "csv", "pgcopy")
+_BINARY_KINDS = ("parquet", "arrow", "numpy", "fvecs", "bvecs", "fbin", "u8bin", "i8bin", "hdf5")
+
+
+def _is_array(file: File) -> bool:
+    """Whether a JSON document is an array."""
+    return _head(file, _BLANK_BYTES).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
+
+
+def _are_documents(file: File, head: bytes) -> bool:
+    """Whether a file is several JSON documents that are not a line each. Standard input is JSON Lines."""
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip(_BEFORE_TEXT)
+    if isinstance(file, StandardInput) or not (text.startswith(b"{") or not text):
+        return False
+    from vecload.readers.json.relined import are_several
+
+    return are_several(file)
+
+
+def _is_document(file: File, head: bytes, options: ReadOptions) -> bool:
     """Whether what may be JSON Lines is one JSON document. Standard input is only if it is an array."""
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if isinstance(file, StandardInput):
@@ -273,11 +399,15 @@ def _is_document(file: File, head: bytes) -> bool:
         return False
     from vecload.readers.json.documents import is_document
 
-    return is_document(file)
+    return is_document(file, options.recipes, max_bytes=options.max_json_bytes)
 
 
 def _is_lines(file: File) -> bool:
     return plain_name(file.name).lower().endswith(JSONL_SUFFIXES)
+
+
+def _is_csv(file: File) -> bool:
+    return plain_name(file.name).lower().endswith(CSV_SUFFIXES)
 
 
 def _head(file: File, size: int = MAGIC_BYTES) -> bytes:
@@ -290,35 +420,13 @@ def _head(file: File, size: int = MAGIC_BYTES) -> bytes:
 
 LOOK_BYTES = 2**12
 """Of a file's beginning, which show what text it is."""
-_CSV_SUFFIXES = (".csv", ".tsv")
 _SQL_SUFFIX = ".sql"
 _SQL = re.compile(
     rb"\s*(--|/\*|COPY\s+\S+[^\n]*\sFROM\s+stdin|INSERT\s+INTO\s|CREATE\s+TABLE\s|SET\s+\w+\s*=|BEGIN\s*;)",
     re.IGNORECASE,
 )
+_COLUMN_NAME = re.compile(rb'"?[A-Za-z_][^\t"\[{]{0,99}"?')
 _COPIED = re.compile(rb"^(?:COPY|INSERT\s+INTO|CREATE\s+TABLE)\s+([\w.]+)", re.IGNORECASE | re.MULTILINE)
-
-
-class _Copied(csv.excel_tab):
-    """What COPY writes: quotes mean nothing."""
-
-    quoting = csv.QUOTE_NONE
-
-
-def refused_encoding(name: str, head: bytes) -> SourceError | None:
-    """The error for text in UTF-16 or UTF-32; None for anything else.
-
-    Args:
-        name: The file's.
-        head: Its first bytes.
-    """
-    encoding = wide_encoding(head)
-    if not encoding:
-        return None
-    file = as_argument(name)
-    return SourceError(
-        f"{name} is {encoding.upper()} text", hint=f"convert it: iconv -f {encoding} -t utf-8{file} > FILE"
-    )
 
 
 def refused_text(name: str, head: bytes) -> SourceError | None:
@@ -332,35 +440,45 @@ def refused_text(name: str, head: bytes) -> SourceError | None:
     if plain.endswith(_SQL_SUFFIX) or _SQL.match(head):
         found = _COPIED.search(head)
         table = found[1].decode() if found else "TABLE"
-        return SourceError(
-            f"{name} is SQL, as pg_dump writes it", hint=_from_postgres(table, "load it, then write")
-        )
-    if plain.endswith(_CSV_SUFFIXES):
-        return SourceError(f"{name} is CSV, which has no column types", hint=_to_parquet(name, "from '{}'"))
-    if _columns(head, "\t"):
-        hint = _from_postgres("TABLE", "write")
-        return SourceError(f"{name} is tab-separated text, as PostgreSQL's COPY writes it", hint=hint)
-    if _columns(head, ","):
-        hint = _to_parquet(name, "from read_csv('{}')")
-        return SourceError(f"{name} looks like CSV, which has no column types", hint=hint)
+        return SourceError(f"{name} is SQL, as pg_dump writes it", hint=_from_postgres(table))
     return None
 
 
-def _to_parquet(name: str, source: str) -> str:
-    quoted = "/dev/stdin" if name == STDIN_NAME else name.replace("'", "''")
-    target = f"{PurePath(plain_name(quoted)).stem}.parquet"
-    statement = f"copy ({source.format(quoted)}) to '{target}'"
-    return f"write it to Parquet, for instance with duckdb: {statement}"
+def _from_postgres(table: str) -> str:
+    # Nothing here is run: it is text for people.
+    copy = f"\\copy (select * from {table}) to 'rows.csv' csv header"  # noqa: S608 not run
+    return f"load it, then write its rows as CSV: {copy}"
 
 
-def _from_postgres(table: str, verb: str) -> str:
-    # Not by COPY, which doubles the backslashes in JSON. Nothing here is run: it is text for people.
-    select = f"psql -At -c 'select row_to_json(t) from {table} t' > rows.jsonl"  # noqa: S608 not run
-    csv = f"\\copy (select * from {table}) to 'rows.csv' csv header"  # noqa: S608 not run
-    return f"{verb} its rows as JSON Lines: {select}; or as CSV, which duckdb converts to Parquet: {csv}"
+def kind_of_columns(name: str, head: bytes) -> str | None:
+    """The format of text whose lines have as many columns each, and more than one; None for other text.
+
+    Args:
+        name: The file's.
+        head: Its first `LOOK_BYTES`.
+
+    Raises:
+        SourceError: It is separated by tabs, and may be either of two formats.
+    """
+    if _columns(head, "\t", quoted=False) or _columns(head, "\t"):
+        if b"\\" in head:
+            return "pgcopy"
+        if _begins_with_names(head):
+            return "csv"
+        raise SourceError(
+            f"{name} is tab-separated text without a header, as PostgreSQL's COPY writes it",
+            hint="name its format and its columns: --format pgcopy --csv-columns A,B,…",
+        )
+    return "csv" if any(_columns(head, one) for one in ",;|") else None
 
 
-def _columns(head: bytes, separator: str) -> bool:
+def _begins_with_names(head: bytes) -> bool:
+    """Whether the first line of a tab-separated text looks like the names of columns."""
+    first = head.removeprefix(codecs.BOM_UTF8).partition(b"\n")[0].strip().split(b"\t")
+    return all(_COLUMN_NAME.fullmatch(field) for field in first)
+
+
+def _columns(head: bytes, separator: str, *, quoted: bool = True) -> bool:
     """Whether all lines of a text have as many columns, and more than one."""
     if b"\0" in head or head.lstrip()[:1] in (b"{", b"["):
         return False
@@ -368,9 +486,10 @@ def _columns(head: bytes, separator: str) -> bool:
         whole, _ = codecs.utf_8_decode(head)  # what is cut off within a character is left
     except UnicodeDecodeError:
         return False
-    dialect = _Copied if separator == "\t" else "excel"
+    text = io.StringIO(whole, newline="")
+    quoting: Any = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     try:
-        rows = [row for row in csv.reader(io.StringIO(whole), dialect) if row]
+        rows = [row for row in csv.reader(text, delimiter=separator, quoting=quoting) if row]
     except csv.Error:
         return False
     if len(head) >= LOOK_BYTES:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Literal, TypeAlias, TypeVar
 
@@ -14,6 +16,7 @@ from vecload.mapping import Mapper, Rows
 from vecload.readers.json.workers import Parsers, automatic
 from vecload.readers.source import Source
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 AHEAD = 2
@@ -21,6 +24,41 @@ AHEAD = 2
 LEAVE_SECONDS = 0.5
 """How long a load that stops waits for the thread that reads; it ends with the process."""
 _POLL_SECONDS = 0.1
+
+
+def in_order(
+    keys: Iterable[K], fetch: Callable[[K], T], workers: int, *, more: int = 1
+) -> Generator[T, None, None]:
+    """What is fetched for each key, in their order; several are fetched at the same time.
+
+    Args:
+        keys: Drawn one by one, when there is room.
+        fetch: Called in threads.
+        workers: How many are fetched at the same time.
+        more: How many that are fetched may wait.
+
+    Raises:
+        Exception: What drawing or fetching one raised, after those before it.
+    """
+    drawn = iter(keys)
+    waiting: deque[Future[T]] = deque()
+    ended: BaseException | None = None
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="vecload-fetch")
+    try:
+        while True:
+            while ended is None and len(waiting) < workers + more:
+                try:
+                    waiting.append(pool.submit(fetch, next(drawn)))
+                except Exception as error:  # noqa: BLE001 raised again after what is fetched
+                    ended = error
+            if waiting:
+                yield waiting.popleft().result()
+            elif isinstance(ended, StopIteration):
+                return
+            elif ended is not None:
+                raise ended
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _End:

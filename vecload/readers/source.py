@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from vecload.batch import Batch, Span
-from vecload.mapping import Column, Mapper, Rows
+from vecload.mapping import Column, ColumnMapping, Mapper, Rows
+from vecload.mapping.forms import Form
 from vecload.readers.storage.files import STDIN, File
+from vecload.recipes.known import AUTOMATIC
 
 if TYPE_CHECKING:
     from vecload.readers.json.workers import Parsers
@@ -21,7 +23,9 @@ HEAD_BYTES = 16 * 2**20
 LAST_ROW = 2**62
 """A row number that no source reaches: after a span up to it, nothing is left to read."""
 
-SourceFormat: TypeAlias = Literal["parquet", "jsonl", "json", "arrow", "numpy", "memory"]
+SourceFormat: TypeAlias = Literal[
+    "parquet", "jsonl", "json", "arrow", "numpy", "csv", "vectors", "memory", "index"
+]
 """What a source is, for programs; `Source.kind` says it to people."""
 
 
@@ -29,14 +33,14 @@ SourceFormat: TypeAlias = Literal["parquet", "jsonl", "json", "arrow", "numpy", 
 class ExportFacts:
     """What an export itself says about its rows.
 
-    shape: the known shape it has; its columns have the usual names.
+    recipe: the recipe by which it was recognised.
     id, vector: the columns of ids and vectors.
     vectors: several vector columns, of which the user must name one.
     metric: of the index it was exported from, by CyborgDB's name if it has one; "" if the export names none.
     dimension: of its vectors.
     """
 
-    shape: str = ""
+    recipe: str = ""
     id: str | None = None
     vector: str | None = None
     metric: str = ""
@@ -68,6 +72,7 @@ class Source(ABC):
     ) -> None:
         self.name = name
         self.nbytes = nbytes
+        self.recipes = AUTOMATIC
         self._files = tuple(files)
         self._total_rows = total_rows
 
@@ -94,6 +99,22 @@ class Source(ABC):
     @property
     def export(self) -> ExportFacts | None:
         """What the export says that it is part of; None if it is not part of one."""
+        return None
+
+    def form(self, columns: Sequence[Column]) -> Form | None:
+        """The form of a recipe that its rows have; None if they have none that is known.
+
+        Args:
+            columns: Its columns, with their values in the first rows.
+
+        Raises:
+            MappingError: They have several, or not that of the recipe that the user named.
+        """
+        return self.recipes.form_of_columns(columns, self.name)
+
+    @property
+    def mapping(self) -> ColumnMapping | None:
+        """Which column is which part of an item, where the rows are items; None if that is to be chosen."""
         return None
 
     @property

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from vecload.errors import SealError
+from vecload.errors import NotSealed, SealError
 
 UNKNOWN_KEY = "unknown key"
 """The outcome if contents were sealed with a key that the caller does not have."""
@@ -36,12 +36,15 @@ TYPE_BYTES = 0
 TYPE_TEXT = 1
 _HEADER_SIZE = 58
 _NONCE_SIZE = 12
+_NONCE_END = _HEADER_SIZE + _NONCE_SIZE
 _SALT_SIZE = 16
 _TAG_SIZE = 16
 OVERHEAD = _HEADER_SIZE + _NONCE_SIZE + _TAG_SIZE
 """Bytes that sealing adds before base64."""
 _MAGIC_CHARS = 8
 """base64 characters of the magic and the suite."""
+_KEY_ID_CHARS = 16
+"""base64 characters up to the end of the key id."""
 
 SEGMENT_ITEMS = 2**24
 SEGMENT_BYTES = 64 * 2**30
@@ -176,10 +179,14 @@ class Opener:
     Args:
         contents_keys: The keys that may have sealed it: the current one and old ones, 32 bytes each.
         index_name: The index the contents were sealed for.
+        key_from: Where the keys are from, for people.
     """
 
-    def __init__(self, contents_keys: Iterable[bytes], index_name: str) -> None:
+    def __init__(
+        self, contents_keys: Iterable[bytes], index_name: str, key_from: str = "the key that was given"
+    ) -> None:
         self._keys = {key_id_of(key): key for key in contents_keys}
+        self._index_name, self._key_from = index_name, key_from
         self._binding = _binding(index_name)
         self._segments: OrderedDict[bytes, tuple[AESGCM, bytes]] = OrderedDict()
         self._lock = _ProcessLock()
@@ -221,25 +228,76 @@ class Opener:
             raise SealError("unknown suite", item_id=item_id)
         if envelope[5] not in (TYPE_BYTES, TYPE_TEXT):
             raise SealError("unknown type", item_id=item_id)
-        header, nonce = envelope[:_HEADER_SIZE], envelope[_HEADER_SIZE : _HEADER_SIZE + _NONCE_SIZE]
+        header, nonce = envelope[:_HEADER_SIZE], envelope[_HEADER_SIZE:_NONCE_END]
         key_id, salt, commitment = header[6:10], header[10:26], header[26:58]
         aead, expected = self._segment(item_id, key_id, salt)
         if not hmac.compare_digest(commitment, expected):
             raise SealError("bad commitment", item_id=item_id, key_id=key_id.hex())
         try:
-            data = aead.decrypt(
-                nonce, envelope[_HEADER_SIZE + _NONCE_SIZE :], header + self._binding + item_id.encode()
-            )
+            data = aead.decrypt(nonce, envelope[_NONCE_END:], header + self._binding + item_id.encode())
             return data.decode() if envelope[5] == TYPE_TEXT else data
         except InvalidTag:
             raise SealError("bad tag", item_id=item_id, key_id=key_id.hex()) from None
         except UnicodeDecodeError:
             raise SealError("bad text", item_id=item_id, key_id=key_id.hex()) from None
 
+    def open_each(
+        self, ids: Sequence[str], stored: Sequence[str | bytes | None]
+    ) -> list[str | bytes | SealError | None]:
+        """The original contents of many items, much faster than one by one.
+
+        Args:
+            ids: n items.
+            stored: n contents from the target, or None each.
+
+        Returns:
+            n original contents; None for items without contents, and a SealError where they do not open, a
+            NotSealed where they are not sealed.
+        """
+        known: dict[bytes, tuple[Callable[[bytes, bytes, bytes], bytes], bytes]] = {}
+        opened: list[str | bytes | SealError | None] = []
+        for item_id, value in zip(ids, stored, strict=True):
+            if value is None:
+                opened.append(None)
+                continue
+            try:
+                envelope = decode_base64(value)
+                header = envelope[:_HEADER_SIZE]
+                found = known.get(header)
+                if found is not None and len(envelope) >= OVERHEAD:
+                    # Another item's header, which was checked: only the part that differs is left.
+                    decrypt, bound = found
+                    nonce, sealed = envelope[_HEADER_SIZE:_NONCE_END], envelope[_NONCE_END:]
+                    data = decrypt(nonce, sealed, bound + item_id.encode())
+                    opened.append(data.decode() if header[5] == TYPE_TEXT else data)
+                    continue
+            except (InvalidTag, ValueError):
+                pass  # named below
+            try:
+                if not is_sealed(value):
+                    raise NotSealed(item_id)
+                opened.append(self.open(item_id, value))
+            except SealError as error:
+                opened.append(error)
+                continue
+            aead, _ = self._segment(item_id, header[6:10], header[10:26])
+            known[header] = aead.decrypt, header + self._binding
+        return opened
+
     def _segment(self, item_id: str, key_id: bytes, salt: bytes) -> tuple[AESGCM, bytes]:
         contents_key = self._keys.get(key_id)
         if contents_key is None:
-            raise SealError(UNKNOWN_KEY, item_id=item_id, key_id=key_id.hex())
+            error = SealError(UNKNOWN_KEY, item_id=item_id, key_id=key_id.hex())
+            with_key = (
+                f"with {self._key_from} (key id {next(iter(self._keys)).hex()})"
+                if self._keys
+                else "without a contents key"
+            )
+            error.hint = (
+                f"index {self._index_name!r} was opened {with_key}: use the key file that the contents were "
+                "sealed with"
+            )
+            raise error
         with self._lock.own():
             segment = self._segments.get(key_id + salt)
             if segment is None:
@@ -262,6 +320,16 @@ def is_sealed(stored: str | bytes) -> bool:
         return pybase64.b64decode(head, validate=True)[: len(MAGIC)] == MAGIC
     except (binascii.Error, ValueError):
         return False
+
+
+def key_id_in(stored: str | bytes) -> str | None:
+    """The id of the contents key that sealed stored contents, 8 hex digits; None if they are not sealed."""
+    if not is_sealed(stored):
+        return None
+    try:
+        return pybase64.b64decode(stored[:_KEY_ID_CHARS], validate=True)[6:10].hex()
+    except (binascii.Error, ValueError):
+        return ""
 
 
 def decode_base64(text: str | bytes) -> bytes:

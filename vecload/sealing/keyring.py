@@ -8,16 +8,21 @@ one case: the process that made it knows that the target refused its only reques
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import glob
 import os
-from collections.abc import Callable, Iterator
+import re
+import secrets
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from vecload.errors import KeyFileError
-from vecload.sealing.keys import Key, generate_key
-from vecload.sealing.new_file import make_new, sync_folder
+from vecload.sealing.key_text import MadeFor
+from vecload.sealing.keys import Key, generate_key, legible_name, stored_key_paths
+from vecload.sealing.new_file import make_new, sync_folder, write_new
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,56 @@ def find_stored(path: Path) -> StoredKey | None:
     return None
 
 
+def stored_place(paths: Sequence[Path]) -> Path | None:
+    """The first of several key files that is there, or whose pending key is.
+
+    Args:
+        paths: The key files that an index may have.
+    """
+    there = (path for path in paths if path.exists() or pending_path(path).exists())
+    return next(there, None)
+
+
+def keys_named(config_home: Path, location: str, index_name: str) -> list[tuple[str, str]]:
+    """Key files of the key store that may be those of an index of this name, on any target.
+
+    Args:
+        config_home: The user's configuration folder for vecload.
+        location: The target that is asked for.
+        index_name: The index.
+
+    Returns:
+        The files, and the targets that they were made for; "" where a file does not say so.
+    """
+    own = {path.name for path in stored_key_paths(config_home, location, index_name)}
+    found: list[tuple[str, str]] = []
+    for path in sorted((config_home / "keys").glob(f"{glob.escape(legible_name(index_name))}-*.toml")):
+        if not re.fullmatch(r"[0-9a-f]{12}", path.stem.rpartition("-")[2]):
+            continue
+        try:
+            made_for = Key.load(path).made_for
+        except KeyFileError:
+            continue
+        if made_for is None or made_for.index == index_name:
+            target = location if path.name in own else ""
+            found.append((str(path), made_for.target if made_for else target))
+    return found
+
+
+def check_can_make(path: Path) -> None:
+    """See whether a key file that the user named can be made, as far as can be seen. Nothing is written.
+
+    Raises:
+        KeyFileError: It can't.
+    """
+    if path.is_symlink() and not path.exists():
+        raise KeyFileError(f"the key file {path} is a symbolic link to nothing", hint="name the file itself")
+    folder = path.parent
+    code = 0 if os.access(folder, os.W_OK | os.X_OK) else errno.EACCES if folder.is_dir() else errno.ENOENT
+    if code:
+        raise KeyFileError(f"the key file {path} can't be written: {os.strerror(code)}")
+
+
 def tidy(path: Path) -> None:
     """Remove the pending file that a kill left after the key was confirmed.
 
@@ -134,12 +189,20 @@ def confirm(path: Path, key: Key) -> None:
 
 
 @contextmanager
-def pending_key(path: Path, waits: Callable[[], object]) -> Iterator[PendingKey | None]:
+def pending_key(
+    path: Path,
+    waits: Callable[[], object],
+    made_for: MadeFor | None = None,
+    *,
+    contents_only: bool = False,
+) -> Iterator[PendingKey | None]:
     """A key to create an index with: a new one that is on the disk, or the one that an earlier run left.
 
     Args:
         path: The index's key file, which does not exist.
         waits: Called before waiting for another process that holds the pending key.
+        made_for: The index, which a new key's file names.
+        contents_only: Make a new key without an index key.
 
     Yields:
         The key; None if another process has made the key file meanwhile.
@@ -147,19 +210,21 @@ def pending_key(path: Path, waits: Callable[[], object]) -> Iterator[PendingKey 
     Raises:
         KeyFileError: The key can't be written or read.
     """
-    descriptor, pending = _hold(path, waits)
+    descriptor, pending = _hold(path, waits, made_for, contents_only)
     try:
         yield pending
     finally:
         os.close(descriptor)
 
 
-def _hold(path: Path, waits: Callable[[], object]) -> tuple[int, PendingKey | None]:
+def _hold(
+    path: Path, waits: Callable[[], object], made_for: MadeFor | None, contents_only: bool
+) -> tuple[int, PendingKey | None]:
     file = pending_path(path)
     try:
         _make_folder(path.parent)
         while True:
-            held = _create(path, file) or _take_over(path, file, waits)
+            held = _create(path, file, made_for, contents_only) or _take_over(path, file, waits)
             if held is not None:
                 break
         descriptor, pending = held
@@ -171,9 +236,12 @@ def _hold(path: Path, waits: Callable[[], object]) -> tuple[int, PendingKey | No
         raise KeyFileError(f"the key file {file} can't be written: {error.strerror}") from None
 
 
-def _create(path: Path, file: Path) -> tuple[int, PendingKey] | None:
+def _create(
+    path: Path, file: Path, made_for: MadeFor | None, contents_only: bool
+) -> tuple[int, PendingKey] | None:
     """Make a pending key; None if there is one."""
-    key = generate_key()
+    key = generate_key(contents_only=contents_only)
+    key.made_for = made_for
     locked: list[bool] = []
     try:
         descriptor = make_new(
@@ -219,6 +287,29 @@ def _lock(descriptor: int, *, wait: bool) -> bool:
     except OSError:
         return False
     return True
+
+
+def replace_stored(path: Path, key: Key) -> None:
+    """Replace the key in a key file by one that opens all that it opens.
+
+    Args:
+        path: The key file.
+        key: The new key. It has the contents key in the file among its old ones.
+
+    Raises:
+        KeyFileError: The file can't be written; the key in it stays.
+    """
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    try:
+        write_new(aside, key.file_text())
+        try:
+            aside.rename(path)
+        except OSError:
+            _remove(aside)
+            raise
+        sync_folder(path.parent)
+    except OSError as error:
+        raise KeyFileError(f"the key file {path} can't be written: {error.strerror}") from None
 
 
 def _make_folder(folder: Path) -> None:

@@ -47,6 +47,20 @@ def make_new(path: Path, data: bytes, *, claim: Callable[[int], object] | None =
         return _make(path, data, claim, named=True)
 
 
+def name_file(descriptor: int, path: Path) -> None:
+    """Give a file that was opened without a name a new name.
+
+    Raises:
+        FileExistsError: There is a file of that name.
+        OSError: It can't be named.
+    """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _link(descriptor, None, path.name, folder)
+    finally:
+        os.close(folder)
+
+
 def sync_folder(folder: Path) -> None:
     """Sync a folder, so that links and unlinks in it survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -20,16 +20,18 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
-import numpy as np
-
 from vecload.errors import (
     BatchRefused,
     Busy,
     IndexExists,
+    IndexKeyNeeded,
     IndexMismatch,
     IndexNotFound,
     ItemLimit,
+    KmsBacked,
+    KmsRefused,
     NotAcknowledged,
+    RootKeyNeeded,
     StoreLocked,
     TargetError,
     TrainingFailed,
@@ -39,7 +41,8 @@ from vecload.errors import (
 )
 from vecload.options import Metric
 from vecload.safe_text import one_line
-from vecload.targets.base import DIMENSION_MAX, Hit, IndexInfo, StoredItem, metadata_of
+from vecload.targets.base import DIMENSION_MAX, IndexInfo
+from vecload.targets.queries import Hit, hit_of
 
 RETRY_AFTER_MAX_SECONDS = 300.0
 COUNT_MAX = 2**63 - 1
@@ -47,7 +50,8 @@ COUNT_MAX = 2**63 - 1
 _UPSERTED = re.compile(r"Upserted ([0-9]{1,18}) vectors")
 
 _OWN = re.compile(
-    r"(Failed to |Operation failed|Index not found|Wrong encryption key|No KMS envelope|KMS |AWS KMS |"
+    r"(Failed to |Operation failed|Index not found|Wrong encryption key|No KMS envelope|KMS |"
+    r"AWS (?:KMS|Secrets Manager|STS) |Unknown KMS registry entry|"
     r"[Ii]ndex '|Index was not |Invalid |API Key is |This operation requires|User management requires|"
     r"There was an error parsing the body|"
     r"BatchPushVariable |Item limit reached|[Ee]mbedding |Unexpected server error|Request timeout|"
@@ -57,6 +61,8 @@ _OWN = re.compile(
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _PLACES = 8
 """Parts of a fault's place that are shown: deeper ones come from the request."""
+_UNEXPLAINED = b"Internal Server Error"
+"""All that the service says where it fails outside of its own handling of errors."""
 _JSON = re.compile(r'["{]')
 
 _Maker = Callable[[str], VecloadError]
@@ -74,6 +80,58 @@ def _unauthorised(detail: str) -> VecloadError:
     )
 
 
+def _denied(detail: str) -> VecloadError:
+    return Unauthorised(
+        f"the API key is a user token without the permission for this ({detail})",
+        hint="use a token of this index, with the permissions 'read' and 'write' to load",
+    )
+
+
+def _not_its_index(detail: str) -> VecloadError:
+    return Unauthorised(
+        f"the API key is a user token of another index, or it was revoked ({detail})",
+        hint="name the token's index with --index, or set VECLOAD_API_KEY to a token of this one",
+    )
+
+
+def _not_root(detail: str) -> VecloadError:
+    return RootKeyNeeded(
+        f"the API key is a user token, and only the service's root API key may do this ({detail})",
+        hint="set VECLOAD_API_KEY to the root API key; a user token reads and writes the items of one index",
+    )
+
+
+def _kms_failed(detail: str) -> VecloadError:
+    """What a failure of the service's KMS means: it is not reached, or it refuses."""
+    if "request failed" in detail or any(code in detail for code in _KMS_PASSING):
+        busy = Busy(
+            f"the service can't get the index key from its KMS at the moment ({detail})",
+            hint="run again when the service reaches its KMS",
+            status=503,
+        )
+        failed: VecloadError = busy
+    else:
+        failed = KmsRefused(
+            f"the service can't get the index key from its KMS ({detail})",
+            hint="whoever runs the service must correct its KMS settings",
+        )
+    failed.refused = True  # whatever the status: without the key it did nothing
+    return failed
+
+
+_KMS_PASSING = (
+    "Throttling",
+    "TooManyRequests",
+    "DependencyTimeout",
+    "KeyUnavailable",
+    "KMSInternal",
+    "InternalService",
+    "ServiceUnavailable",
+    "InternalFailure",
+)
+"""How codes of AWS begin that may pass by themselves."""
+
+
 def _locked(detail: str) -> VecloadError:
     return StoreLocked(
         f"another process holds the service's store ({detail})", hint="stop the other process, then run again"
@@ -89,14 +147,38 @@ def _limit(detail: str) -> VecloadError:
 
 
 _MEANINGS: tuple[tuple[str, _Maker], ...] = (
-    ("permission denied", _unauthorised),
-    ("requires an admin", _unauthorised),
+    ("Index not found: permission denied", _not_its_index),
+    ("permission denied", _denied),
+    ("requires an admin", _not_root),
+    ("AWS KMS ", _kms_failed),
+    ("AWS Secrets Manager ", _kms_failed),
+    ("AWS STS ", _kms_failed),
+    ("KMS error: ", _kms_failed),
+    ("no longer in the YAML registry", _kms_failed),
+    (
+        "Unknown KMS registry entry",
+        lambda detail: IndexMismatch(
+            f"the service has no KMS of that name ({detail})",
+            hint="name one from kms.registry of the service's configuration with --kms",
+        ),
+    ),
     ("locked by another store", _locked),
     ("Item limit reached", _limit),
     ("Wrong encryption key", _wrong_key),
     ("Failed to unwrap DEK", _wrong_key),
-    ("client_kek required", _wrong_key),
-    ("do not supply index_key", _wrong_key),
+    (
+        "client_kek required",
+        lambda detail: IndexKeyNeeded(
+            f"the service needs the index key ({detail})", hint="name a key file that contains it"
+        ),
+    ),
+    (
+        "do not supply index_key",
+        lambda detail: KmsBacked(
+            f"the index is KMS-backed, and an index key was sent ({detail})",
+            hint="name a key file with the contents key alone",
+        ),
+    ),
     ("No KMS envelope", lambda detail: IndexNotFound(f"the service has no such index ({detail})")),
     ("Config item not found", lambda detail: IndexNotFound(f"the index is not created yet ({detail})")),
     ("does not exist", lambda detail: IndexNotFound(f"the service has no such index ({detail})")),
@@ -135,6 +217,7 @@ def error_of(
         return _unauthorised(detail)
     if status == 408 or status == 429 or status >= 500:
         busy = Busy(f"the service answered {status} ({detail})", status=status)
+        busy.unexplained = status == 500 and body == _UNEXPLAINED
         busy.retry_after = retry_after_seconds(headers.get("retry-after"), time.time())
         return busy
     if status in (400, 413, 422):
@@ -218,29 +301,26 @@ def _finite(text: str) -> float:
     return number
 
 
-def stored_items_of(answer: dict[str, Any]) -> list[StoredItem]:
-    """The items in an answer to a get.
+def hits_of(answer: dict[str, Any], queries: int, ranked_by: str | None = None) -> list[list[Hit]]:
+    """The results in an answer to a query, for each of its vectors.
+
+    Args:
+        answer: The answer.
+        queries: How many vectors the query had. For a single one the service returns its results alone.
+        ranked_by: What every result must have: `distance` or `score`; None is neither.
 
     Raises:
         NotAcknowledged: The answer has something else.
     """
+    results = answer.get("results")
+    groups = [results] if queries == 1 else results
     try:
-        return [_stored(result) for result in _results(answer)]
-    except (TypeError, ValueError, OverflowError):
-        raise NotAcknowledged("the service returned items in an unknown form") from None
-
-
-def hits_of(answer: dict[str, Any]) -> list[Hit]:
-    """The results in an answer to a query.
-
-    Raises:
-        NotAcknowledged: The answer has something else.
-    """
-    try:
-        return [
-            Hit(result["id"], float(result["distance"]), metadata_of(result.get("metadata")))
-            for result in _results(answer)
-        ]
+        if not isinstance(groups, list) or len(groups) != queries:
+            raise TypeError
+        found = [[hit_of(result) for result in results_of({"results": group})] for group in groups]
+        if ranked_by and any(getattr(hit, ranked_by) is None for hits in found for hit in hits):
+            raise TypeError
+        return found
     except (KeyError, TypeError, ValueError, OverflowError):
         raise NotAcknowledged("the service returned results in an unknown form") from None
 
@@ -307,7 +387,7 @@ def _message_in(status: int, body: bytes) -> tuple[str, str]:
 def _own(detail: str) -> str:
     """The part of a text that is the service's own; nothing if it does not begin like one of its messages."""
     # After "Invoked with" come the arguments of the engine's call, which include the index key.
-    detail = detail.partition("Invoked with")[0]
+    detail = detail.partition("Invoked with")[0].removeprefix('"')
     return _JSON.split(detail, maxsplit=1)[0] if _OWN.match(detail) else ""
 
 
@@ -324,22 +404,18 @@ def _name(part: Any) -> str:
     return str(part) if _WORD.fullmatch(str(part)) else "…"
 
 
-def _results(answer: dict[str, Any]) -> list[dict[str, Any]]:
+def results_of(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """The results in an answer to a get or a query, each of them an object with an id.
+
+    Raises:
+        NotAcknowledged: The answer has something else.
+    """
     results = answer.get("results")
     if not isinstance(results, list) or not all(
         isinstance(result, dict) and isinstance(result.get("id"), str) for result in results
     ):
         raise NotAcknowledged("the service answered without results")
     return results
-
-
-def _stored(result: dict[str, Any]) -> StoredItem:
-    vector = result.get("vector")
-    array = np.array(vector, dtype=np.float64).astype(np.float32) if vector else None
-    contents = result.get("contents")
-    if (array is not None and array.ndim != 1) or not isinstance(contents, str | None):
-        raise TypeError
-    return StoredItem(result["id"], array, metadata_of(result.get("metadata")), contents or None)
 
 
 def index_info(name: str, answer: dict[str, Any]) -> IndexInfo:
@@ -364,9 +440,19 @@ def index_info(name: str, answer: dict[str, Any]) -> IndexInfo:
             trained=bool(answer["is_trained"]),
             n_lists=_whole(answer["n_lists"], COUNT_MAX),
             metadata_schema=schema,
+            bm25=_bm25(answer.get("bm25")),
         )
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise NotAcknowledged("the service described the index in an unknown form") from None
+
+
+def _bm25(config: Any) -> dict[str, Any] | None:
+    if config is None:
+        return None
+    version = config.get("analyzer_version")
+    if not isinstance(version, str | None):
+        raise TypeError
+    return {"k1": float(config["k1"]), "b": float(config["b"]), "analyzer_version": version}
 
 
 def _whole(number: Any, most: int) -> int:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import math
+import random
+import struct
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self, get_args
+from typing import Any, Literal, Protocol, Self, TypeAlias, get_args
+
+import numpy as np
 
 from vecload.batch import Batch, Contents, Metadata, Vectors
-from vecload.errors import IndexMismatch
+from vecload.errors import IndexKeyNeeded, IndexMismatch, TargetError
 from vecload.options import Metric, StoragePrecision
+from vecload.targets.queries import Hit, MetadataQuery, Query
+
+OpenedBy: TypeAlias = Literal["index key", "KMS", "user token"]
+"""What opens an index: the index key that its user has, the one in the service's KMS, or the API key of a
+user, a token. With the last two, no request has an index key."""
+Permission: TypeAlias = Literal["read", "write"]
 
 DIMENSION_MAX = 65535
 """The engine's highest dimension (docs/cyborgdb.md)."""
@@ -24,8 +36,11 @@ class IndexSettings:
 
     dimension: Length of a vector; None lets the first upsert decide.
     unfilterable, pattern, full_text: metadata fields, by dot path, with another policy than the default,
-        which makes every field filterable.
+        which makes every field filterable; filterable: fields for which the default is recorded.
     embedding_model: The engine's model that computes vectors from contents.
+    bm25_k1, bm25_b: How full-text search scores: weight of repeated words, and of the field's length.
+    kms: The name of a KMS in the configuration of the service, which gets the index key from it; None if the
+        user has the index key.
     """
 
     dimension: int | None = None
@@ -35,6 +50,10 @@ class IndexSettings:
     pattern: tuple[str, ...] = ()
     full_text: tuple[str, ...] = ()
     embedding_model: str | None = None
+    filterable: tuple[str, ...] = ()
+    bm25_k1: float | None = None
+    bm25_b: float | None = None
+    kms: str | None = None
 
     def metadata_schema(self) -> dict[str, dict[str, bool]]:
         """The fields' policies in the engine's form, without fields that have the default policy.
@@ -49,14 +68,18 @@ class IndexSettings:
                     f"field {both[0]!r} is declared a pattern and also full text or unfilterable",
                     hint="a pattern field is filterable by exact value; keep one of the two",
                 )
-        schema = {name: _policy(filterable=False) for name in self.unfilterable}
+        schema = {name: _policy() for name in self.filterable}
+        schema |= {name: _policy(filterable=False) for name in self.unfilterable}
         schema |= {name: _policy(pattern=True) for name in self.pattern}
         return schema | {name: _policy(filterable=False, full_text=True) for name in self.full_text}
 
 
 @dataclass(frozen=True, slots=True)
 class IndexInfo:
-    """A target's description of an index. `dimension` is 0 until the first upsert sets it."""
+    """A target's description of an index. `dimension` is 0 until the first upsert sets it.
+
+    bm25: how full-text search scores (`k1`, `b`, `analyzer_version`); None without full-text fields.
+    """
 
     name: str
     dimension: int
@@ -64,6 +87,33 @@ class IndexInfo:
     trained: bool
     n_lists: int
     metadata_schema: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+    bm25: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How to train an index. None leaves a choice to the engine.
+
+    n_lists: parts into which the index is divided.
+    batch_size: items of a step.
+    max_iters: steps at most.
+    tolerance: end when a step changes less.
+    max_memory: megabytes at most.
+    """
+
+    n_lists: int | None = None
+    batch_size: int | None = None
+    max_iters: int | None = None
+    tolerance: float | None = None
+    max_memory: int | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """The engine's arguments."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+DEFAULT_TRAINING = Training()
+"""The engine decides everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,27 +144,28 @@ class Ack:
         )
 
 
+def in_turn(stores: Sequence[Callable[[], Ack]]) -> Ack:
+    """Store the parts of a batch one after the other; the sum of their acknowledgements."""
+    first, *others = stores
+    return sum((store() for store in others), first())
+
+
 @dataclass(frozen=True, slots=True)
 class StoredItem:
     """An item as the target returns it, with contents as stored, sealed or not.
 
     vector: float32, shape (dim,); None if not asked for, and for all zeros, which the engine hides.
-    contents: None if absent or not asked for. The engine does not distinguish empty from absent.
+    contents: Text, or bytes if they are not UTF-8, which only the embedded engine can return. None if absent
+        or not asked for. The engine keeps no type, and does not distinguish empty from absent.
+    unreadable: the fields that were asked for, but that the service can't send (docs/cyborgdb.md). They are
+        empty here, as if absent: whoever copies or compares items has to look at this.
     """
 
     id: str
     vector: Vectors | None
     metadata: Metadata
     contents: Contents | None
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One result of a query; a smaller distance is nearer."""
-
-    id: str
-    distance: float
-    metadata: Metadata
+    unreadable: tuple[str, ...] = ()
 
 
 class TargetIndex(Protocol):
@@ -132,15 +183,30 @@ class TargetIndex(Protocol):
     def writers(self) -> int:
         """How many concurrent batches make this target faster."""
 
-    def describe(self) -> IndexInfo:
-        """Ask the target about the index.
+    @property
+    def opened_by(self) -> OpenedBy:
+        """What opens the index."""
+
+    def permissions(self) -> frozenset[Permission]:
+        """What the caller may do with items. Asks without storing or deleting any.
 
         Raises:
             TargetError: It failed, as for every method here.
         """
 
+    def describe(self) -> IndexInfo:
+        """Ask the target about the index.
+
+        Raises:
+            TargetError: It failed.
+        """
+
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
         """Encode a batch for the target, without a request.
+
+        Args:
+            batch: With vectors for all items, for some or for none. An index that was created with an
+                embedding model makes those that are missing from the contents; others refuse the batch.
 
         Returns:
             A function that stores the whole batch and returns after the target acknowledged every item. It
@@ -158,6 +224,9 @@ class TargetIndex(Protocol):
     def get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
         """Fetch items in the order of the ids, without missing ones.
 
+        An item with a field that a service can't send does not fail the others: it has that field's name in
+        `unreadable`, and its other fields. `ItemUnreadable(item.id, item.unreadable)` is its error.
+
         Args:
             ids: Any number.
             include: Some of `vector`, `metadata`, `contents`. An item that has none of them may be missing as
@@ -171,8 +240,19 @@ class TargetIndex(Protocol):
             ids: Any number.
         """
 
-    def query(self, vector: Vectors, top_k: int) -> list[Hit]:
-        """The nearest items, nearest first. `vector` has shape (dim,)."""
+    def query(self, query: Query) -> list[list[Hit]]:
+        """The nearest items of each vector, nearest first; with a text search, the best first.
+
+        Raises:
+            BatchRefused: The engine can't answer this query.
+        """
+
+    def query_metadata(self, query: MetadataQuery) -> list[Hit]:
+        """The items with such metadata: in any order, or sorted as the query says, or by score.
+
+        Raises:
+            BatchRefused: The engine can't answer this query.
+        """
 
     def ids_where(self, filters: Mapping[str, Any]) -> list[str]:
         """The ids of all items whose metadata matches, in any order.
@@ -190,12 +270,24 @@ class TargetIndex(Protocol):
     def list_ids(self) -> list[str]:
         """The ids of all items, in any order."""
 
-    def train(self) -> None:
+    def sample_ids(self, most: int) -> list[str]:
+        """The ids of some items, which depend neither on their age nor on what they hold.
+
+        Args:
+            most: How many, at least 1. If the index holds no more items, all ids.
+        """
+
+    def train(self, training: Training = DEFAULT_TRAINING) -> None:
         """Train the index, so that queries search only a part of it. Returns after the training.
+
+        An index with few items stays untrained, without an error.
 
         Raises:
             TrainingFailed: It could not be trained.
         """
+
+    def is_training(self) -> bool:
+        """Whether the index is being trained now, or waits for it."""
 
     def drop(self) -> None:
         """Delete the index and all of its items."""
@@ -211,25 +303,43 @@ class Target(Protocol):
     def healthy(self) -> bool:
         """Whether it answers at all. Never raises."""
 
+    def health(self) -> dict[str, str]:
+        """What it says of itself: `status`, and its `version` if it has one.
+
+        Raises:
+            TargetError: It does not answer, or is closed.
+        """
+
     def list_indexes(self) -> list[str]:
         """The names of the indexes, sorted."""
 
     def embedding_models(self) -> list[str]:
         """The models that may make vectors; empty where the target does not say."""
 
-    def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> TargetIndex:
+    def create_index(self, name: str, index_key: bytes | None, settings: IndexSettings) -> TargetIndex:
         """Create an index and open it. A failure leaves nothing behind.
+
+        Args:
+            name: The index.
+            index_key: Its key, 32 bytes; not used, and may be None, if the settings name a KMS.
+            settings: Its settings.
 
         Raises:
             IndexExists: There is one with that name; it is unchanged.
-            IndexMismatch: An index can't have these settings.
+            IndexKeyNeeded: There is no index key, and the settings name no KMS.
+            IndexMismatch: An index can't have these settings, or the target made one with others.
         """
 
-    def open_index(self, name: str, index_key: bytes) -> TargetIndex:
+    def open_index(self, name: str, index_key: bytes | None) -> TargetIndex:
         """Open an index.
+
+        Args:
+            name: The index.
+            index_key: Its key, 32 bytes; None to open it by what else opens it (`OpenedBy`).
 
         Raises:
             IndexNotFound: There is none with that name.
+            IndexKeyNeeded: There is no index key, and nothing else opens it.
             WrongKey: It was created with another index key.
         """
 
@@ -276,6 +386,8 @@ def check_settings(name: str, settings: IndexSettings) -> None:
     if name == "default":
         # The service reserves it, so it could not serve an embedded index with that name.
         raise IndexMismatch("the service reserves the index name 'default'", hint="choose another")
+    if settings.kms is not None and (not isinstance(settings.kms, str) or not settings.kms):
+        raise IndexMismatch(f"{settings.kms!r} can't be the name of a KMS")
     if settings.dimension is not None and type(settings.dimension) is not int:
         # A fraction makes the engine crash with a segmentation fault.
         raise IndexMismatch(f"dimension {settings.dimension!r} is not a whole number")
@@ -287,7 +399,94 @@ def check_settings(name: str, settings: IndexSettings) -> None:
     ):
         if value is not None and value not in known:
             raise IndexMismatch(f"there is no {what} {value!r}", hint=f"choose one of {', '.join(known)}")
-    settings.metadata_schema()
+    schema = settings.metadata_schema()
+    if any(not name for name in schema):
+        raise IndexMismatch("a metadata field has an empty name")
+    for what, number, most in (("bm25_k1", settings.bm25_k1, math.inf), ("bm25_b", settings.bm25_b, 1)):
+        if number is None:
+            continue
+        if type(number) not in (int, float) or not (math.isfinite(number) and 0 <= number <= most):
+            between = "at least 0" if most == math.inf else "between 0 and 1"
+            raise IndexMismatch(f"{what} {number!r} is not a number {between}")
+        if not settings.full_text:
+            raise IndexMismatch(
+                f"{what} is for full-text search, but no field is declared full text",
+                hint="name one in full_text",
+            )
+
+
+def drawn(ids: Sequence[str], most: int) -> list[str]:
+    """Some of all ids, always the same ones, whatever the order of others means."""
+    return random.Random(0).sample(ids, min(most, len(ids)))  # noqa: S311 no secret depends on it
+
+
+def check_created(index: TargetIndex, settings: IndexSettings) -> None:
+    """Refuse an index that was just created, but not as asked. It is deleted again.
+
+    An older engine ignores settings that it does not know without a word, and an index never changes them.
+
+    Raises:
+        IndexMismatch: It differs. `refused` says whether it is gone.
+    """
+    info = index.describe()
+    wrong = [
+        f"its {what} is {got}, not {asked}"
+        for what, asked, got in (
+            ("dimension", settings.dimension, info.dimension),
+            ("metric", settings.metric, info.metric),
+        )
+        if asked not in (None, got)
+    ]
+    if lacking := other_policies(info, settings):
+        wrong.append(f"it has another policy for {', '.join(map(repr, lacking))}")
+    if not wrong:
+        return
+    hint = "update CyborgDB"
+    if lacking:
+        hint += ", or omit --unfilterable, --pattern and --full-text"
+    dropped = False
+    with suppress(TargetError):
+        if not index.count():  # else another process has found it meanwhile
+            index.drop()
+            dropped = True
+    error = IndexMismatch(
+        f"index {info.name!r} was not created as asked: {' and '.join(wrong)}"
+        f"{', so it was deleted again' if dropped else ''}",
+        hint=hint if dropped else f"delete it with 'vecload index delete'; {hint}",
+    )
+    error.refused = dropped
+    raise error
+
+
+def other_policies(info: IndexInfo, settings: IndexSettings) -> list[str]:
+    """The metadata fields whose policy in an index is not the one in the settings."""
+    wanted = settings.metadata_schema()
+    return [name for name, policy in wanted.items() if info.metadata_schema.get(name) != policy]
+
+
+def array_of(values: Sequence[float]) -> Vectors:
+    """A vector as Python numbers, each of them a float32 widened to 64 bits, as an array."""
+    # Three times faster than NumPy, which looks at every number to find a type for all of them.
+    return np.frombuffer(struct.pack(f"{len(values)}f", *values), dtype=np.float32)
+
+
+def own_key(name: str, index_key: bytes | None, settings: IndexSettings | None = None) -> bytes:
+    """The index key, for a target where only the user has it.
+
+    Raises:
+        IndexKeyNeeded: There is none.
+        IndexMismatch: The settings name a KMS.
+    """
+    if settings is not None and settings.kms is not None:
+        raise IndexMismatch(
+            f"an embedded store has no KMS {settings.kms!r}",
+            hint="omit --kms, or create the index in a service",
+        )
+    if index_key is None:
+        raise IndexKeyNeeded(
+            f"index {name!r} needs its index key", hint="name a key file that contains it with --key-file"
+        )
+    return index_key
 
 
 def metadata_of(stored: Any) -> Metadata:

@@ -13,8 +13,9 @@ WINDOW = 12
 """This many letters and digits in a row that are in the request too are an echo."""
 HEAD_BYTES = 4096
 """The first bytes of a body, which contain the index key."""
-SEARCHED_BYTES = 1_000_000
-"""In larger answers, which contain items, the search is only for plain forms of the keys."""
+SEARCHED_BYTES = 64 * 1024
+"""In larger answers, which contain items, the search is only for plain forms of the keys: the other may take
+as long as the service needs for the items."""
 
 _LOWER = bytes(range(256)).translate(
     bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())

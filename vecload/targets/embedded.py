@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from vecload.batch import Batch, Vectors
+from vecload.batch import Batch, Contents
 from vecload.closing import Closing
 from vecload.errors import (
     BatchRefused,
@@ -26,13 +26,30 @@ from vecload.errors import (
     StoreLocked,
     TargetError,
     TrainingFailed,
+    Unauthorised,
     VecloadError,
     WrongKey,
 )
 from vecload.safe_text import one_line
-from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings, metadata_of
+from vecload.targets.base import (
+    DEFAULT_TRAINING,
+    Ack,
+    IndexInfo,
+    IndexSettings,
+    OpenedBy,
+    Permission,
+    StoredItem,
+    Training,
+    array_of,
+    check_created,
+    check_settings,
+    in_turn,
+    metadata_of,
+    own_key,
+)
 from vecload.targets.engine import check_process, claim_engine, import_engine, track_engine_objects
 from vecload.targets.location import cannot_make, exclusive, expand_home, is_half_made, unlist_half_made
+from vecload.targets.queries import Hit, MetadataQuery, Query, hit_of
 from vecload.targets.wire import contents_text
 
 T = TypeVar("T")
@@ -47,6 +64,7 @@ class EmbeddedIndex:
     # The engine releases the GIL: a second thread adds half the speed of one, more add nothing
     # (docs/cyborgdb.md).
     writers = 2
+    opened_by: OpenedBy = "index key"
 
     def __init__(self, store: EmbeddedTarget, name: str, index_key: bytes, engine_index: Any) -> None:
         self.name = name
@@ -90,10 +108,17 @@ class EmbeddedIndex:
             trained=self._call(self._engine.is_trained),
             n_lists=int(config["n_lists"]),
             metadata_schema=config["metadata_schema"],
+            bm25=config["bm25"],
         )
 
+    def permissions(self) -> frozenset[Permission]:
+        """All: whoever has the key may do anything."""
+        return frozenset(("read", "write"))
+
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
-        """Bring a batch into the engine's form."""
+        """Bring a batch into the engine's form; items with a vector and items without are stored in turn."""
+        if batch.to_embed is not None:
+            return partial(in_turn, [self.prepare(part) for part in batch.by_vector()])
         return partial(self._upsert_prepared, _for_engine(batch), Ack(len(batch), {}, batch.nbytes))
 
     def upsert(self, batch: Batch) -> Ack:
@@ -125,9 +150,9 @@ class EmbeddedIndex:
                 items.append(
                     StoredItem(
                         stored["id"],
-                        None if vector is None or len(vector) == 0 else np.asarray(vector, dtype=np.float32),
+                        array_of(vector) if vector else None,
                         metadata_of(stored.get("metadata")),
-                        stored.get("contents") or None,
+                        _text_if_utf8(stored.get("contents") or None),
                     )
                 )
         return items
@@ -137,16 +162,18 @@ class EmbeddedIndex:
         for start in range(0, len(ids), GET_ITEMS):
             self._call(self._engine.delete, list(ids[start : start + GET_ITEMS]), index_key=self._key)
 
-    def query(self, vector: Vectors, top_k: int) -> list[Hit]:
-        """The nearest items."""
-        results = self._call(
-            self._engine.query,
-            query_vectors=vector,
-            top_k=top_k,
-            include=["distance", "metadata"],
-            index_key=self._key,
+    def query(self, query: Query) -> list[list[Hit]]:
+        """The nearest items of each vector."""
+        found = self._call(
+            self._engine.query, query_vectors=query.vectors, **query.arguments(), index_key=self._key
         )
-        return [Hit(hit["id"], float(hit["distance"]), metadata_of(hit.get("metadata"))) for hit in results]
+        # For a single vector the engine returns its results alone.
+        return [[hit_of(hit) for hit in hits] for hits in (found if len(query) > 1 else [found])]
+
+    def query_metadata(self, query: MetadataQuery) -> list[Hit]:
+        """The items with such metadata."""
+        found = self._call(self._engine.query_metadata, **query.arguments(), index_key=self._key)
+        return [hit_of(hit) for hit in found]
 
     def ids_where(self, filters: Mapping[str, Any]) -> list[str]:
         """The ids of the items whose metadata matches."""
@@ -161,16 +188,25 @@ class EmbeddedIndex:
         """The ids of all items."""
         return list(self._call(self._engine.list_ids, index_key=self._key))
 
-    def train(self) -> None:
+    def sample_ids(self, most: int) -> list[str]:
+        """The ids of some items: the engine's order without a filter depends on the index key alone."""
+        found = self._call(self._engine.query_metadata, filters={}, top_k=most, index_key=self._key)
+        return [item["id"] for item in found]
+
+    def train(self, training: Training = DEFAULT_TRAINING) -> None:
         """Train the index."""
         self._store.check_process()
         try:
-            self._engine.train(index_key=self._key)
+            self._engine.train(**training.arguments(), index_key=self._key)
         except (ValueError, RuntimeError) as error:
             raise TrainingFailed(
                 f"the index was not trained ({_message_line(str(error))})",
                 hint="the loaded items stay, and queries find them",
             ) from None
+
+    def is_training(self) -> bool:
+        """Whether this process trains the index."""
+        return bool(self._call(self._engine.is_training))
 
     def drop(self) -> None:
         """Delete the index, and the envelope that lets a service serve it."""
@@ -200,16 +236,24 @@ class EmbeddedTarget(Closing):
 
     Args:
         folder: Where the engine keeps it. A missing folder is created, readable only by its owner.
+        api_key: CyborgDB's licence key, which lifts the limit of items. The engine then asks CyborgDB's
+            server about it, and reports its use there. Without one it uses no network.
         clock: Seconds since the epoch, for the dates of envelopes.
         read_only: Write nothing: in an existing store (`has_store`), opening and reading change no file.
 
     Raises:
         EngineMissing: cyborgdb-core is not installed.
         TargetError: The folder can't be used.
+        Unauthorised: CyborgDB's server does not confirm the licence key, or can't be reached.
     """
 
     def __init__(
-        self, folder: Path, *, clock: Callable[[], float] = time.time, read_only: bool = False
+        self,
+        folder: Path,
+        *,
+        api_key: str | None = None,
+        clock: Callable[[], float] = time.time,
+        read_only: bool = False,
     ) -> None:
         cyborgdb_core = import_engine()
         self._core = cyborgdb_core
@@ -227,7 +271,7 @@ class EmbeddedTarget(Closing):
         self._logger = cyborgdb_core.Logger.instance()
         self._logger.configure("critical")
         self._config = cyborgdb_core.StorageConfig.disk(self.location)
-        self._engine_client = self.call(cyborgdb_core.Client, storage_config=self._config)
+        self._engine_client = self.call(cyborgdb_core.Client, api_key or "", self._config)
         track_engine_objects(self, "_engine_client", "_config", "_logger")
 
     def __repr__(self) -> str:
@@ -260,6 +304,11 @@ class EmbeddedTarget(Closing):
         """A store in this process answers until it is closed."""
         return self._engine_client is not None and self._pid == os.getpid()
 
+    def health(self) -> dict[str, str]:
+        """The engine's version."""
+        self.call(self._client.list_indexes)
+        return {"status": "healthy", "version": str(self._core.__version__)}
+
     def list_indexes(self) -> list[str]:
         """The names of the indexes, sorted."""
         return sorted(self.call(self._client.list_indexes))
@@ -268,16 +317,18 @@ class EmbeddedTarget(Closing):
         """The engine's models."""
         return embedding_models()
 
-    def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> EmbeddedIndex:
+    def create_index(self, name: str, index_key: bytes | None, settings: IndexSettings) -> EmbeddedIndex:
         """Create an index that cyborgdb-service can serve from the same folder.
 
         The envelope that the service needs is written first. If a kill left one behind, it is written again.
         """
         check_settings(name, settings)
+        index_key = own_key(name, index_key, settings)
         # The engine lets two processes create the same index with two keys, one of which then opens nothing.
         with exclusive(self.location):
-            engine_index = self._create(name, index_key, settings)
-        return EmbeddedIndex(self, name, index_key, engine_index)
+            index = EmbeddedIndex(self, name, index_key, self._create(name, index_key, settings))
+            check_created(index, settings)
+        return index
 
     def _create(self, name: str, index_key: bytes, settings: IndexSettings) -> Any:
         if name in self.list_indexes():
@@ -298,6 +349,8 @@ class EmbeddedTarget(Closing):
                 storage_precision=settings.storage_precision,
                 metadata_schema=settings.metadata_schema() or None,
                 embedding_model=settings.embedding_model,
+                bm25_k1=settings.bm25_k1,
+                bm25_b=settings.bm25_b,
                 logger=self._logger,
             )
         except VecloadError:
@@ -305,10 +358,12 @@ class EmbeddedTarget(Closing):
                 self.delete_envelope(name)
             raise
 
-    def open_index(self, name: str, index_key: bytes) -> EmbeddedIndex:
+    def open_index(self, name: str, index_key: bytes | None) -> EmbeddedIndex:
         """Open an index. One that the engine alone created can then be served as well."""
         with exclusive(self.location):
-            engine_index = self._opened(name, index_key) if name in self.list_indexes() else None
+            there = name in self.list_indexes()
+            index_key = own_key(name, index_key) if there else b""
+            engine_index = self._opened(name, index_key) if there else None
         if engine_index is None:
             raise IndexNotFound(f"there is no index {name!r} in {self.location}")
         try:
@@ -355,6 +410,11 @@ class EmbeddedTarget(Closing):
                 f"the key does not belong to the index in {self.location}",
                 hint="name the right one with --key-file",
             )
+        if "check your API key" in message:
+            return Unauthorised(
+                "CyborgDB does not confirm the licence key, or its server can't be reached",
+                hint="check CYBORGDB_API_KEY; without it the limit is 1,000,000 items an index",
+            )
         if "locked by another store" in message:
             return StoreLocked(
                 f"another process holds the store {self.location}",
@@ -370,6 +430,8 @@ class EmbeddedTarget(Closing):
             return IndexMismatch(
                 "the index has no embedding model", hint="omit --embed, and give every row a vector"
             )
+        if "does not match embedding model" in message:
+            return IndexMismatch(f"the index can't be created with these settings ({line})")
         if "mbedding model" in message:
             return TargetError(f"the embedding model is not available ({line})")
         if "metric" in message or "storage_precision" in message or "metadata_schema" in message:
@@ -383,6 +445,14 @@ class EmbeddedTarget(Closing):
         self._engine_client = None
         for index in [*self._indexes]:
             index.release()
+
+
+def _text_if_utf8(contents: bytes | None) -> Contents | None:
+    """Contents as the service returns them, which has text alone; other bytes as they are."""
+    try:
+        return None if contents is None else contents.decode()
+    except UnicodeDecodeError:
+        return contents
 
 
 def _message_line(message: str) -> str:

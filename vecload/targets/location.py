@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import ipaddress
 import os
 import re
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from vecload.errors import TargetError, UsageError
 
@@ -73,8 +75,44 @@ def redacted_address(url: str) -> str:
     return url if url[len(kept) :] in ("", "/", "/v1", "/v1/") else f"{kept}/…"
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceAddress:
+    """The address of a service.
+
+    Attributes:
+        scheme: `http` or `https`.
+        host: In lower case; an IPv6 address without brackets.
+        port: None for the scheme's own.
+        prefix: The path under which the service answers, `/cyborgdb`; "" for none. It may be a token, so no
+            message shows it.
+    """
+
+    scheme: str
+    host: str
+    port: int | None
+    prefix: str = field(default="", repr=False)
+
+    @property
+    def location(self) -> str:
+        """Its only spelling, which messages may show. Two prefixes of one host differ in their digests."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        origin = f"{self.scheme}://{host}" + ("" if self.port is None else f":{self.port}")
+        if not self.prefix:
+            return origin
+        return f"{origin}/…{hashlib.sha256(f'{origin}{self.prefix}'.encode()).hexdigest()[:12]}"
+
+
 def service_location(url: str) -> str:
-    """The only spelling of a service's address: scheme, host and port in lower case, without a path.
+    """The only spelling of a service's address, which messages may show.
+
+    Raises:
+        UsageError: It is not such an address, or it contains a user name or password.
+    """
+    return service_address(url).location
+
+
+def service_address(url: str) -> ServiceAddress:
+    """The address of a service in its parts. The path `/v1`, which every service has, is not a prefix.
 
     Raises:
         UsageError: It is not such an address, or it contains a user name or password.
@@ -84,24 +122,46 @@ def service_location(url: str) -> str:
     no_address = UsageError(
         f"{redacted_address(url)!r} is not the address of a service", hint="write it like http://host:8000"
     )
+    url = url.strip()
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
-        usable = parts.scheme in ("http", "https") and _is_host(parts.hostname or "")
+        # urlsplit drops tabs and line ends.
+        usable = url.isprintable() and parts.scheme in ("http", "https") and is_host(parts.hostname or "")
     except ValueError:
         usable = False
     if not usable:
         raise no_address
-    if parts.path not in ("", "/", "/v1", "/v1/") or parts.query or parts.fragment:
+    if "?" in url or "#" in url:
         raise UsageError(
-            f"{redacted_address(url)!r} has a path or a query",
-            hint="give only the address: http://host:8000",
+            f"{redacted_address(url)!r} has a query", hint="give only the address: http://host:8000"
         )
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")
+    prefix = parts.path.removesuffix("/").removesuffix("/v1")
+    if prefix and not _is_prefix(prefix):
+        raise UsageError(
+            f"the path of {redacted_address(url)!r} can't be the path of a service",
+            hint="it may have no empty part, no '.' and '..', and only characters of URLs",
+        )
+    return ServiceAddress(parts.scheme, parts.hostname or "", port, prefix)
 
 
-def _is_host(name: str) -> bool:
+_PREFIX = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})+)+")
+
+
+def _is_prefix(path: str) -> bool:
+    """Whether a path is spelt in one way only: a proxy would resolve dots and empty parts."""
+    return _PREFIX.fullmatch(path) is not None and not {".", ".."} & {*map(unquote, path.split("/"))}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what is sent to a host never leaves this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.removesuffix(".") == "localhost"
+
+
+def is_host(name: str) -> bool:
     """Whether a name can be a host.
 
     Raises:

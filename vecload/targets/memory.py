@@ -9,11 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from vecload.batch import Batch, Vectors
+from vecload.batch import Batch
 from vecload.closing import Closing
 from vecload.errors import BatchRefused, ConnectionClosed, IndexExists, IndexMismatch, IndexNotFound, WrongKey
-from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
+from vecload.targets.base import (
+    DEFAULT_TRAINING,
+    Ack,
+    IndexInfo,
+    IndexSettings,
+    OpenedBy,
+    Permission,
+    StoredItem,
+    Training,
+    check_settings,
+    drawn,
+    own_key,
+)
 from vecload.targets.filters import matches
+from vecload.targets.queries import Hit, MetadataQuery, Query
 from vecload.targets.wire import contents_text
 
 
@@ -21,6 +34,7 @@ class MemoryIndex:
     """An index of a MemoryTarget."""
 
     writers = 1
+    opened_by: OpenedBy = "index key"
 
     def __init__(self, target: MemoryTarget, name: str, index_key: bytes, settings: IndexSettings) -> None:
         self.name = name
@@ -44,13 +58,17 @@ class MemoryIndex:
         self._target.check_open()
         return self._stored
 
+    def permissions(self) -> frozenset[Permission]:
+        """All: whoever has the key may do anything."""
+        return frozenset(("read", "write"))
+
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
         """Nothing has to be encoded."""
         return partial(self.upsert, batch)
 
     def upsert(self, batch: Batch) -> Ack:
         """Keep the items, or refuse the whole batch."""
-        if batch.vectors is None:
+        if batch.vectors is None or batch.to_embed is not None:
             raise IndexMismatch(
                 "the index has no embedding model", hint="omit --embed, and give every row a vector"
             )
@@ -87,11 +105,32 @@ class MemoryIndex:
             for item_id in ids:
                 self._items.pop(item_id, None)
 
-    def query(self, vector: Vectors, top_k: int) -> list[Hit]:
-        """The nearest by squared Euclidean distance."""
+    def query(self, query: Query) -> list[list[Hit]]:
+        """The nearest by squared Euclidean distance. There are no filters, and no text search."""
+        if query.vectors is None or query.filters or query.text:
+            raise BatchRefused("an index in memory is searched by vectors alone")
         stored = [(item, item.vector) for item in self._items.values() if item.vector is not None]
-        hits = [Hit(item.id, float(np.sum((own - vector) ** 2)), item.metadata) for item, own in stored]
-        return sorted(hits, key=lambda hit: hit.distance)[:top_k]
+        found: list[list[Hit]] = []
+        for vector in query.vectors:
+            near = [(float(np.sum((own - vector) ** 2)), item) for item, own in stored]
+            near.sort(key=lambda pair: pair[0])
+            found.append(
+                [
+                    Hit(
+                        item.id,
+                        distance if "distance" in query.include else None,
+                        item.metadata if "metadata" in query.include else None,
+                    )
+                    for distance, item in near[: query.top_k]
+                ]
+            )
+        return found
+
+    def query_metadata(self, query: MetadataQuery) -> list[Hit]:
+        """All items; there are no filters, and no text search."""
+        if query.filters or query.text or query.order_by:
+            raise BatchRefused("an index in memory is not searched by metadata")
+        return [Hit(item_id) for item_id in [*self._items][: query.top_k]]
 
     def ids_where(self, filters: Mapping[str, Any]) -> list[str]:
         """The ids of the items whose metadata matches."""
@@ -105,9 +144,18 @@ class MemoryIndex:
         """The ids of all items."""
         return list(self._items)
 
-    def train(self) -> None:
+    def sample_ids(self, most: int) -> list[str]:
+        """The ids of some items."""
+        return drawn(self.list_ids(), most)
+
+    def train(self, training: Training = DEFAULT_TRAINING) -> None:
         """Do nothing: every query looks at every item."""
         self._target.check_open()
+
+    def is_training(self) -> bool:
+        """It never is."""
+        self._target.check_open()
+        return False
 
     def drop(self) -> None:
         """Forget the index."""
@@ -132,6 +180,11 @@ class MemoryTarget(Closing):
         """A store in this process answers until it is closed."""
         return not self._closed
 
+    def health(self) -> dict[str, str]:
+        """It is well until it is closed."""
+        self.check_open()
+        return {"status": "healthy"}
+
     def list_indexes(self) -> list[str]:
         """The names of the indexes, sorted."""
         self.check_open()
@@ -141,22 +194,23 @@ class MemoryTarget(Closing):
         """No model is known."""
         return []
 
-    def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> MemoryIndex:
+    def create_index(self, name: str, index_key: bytes | None, settings: IndexSettings) -> MemoryIndex:
         """Make an index."""
         self.check_open()
         check_settings(name, settings)
+        index_key = own_key(name, index_key, settings)
         if name in self._indexes:
             raise IndexExists(f"there is already an index {name!r} in {self.location}")
         index = self._indexes[name] = MemoryIndex(self, name, index_key, settings)
         return index
 
-    def open_index(self, name: str, index_key: bytes) -> MemoryIndex:
+    def open_index(self, name: str, index_key: bytes | None) -> MemoryIndex:
         """Open an index."""
         self.check_open()
         index = self._indexes.get(name)
         if index is None:
             raise IndexNotFound(f"there is no index {name!r} in {self.location}")
-        if index.index_key != index_key:
+        if index.index_key != own_key(name, index_key):
             raise WrongKey(f"the key does not belong to the index {name!r}")
         return index
 

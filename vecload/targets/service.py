@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
-from vecload.batch import Batch, Vectors
+from vecload.batch import Batch
 from vecload.closing import Closing
-from vecload.errors import BatchRefused, IndexExists, IndexMismatch, NotAcknowledged, UsageError, VecloadError
+from vecload.errors import (
+    AccessRefused,
+    BatchRefused,
+    Busy,
+    ClientRefused,
+    IndexExists,
+    IndexKeyNeeded,
+    IndexMismatch,
+    KmsBacked,
+    NotAcknowledged,
+    NotTrusted,
+    TargetError,
+    Unauthorised,
+    UsageError,
+    VecloadError,
+)
 from vecload.limits import BINARY_THRESHOLD
 from vecload.options import WireFormat
+from vecload.safe_text import one_line
 from vecload.targets.answers import (
     check_deleted,
     check_trained,
@@ -23,14 +38,40 @@ from vecload.targets.answers import (
     index_info,
     number_of,
     object_of,
-    stored_items_of,
     texts_of,
 )
-from vecload.targets.base import Ack, Hit, IndexInfo, IndexSettings, StoredItem, check_settings
+from vecload.targets.base import (
+    DEFAULT_TRAINING,
+    Ack,
+    IndexInfo,
+    IndexSettings,
+    OpenedBy,
+    Permission,
+    StoredItem,
+    Training,
+    check_created,
+    check_settings,
+    drawn,
+    in_turn,
+    own_key,
+)
 from vecload.targets.echoes import EchoFilter
-from vecload.targets.location import service_location
+from vecload.targets.location import service_address
+from vecload.targets.queries import Hit, MetadataQuery, Query
+from vecload.targets.reach import Reach
+from vecload.targets.returned_items import stored_items_of
 from vecload.targets.transport import Answer, Connections
-from vecload.targets.wire import Body, choose_format, dumps, encode_binary, encode_json, vectors_text_bytes
+from vecload.targets.unreadable import read_around
+from vecload.targets.wire import (
+    Body,
+    choose_format,
+    dumps,
+    encode_binary,
+    encode_json,
+    encode_query,
+    query_rows,
+    vectors_text_bytes,
+)
 
 REQUEST_SECONDS = 120.0
 """How long one request may take in all: the engine itself waits 120 s for its store."""
@@ -47,6 +88,8 @@ DELETE_ITEMS = 2000
 GET_MAX_BYTES = 1_000_000_000
 REFUSALS = (400, 401, 403, 409, 413, 422)
 """With these statuses the service says that it did nothing. After others it may still execute the request."""
+USER_TOKEN = "cdbk_"  # noqa: S105 how every one begins
+"""How the API key of a user begins. It is for one index, and opens it without the index key."""
 
 
 class ServiceIndex:
@@ -55,7 +98,8 @@ class ServiceIndex:
     Args:
         service: The service.
         name: The index.
-        index_key: 32 bytes.
+        index_key: 32 bytes, sent with every request; None if a user token or the service's KMS opens it.
+        opened_by: What opens it.
         wire: The wire format.
         binary_threshold: With wire `auto`, use binary from this many items on.
     """
@@ -63,11 +107,20 @@ class ServiceIndex:
     writers = 2  # two concurrent requests keep the service busy; more only queue (docs/cyborgdb.md)
 
     def __init__(
-        self, service: ServiceTarget, name: str, index_key: bytes, *, wire: WireFormat, binary_threshold: int
+        self,
+        service: ServiceTarget,
+        name: str,
+        index_key: bytes | None,
+        *,
+        opened_by: OpenedBy,
+        wire: WireFormat,
+        binary_threshold: int,
     ) -> None:
         self.name = name
+        self.opened_by: OpenedBy = opened_by
         self._service = service
-        self._key_hex = index_key.hex()  # in lower case, since the service compares the text
+        # In lower case, since the service compares the text.
+        self._key_hex = None if index_key is None else index_key.hex()
         self._wire = wire
         self._binary_threshold = binary_threshold
 
@@ -78,8 +131,30 @@ class ServiceIndex:
         """Ask the service about the index."""
         return index_info(self.name, self._ask("/v1/indexes/describe"))
 
+    def permissions(self) -> frozenset[Permission]:
+        """What the API key may do with items: all, unless it is a user token.
+
+        The service has no way to ask for it. So this counts the items, which needs `read`, and deletes the
+        items of an empty list, which needs `write` and writes nothing (docs/cyborgdb.md).
+        """
+        if self.opened_by != "user token":
+            return frozenset(("read", "write"))
+        found: set[Permission] = set()
+        with suppress(Unauthorised):
+            self.count()
+            found.add("read")
+        with suppress(Unauthorised):
+            self._delete([])
+            found.add("write")
+        return frozenset(found)
+
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
-        """Encode a batch as the body of a request, or of several if one would be too large."""
+        """Encode a batch as the body of a request, or of several if one would be too large.
+
+        Items with a vector and items without go in separate requests, so that those with one can be binary.
+        """
+        if batch.to_embed is not None:
+            return partial(in_turn, [self.prepare(part) for part in batch.by_vector()])
         wire = choose_format(batch, self._wire, self._binary_threshold)
         if len(batch) > 1 and vectors_text_bytes(batch, wire) > BODY_MAX_BYTES:
             return partial(self._upsert_halves, batch)
@@ -104,33 +179,45 @@ class ServiceIndex:
         return replace(ack, sending=answer.sending, waiting=answer.waiting)
 
     def get(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
-        """Fetch items, some hundreds per request."""
+        """Fetch items, some hundreds per request, and around those that the service can't send."""
         items: list[StoredItem] = []
         for start in range(0, len(ids), GET_ITEMS):
-            answer = self._ask(
-                "/v1/vectors/get",
-                limit=GET_MAX_BYTES,
-                ids=list(ids[start : start + GET_ITEMS]),
-                include=list(include),
-            )
-            items += stored_items_of(answer)
+            some = ids[start : start + GET_ITEMS]
+            try:
+                items += self._get_once(some, include)
+            except Busy as error:
+                items += read_around(self._get_once, some, include, error)
         return items
+
+    def _get_once(self, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
+        path, limit = "/v1/vectors/get", GET_MAX_BYTES
+        return stored_items_of(self._answer(path, limit=limit, ids=list(ids), include=list(include)))
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete items, some thousands per request."""
         for start in range(0, len(ids), DELETE_ITEMS):
-            check_deleted(self._ask("/v1/vectors/delete", ids=list(ids[start : start + DELETE_ITEMS])))
+            self._delete(ids[start : start + DELETE_ITEMS])
 
-    def query(self, vector: Vectors, top_k: int) -> list[Hit]:
-        """The nearest items."""
-        answer = self._ask(
-            "/v1/vectors/query",
-            limit=GET_MAX_BYTES,
-            query_vectors=vector.astype(np.float64),
-            top_k=top_k,
-            include=["distance", "metadata"],
-        )
-        return hits_of(answer)
+    def _delete(self, ids: Sequence[str]) -> None:
+        check_deleted(self._ask("/v1/vectors/delete", ids=list(ids)))
+
+    def query(self, query: Query) -> list[list[Hit]]:
+        """The nearest items of each vector, for some vectors per request."""
+        binary = self._wire != "json" and len(query) > 1
+        path = "/v1/vectors/query_binary" if binary else "/v1/vectors/query"
+        found: list[list[Hit]] = []
+        rows = query_rows(query)
+        for start in range(0, len(query), rows):
+            part = query.part(start, start + rows)
+            fields = encode_query(part, binary=binary)
+            answer = self._ask(path, limit=GET_MAX_BYTES, **fields)
+            found += hits_of(answer, len(part), part.ranked_by)
+        return found
+
+    def query_metadata(self, query: MetadataQuery) -> list[Hit]:
+        """The items with such metadata."""
+        answer = self._ask("/v1/vectors/query_metadata", limit=GET_MAX_BYTES, **query.arguments())
+        return hits_of(answer, 1, "score" if query.text else None)[0]
 
     def ids_where(self, filters: Mapping[str, Any]) -> list[str]:
         """The ids of the items whose metadata matches."""
@@ -146,9 +233,24 @@ class ServiceIndex:
         """The ids of all items."""
         return texts_of(self._ask("/v1/vectors/list_ids", limit=GET_MAX_BYTES), "ids")
 
-    def train(self) -> None:
+    def sample_ids(self, most: int) -> list[str]:
+        """The ids of some items: the engine's order without a filter depends on the index key alone."""
+        try:
+            answer = self._ask("/v1/vectors/query_metadata", limit=GET_MAX_BYTES, filters={}, top_k=most)
+        except TargetError as error:
+            if error.retryable or isinstance(error, AccessRefused):
+                raise
+            return drawn(self.list_ids(), most)  # a service of 0.17 has no such request
+        return texts_of(answer, "ids")
+
+    def train(self, training: Training = DEFAULT_TRAINING) -> None:
         """Train the index. The service answers after the training, and with 200 in any case."""
-        check_trained(self._ask("/v1/indexes/train", seconds=TRAIN_SECONDS))
+        check_trained(self._ask("/v1/indexes/train", seconds=TRAIN_SECONDS, **training.arguments()))
+
+    def is_training(self) -> bool:
+        """Whether the index is being trained, or waits for it. Needs the root API key, if there is one."""
+        answer = self._service.request("GET", "/v1/indexes/training-status", limit=GET_MAX_BYTES).body
+        return self.name in texts_of(object_of(answer), "training_indexes")
 
     def drop(self) -> None:
         """Delete the index."""
@@ -157,19 +259,27 @@ class ServiceIndex:
     def _ask(
         self, path: str, *, limit: int = ANSWER_MAX_BYTES, seconds: float | None = None, **fields: Any
     ) -> dict[str, Any]:
-        body = Body(dumps({"index_name": self.name, "index_key": self._key_hex, **fields}))
-        return object_of(self._service.request("POST", path, body, limit=limit, seconds=seconds).body)
+        return object_of(self._answer(path, limit=limit, seconds=seconds, **fields))
+
+    def _answer(self, path: str, *, limit: int, seconds: float | None = None, **fields: Any) -> bytes:
+        key = {} if self._key_hex is None else {"index_key": self._key_hex}
+        body = Body(dumps({"index_name": self.name, **key, **fields}))
+        return self._service.request("POST", path, body, limit=limit, seconds=seconds).body
 
 
 class ServiceTarget(Closing):
     """A running CyborgDB service.
 
     Args:
-        url: Its address, `http://` or `https://`, without a path.
+        url: Its address, `http://` or `https://`, perhaps with a path under which it answers.
         api_key: Sent as X-API-Key.
+        reach: How to reach it.
         wire: The wire format of upserts.
         binary_threshold: With wire `auto`, use binary from this many items on.
         request_seconds: How long one request may take in all.
+
+    Raises:
+        UsageError: The address or a certificate file can't be used, or keys would travel unencrypted.
     """
 
     def __init__(
@@ -177,11 +287,15 @@ class ServiceTarget(Closing):
         url: str,
         *,
         api_key: str | None = None,
+        reach: Reach = Reach(),  # noqa: B008 a frozen value
         wire: WireFormat = "auto",
         binary_threshold: int = BINARY_THRESHOLD,
         request_seconds: float = REQUEST_SECONDS,
     ) -> None:
-        self.location = service_location(url)
+        address = service_address(url)
+        reach.check_private(address)
+        self.location = address.location
+        self._prefix = address.prefix
         self._wire: WireFormat = wire
         self._binary_threshold = binary_threshold
         self._request_seconds = request_seconds
@@ -190,18 +304,29 @@ class ServiceTarget(Closing):
                 "the API key contains characters that an HTTP header can't", hint="check VECLOAD_API_KEY"
             )
         self._api_key = api_key
-        self._connections = Connections(self.location, api_key)
+        self._is_user = api_key is not None and api_key.startswith(USER_TOKEN)
+        self._connections = Connections(address, api_key, reach)
 
     def __repr__(self) -> str:
         return f"ServiceTarget({self.location!r})"
 
     def healthy(self) -> bool:
-        """Whether the service answers its health check, which does not use its storage."""
+        """Whether the service answers its health check, which does not use its storage.
+
+        True too if it, or a proxy, refuses this client: waiting can't change that, so the next request may
+        say so.
+        """
         try:
-            answer = object_of(self.request("GET", "/v1/health", seconds=PROBE_SECONDS).body)
+            return self.health().get("status") == "healthy"
+        except (NotTrusted, ClientRefused):
+            return True
         except VecloadError:
             return False
-        return answer.get("status") == "healthy"
+
+    def health(self) -> dict[str, str]:
+        """What the service says of itself."""
+        answer = object_of(self.request("GET", "/v1/health", seconds=PROBE_SECONDS).body)
+        return {name: one_line(value) for name, value in answer.items() if isinstance(value, str)}
 
     def list_indexes(self) -> list[str]:
         """The names of the indexes. Needs the root API key, if the service has one."""
@@ -222,20 +347,24 @@ class ServiceTarget(Closing):
         )
         return [name for name in found if isinstance(name, str)]
 
-    def create_index(self, name: str, index_key: bytes, settings: IndexSettings) -> ServiceIndex:
-        """Create an index with this key."""
+    def create_index(self, name: str, index_key: bytes | None, settings: IndexSettings) -> ServiceIndex:
+        """Create an index with this key, or with one from the service's KMS."""
         check_settings(name, settings)
+        index_key = None if settings.kms is not None else own_key(name, index_key)
         fields = {
             "index_name": name,
-            "index_key": index_key.hex(),
+            "index_key": None if index_key is None else index_key.hex(),
+            "kms_name": settings.kms,
             "dimension": settings.dimension,
             "metric": settings.metric,
             "storage_precision": settings.storage_precision,
             "metadata_schema": settings.metadata_schema(),
             "embedding_model": settings.embedding_model,
+            "bm25_k1": settings.bm25_k1,
+            "bm25_b": settings.bm25_b,
         }
         try:
-            body = Body(dumps({key: value for key, value in fields.items() if value}))
+            body = Body(dumps({key: value for key, value in fields.items() if value not in (None, {})}))
             self.request("POST", "/v1/indexes/create", body)
         except IndexExists as error:
             raise _as(error, IndexExists(f"{self.location} already has an index {name!r}")) from None
@@ -243,16 +372,37 @@ class ServiceTarget(Closing):
             raise _as(
                 error, IndexMismatch(f"the index can't be created with these settings: {error}")
             ) from None
-        return self._index(name, index_key)
-
-    def open_index(self, name: str, index_key: bytes) -> ServiceIndex:
-        """Open an index: ask the service to describe it, which needs the right key."""
         index = self._index(name, index_key)
-        index.describe()
+        check_created(index, settings)
         return index
 
-    def _index(self, name: str, index_key: bytes) -> ServiceIndex:
-        return ServiceIndex(self, name, index_key, wire=self._wire, binary_threshold=self._binary_threshold)
+    def open_index(self, name: str, index_key: bytes | None) -> ServiceIndex:
+        """Open an index: ask the service to describe it, which needs the right key.
+
+        A user token opens its index without the key. Otherwise the key is sent, and only if the service
+        answers that it has the key in its KMS, it is left out from then on.
+        """
+        first, second = (None, index_key) if self._is_user else (index_key, None)
+        index = self._index(name, first)
+        try:
+            index.describe()
+        except (IndexKeyNeeded, KmsBacked):
+            if index_key is None:
+                raise
+            index = self._index(name, second)
+            index.describe()
+        return index
+
+    def _index(self, name: str, index_key: bytes | None) -> ServiceIndex:
+        without: OpenedBy = "user token" if self._is_user else "KMS"
+        return ServiceIndex(
+            self,
+            name,
+            index_key,
+            opened_by=without if index_key is None else "index key",
+            wire=self._wire,
+            binary_threshold=self._binary_threshold,
+        )
 
     def request(
         self,
@@ -275,12 +425,14 @@ class ServiceTarget(Closing):
         Raises:
             ConnectionClosed: `close` was called.
             Unreachable: No connection, or no whole answer in time.
+            NotTrusted: The service's certificate is not trusted.
+            ClientRefused: The client certificate, or the user of the proxy, is refused.
             VecloadError: Any other answer than 200, by its meaning.
         """
         answer = self._connections.request(
             method, path, body, limit=limit, seconds=seconds or self._request_seconds
         )
-        echoes = EchoFilter(body.texts() if body else (), self._api_key)
+        echoes = EchoFilter((*(body.texts() if body else ()), self._prefix.encode()), self._api_key)
         if answer.status != 200:
             raise _error_of(answer, echoes)
         if echoes.holds_key(answer.body):
@@ -295,7 +447,7 @@ class ServiceTarget(Closing):
 def _error_of(answer: Answer, echoes: EchoFilter) -> VecloadError:
     """The error that an answer means; in a frame of the caller it would form a cycle that holds the body."""
     error = error_of(answer.status, answer.headers, answer.body, echoes.redacted)
-    error.refused = answer.status in REFUSALS
+    error.refused = error.refused or answer.status in REFUSALS
     return error
 
 

@@ -8,7 +8,7 @@ httpcore is the only HTTP layer here, without httpx on top of it, for two reason
   accepts a network backend, in which every read and write gets the time that is left. httpx offers no such
   place.
 - A load wants nothing of what httpx adds: redirects, cookies, proxies from the environment, decompression,
-  log lines with the server's words.
+  log lines with the server's words. A proxy is used only if the user names it.
 
 Connections that were idle for 4 s are not used again. Each process has connections of its own.
 """
@@ -22,7 +22,6 @@ import socket
 import ssl
 import threading
 import time
-import urllib.parse
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,7 +30,10 @@ from typing import Any
 import httpcore
 
 from vecload._version import __version__
-from vecload.errors import ConnectionClosed, NotAcknowledged, Unreachable
+from vecload.errors import ClientRefused, ConnectionClosed, NotAcknowledged, TargetError, Unreachable
+from vecload.targets.location import ServiceAddress
+from vecload.targets.reach import Reach
+from vecload.targets.tls import fault_of_nginx, tls_context, tls_fault
 from vecload.targets.wire import Body
 
 CONNECTIONS = 64
@@ -65,16 +67,24 @@ class Connections:
     """The connections to one service. A forked child makes its own, and leaves those of its parent alone.
 
     Args:
-        location: The service's address, as `service_location` spells it.
+        address: The service's address.
         api_key: Sent as X-API-Key.
+        reach: How to reach it.
+
+    Raises:
+        UsageError: A certificate file can't be used.
     """
 
-    def __init__(self, location: str, api_key: str | None) -> None:
-        self._location = location
-        address = urllib.parse.urlsplit(location)
+    def __init__(self, address: ServiceAddress, api_key: str | None, reach: Reach) -> None:
+        self._location = address.location
+        self._prefix = address.prefix
+        self._reach = reach
+        self._proxy = reach.through
         self._scheme = address.scheme.encode("ascii")
-        self._host = (address.hostname or "").encode("idna")
+        self._host = address.host.encode("idna")
         self._port = address.port
+        # Loading the certificates of the authorities takes some time.
+        self._tls = tls_context(reach) if address.scheme == "https" else None
         host = b"[%b]" % self._host if b":" in self._host else self._host
         self._headers = [
             (b"Host", host if self._port is None else b"%b:%d" % (host, self._port)),
@@ -97,7 +107,7 @@ class Connections:
 
         Args:
             method: HTTP method.
-            path: Path and query.
+            path: Path and query, below the service's prefix.
             body: JSON.
             limit: Bytes of the answer at most.
             seconds: How long all of it may take.
@@ -105,17 +115,21 @@ class Connections:
         Raises:
             ConnectionClosed: `close` was called.
             Unreachable: No connection, or no whole answer in time.
+            NotTrusted: The service's certificate is not trusted.
+            ClientRefused: The service refuses the client certificate, or a proxy its user.
             NotAcknowledged: The answer is compressed, or larger than the limit.
         """
         if self._closed:
             raise ConnectionClosed(self._location)
         deadline = Deadline(seconds)
-        url = httpcore.URL(scheme=self._scheme, host=self._host, port=self._port, target=path.encode("ascii"))
+        target = f"{self._prefix}{path}".encode("ascii")
+        url = httpcore.URL(scheme=self._scheme, host=self._host, port=self._port, target=target)
         # With its length in a header, the body goes out as it is and not in chunks.
         length = [(b"Content-Length", b"%d" % body.nbytes)] if body else []
         # Closed below: the answer may be part of a reference cycle, which would hold what was sent for long.
         content = iter(body) if body else None
         timeouts = {"connect": deadline, "read": deadline, "write": deadline, "pool": seconds}
+        failed: TargetError
         try:
             with (
                 _SILENCE,
@@ -127,13 +141,18 @@ class Connections:
                     extensions={"timeout": timeouts},
                 ) as response,
             ):
-                return _read(response, limit, deadline)
+                answer = _read(response, limit, deadline)
+            if (refused := self._refused(answer)) is None:
+                return answer
+            failed = refused
         except httpcore.ConnectTimeout as error:
-            failed = self._unreachable(error)
+            failed = self._unreachable(error, connected=deadline.connected)
         except httpcore.TimeoutException:
             failed = Unreachable(f"{self._location} gave no answer in {seconds:g} s")
+        except httpcore.ProxyError as error:
+            failed = self._proxy_fault(int(str(error).partition(" ")[0]))
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-            failed = self._unreachable(error)
+            failed = self._unreachable(error, connected=deadline.connected)
         finally:
             if content is not None:
                 content.close()
@@ -156,25 +175,59 @@ class Connections:
         return self._pools.get(pid) or self._pools.setdefault(pid, self._new_pool())
 
     def _new_pool(self) -> httpcore.ConnectionPool:
-        pool = httpcore.ConnectionPool(
-            # Loading the certificates of the authorities takes some time.
-            ssl_context=ssl.create_default_context() if self._scheme == b"https" else None,
-            max_connections=CONNECTIONS,
-            keepalive_expiry=KEEPALIVE_SECONDS,
-            network_backend=_DeadlineBackend(),
-        )
+        settings: dict[str, Any] = {
+            "ssl_context": self._tls,
+            "max_connections": CONNECTIONS,
+            "keepalive_expiry": KEEPALIVE_SECONDS,
+            "network_backend": _DeadlineBackend(),
+        }
+        if self._proxy is None:
+            pool = httpcore.ConnectionPool(**settings)
+        else:
+            host = self._proxy.host.encode("idna")
+            url = httpcore.URL(scheme=b"http", host=host, port=self._proxy.port, target=b"/")
+            pool = httpcore.HTTPProxy(url, self._proxy.user, **settings)
         # Whoever drops an index without closing its connection leaves no open sockets. A forked child must
         # not close its parent's pool: a lock in it may be held for ever.
         weakref.finalize(self, _close, pool, os.getpid())
         return pool
 
-    def _unreachable(self, error: Exception) -> Unreachable:
-        unreachable = Unreachable(
-            f"no connection to {self._location} ({reason_of(error)})",
+    def _refused(self, answer: Answer) -> TargetError | None:
+        """The error for an answer by somebody on the way to the service."""
+        if answer.status == 407 and self._proxy is not None:
+            return self._proxy_fault(407)
+        return fault_of_nginx(answer.status, answer.body, self._location)
+
+    def _proxy_fault(self, status: int) -> TargetError:
+        """What to raise if the proxy opens no way to the service."""
+        proxy = f"the proxy {self._proxy.location if self._proxy else ''}"
+        if status == 407:
+            wrong = "refuses the user and password" if self._proxy and self._proxy.user else "requires a user"
+            return ClientRefused(
+                f"{proxy} {wrong}",
+                hint="set VECLOAD_PROXY=http://USER:PASSWORD@HOST:PORT",
+            )
+        if status in (401, 403, 405):
+            return ClientRefused(
+                f"{proxy} allows no connection to {self._location} ({status})",
+                hint="ask who runs it, or omit --proxy",
+            )
+        return Unreachable(
+            f"{proxy} has no connection to {self._location} ({status})",
             hint="check the address, and that the service is running",
         )
-        unreachable.bad_address = any(
-            isinstance(cause, socket.gaierror | ssl.SSLError) for cause in _causes_of(error)
+
+    def _unreachable(self, error: Exception, *, connected: bool) -> TargetError:
+        faults = [cause for cause in _causes_of(error) if isinstance(cause, ssl.SSLError)]
+        if faults and (lasting := tls_fault(faults[-1], self._location, self._reach)):
+            return lasting
+        missing, hint = self._location, "check the address, and that the service is running"
+        is_connecting = isinstance(error, httpcore.ConnectError | httpcore.ConnectTimeout)
+        if self._proxy and is_connecting and not connected:
+            missing, hint = f"the proxy {self._proxy.location}", "check --proxy"
+        unreachable = Unreachable(f"no connection to {missing} ({reason_of(error)})", hint=hint)
+        unreachable.bad_address = bool(faults) or any(
+            isinstance(cause, socket.gaierror) for cause in _causes_of(error)
         )
         return unreachable
 
@@ -208,6 +261,8 @@ class Deadline:
         self._clock = clock
         self._begun = self._written = clock()
         self._end = self._begun + seconds
+        self.connected = False
+        """Whether a connection was opened for the request."""
 
     def left(self) -> float:
         """Seconds that are left.
@@ -241,7 +296,9 @@ class _DeadlineBackend(httpcore.SyncBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         seconds = min(timeout.left(), CONNECT_SECONDS)
-        return _DeadlineStream(super().connect_tcp(host, port, seconds, local_address, socket_options))
+        stream = _DeadlineStream(super().connect_tcp(host, port, seconds, local_address, socket_options))
+        timeout.connected = True
+        return stream
 
 
 class _DeadlineStream(httpcore.NetworkStream):
@@ -301,9 +358,6 @@ def reason_of(error: Exception) -> str:
     side sent before.
     """
     for cause in _causes_of(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            why = _CERTIFICATE.get(cause.verify_code, "is not trusted")
-            return f"its certificate {why}; set SSL_CERT_FILE to its authority"
         if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             return "it ended the TLS connection"
         if isinstance(cause, ssl.SSLError):
@@ -323,17 +377,6 @@ def reason_of(error: Exception) -> str:
     return "the connection broke"
 
 
-_CERTIFICATE = {
-    9: "is not valid yet",
-    10: "has expired",
-    18: "is its own authority, which is not trusted",
-    19: "is signed by an authority that is not trusted",
-    20: "is signed by an authority that is not trusted",
-    23: "was revoked",
-    62: "is for another host",
-    64: "is for another address",
-}
-"""By OpenSSL's numbers of X509_V_ERR."""
 _CODE = re.compile(r"[A-Z0-9_]{1,60}")
 _PROTOCOL = (
     ("Server disconnected", "it closed the connection without an answer"),

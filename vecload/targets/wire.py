@@ -16,11 +16,16 @@ import pybase64
 
 from vecload.batch import Batch
 from vecload.options import WireFormat
+from vecload.targets.queries import Query
 
 PIECE_BYTES = 288 * 1024
 """A multiple of 3, since base64 turns three bytes into four; small enough for a core's cache of 1 MiB."""
 JSON_VALUE_BYTES = 18
 """Approximate text of a float32 as a float64, with its comma."""
+QUERY_VECTORS = 100
+"""Vectors of one query: the answer holds `top_k` results with metadata for each."""
+QUERY_BYTES = 5_000_000
+"""Approximate largest text of the vectors of one query."""
 
 
 class Body:
@@ -70,13 +75,13 @@ def vectors_text_bytes(batch: Batch, wire: WireFormat) -> int:
     return batch.vectors.nbytes * 4 // 3 if wire == "binary" else batch.vectors.size * JSON_VALUE_BYTES
 
 
-def encode_json(batch: Batch, index_name: str, index_key: str) -> Body:
+def encode_json(batch: Batch, index_name: str, index_key: str | None) -> Body:
     """The body of `POST /v1/vectors/upsert`.
 
     Args:
-        batch: With or without vectors.
+        batch: With vectors for all items or for none.
         index_name: The index.
-        index_key: 64 lower-case hex digits.
+        index_key: 64 lower-case hex digits; None if the service needs none.
     """
     items: list[dict[str, Any]] = [{"id": item_id} for item_id in batch.ids]
     if batch.metadata is not None:
@@ -93,13 +98,13 @@ def encode_json(batch: Batch, index_name: str, index_key: str) -> Body:
     return Body(_head(index_name, index_key) + b'"items":', dumps(items), b"}")
 
 
-def encode_binary(batch: Batch, index_name: str, index_key: str) -> Body:
+def encode_binary(batch: Batch, index_name: str, index_key: str | None) -> Body:
     """The body of `POST /v1/vectors/upsert_binary`.
 
     Args:
-        batch: With vectors.
+        batch: With vectors for all items.
         index_name: The index.
-        index_key: 64 lower-case hex digits.
+        index_key: 64 lower-case hex digits; None if the service needs none.
     """
     if batch.vectors is None:
         raise ValueError("a batch without vectors has no binary form")
@@ -112,6 +117,26 @@ def encode_binary(batch: Batch, index_name: str, index_key: str) -> Body:
         contents = [None if value is None else contents_text(value) for value in batch.contents]
         rest += (b',"contents":', dumps(contents))
     return Body(head, batch.vectors.data.cast("B"), *rest, b"}}")
+
+
+def query_rows(query: Query) -> int:
+    """How many of a query's vectors one request may have."""
+    if query.vectors is None:
+        return 1
+    dimension: int = query.vectors.shape[1]
+    return max(1, min(QUERY_VECTORS, QUERY_BYTES // (dimension * JSON_VALUE_BYTES)))
+
+
+def encode_query(query: Query, *, binary: bool) -> dict[str, Any]:
+    """The fields of `POST /v1/vectors/query`, or of `query_binary`, which gets vectors as base64."""
+    fields = query.arguments()
+    if query.vectors is None:
+        return fields
+    if binary:
+        encoded = pybase64.b64encode_as_string(query.vectors.data.cast("B"))
+        return {**fields, "batch": {"vectors_b64": encoded, "dimension": query.vectors.shape[1]}}
+    vectors = query.vectors.astype(np.float64)
+    return {**fields, "query_vectors": vectors[0] if len(query) == 1 else vectors}
 
 
 def dumps(value: Any) -> bytes:
@@ -131,8 +156,9 @@ def _as_list(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
-def _head(index_name: str, index_key: str) -> bytes:
-    return b'{"index_name":%b,"index_key":"%b",' % (orjson.dumps(index_name), index_key.encode("ascii"))
+def _head(index_name: str, index_key: str | None) -> bytes:
+    key = b"" if index_key is None else b'"index_key":"%b",' % index_key.encode("ascii")
+    return b'{"index_name":%b,%b' % (orjson.dumps(index_name), key)
 
 
 def contents_text(contents: str | bytes) -> str:

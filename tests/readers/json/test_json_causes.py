@@ -23,9 +23,7 @@ GOOD = json.dumps(ROW).encode()
 COMMENT = "it has a comment, which JSON does not allow; remove it"
 PYTHON = "it is a Python dict, not JSON; write it with json.dumps"
 PARTS = "it is a part of an object on several lines; write each on one line: jq -c ."
-NOT_UTF8 = (
-    "it is not UTF-8; if it is Windows-1252 or Latin-1, convert the file: iconv -f windows-1252 -t utf-8"
-)
+NOT_UTF8 = "it is not UTF-8; if it is Windows-1252 or Latin-1, load it with --encoding windows-1252"
 
 CAUSES: list[tuple[bytes, str]] = [
     (b'{"note": "secret", "price": NaN}', "field 'price' holds NaN, which JSON can't express; write null instead"),

@@ -20,10 +20,7 @@ POINT = {"id": 1, "payload": {"text": "secret"}, "vector": VECTOR}
 DOCUMENTS: list[tuple[str, dict[str, Any], str]] = [
     ("openai", {"object": "list", "data": [{"index": 0, "embedding": VECTOR}], "model": "m"}, ".data[]"),
     ("openai, base64", {"object": "list", "data": [{"index": 0, "embedding": "rkfhPa5HYb4="}]}, ".data[]"),
-    ("qdrant", {"result": {"points": [POINT], "next_page_offset": None}, "status": "ok"}, ".result.points[]"),
     ("elasticsearch", {"took": 1, "hits": {"total": {"value": 1}, "hits": [{"_id": "1", "_source": {"v": VECTOR}, "sort": [1]}]}}, ".hits.hits[]"),
-    ("weaviate", {"data": {"Get": {"Doc": [{"_additional": {"id": "1", "vector": VECTOR}}]}}}, ".data.Get.Doc[]"),
-    ("pinecone", {"vectors": {"a": {"id": "a", "values": VECTOR}}, "namespace": ""}, ".vectors[]"),
     ("other names", {"a-b": {"c d": [{"v": VECTOR}]}}, '.["a-b"]["c d"][]'),
     ("columns", {"ids": ["a", "b"], "vectors": [VECTOR, VECTOR], "n": [1]}, "[.ids, .vectors] | transpose[] | {ids: .[0], vectors: .[1]}"),
     ("cohere", {"id": "x", "texts": ["secret"], "embeddings": {"float": [VECTOR]}}, "[.texts, .embeddings.float] | transpose[] | {texts: .[0], float: .[1]}"),

@@ -32,7 +32,7 @@ def export(folder: Path, *entries: dict[str, Any], **about: Any) -> str:
 def test_the_export_tells_the_columns_and_the_metric(tmp_path: Path) -> None:
     plan = make_plan(open_sources([export(tmp_path, entry("articles"))]), ColumnChoice(), embed=False)
     (mapping,) = plan.mappings
-    assert (mapping.id, mapping.vector, mapping.shape, plan.metric) == ("key", "v", "vdf", "cosine")
+    assert (mapping.id, mapping.vector, mapping.recipe, plan.metric) == ("key", "v", "vdf", "cosine")
     assert (mapping.reasons.id, mapping.reasons.vector) == ("from the export", "from the export")
 
 

@@ -54,9 +54,9 @@ def test_its_beginning_may_be_looked_at_before_it_is_read(pipe: Callable[[bytes]
 
 
 def test_what_is_not_kept_can_not_be_read_again(pipe: Callable[[bytes], int]) -> None:
-    file = StandardInput(descriptor=pipe(b"".join(LINE % i for i in range(5000))), kept_bytes=1000)
+    file = StandardInput(descriptor=pipe(b"".join(LINE % i for i in range(100_000))), kept_bytes=2**21)
     source = JsonlSource(file)
-    assert len(ids(source)) == 5000
+    assert len(ids(source)) == 100_000
     with pytest.raises(SourceError, match="standard input can't be read: it can be read only once"):
         ids(source)
 

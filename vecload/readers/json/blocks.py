@@ -16,6 +16,7 @@ import orjson
 
 from vecload.batch import Batch, Origin, Span
 from vecload.closing import Closing
+from vecload.mapping.forms import Form
 from vecload.mapping.json_rows import (
     JsonRows,
     ParsedVectors,
@@ -28,6 +29,7 @@ from vecload.mapping.mapper import Mapper
 from vecload.mapping.rows import Fault
 from vecload.readers.json.causes import cause_of
 from vecload.readers.storage.files import ChangedError, LocalFile, unreadable
+from vecload.recipes.reshape import reshaped
 
 BLOCK_BYTES_MIN = 2**20
 RECORD_SEPARATOR = 0x1E
@@ -266,6 +268,7 @@ class Task:
     block_bytes: the most bytes that are read at once.
     line_max: a longer line is rejected.
     file: where blocks are read from; None where they hold their lines.
+    form: how rows are changed before they are mapped, each by itself; None leaves them as they are.
     """
 
     source: str
@@ -274,6 +277,7 @@ class Task:
     block_bytes: int
     line_max: int
     file: LocalFile | None = None
+    form: Form | None = None
 
 
 class BlockMapper(Closing):
@@ -296,13 +300,17 @@ class BlockMapper(Closing):
         for line in self._lines(block):
             if len(held) >= task.batch_rows:
                 batches.append(
-                    task.mapper.map(rows_of(task.source, row, held, task.line_max, self._vector_parser))
+                    task.mapper.map(
+                        rows_of(task.source, row, held, task.line_max, self._vector_parser, task.form)
+                    )
                 )
                 row, held = row + len(held), []
             held.append(line)
         if held:
             batches.append(
-                task.mapper.map(rows_of(task.source, row, held, task.line_max, self._vector_parser))
+                task.mapper.map(
+                    rows_of(task.source, row, held, task.line_max, self._vector_parser, task.form)
+                )
             )
         return batches
 
@@ -362,7 +370,12 @@ def moved(batch: Batch, by: int) -> Batch:
 
 
 def rows_of(
-    source: str, start: int, lines: Sequence[Line], line_max: int, vector_parser: VectorParser | None = None
+    source: str,
+    start: int,
+    lines: Sequence[Line],
+    line_max: int,
+    vector_parser: VectorParser | None = None,
+    form: Form | None = None,
 ) -> JsonRows:
     """Some lines as rows.
 
@@ -372,13 +385,14 @@ def rows_of(
         lines: At least one.
         line_max: What a line that isn't held was longer than.
         vector_parser: Takes the vectors out of their rows at once.
+        form: Changes each row by itself; None leaves them as they are.
     """
     rows: list[dict[str, Any]] = []
     broken: dict[int, Fault] = {}
     left: list[int] = []
 
     def parse(position: int) -> dict[str, Any]:
-        parsed = _parse(lines[position].text, line_max)
+        parsed = parse_line(lines[position].text, line_max)
         left.append(position)
         if isinstance(parsed, dict):
             return parsed
@@ -399,10 +413,18 @@ def rows_of(
         for position in inexact(vectors):
             rows[position] = parse(position)
         parsed = ParsedVectors(vector_parser.column, vectors, tuple(left))
+    if form is not None:
+        shaped = reshaped(form, rows, broken)
+        rows, broken = shaped.rows, shaped.broken
+
+    def exact(position: int) -> dict[str, Any]:
+        row = exactly(lines[position].text or b"{}")
+        return row if form is None else reshaped(form, [row], {}).rows[0]
+
     return JsonRows(
         Span(source, start, start + len(lines), lines[0].offset, lines[-1].end),
         rows,
-        exact=lambda position: _exactly(lines[position].text or b"{}"),
+        exact=exact,
         broken=broken,
         offsets=[line.offset for line in lines],
         line=lambda position: lines[position].text or TOO_LONG,
@@ -413,7 +435,8 @@ def rows_of(
 TOO_LONG = b"(a line too long)"
 
 
-def _parse(line: bytes | None, line_max: int) -> dict[str, Any] | Fault:
+def parse_line(line: bytes | None, line_max: int) -> dict[str, Any] | Fault:
+    """The object in a line, or why there is none; None stands for a line that is too long to be held."""
     if line is None:
         return Fault("line", "long-line", f"is longer than {line_max:,} bytes")
     try:
@@ -421,7 +444,7 @@ def _parse(line: bytes | None, line_max: int) -> dict[str, Any] | Fault:
     except orjson.JSONDecodeError as error:
         whole = _without_tail(line)
         if len(whole) < len(line):
-            return _parse(whole, line_max)
+            return parse_line(whole, line_max)
         # The parser's message names a kind and a place, never a value.
         cause = cause_of(error, line) or f"{error.msg} at column {error.colno}"
         return Fault("line", "not-json", f"is not JSON: {cause}")
@@ -435,6 +458,7 @@ def _without_tail(line: bytes) -> bytes:
     return line.rstrip(b"\0")
 
 
-def _exactly(line: bytes) -> dict[str, Any]:
+def exactly(line: bytes) -> dict[str, Any]:
+    """The object in a line, with exact integers of any size."""
     row: dict[str, Any] = json.loads(_without_tail(line))
     return row

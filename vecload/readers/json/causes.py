@@ -48,7 +48,7 @@ def cause_of(error: orjson.JSONDecodeError, data: bytes) -> str:
     if wide := wide_encoding(data[:_LOOKED_AT]):
         return f"it is {wide.upper()}; {TO_UTF8.format(wide)}"
     if _NOT_UTF8 in error.msg:
-        return "it is not UTF-8; if it is Windows-1252 or Latin-1, " + TO_UTF8.format("windows-1252")
+        return "it is not UTF-8; if it is Windows-1252 or Latin-1, load it with --encoding windows-1252"
     doc, at = error.doc, error.pos
     rest = doc[at : at + _LOOKED_AT]
     if cause := _of_values(doc, at):

@@ -9,6 +9,8 @@ from itertools import chain
 from vecload.batch import Batch, Span
 from vecload.limits import LINE_MAX_BYTES
 from vecload.mapping.columns import Column
+from vecload.mapping.first_rows import with_first_rows
+from vecload.mapping.forms import Form
 from vecload.mapping.json_rows import JsonRows, VectorParser, vector_parser_for
 from vecload.mapping.mapper import Mapper
 from vecload.readers.json.blocks import (
@@ -24,18 +26,28 @@ from vecload.readers.json.blocks import (
     read_blocks,
     rows_of,
 )
+from vecload.readers.json.elements import Elements
+from vecload.readers.json.pages import Page, PageRows, begin_of_line, page_parser_for, pages_of
+from vecload.readers.json.relined import Relined
 from vecload.readers.json.workers import Parsers
 from vecload.readers.source import HEAD_BYTES, HEAD_ROWS, Source, missing
-from vecload.readers.storage.compressed import Unpacked
 from vecload.readers.storage.files import File, LocalFile, as_file, unreadable
 from vecload.readers.storage.remote import RemoteFile
+from vecload.readers.storage.transformed import Transformed, storage_of
 
 READ_BYTES = 2**20
 
 END_ROWS = 50
 """About how many rows before its end the last of its places is."""
+SINGLE_ROWS = 1.5
+"""Rows of a page, on average, up to which its first row's vector is taken out of its text."""
+FIRST_PAGES = 16
+"""Pages that show how many rows they have."""
 SKIP_BYTES = 2**20
 """Of the line that a place falls into; after a longer one reading can't begin."""
+
+
+_KINDS: dict[type[Transformed], str] = {Relined: "JSON documents", Elements: "a JSON array"}
 
 
 class JsonlSource(Source):
@@ -56,6 +68,34 @@ class JsonlSource(Source):
         self._file = as_file(file)
         super().__init__(self._file.name, [self._file], self._file.nbytes or 0)
         self._line_max = line_max_bytes
+
+    def form(self, columns: Sequence[Column]) -> Form | None:
+        """The form by which its rows were made."""
+        return self._form
+
+    @cached_property
+    def _form(self) -> Form | None:
+        """The form of its rows; it decides how they are read."""
+        head = next(self._plain(Span(self.name, 0, -1), HEAD_ROWS, HEAD_BYTES, None), None)
+        if head is None or len(head.broken) == len(head.span):
+            return None
+        before = with_first_rows(head.columns(), head)
+        form = self.recipes.form_of_columns(before, self.name, reshapes=True)
+        if form is None or not form.reshapes:
+            return form
+        shaped = next(self._paged(Span(self.name, 0, -1), HEAD_ROWS, HEAD_BYTES, form), None)
+        after = [] if shaped is None else with_first_rows(shaped.columns(), shaped)
+        return form if self.recipes.keeps_named(before, after) else None
+
+    @property
+    def _pages(self) -> Form | None:
+        """The form, if it makes another number of rows than there are lines."""
+        return self._form if self._form is not None and (self._form.multiplies or self._form.pairs) else None
+
+    @property
+    def _changes(self) -> Form | None:
+        """The form, if it changes each row by itself."""
+        return self._form if self._form is not None and self._form.reshapes and not self._pages else None
 
     @property
     def unfinished_at(self) -> int | None:
@@ -79,7 +119,7 @@ class JsonlSource(Source):
     @property
     def appendable(self) -> bool:
         """Whether its offsets are those of a file on a disk, which may be appended to."""
-        return isinstance(self._file, LocalFile)
+        return isinstance(self._file, LocalFile) and not (self._form is not None and self._form.pairs)
 
     def _end(self, begin: int) -> int | None:
         """Where reading ends that begins there; None at the end of the stream."""
@@ -89,13 +129,17 @@ class JsonlSource(Source):
 
     @property
     def kind(self) -> str:
-        """Its compression, if it is compressed."""
-        return f"JSON Lines, {self._file.codec}" if isinstance(self._file, Unpacked) else "JSON Lines"
+        """The recipe by which its rows are made, its compression, and its encoding, if it has one."""
+        kind = "JSON Lines"
+        if isinstance(self._file, Transformed):
+            kind = _KINDS.get(type(self._file), kind)
+        of = f" of {self._form.recipe}" if self._form is not None and self._form.recipe else ""
+        return f"{kind}{of}{storage_of(self._file)}"
 
     def places(self, count: int) -> list[Span]:
         """Beginnings of lines, evenly spread by bytes; the last is near the end, where copies are cut off."""
         head = self.head()
-        if head is None or not isinstance(self._file, LocalFile | RemoteFile):
+        if head is None or self._pages or not isinstance(self._file, LocalFile | RemoteFile):
             return []
         row_bytes = max(1, (head.span.end or 0) // len(head.span))
         found: list[Span] = []
@@ -149,17 +193,67 @@ class JsonlSource(Source):
         *,
         end: int | None = None,
     ) -> Iterator[JsonRows]:
+        if self._pages is not None:
+            return self._paged(gap, batch_rows, batch_bytes, self._pages, vector_parser, end=end)
+        return self._plain(gap, batch_rows, batch_bytes, self._changes, vector_parser, end=end)
+
+    def _paged(
+        self,
+        gap: Span,
+        batch_rows: int,
+        batch_bytes: int,
+        form: Form,
+        vector_parser: VectorParser | None = None,
+        *,
+        end: int | None = None,
+    ) -> Iterator[JsonRows]:
+        """The gap's rows, of pages: a gap may begin at any row of one."""
+        row, begin = gap.start, gap.begin or 0
+        try:
+            with self._file.open() as stream:
+                start = begin_of_line(stream, begin)
+        except OSError as error:
+            raise unreadable(self._file, error) from None
+        skip = begin - start
+        pages = pages_of(self._lines(Span(self.name, 0, -1, start), end), form, self._line_max)
+        held: list[Page] = []
+        size, single, most = 0, False, min(batch_rows, FIRST_PAGES if vector_parser else batch_rows)
+        for page in chain(pages, (None,)):
+            if held and (page is None or len(held) >= most or size + page.nbytes > batch_bytes):
+                rows = PageRows(self.name, row, held, form, skip, vector_parser if single else None)
+                single, most = len(rows) <= SINGLE_ROWS * len(held), batch_rows
+                left = len(rows) if gap.stop < 0 else min(len(rows), gap.stop - row)
+                for at in range(0, left, batch_rows):
+                    yield rows.piece(at, min(at + batch_rows, left))
+                row, size, held, skip = row + left, 0, [], 0
+                if row == gap.stop:
+                    return
+            if page is not None:
+                held.append(page)
+                size += page.nbytes
+
+    def _plain(
+        self,
+        gap: Span,
+        batch_rows: int,
+        batch_bytes: int,
+        form: Form | None,
+        vector_parser: VectorParser | None = None,
+        *,
+        end: int | None = None,
+    ) -> Iterator[JsonRows]:
+        """The gap's rows: one a line."""
         held: list[Line] = []
         size, row = 0, gap.start
         for line in self._lines(gap, end):
             length = 0 if line.data is None else line.after - line.at
             if held and (len(held) >= batch_rows or size + length > batch_bytes):
-                yield rows_of(self.name, row, held, self._line_max, vector_parser)
+                yield rows_of(self.name, row, held, self._line_max, vector_parser, form)
                 row, size, held = row + len(held), 0, []
             held.append(line)
             size += length
         if held:
-            yield rows_of(self.name, row, held, self._line_max, vector_parser)
+            yield rows_of(self.name, row, held, self._line_max, vector_parser, form)
 
     def _lines(self, gap: Span, end: int | None) -> Iterator[Line]:
         """The gap's lines that are not blank."""
@@ -188,9 +282,15 @@ class JsonlSource(Source):
     ) -> Iterator[Batch]:
         """Its rows in order, mapped: by processes of their own where there is much to parse."""
         for gap in missing(done, None):
-            if gap.stop >= 0:
-                # Between what is done: a few rows, whose end may be known by their number alone.
-                vector_parser = vector_parser_for(mapper.mapping, mapper.dimension)
+            if gap.stop >= 0 or self._pages is not None:
+                # Between what is done: a few rows, whose end may be known by their number alone. Or pages,
+                # which are not cut into blocks.
+                mapping, dimension, pages = mapper.mapping, mapper.dimension, self._pages
+                vector_parser = (
+                    page_parser_for(mapping, dimension, pages)
+                    if pages is not None
+                    else vector_parser_for(mapping, dimension)
+                )
                 yield from map(mapper.map, self._rows(gap, batch_rows, batch_bytes, vector_parser))
             else:
                 yield from self._rest(gap, mapper, batch_rows, batch_bytes, parsers)
@@ -205,7 +305,7 @@ class JsonlSource(Source):
         size = min(batch_bytes, max(guess, BLOCK_BYTES_MIN))
         # The rows of a file on a disk go nowhere but where they are parsed, unless rejects are to hold them.
         apart = self._file if isinstance(self._file, LocalFile) and not mapper.keep_rows else None
-        task = Task(self.name, mapper, batch_rows, size, self._line_max, apart)
+        task = Task(self.name, mapper, batch_rows, size, self._line_max, apart, self._changes)
         try:
             with self._file.open() as stream:
                 if apart is None:

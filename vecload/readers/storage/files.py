@@ -250,10 +250,29 @@ def local_path(name: str) -> str:
     return unquote(slash + path)
 
 
+_INDEX = "index "
+
+
+def index_place(name: str, location: str) -> str:
+    """The one name of an index as a source.
+
+    Args:
+        name: The index.
+        location: The target's location.
+    """
+    return f"{_INDEX}{name!r} in {location}"
+
+
+def _is_index_place(name: str) -> bool:
+    return name.startswith((f"{_INDEX}'", f'{_INDEX}"'))
+
+
 def located(name: str) -> str:
-    """The one name of a place however it is spelled: an absolute path, a URI, or `-`."""
+    """The one name of a place however it is spelled: an absolute path, a URI, an index's, or `-`."""
     if name in (STDIN, STDIN_NAME):
         return STDIN
+    if _is_index_place(name):
+        return name
     remote = remote_parts(name)
     if remote is not None:
         scheme, path = remote
@@ -263,7 +282,7 @@ def located(name: str) -> str:
 
 def spelled(name: str) -> str:
     """A place by its own absolute name: links are not followed, which may lead elsewhere another time."""
-    if name in (STDIN, STDIN_NAME) or remote_parts(name) is not None:
+    if name in (STDIN, STDIN_NAME) or _is_index_place(name) or remote_parts(name) is not None:
         return located(name)
     return os.path.abspath(local_path(name))  # noqa: PTH100 pathlib's keeps `..`
 

@@ -11,12 +11,12 @@ import pytest
 
 import vecload
 from vecload.batch import Batch, Span
-from vecload.deletion import DeleteResult, find
 from vecload.errors import Unreachable
 from vecload.loading.retry import Sender
 from vecload.targets import IndexSettings
 from vecload.targets.filters import has_condition
 from vecload.targets.memory import MemoryIndex, MemoryTarget
+from vecload.upkeep.deletion import DeleteResult, find
 
 KEY = bytes(range(32))
 

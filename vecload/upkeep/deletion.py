@@ -17,6 +17,7 @@ from vecload.sealing import Key
 from vecload.targets import TargetIndex
 from vecload.targets.filters import has_condition
 from vecload.targets.opening import connect_to, only_index, open_existing
+from vecload.upkeep.place import check_network
 
 SCHEMA_VERSION = 1
 """Grows when a key of the JSON object changes its meaning or is removed."""
@@ -82,6 +83,7 @@ def delete(
     api_key: str | None = None,
     dry_run: bool = False,
     state_dir: str | os.PathLike[str] | None = None,
+    **network: Any,
 ) -> DeleteResult:
     """Delete items of an index: the same as `vecload delete`, without a question.
 
@@ -98,6 +100,7 @@ def delete(
         dry_run: Only count.
         state_dir: The folder of the journals, where loads with `changed_only` keep what the index holds;
             None is the usual one.
+        network: `ca_file`, `client_cert`, `client_key`, `proxy` and `insecure_http`, as for `vecload.load`.
 
     Returns:
         The result: how many of the ids there were.
@@ -109,11 +112,12 @@ def delete(
     """
     if (ids is None) == (filters is None):
         raise UsageError("delete takes ids or filters", hint="pass one of them")
+    check_network(network, "delete")
     named = None if ids is None else ids_of(ids)
-    changes = {} if state_dir is None else {"state_dir": state_dir}
+    changes = network if state_dir is None else {**network, "state_dir": state_dir}
     request = request_of([], to=to, index=index, key=key, api_key=api_key, options=None, changes=changes)
     result = DeleteResult()
-    with connect_to(request.to, request.api_key, must_exist=True, tell=lambda line: None) as target:
+    with connect_to(request.to, request.api_key, request.reach, must_exist=True) as target:
         opened = open_existing(target, request.index or only_index(target), request.keys)
         result.index, result.target = opened.index.name, target.location
         sender = Sender(opened.index.prepare, target.healthy, RetryPolicy())

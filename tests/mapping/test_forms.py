@@ -12,7 +12,10 @@ import pytest
 
 from tests.mapping.test_nested_rows import chosen, jsonl, loaded
 from vecload.errors import MappingError
+from vecload.loading.plan import make_plan
 from vecload.mapping import ColumnChoice, ColumnMapping
+from vecload.readers import ReadOptions, open_sources
+from vecload.recipes.known import RecipeChoice, recipe_named
 
 V = [0.5, 1.0]
 NODE = {"id_": "a", "embedding": V, "text": "t", "metadata": {"n": 1}, "relationships": {}}
@@ -42,26 +45,38 @@ def parts(mapping: ColumnMapping) -> tuple[str | None, str | None, str | None, s
     return mapping.id, mapping.vector, mapping.contents, mapping.metadata_object
 
 
-@pytest.mark.parametrize(("shape", "row", "wanted"), RECOGNISED)
+@pytest.mark.parametrize(("recipe", "row", "wanted"), RECOGNISED)
 def test_an_export_is_recognised_by_its_columns(
-    tmp_path: Path, shape: str, row: dict[str, Any], wanted: Any
+    tmp_path: Path, recipe: str, row: dict[str, Any], wanted: Any
 ) -> None:
     mapping = chosen(jsonl(tmp_path, row), ColumnChoice())
-    assert (mapping.shape, parts(mapping)) == (shape, wanted)
+    assert (mapping.recipe, parts(mapping)) == (recipe, wanted)
 
 
-def test_a_shape_may_be_named(tmp_path: Path) -> None:
+def by_recipe(path: Path, name: str) -> ColumnMapping:
+    choice = RecipeChoice(none=True) if name == "none" else RecipeChoice(named=recipe_named(name))
+    sources = open_sources([str(path)], ReadOptions(recipes=choice))
+    return make_plan(sources, ColumnChoice(), embed=False).mappings[0]
+
+
+def test_a_recipe_may_be_named(tmp_path: Path) -> None:
     row = {"id": "a", "values": V, "other": V, "metadata": {"n": 1}}
-    assert chosen(jsonl(tmp_path, {**row, "payload": {}}), ColumnChoice(shape="pinecone")).vector == "values"
-    (source,) = [jsonl(tmp_path, {"id": 1, "vector": V, "payload": {}, "properties": {}})]
-    assert chosen(source, ColumnChoice()).shape == "qdrant"
-    assert chosen(source, ColumnChoice(shape="weaviate")).metadata_object == "properties"
+    assert by_recipe(jsonl(tmp_path, {**row, "payload": {}}), "pinecone").vector == "values"
+    path = jsonl(tmp_path, {"id": 1, "vector": V, "payload": {}, "properties": {}})
+    assert by_recipe(path, "weaviate").metadata_object == "properties"
+    assert (by_recipe(path, "none").recipe, by_recipe(path, "none").metadata_object) == ("", "payload")
 
 
-@pytest.mark.parametrize("shape", ["chroma", "vdf"])
-def test_a_file_that_has_not_the_named_shape_is_refused(tmp_path: Path, shape: str) -> None:
-    with pytest.raises(MappingError, match=f"does not look like an export from {shape}"):
-        chosen(jsonl(tmp_path, {"id": "a", "vector": V}), ColumnChoice(shape=shape))
+def test_two_recipes_that_fit_are_an_error(tmp_path: Path) -> None:
+    path = jsonl(tmp_path, {"id": 1, "vector": V, "payload": {}, "properties": {}})
+    with pytest.raises(MappingError, match="looks like an export of qdrant and weaviate; pick one: --recipe"):
+        chosen(path, ColumnChoice())
+
+
+@pytest.mark.parametrize("name", ["chroma", "vdf", "qdrant"])
+def test_a_file_that_does_not_fit_the_named_recipe_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(MappingError, match=f"does not look like an export of {name}, which has"):
+        by_recipe(jsonl(tmp_path, {"id": "a", "vector": V}), name)
 
 
 def test_several_named_vectors_are_never_chosen_between(tmp_path: Path) -> None:
@@ -78,7 +93,7 @@ def test_several_named_vectors_are_never_chosen_between(tmp_path: Path) -> None:
 def test_a_sparse_vector_is_left_out_next_to_a_dense_one_and_that_is_said(tmp_path: Path) -> None:
     row = {"id": 1, "vector": {"": V, "b": {"indices": [1], "values": [0.5]}}, "payload": {"n": 1}}
     mapping = chosen(jsonl(tmp_path, row), ColumnChoice())
-    assert (mapping.vector, mapping.unused) == ("vector.", (("vector.b", "sparse vectors"),))
+    assert (mapping.vector, mapping.unused) == ('vector[""]', (("vector.b", "sparse vectors"),))
     batch = loaded(jsonl(tmp_path, row), ColumnChoice())
     assert batch.vectors is not None
     assert (batch.vectors.tolist(), batch.metadata) == ([V], [{"n": 1}])
@@ -130,10 +145,10 @@ def test_every_part_says_why_it_was_chosen(tmp_path: Path) -> None:
     why = chosen(jsonl(tmp_path, NODE), ColumnChoice(contents="id_", id="text")).reasons
     assert (why.id, why.vector, why.contents) == (
         "--id-column",
-        "the shape of llamaindex",
+        "the recipe llamaindex",
         "--contents-column",
     )
-    assert why.metadata == "the shape of llamaindex; every column left over"
+    assert why.metadata == "the recipe llamaindex; every column left over"
     why = chosen(
         jsonl(tmp_path, {"id": "a", "v": V, "embedding": V, "n": 1}), ColumnChoice(metadata=("n",))
     ).reasons

@@ -1,0 +1,1 @@
+"""CSV, TSV and the text format of PostgreSQL's COPY."""

@@ -1,0 +1,1 @@
+"""Verification: compare sources with the index that holds them, item by item."""
