@@ -48,6 +48,8 @@ class ItemDigests:
         vectors = memoryview(b"" if batch.vectors is None else batch.vectors.tobytes())
         width = len(vectors) // count if count else 0
         each = [vectors[n * width : (n + 1) * width] for n in range(count)]
+        if batch.to_embed is not None:
+            each = [vector if batch.has_vector(n) else vectors[:0] for n, vector in enumerate(each)]
         if batch.metadata is None and batch.contents is None:
             base = self._items.copy()
             base.update(item_bytes(b"", None, None))
