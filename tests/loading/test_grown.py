@@ -251,6 +251,8 @@ def test_a_load_without_skip_loaded_counts_for_the_next_one_with_it(daily: Daily
     daily.write(5)
     assert daily.load(id_column="id").loaded == 10  # nothing follows the new day, so no ids are needed
     daily.write(2, kind="edited")
-    assert daily.load(id_column="id").loaded == 30  # days before may share its old ids, which were not recorded
+    assert (
+        daily.load(id_column="id").loaded == 30
+    )  # days before may share its old ids, which were not recorded
     daily.write(1, kind="edited")
     assert daily.load(id_column="id").loaded == 10
