@@ -18,6 +18,7 @@ RESULTS = {
     "parsing": ["parsing.json"],
     "start": ["start.json"],
     "memory": ["memory.json"],
+    "changes": ["changes.json"],
     "verifying": ["verifying.json"],
     "moving": ["moving.json"],
 }

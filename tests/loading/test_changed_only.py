@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gzip
+import json
 import logging
 import os
 import random
@@ -13,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
 import pytest
 
 import vecload
@@ -344,3 +348,44 @@ def test_the_state_says_nothing_without_the_key(nightly: Nightly) -> None:
         assert str(row["text"]).encode() not in content
         assert np.float32(row["vector"]).tobytes() not in content
     assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "parquet", "csv"])
+def test_rows_that_changed_here_and_there_in_a_large_file_are_sent_and_no_others(
+    tmp_path: Path, kind: str
+) -> None:
+    chance = random.Random(SEED)  # noqa: S311
+    rows = [
+        {"id": f"id-{n}", "vector": f"[{n}, 1, 2, {n % 7}]", "title": f"title {n}"} for n in range(12_000)
+    ]
+    path = tmp_path / f"rows.{kind}"
+    key = vecload.generate_key()
+    options: dict[str, Any] = {"to": tmp_path / "store", "index": "docs", "key": key, "changed_only": True}
+    options |= {"id_column": "id", "vector_column": "vector", "parse_workers": 2}
+
+    def write() -> None:
+        table = pa.Table.from_pylist(rows)
+        if kind == "parquet":
+            pq.write_table(table, path, row_group_size=3000)
+        elif kind == "csv":
+            pacsv.write_csv(table, path)
+        else:
+            text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+            path.write_bytes(gzip.compress(text) if kind.endswith("gz") else text)
+
+    write()
+    assert vecload.load(path, **options).loaded == 12_000
+    changed = sorted(chance.sample(range(12_000), 200))
+    for n in changed:
+        rows[n]["title"] = "changed"
+    gone = [rows.pop(n)["id"] for n in (9_000, 10, 3)]
+    write()
+
+    result = vecload.load(path, **options, delete_missing=True)
+
+    still = [n for n in changed if f"id-{n}" not in gone]
+    assert (result.loaded, result.deleted) == (len(still), 3)
+    index = vecload.connect(tmp_path / "store").open_index("docs", key)
+    items = {item["id"]: item["metadata"]["title"] for item in index.get(index.list_ids(), ["metadata"])}
+    assert items == {str(row["id"]): row["title"] for row in rows}
+    assert vecload.load(path, **options).loaded == 0

@@ -204,3 +204,55 @@ def test_a_load_that_stopped_without_skip_loaded_is_refused_if_a_day_was_added(d
     daily.write(3)
     with pytest.raises(vecload.SourceError, match="was added since its unfinished load began"):
         vecload.load(daily.folder, to=daily.to, index="days", key=daily.key)
+
+
+def test_a_file_that_changed_while_it_was_loaded_is_loaded_by_the_next_run(daily: Daily) -> None:
+    for day in range(5):
+        daily.write(day)
+    done: list[int] = []
+
+    def write_again(progress: vecload.Progress) -> None:
+        if progress.read >= 35 and not done:
+            done.append(progress.read)
+            daily.write(3, kind="written again")
+
+    with pytest.raises(vecload.SourceError, match="changed while it was loaded"):
+        daily.load(batch_rows=5, concurrency=1, on_progress=write_again)
+    result = daily.load()
+    assert (result.read, result.loaded) == (50, 10 if "skipping 4 of 5" in daily.messages else 50)
+    with vecload.connect(daily.to) as connection:
+        items = connection.open_index("days", daily.key).get([f"d3-{n}" for n in range(10)])
+    assert [item["metadata"] for item in items] == [{"kind": "written again"}] * 10
+    assert daily.load().loaded == 0
+
+
+def test_a_pattern_and_a_list_are_sources_like_a_folder(daily: Daily) -> None:
+    for day in range(3):
+        daily.write(day)
+    pattern = str(daily.folder / "*.jsonl")
+    place: dict[str, Any] = {"to": daily.to, "index": "days", "key": daily.key, "skip_loaded": True}
+    assert vecload.load(pattern, **place).loaded == 30
+    daily.write(3)
+    assert vecload.load(pattern, **place).loaded == 10
+    paths = [daily.folder / f"{day:02}.jsonl" for day in range(4)]
+    assert vecload.load(paths, **place).loaded == 40  # another list is another load
+    assert vecload.load(paths, **place).loaded == 0
+
+
+def test_a_load_without_skip_loaded_counts_for_the_next_one_with_it(daily: Daily) -> None:
+    for day in range(3):
+        daily.write(day)
+    vecload.load(daily.folder, to=daily.to, index="days", key=daily.key)
+    daily.write(3)
+    assert daily.load(id_column="id").loaded == 40  # another mapping
+    daily.write(4)
+    assert daily.load(id_column="id").loaded == 10
+    vecload.load(daily.folder, to=daily.to, index="days", key=daily.key, id_column="id")
+    daily.write(5)
+    assert daily.load(id_column="id").loaded == 10  # nothing follows the new day, so no ids are needed
+    daily.write(2, kind="edited")
+    assert (
+        daily.load(id_column="id").loaded == 30
+    )  # days before may share its old ids, which were not recorded
+    daily.write(1, kind="edited")
+    assert daily.load(id_column="id").loaded == 10

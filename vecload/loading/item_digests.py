@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -36,12 +36,7 @@ class ItemDigests:
 
     def of_ids(self, ids: Sequence[str]) -> Digests:
         """The digests of some ids."""
-        found = []
-        for item_id in ids:
-            digest = self._ids.copy()
-            digest.update(item_id.encode("utf-8", "surrogatepass"))
-            found.append(digest.digest())
-        return _array(found)
+        return _digests(self._ids, [item_id.encode("utf-8", "surrogatepass") for item_id in ids])
 
     def short_of_ids(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """Half of the digests of some ids: int64, shape (n,)."""
@@ -50,16 +45,24 @@ class ItemDigests:
     def of_items(self, batch: Batch) -> Digests:
         """The digests of the items of a batch that is not sealed: vector, metadata and contents."""
         count = len(batch)
-        vectors = b"" if batch.vectors is None else batch.vectors.tobytes()
+        vectors = memoryview(b"" if batch.vectors is None else batch.vectors.tobytes())
         width = len(vectors) // count if count else 0
+        each = [vectors[n * width : (n + 1) * width] for n in range(count)]
+        if batch.to_embed is not None:
+            each = [vector if batch.has_vector(n) else vectors[:0] for n, vector in enumerate(each)]
+        if batch.metadata is None and batch.contents is None:
+            base = self._items.copy()
+            base.update(item_bytes(b"", None, None))
+            return _digests(base, each)
         metadata = batch.metadata or [None] * count
         contents = batch.contents or [None] * count
-        found = []
-        for n in range(count):
-            digest = self._items.copy()
-            digest.update(item_bytes(vectors[n * width : (n + 1) * width], metadata[n], contents[n]))
-            found.append(digest.digest())
-        return _array(found)
+        return _digests(
+            self._items,
+            [
+                item_bytes(b"", entries, body) + vector
+                for entries, body, vector in zip(metadata, contents, each, strict=True)
+            ],
+        )
 
     def of_stored(self, item: StoredItem) -> tuple[bytes, bytes]:
         """Digests of an item as the target returns it: of its metadata and contents, and of its vector."""
@@ -71,9 +74,7 @@ class ItemDigests:
         return self._of(text.encode("utf-8", "surrogatepass"))
 
     def _of(self, content: bytes) -> bytes:
-        digest = self._stored.copy()
-        digest.update(content)
-        return digest.digest()
+        return _digests(self._stored, [content]).tobytes()
 
 
 def _keyed(contents_key: bytes, *purpose: str) -> hashlib.blake2b:
@@ -82,5 +83,11 @@ def _keyed(contents_key: bytes, *purpose: str) -> hashlib.blake2b:
     return hashlib.blake2b(digest_size=DIGEST_BYTES, key=key)
 
 
-def _array(digests: Sequence[bytes]) -> Digests:
-    return np.frombuffer(b"".join(digests), dtype="<u8").reshape(-1, 2)
+def _digests(base: hashlib.blake2b, contents: Iterable[bytes | memoryview]) -> Digests:
+    """The digests of several contents, each after what the base has."""
+    found = []
+    for content in contents:
+        digest = base.copy()
+        digest.update(content)
+        found.append(digest.digest())
+    return np.frombuffer(b"".join(found), dtype="<u8").reshape(-1, 2)

@@ -123,11 +123,20 @@ class ItemState:
 
     def records(self) -> Records:
         """All claims, sorted by id, without those of deleted ids."""
-        parts = [_records(blob) for (blob,) in self._run("SELECT records FROM chunk ORDER BY number")]
-        base = np.concatenate(parts) if parts else np.empty(0, dtype=RECORD)
-        changes = [_records(blob) for (blob,) in self._run("SELECT records FROM change ORDER BY number")]
-        self._changes = sum(map(len, changes))
-        return merged(base, np.concatenate(changes)) if changes else base
+        lengths = [
+            int(self._run(f"SELECT coalesce(sum(length(records)), 0) FROM {table}").fetchone()[0])  # noqa: S608
+            // RECORD.itemsize
+            for table in ("chunk", "change")
+        ]
+        self._changes = lengths[1]
+        both: Records = np.empty(sum(lengths), dtype=RECORD)
+        at = 0
+        for table in ("chunk", "change"):
+            for (blob,) in self._run(f"SELECT records FROM {table} ORDER BY number"):  # noqa: S608
+                some = np.frombuffer(blob, dtype=RECORD)
+                both[at : at + len(some)] = some
+                at += len(some)
+        return last_of_each(both) if self._changes else both
 
     def rewrite(self, records: Records) -> None:
         """Replace all claims by these, sorted by id. Durable at the next commit."""
@@ -248,25 +257,20 @@ def others_write(path: Path) -> Iterator[None]:
         database.close()
 
 
-def merged(base: Records, changes: Records) -> Records:
-    """Claims after changes, sorted by id: the last change of an id counts.
+def last_of_each(records: Records) -> Records:
+    """The last claim on each id, sorted by id, without deleted ids.
 
     Args:
-        base: Sorted by id, each id once.
-        changes: In the order in which they were recorded.
+        records: In the order in which they were recorded.
     """
-    both = np.concatenate((base, changes))
-    order = np.lexsort((both["id"][:, 1], both["id"][:, 0]))  # stable: later changes come last
-    ids = both["id"][order]
+    order = np.lexsort((records["id"][:, 1], records["id"][:, 0]))  # stable: later claims come last
+    ids = records["id"][order]
     last = np.ones(len(order), dtype=np.bool_)
     last[:-1] = (ids[1:] != ids[:-1]).any(axis=1)
-    found: Records = both[order[last]]
+    del ids
+    found: Records = records[order[last]]
     kept: Records = found[found["owner"] != 0]
     return kept
-
-
-def _records(blob: bytes) -> Records:
-    return np.frombuffer(blob, dtype=RECORD)
 
 
 def _lock_of(path: Path) -> Path:

@@ -236,9 +236,8 @@ class _Load:
         )
         policy = policy_of(self._options.repeated_ids, plan.mappings)
         digests = digests_of
-        if self._options.skip_loaded:
-            key = access.key_for("--skip-loaded").contents_key
-            digests = ItemDigests(key, access.index.name, "").short_of_ids
+        if self._options.skip_loaded and access.key is not None:
+            digests = ItemDigests(access.key.contents_key, access.index.name, "").short_of_ids
         ids = RepeatedIds(policy, tell=self._say, digests=digests)
         if rejected:
             jobs, replaced = choose_rows(jobs, rejected, ids)
@@ -369,7 +368,7 @@ class _Load:
                 limit=self._request.max_errors,
                 on_progress=meter.update,
                 changes=only.changes if only else None,
-                digests=ids.digests if options.skip_loaded else None,
+                digests=ids.digests if options.skip_loaded and access.key is not None else None,
             )
             if ledger.totals.read and only is None and not books.kept:
                 known = [source.total_rows for source in plan.sources]

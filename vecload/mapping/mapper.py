@@ -311,10 +311,24 @@ def item_bytes(vector: bytes, metadata: Metadata | None, contents: Contents | No
         metadata: Its metadata; the order of keys does not matter, types do.
         contents: Its contents; text and bytes differ.
     """
-    kind = b"none" if contents is None else b"text" if isinstance(contents, str) else b"bytes"
-    body = contents.encode() if isinstance(contents, str) else contents or b""
-    parts = (vector, _canonical(metadata) if metadata else b"{}", kind, body)
-    return b"".join([piece for part in parts for piece in (len(part).to_bytes(8, "little"), part)])
+    text = _canonical(metadata) if metadata else b"{}"
+    if contents is None:
+        kind, body = _NO_CONTENTS, b""
+    elif isinstance(contents, str):
+        kind, body = _TEXT, contents.encode()
+    else:
+        kind, body = _BYTES, contents
+    return b"".join(
+        (
+            *(len(vector).to_bytes(8, "little"), vector, len(text).to_bytes(8, "little"), text),
+            *(kind, len(body).to_bytes(8, "little"), body),
+        )
+    )
+
+
+_NO_CONTENTS, _TEXT, _BYTES = (
+    len(kind).to_bytes(8, "little") + kind for kind in (b"none", b"text", b"bytes")
+)
 
 
 def with_ids(
