@@ -130,8 +130,24 @@ def test_an_empty_key_is_an_error_where_it_would_be_looked_at(
     monkeypatch.setenv(variable, blank)
     for command in (LOAD, ("get", "a"), ("index", "describe", "x")):
         assert said(capsys, *command) == (2, f"vecload: {variable} is set but empty; run: unset {variable}\n")
-    flag = "--api-key-file" if "API" in variable else "--key-file"
-    assert "is set but empty" not in said(capsys, "get", "a", flag, "missing")[1]
+    flag = {"VECLOAD_API_KEY": "--api-key-file", "VECLOAD_CONTENTS_KEY": "--contents-key-file"}.get(variable)
+    assert "is set but empty" not in said(capsys, "get", "a", flag or "--key-file", "missing")[1]
+
+
+@pytest.mark.parametrize("blank", BLANKS, ids=["empty", "space", "line end"])
+def test_an_empty_contents_key_is_an_error_with_a_key_file_too(
+    folder: Path, blank: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Otherwise contents are sealed with a key that is derived from the file's index key.
+    (folder / "index.key").write_text("ab" * 32)
+    (folder / "index.key").chmod(0o600)
+    monkeypatch.setenv("VECLOAD_CONTENTS_KEY", blank)
+    refused = (2, "vecload: VECLOAD_CONTENTS_KEY is set but empty; run: unset VECLOAD_CONTENTS_KEY\n")
+    assert said(capsys, *LOAD, "--to", "store", "--key-file", "index.key") == refused
+    assert said(capsys, *LOAD, "--to", "store", "--key-command", "cat index.key") == refused
+    monkeypatch.setenv("VECLOAD_KEY_FILE", "index.key")
+    assert said(capsys, *LOAD, "--to", "store") == refused
+    assert not (folder / "store").exists()
 
 
 @pytest.mark.parametrize("blank", BLANKS, ids=["empty", "space", "line end"])
