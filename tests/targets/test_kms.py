@@ -231,6 +231,9 @@ def test_a_kms_that_makes_no_key_leaves_nothing(
         assert says in ended.error
     assert stored_keys() == []
     assert index_name not in command("index", "list").out.split()
+    report = vecload.inspect(source, to=service.url, index=index_name, api_key=ROOT, kms=kms, create_key=True)
+    (said,) = [check for check in report.checks if check.name == "key"]
+    assert (said.state, repr(kms) in said.told) == ("unsure", True), said
 
 
 def test_an_index_with_its_own_index_key_is_not_taken_for_kms_backed(

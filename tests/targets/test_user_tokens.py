@@ -193,6 +193,14 @@ def test_inspect_and_load_refuse_alike_and_load_nothing(
     assert same()
 
 
+def test_without_a_contents_key_an_inspection_says_so_once(
+    service: Service, source: Path, index_name: str, token: Callable[..., str]
+) -> None:
+    report = vecload.inspect(source, to=service.url, index=index_name, api_key=token("read", "write"))
+    wrong = [check.name for check in report.checks if check.state == "wrong"]
+    assert wrong == ["key"]
+
+
 def test_the_commands_agree_too(
     service: Service, source: Path, index_name: str, token: Callable[..., str], tmp_path: Path
 ) -> None:
