@@ -16,7 +16,7 @@ from tests.cli.sources import rows, write_jsonl
 from vecload.cli.app import app, run
 from vecload.cli.config import default_map
 from vecload.cli.empty_values import check_given
-from vecload.errors import UsageError
+from vecload.errors import ItemTypeError, UsageError
 from vecload.options import HINTS, MAY_BE_BLANK, MAY_BE_EMPTY
 from vecload.targets.reach import REACH_FIELDS
 
@@ -216,3 +216,11 @@ def test_an_empty_argument_in_python_names_its_parameter(blank: str) -> None:
     with pytest.raises(api.UsageError, match=r"^state_dir is .*, not a folder"):
         api.load(row, state_dir=blank)
     assert not any(Path.cwd().glob("store*"))
+
+
+@pytest.mark.parametrize("location", [None, 5, b"store"])
+def test_a_location_of_another_type_is_an_error_of_ours(location: Any) -> None:
+    with pytest.raises(ItemTypeError, match=r"^location is "):
+        api.connect(location)
+    with pytest.raises(ItemTypeError, match=r"^api_key is bytes"):
+        api.connect("https://h", api_key=b"x")  # type: ignore[arg-type]

@@ -308,7 +308,7 @@ def _spellings(location: str) -> list[str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine: `localhost`, 127.0.0.0/8 or ::1."""
+    """Whether a host is this machine, `localhost`, 127.0.0.0/8 or ::1: what is sent to it never leaves it."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

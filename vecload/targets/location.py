@@ -153,14 +153,6 @@ def _is_prefix(path: str) -> bool:
     return _PREFIX.fullmatch(path) is not None and not {".", ".."} & {*map(unquote, path.split("/"))}
 
 
-def is_loopback(host: str) -> bool:
-    """Whether what is sent to a host never leaves this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.removesuffix(".") == "localhost"
-
-
 def is_host(name: str) -> bool:
     """Whether a name can be a host.
 
