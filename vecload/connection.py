@@ -33,6 +33,7 @@ class Connection(Closing):
         """The service's address, or the store's folder."""
         return self._target.location
 
+    @parameters_named()
     def get_health(self) -> dict[str, str]:
         """What the target says of itself: `status`, and the `version` of its engine.
 

@@ -111,6 +111,7 @@ class Queries:
             found = [results_of(hits, query.include) for hits in self._index.query(query)]
         return found if len(query) > 1 else found[0]
 
+    @parameters_named()
     def query_binary(
         self,
         query_vectors: ArrayLike,
