@@ -548,6 +548,25 @@ def test_two_different_contents_keys_are_an_error(tmp_path: Path, source: Path) 
     assert vecload("upsert", source, "--key-file", tmp_path / "both.key", variables=variables).code == 0
 
 
+@pytest.mark.parametrize("how", ["--contents-key-file", "VECLOAD_CONTENTS_KEY"])
+def test_a_key_file_that_is_made_does_not_replace_the_contents_key_that_is_named(
+    tmp_path: Path, source: Path, how: str
+) -> None:
+    contents = tmp_path / "contents.key"
+    contents.touch(mode=0o600)
+    contents.write_text("cd" * 32)
+    flags = ("--contents-key-file", contents) if how.startswith("--") else ()
+    variables = {} if flags else {how: "cd" * 32}
+    load = (*of("upsert", source, str(tmp_path / "store"), "docs"), *flags)
+    load += ("--key-file", tmp_path / "new.key", "--create-key")
+    for ended in (vecload(*load, variables=variables), vecload(*load, "--dry-run", variables=variables)):
+        assert ended.code == 2
+        assert f"{contents if flags else how} is named too" in ended.err + ended.out
+        assert "cdcd" not in ended.err + ended.out
+    assert not (tmp_path / "new.key").exists()
+    assert not (tmp_path / "store").exists() or "docs" not in vecload("index", "list", "--to", load[3]).out
+
+
 def test_a_configured_contents_key_file_adds_only_what_is_missing(tmp_path: Path, source: Path) -> None:
     vecload("keygen", tmp_path / "both.key")
     vecload("keygen", "--contents-only", tmp_path / "contents.key")
