@@ -22,7 +22,7 @@ from tests.cli.sources import rows, write_jsonl
 from tests.servers import Service
 from vecload.places import short
 from vecload.sealing.keyring import pending_path
-from vecload.sealing.keys import stored_key_path
+from vecload.sealing.keys import stored_key_paths
 
 WARNING = "keep a copy; without it, nobody can open the index"
 
@@ -429,7 +429,7 @@ def test_a_wrong_key_is_an_error_that_names_index_source_and_key_id(
         }
         named = "VECLOAD_INDEX_KEY"
     elif how == "store":
-        file = stored_key_path(Path(os.environ["XDG_CONFIG_HOME"]) / "vecload", to, index_name)
+        file = stored_key_paths(Path(os.environ["XDG_CONFIG_HOME"]) / "vecload", to, index_name)[0]
         file.parent.mkdir(parents=True)
         wrong.save(file)
         named = file.name

@@ -277,9 +277,9 @@ def test_an_index_that_somebody_else_made_meanwhile_does_not_take_our_pending_ke
     (ours,) = stored_keys()
     from vecload.places import config_folder
     from vecload.sealing.keyring import pending_path
-    from vecload.sealing.keys import stored_key_path
+    from vecload.sealing.keys import stored_key_paths
 
-    pending = pending_path(stored_key_path(config_folder(), service.url, index_name))
+    pending = pending_path(stored_key_paths(config_folder(), service.url, index_name)[0])
     ours.rename(pending)
     with pytest.raises(KeyFileError, match="no contents key"):
         vecload.load(source, **target, index=index_name)

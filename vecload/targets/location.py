@@ -102,15 +102,6 @@ class ServiceAddress:
         return f"{origin}/…{hashlib.sha256(f'{origin}{self.prefix}'.encode()).hexdigest()[:12]}"
 
 
-def service_location(url: str) -> str:
-    """The only spelling of a service's address, which messages may show.
-
-    Raises:
-        UsageError: It is not such an address, or it contains a user name or password.
-    """
-    return service_address(url).location
-
-
 def service_address(url: str) -> ServiceAddress:
     """The address of a service in its parts. The path `/v1`, which every service has, is not a prefix.
 
