@@ -433,6 +433,19 @@ def test_what_pandas_misses_is_absent(missing: Any) -> None:
         of_columns(["a", missing], np.ones((2, 2)))
 
 
+def test_the_nan_of_a_pandas_column_is_absent() -> None:
+    texts = pd.Series(["x", None], dtype="str")
+    assert np.isnan(texts[1])
+    assert of_columns(["a", "b"], np.ones((2, 2)), contents=texts).contents == ["x", None]
+    fields = pd.Series([{"n": 1}, float("nan")])
+    assert of_columns(["a", "b"], np.ones((2, 2)), metadata=fields).metadata == [{"n": 1}, None]
+    assert of_dicts([item(contents=np.float64("nan"), metadata=float("nan")), item()]).contents is None
+    with pytest.raises(ItemTypeError, match="contents 0 is neither"):
+        of_dicts([item(contents=1.5)])
+    with pytest.raises(ItemValueError, match="item 0 has no vector"):
+        of_dicts([{"id": "a", "vector": float("nan"), "contents": "x"}])
+
+
 TEXTS = ["a", "b"]
 COLUMNS: dict[str, Any] = {
     "a NumPy array": np.array(TEXTS),

@@ -33,6 +33,7 @@ class Connection(Closing):
         """The service's address, or the store's folder."""
         return self._target.location
 
+    @parameters_named()
     def get_health(self) -> dict[str, str]:
         """What the target says of itself: `status`, and the `version` of its engine.
 
@@ -247,11 +248,17 @@ def connect(
 
     Raises:
         UsageError: The location is neither, an argument has no such value, or keys would travel unencrypted.
+        ItemTypeError: An argument has the wrong type. Also a TypeError.
         Unauthorised: CyborgDB does not confirm the licence key.
         EngineMissing: The location is a folder, and cyborgdb-core is not installed.
     """
     checked = LoadOptions(wire=wire, binary_threshold=binary_threshold)
-    for name, text in (("location", location), ("api_key", api_key)):
+    for name, text, kinds in (
+        ("location", location, (str, os.PathLike)),
+        ("api_key", api_key, (str, type(None))),
+    ):
+        if not isinstance(text, kinds):
+            raise ItemTypeError(f"{name} is {type(text).__name__}, not text")
         if text is not None and not os.fspath(text).strip():
             raise UsageError(f"{name} is empty")
     reach = Reach(ca_file, client_cert, client_key, proxy, insecure_http)  # type: ignore[arg-type] # makes paths

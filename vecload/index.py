@@ -105,14 +105,17 @@ class Index(Queries):
         bm25 = self._index.describe().bm25
         return None if bm25 is None else dict(bm25)
 
+    @parameters_named()
     def describe(self) -> IndexInfo:
         """Dimension, metric, and whether it is trained, as the target reports now."""
         return self._index.describe()
 
+    @parameters_named()
     def is_trained(self) -> bool:
         """Whether queries search only a part of the index."""
         return self._index.describe().trained
 
+    @parameters_named()
     def is_training(self) -> bool:
         """Whether the index is being trained now. A service needs its root API key for this."""
         return self._index.is_training()
@@ -290,6 +293,7 @@ class Index(Queries):
             self._sender, self._pid = Sender(self._index.prepare, policy=self._retry), os.getpid()
         return self._sender
 
+    @parameters_named()
     def get(
         self,
         ids: Iterable[str],
@@ -364,6 +368,7 @@ class Index(Queries):
             opened[SEALED] = sealed
         return opened
 
+    @parameters_named()
     def delete(self, ids: Iterable[str]) -> None:
         """Delete items. Ids that the index does not have are ignored.
 
@@ -375,14 +380,17 @@ class Index(Queries):
         """
         self._index.delete(ids_of(ids, "delete"))
 
+    @parameters_named()
     def delete_index(self) -> None:
         """Delete the index and everything in it."""
         self._index.drop()
 
+    @parameters_named()
     def count(self) -> int:
         """How many items the index holds."""
         return self._index.count()
 
+    @parameters_named()
     def list_ids(self) -> list[str]:
         """The ids of all items, in any order."""
         return self._index.list_ids()

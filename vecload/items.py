@@ -14,7 +14,7 @@ from vecload.batch import Batch, Contents, Metadata, Span, Vectors
 from vecload.errors import ItemTypeError, ItemValueError
 from vecload.limits import METADATA_DEPTH
 from vecload.mapping.json_rows import fault_of_contents
-from vecload.mapping.rows import MISSING_TYPES, check_values, fault_of_id
+from vecload.mapping.rows import MISSING_TYPES, check_values, fault_of_id, is_missing
 
 SOURCE = "items"
 """The name of the source in messages about items from Python."""
@@ -50,7 +50,7 @@ def batch_of_dicts(items: Any, *, dimension: int, embed: bool, allow_zero: bool)
             )
         if "id" not in item:
             raise ItemValueError(f"item {position} has no id")
-    lacking = [position for position, item in enumerate(items) if item.get("vector") is None]
+    lacking = [position for position, item in enumerate(items) if is_missing(item.get("vector"))]
     for position in lacking:
         _check_embeddable(items[position], position, embed=embed)
     vectors: Any = None
@@ -74,7 +74,9 @@ def batch_of_dicts(items: Any, *, dimension: int, embed: bool, allow_zero: bool)
 def _padded(items: list[dict[str, Any]]) -> list[Any]:
     """The vectors of items; ones for those that have none."""
     given = {
-        i: _one_vector(item["vector"], i) for i, item in enumerate(items) if item.get("vector") is not None
+        i: _one_vector(item["vector"], i)
+        for i, item in enumerate(items)
+        if not is_missing(item.get("vector"))
     }
     lengths = {len(vector) for vector in given.values()}
     if len(lengths) > 1:
@@ -90,7 +92,7 @@ def _check_embeddable(item: dict[str, Any], position: int, *, embed: bool) -> No
             f"item {position} has no vector",
             hint="if the index has an embedding model, open it with embed=True, and it makes the vector",
         )
-    if not item.get("contents"):
+    if is_missing(item.get("contents")) or not item["contents"]:
         raise ItemValueError(f"item {position} has neither a vector, nor contents to make it from")
     if isinstance(item["contents"], bytes | bytearray | memoryview):
         raise ItemTypeError(
@@ -190,8 +192,11 @@ def _metadata_column(metadata: Any, n: int) -> list[Metadata | None] | None:
     if metadata is None:
         return None
     column: list[Metadata | None] = []
-    for position, value in enumerate(map(_present, _column(metadata, "metadata", n))):
-        if value is not None and not isinstance(value, dict):
+    for position, value in enumerate(_column(metadata, "metadata", n)):
+        if is_missing(value):
+            column.append(None)
+            continue
+        if not isinstance(value, dict):
             raise ItemTypeError(f"metadata {position} is {kind_of(value)}, not a dict")
         column.append(_json_value(value, f"metadata {position}", 0) or None)
     return column if any(column) else None
@@ -267,7 +272,8 @@ def _contents_column(contents: Any, n: int) -> list[Contents | None] | None:
 
 def _plain_contents(value: Any) -> Any:
     """Contents as str or bytes, where they are subclasses of these or another kind of bytes."""
-    value = _present(value)
+    if is_missing(value):
+        return None
     if isinstance(value, str):
         return str(value)
     if isinstance(value, bytes | bytearray | memoryview):

@@ -16,7 +16,7 @@ from tests.cli.sources import rows, write_jsonl
 from vecload.cli.app import app, run
 from vecload.cli.config import default_map
 from vecload.cli.empty_values import check_given
-from vecload.errors import UsageError
+from vecload.errors import ItemTypeError, UsageError
 from vecload.option_values import MAY_BE_BLANK, MAY_BE_EMPTY
 from vecload.options import HINTS
 from vecload.targets.reach import REACH_FIELDS
@@ -98,7 +98,7 @@ def test_every_option_of_every_command_is_checked(folder: Path, words: str, comm
         for param in command.params
         if param.param_type_name == "option" and param.name not in ("help", "help_all")
     ]
-    assert words == "keygen" or "to" in {param.name for param in options}
+    assert words in ("keygen", "recipes") or "to" in {param.name for param in options}
     assert checked(words, command, *arguments) == ""
     for blank in BLANKS:
         for param in options:
@@ -131,8 +131,24 @@ def test_an_empty_key_is_an_error_where_it_would_be_looked_at(
     monkeypatch.setenv(variable, blank)
     for command in (LOAD, ("get", "a"), ("index", "describe", "x")):
         assert said(capsys, *command) == (2, f"vecload: {variable} is set but empty; run: unset {variable}\n")
-    flag = "--api-key-file" if "API" in variable else "--key-file"
-    assert "is set but empty" not in said(capsys, "get", "a", flag, "missing")[1]
+    flag = {"VECLOAD_API_KEY": "--api-key-file", "VECLOAD_CONTENTS_KEY": "--contents-key-file"}.get(variable)
+    assert "is set but empty" not in said(capsys, "get", "a", flag or "--key-file", "missing")[1]
+
+
+@pytest.mark.parametrize("blank", BLANKS, ids=["empty", "space", "line end"])
+def test_an_empty_contents_key_is_an_error_with_a_key_file_too(
+    folder: Path, blank: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Otherwise contents are sealed with a key that is derived from the file's index key.
+    (folder / "index.key").write_text("ab" * 32)
+    (folder / "index.key").chmod(0o600)
+    monkeypatch.setenv("VECLOAD_CONTENTS_KEY", blank)
+    refused = (2, "vecload: VECLOAD_CONTENTS_KEY is set but empty; run: unset VECLOAD_CONTENTS_KEY\n")
+    assert said(capsys, *LOAD, "--to", "store", "--key-file", "index.key") == refused
+    assert said(capsys, *LOAD, "--to", "store", "--key-command", "cat index.key") == refused
+    monkeypatch.setenv("VECLOAD_KEY_FILE", "index.key")
+    assert said(capsys, *LOAD, "--to", "store") == refused
+    assert not (folder / "store").exists()
 
 
 @pytest.mark.parametrize("blank", BLANKS, ids=["empty", "space", "line end"])
@@ -201,3 +217,11 @@ def test_an_empty_argument_in_python_names_its_parameter(blank: str) -> None:
     with pytest.raises(api.UsageError, match=r"^state_dir is .*, not a folder"):
         api.load(row, state_dir=blank)
     assert not any(Path.cwd().glob("store*"))
+
+
+@pytest.mark.parametrize("location", [None, 5, b"store"])
+def test_a_location_of_another_type_is_an_error_of_ours(location: Any) -> None:
+    with pytest.raises(ItemTypeError, match=r"^location is "):
+        api.connect(location)
+    with pytest.raises(ItemTypeError, match=r"^api_key is bytes"):
+        api.connect("https://h", api_key=b"x")  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ from tests.cli.sources import rows, write_jsonl
 from tests.servers import Service
 from vecload.places import short
 from vecload.sealing.keyring import pending_path
-from vecload.sealing.keys import stored_key_path
+from vecload.sealing.keys import stored_key_paths
 
 WARNING = "keep a copy; without it, nobody can open the index"
 
@@ -429,7 +429,7 @@ def test_a_wrong_key_is_an_error_that_names_index_source_and_key_id(
         }
         named = "VECLOAD_INDEX_KEY"
     elif how == "store":
-        file = stored_key_path(Path(os.environ["XDG_CONFIG_HOME"]) / "vecload", to, index_name)
+        file = stored_key_paths(Path(os.environ["XDG_CONFIG_HOME"]) / "vecload", to, index_name)[0]
         file.parent.mkdir(parents=True)
         wrong.save(file)
         named = file.name
@@ -546,6 +546,25 @@ def test_two_different_contents_keys_are_an_error(tmp_path: Path, source: Path) 
     # Both of the variables belong together: the key file is used in their place.
     variables = {"VECLOAD_CONTENTS_KEY": text, "VECLOAD_INDEX_KEY": "ab" * 32}
     assert vecload("upsert", source, "--key-file", tmp_path / "both.key", variables=variables).code == 0
+
+
+@pytest.mark.parametrize("how", ["--contents-key-file", "VECLOAD_CONTENTS_KEY"])
+def test_a_key_file_that_is_made_does_not_replace_the_contents_key_that_is_named(
+    tmp_path: Path, source: Path, how: str
+) -> None:
+    contents = tmp_path / "contents.key"
+    contents.touch(mode=0o600)
+    contents.write_text("cd" * 32)
+    flags = ("--contents-key-file", contents) if how.startswith("--") else ()
+    variables = {} if flags else {how: "cd" * 32}
+    load = (*of("upsert", source, str(tmp_path / "store"), "docs"), *flags)
+    load += ("--key-file", tmp_path / "new.key", "--create-key")
+    for ended in (vecload(*load, variables=variables), vecload(*load, "--dry-run", variables=variables)):
+        assert ended.code == 2
+        assert f"{contents if flags else how} is named too" in ended.err + ended.out
+        assert "cdcd" not in ended.err + ended.out
+    assert not (tmp_path / "new.key").exists()
+    assert not (tmp_path / "store").exists() or "docs" not in vecload("index", "list", "--to", load[3]).out
 
 
 def test_a_configured_contents_key_file_adds_only_what_is_missing(tmp_path: Path, source: Path) -> None:

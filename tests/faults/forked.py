@@ -23,6 +23,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -150,6 +151,9 @@ def _fork(request: Mapping[str, Any]) -> int:
     sys.argv = [*request["run"]]
     try:
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    except Exception:  # noqa: BLE001 whatever ended the run, the test is told
+        traceback.print_exc()
+        sys.stderr.flush()
     finally:
         os._exit(70)  # main ends the process itself
 

@@ -32,7 +32,7 @@ def any_200_is_an_acknowledgement() -> None:
 
 def no_journal() -> None:
     """Nothing is recorded."""
-    Journal.record = lambda self, span, loaded, rejected: None  # type: ignore[method-assign]
+    Journal.record = lambda self, span, loaded, rejected, ids=None: None  # type: ignore[method-assign]
 
 
 def journaled_before_the_acknowledgement() -> None:

@@ -22,7 +22,7 @@ from tests.faults.loads import Ended, Load, Running
 from tests.faults.oracle import Source, write_source
 from vecload.sealing import Key
 from vecload.sealing.keyring import pending_path
-from vecload.sealing.keys import stored_key_path
+from vecload.sealing.keys import stored_key_paths
 from vecload.targets import connect_target
 
 HERE = Path(__file__).parent
@@ -176,7 +176,7 @@ def test_a_full_disk_under_the_keys_leaves_no_index_without_its_key(
     names: list[str] = []
 
     def key_of(name: str) -> Path:
-        return folder / f"{name}.key" if named else stored_key_path(folder / "vecload", service, name)
+        return folder / f"{name}.key" if named else stored_key_paths(folder / "vecload", service, name)[0]
 
     def create(at: int) -> Ended:
         names.append(new_name())

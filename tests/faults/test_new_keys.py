@@ -22,7 +22,7 @@ from tests.faults.proxy import Exchange, Proxy, answer_of
 from tests.servers import Service
 from vecload.sealing import Key
 from vecload.sealing.keyring import pending_path
-from vecload.sealing.keys import stored_key_path
+from vecload.sealing.keys import stored_key_paths
 from vecload.targets import connect_target
 
 TRIALS = int(os.environ.get("VECLOAD_KEY_TRIALS", "16"))
@@ -52,7 +52,7 @@ class FirstLoad(Load):
         self.state, self.rejects = self.folder / "state", self.folder / "rejects.jsonl"
         self.variables = {"XDG_CONFIG_HOME": str(self.folder.parent / self.home)}
         config = self.folder.parent / self.home / "vecload"
-        self.key_file = stored_key_path(config, str(self.to), self.index)
+        self.key_file = stored_key_paths(config, str(self.to), self.index)[0]
         if self.named:
             self.key_file = self.folder.parent / "keys" / "docs.key"
             self.key_file.parent.mkdir(exist_ok=True)
@@ -315,7 +315,7 @@ def test_an_index_made_by_a_run_that_was_killed_is_made_by_the_next_index_create
         given.append("--create-key")
         return Running([*program, *given], tmp_path, forks, {"XDG_CONFIG_HOME": str(tmp_path)}).end()
 
-    path = stored_key_path(tmp_path / "vecload", service, index_name)
+    path = stored_key_paths(tmp_path / "vecload", service, index_name)[0]
     # The step after the index is made, when its key is still pending.
     for step in range(1, STEPS):
         ended = create("-m", "tests.faults.killed_at", str(step), "9", metric="cosine")

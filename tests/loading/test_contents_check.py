@@ -240,7 +240,11 @@ def test_unsealed_contents_decide_nothing_where_the_index_makes_vectors_from_the
         recorded: Any = Recorded(plain)
         check = ContentsCheck(seal, recorded, KEY, embed=True)
         check.run()
-        assert check.note == ""
+        assert (check.note, check.line) == ("", "the index holds no sealed ones (1 looked at)")
+        own = {"own": str(Sealer(KEY.contents_key, "docs").seal(["own"], ["text"])[0])}
+        check = ContentsCheck(seal, Recorded({**plain, **own}), KEY, embed=True)  # type: ignore[arg-type]
+        check.run()
+        assert check.line == f"key {KEY.key_id} opens the sealed ones of the index (1 of 2 looked at)"
         recorded = Recorded({**plain, "old": str(sealer.seal(["old"], ["text"])[0])})
         with pytest.raises(WrongKey):
             ContentsCheck(seal, recorded, KEY, embed=True).run()

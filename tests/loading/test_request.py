@@ -54,7 +54,12 @@ def test_a_key_given_as_text_is_refused_and_not_repeated(
         ("--repeated-ids last keeps it", "repeated_ids last keeps it"),
         ("no column 'x' (--vector-column)", "no column 'x' (vector_column)"),
         ("omit --embed, and give", "omit embed=True, and give"),
-        ("set VECLOAD_API_KEY, or name --api-key-file", "pass api_key"),
+        ("set VECLOAD_API_KEY, or use --api-key-file", "pass api_key"),
+        (
+            "name its index with --index, or set VECLOAD_API_KEY to a",
+            "name its index with index, or pass as api_key a",
+        ),
+        ("set VECLOAD_API_KEY instead", "pass api_key instead"),
         ("skip bad rows with --max-errors and --rejects FILE", "skip bad rows with max_errors and rejects"),
         ("/data--to/x--index/nope--max-errors.parquet", "/data--to/x--index/nope--max-errors.parquet"),
         ("row 1 (id 'a--index')", "row 1 (id 'a--index')"),
@@ -123,6 +128,13 @@ def test_errors_of_a_connection_name_parameters(tmp_path: Path, key: vecload.Key
         vecload.connect(tmp_path / "store").open_index("docs", vecload.generate_key())
     assert "--" not in str(refused.value)
     assert refused.value.result is None
+
+
+@pytest.mark.parametrize("kind", [vecload.Connection, vecload.Index])
+def test_errors_of_every_method_name_parameters(kind: type) -> None:
+    methods = {name: getattr(kind, name) for name in dir(kind) if not name.startswith("_")}
+    unwrapped = {name for name, one in methods.items() if callable(one) and not hasattr(one, "__wrapped__")}
+    assert unwrapped <= {"close", "generate_key"}
 
 
 @pytest.mark.parametrize(

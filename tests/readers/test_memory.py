@@ -270,6 +270,13 @@ def test_a_value_in_metadata_becomes_what_it_becomes_from_a_file(name: str) -> N
     assert one == {"value": expected}
 
 
+@pytest.mark.parametrize("missing", [None, pd.NA, float("nan"), np.float32("nan")], ids=repr)
+def test_missing_contents_are_absent(missing: Any) -> None:
+    rows = [{"id": f"{n}", "vector": [1.0, 2.0], "contents": "x"} for n in range(3)]
+    rows[1]["contents"] = missing
+    assert only(rows).contents == ["x", None, "x"]
+
+
 @pytest.mark.parametrize("name", ["day", "naive", "time", "duration", "decimal", "bytes", "aware"])
 def test_such_a_value_is_the_same_from_arrow(name: str) -> None:
     given, expected = VALUES[name]

@@ -177,7 +177,9 @@ def test_an_index_is_trained_and_items_are_deleted(connection: vecload.Connectio
 
     results = index.query(query_vectors=VECTORS[:20], top_k=10, n_probes=40)
     assert [hits[0]["id"] for hits in results] == [str(n) for n in range(20)]
-    assert len(index.query(QUERIES[0], top_k=150, n_probes=np.int64(40), greedy=True, rerank_mult=10)) == 150
+    assert (
+        len(index.query(QUERIES[0], top_k=150, n_probes=np.int64(40), greedy=np.True_, rerank_mult=10)) == 150
+    )
     with pytest.raises(ValueError, match="top_k 201 times rerank_mult 50 is above 10000"):
         index.query(QUERIES[0], top_k=201)
 

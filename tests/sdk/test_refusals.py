@@ -87,6 +87,7 @@ QUERY_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"text": "", "text_field_weights": [1, 1]}, "text_field_weights is for a query with text"),
     ({"require_all_terms": True}, "require_all_terms is for a query with text"),
     ({"query_contents": "x"}, "not both"),
+    ({"vector": VECTOR}, "query_vectors is given twice"),
     ({"query_contents": 5}, "query_contents is int"),
 ]
 

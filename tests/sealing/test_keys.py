@@ -21,7 +21,7 @@ import pytest
 from vecload.errors import ItemTypeError, ItemValueError, KeyFileError, VecloadError
 from vecload.sealing import Key, Opener, Sealer, generate_key
 from vecload.sealing.key_text import MadeFor
-from vecload.sealing.keys import as_key, stored_key_path, stored_key_paths
+from vecload.sealing.keys import as_key, stored_key_paths
 
 INDEX_KEY = bytes(range(1, 33))
 CONTENTS_KEY = bytes(range(101, 133))
@@ -475,7 +475,7 @@ def test_a_key_command_that_is_no_command_is_an_error(command: str) -> None:
 
 def test_the_default_key_differs_by_target_and_by_index(tmp_path: Path) -> None:
     places = {
-        stored_key_path(tmp_path, location, index)
+        stored_key_paths(tmp_path, location, index)[0]
         for location in ("http://localhost:8000", "http://localhost:8001", "/data")
         for index in ("docs", "Docs", "do cs", "do_cs", "")
     }
@@ -487,7 +487,7 @@ def test_the_default_key_differs_by_target_and_by_index(tmp_path: Path) -> None:
     ["../x", "..", ".", "/etc/passwd", "a/b", "n" * 200, "文" * 200, "a\0b", "", "~", "-rf", " ", "CON"],
 )
 def test_the_default_key_stays_in_its_folder_whatever_the_index_is_called(tmp_path: Path, name: str) -> None:
-    path = stored_key_path(tmp_path, "http://localhost:8000", name)
+    path = stored_key_paths(tmp_path, "http://localhost:8000", name)[0]
     assert path.parent == tmp_path / "keys"
     assert path.name.isascii()
     assert path.name.isprintable()
@@ -499,7 +499,7 @@ def test_the_default_key_stays_in_its_folder_whatever_the_index_is_called(tmp_pa
 
 def test_the_default_key_of_an_index_is_found_again(tmp_path: Path) -> None:
     # Whoever changes this loses their users' keys.
-    path = stored_key_path(tmp_path, "http://localhost:8000", "docs")
+    path = stored_key_paths(tmp_path, "http://localhost:8000", "docs")[0]
     digest = hashlib.sha256(b"http://localhost:8000\0docs").hexdigest()
     assert path == tmp_path / "keys" / f"docs-{digest[:12]}.toml"
 
@@ -518,7 +518,7 @@ def test_the_spellings_of_one_target_are_one_in_the_key_store_and_old_files_are_
 ) -> None:
     paths = [stored_key_paths(tmp_path, each, "docs") for each in spellings]
     assert len({each[0] for each in paths}) == 1
-    assert paths[0][0] == stored_key_path(tmp_path, spellings[0], "docs")
+    assert paths[0][0] == stored_key_paths(tmp_path, spellings[0], "docs")[0]
     for spelling, own in zip(spellings, paths, strict=True):
         digest = hashlib.sha256(f"{spelling}\0docs".encode()).hexdigest()
         assert tmp_path / "keys" / f"docs-{digest[:12]}.toml" in own, "a file of an earlier version"
@@ -532,7 +532,7 @@ def test_other_targets_stay_apart_in_the_key_store(tmp_path: Path) -> None:
         "http://10.0.0.1:8000",
     )
     places += ("http://localhost.example.com:8000", "/var/lib/store", "http://128.0.0.1:8000", "localhost")
-    assert len({stored_key_path(tmp_path, place, "docs") for place in places}) == len(places)
+    assert len({stored_key_paths(tmp_path, place, "docs")[0] for place in places}) == len(places)
 
 
 def test_every_key_error_is_one_of_ours() -> None:

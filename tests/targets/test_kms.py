@@ -231,6 +231,9 @@ def test_a_kms_that_makes_no_key_leaves_nothing(
         assert says in ended.error
     assert stored_keys() == []
     assert index_name not in command("index", "list").out.split()
+    report = vecload.inspect(source, to=service.url, index=index_name, api_key=ROOT, kms=kms, create_key=True)
+    (said,) = [check for check in report.checks if check.name == "key"]
+    assert (said.state, repr(kms) in said.told) == ("unsure", True), said
 
 
 def test_an_index_with_its_own_index_key_is_not_taken_for_kms_backed(
@@ -274,9 +277,9 @@ def test_an_index_that_somebody_else_made_meanwhile_does_not_take_our_pending_ke
     (ours,) = stored_keys()
     from vecload.places import config_folder
     from vecload.sealing.keyring import pending_path
-    from vecload.sealing.keys import stored_key_path
+    from vecload.sealing.keys import stored_key_paths
 
-    pending = pending_path(stored_key_path(config_folder(), service.url, index_name))
+    pending = pending_path(stored_key_paths(config_folder(), service.url, index_name)[0])
     ours.rename(pending)
     with pytest.raises(KeyFileError, match="no contents key"):
         vecload.load(source, **target, index=index_name)

@@ -25,9 +25,9 @@ from vecload.errors import (
     UsageError,
     VecloadError,
 )
-from vecload.sealing.keys import stored_key_path
+from vecload.sealing.keys import stored_key_paths
 from vecload.targets import IndexSettings, Reach, connect_target
-from vecload.targets.location import service_address, service_location
+from vecload.targets.location import service_address
 from vecload.targets.service import ServiceTarget
 
 KEY = bytes(range(32))
@@ -99,12 +99,12 @@ def test_what_can_be_no_path_is_refused_and_not_shown(path: str) -> None:
 
 
 def test_two_paths_are_two_targets_and_neither_is_shown(tmp_path: Path) -> None:
-    one, other = (service_location(f"https://host/{TOKEN}{n}") for n in "12")
+    one, other = (service_address(f"https://host/{TOKEN}{n}").location for n in "12")
     assert one != other
     assert one.startswith("https://host/…")
     assert TOKEN not in one + repr(service_address(f"https://host/{TOKEN}"))
-    assert service_location("https://host") == "https://host"
-    files = {stored_key_path(tmp_path, place, "docs") for place in (one, other, "https://host")}
+    assert service_address("https://host").location == "https://host"
+    files = {stored_key_paths(tmp_path, place, "docs")[0] for place in (one, other, "https://host")}
     assert len(files) == 3
     with pytest.raises(UsageError):
         service_address(one)  # as a message shows it

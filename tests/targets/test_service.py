@@ -31,7 +31,7 @@ from vecload.errors import (
 )
 from vecload.options import WireFormat
 from vecload.targets import IndexSettings, Query, Reach, TargetIndex, connect_target
-from vecload.targets.location import service_location
+from vecload.targets.location import service_address
 from vecload.targets.service import BODY_MAX_BYTES, ServiceIndex, ServiceTarget
 from vecload.targets.transport import Answer
 from vecload.targets.wire import Body
@@ -325,7 +325,7 @@ def test_more_threads_than_connections_all_get_their_answers(
     ],
 )
 def test_an_address_has_one_spelling(given_url: str, location: str) -> None:
-    assert service_location(given_url) == location
+    assert service_address(given_url).location == location
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from tests.certificates import Authority, Identity, self_signed
 from tests.gateways import TlsGateway
 from tests.servers import Listener, Service
-from vecload.errors import ClientRefused, NotTrusted, TargetError
+from vecload.errors import ClientRefused, NotTrusted, TargetError, UsageError
 from vecload.targets import IndexSettings, Reach
 from vecload.targets.service import ServiceTarget
 
@@ -140,6 +140,13 @@ def test_a_client_certificate_is_shown(
         for reach in (Reach(authority.file, client.cert, client.key), Reach(authority.file, both)):
             with ServiceTarget(gateway.url, reach=reach) as target:
                 assert target.list_indexes() is not None
+
+
+def test_a_certificate_alone_is_no_secret_and_needs_its_key(client: Identity) -> None:
+    client.cert.chmod(0o644)
+    with pytest.raises(UsageError, match="has no certificate and private key") as caught:
+        ServiceTarget("https://db.example.com", reach=Reach(client_cert=client.cert))
+    assert caught.value.hint == "name the key with --client-key"
 
 
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from vecload.batch import Batch, Span
-from vecload.errors import ConnectionClosed, NotAcknowledged, NotTrusted, TargetError, Unreachable
+from vecload.errors import Busy, ConnectionClosed, NotAcknowledged, NotTrusted, TargetError, Unreachable
 from vecload.targets import Query, Reach
 from vecload.targets.service import ServiceTarget
 from vecload.targets.tls import tls_fault
@@ -494,6 +494,23 @@ def test_a_connection_is_used_again_unless_it_was_idle_for_long(
         for _ in range(3):
             upsert(target)
         assert server.connections == connections
+
+
+def test_a_connection_is_not_used_again_after_a_500(connect: Connect) -> None:
+    def fail_once(server: Server, connection: socket.socket) -> bool:
+        # Like the service, which then drops the connection without notice, at once or with the next request.
+        if len(server.requests) == 1:
+            connection.sendall(http(b"Internal Server Error", "500 Internal Server Error"))
+        elif server.connections > 1:
+            connection.sendall(UPSERTED)
+        return server.connections == len(server.requests) == 2
+
+    with Server(fail_once) as server:
+        target = connect(server)
+        with pytest.raises(Busy):
+            upsert(target)
+        upsert(target)
+        assert server.connections == 2
 
 
 def test_a_closed_connection_says_so_and_sends_nothing(connect: Connect) -> None:

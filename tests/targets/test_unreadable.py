@@ -15,7 +15,7 @@ import pytest
 import vecload
 from tests.cli.command import vecload as run
 from tests.servers import Service
-from vecload.errors import Busy, ItemUnreadable, TargetError, Unreachable
+from vecload.errors import Busy, ItemUnreadable, TargetError
 from vecload.sealing import Key
 from vecload.targets import IndexSettings, StoredItem
 from vecload.targets.embedded import EmbeddedTarget
@@ -25,6 +25,7 @@ from vecload.targets.unreadable import HOPELESS_ITEMS, read_around
 ALL = ("vector", "metadata", "contents")
 NAME = "poisoned"
 RAW = "with raw bytes"
+NAN = "with nan in metadata"
 GOOD = [f"good-{number}" for number in range(700)]
 POISONS = {"raw bytes": "contents", "nan in a vector": "vector", "nan in metadata": "metadata"}
 MIXED = [*GOOD[:40], "raw bytes", *GOOD[40:600], "nan in a vector", "nan in metadata", *GOOD[600:]]
@@ -40,7 +41,7 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory, key: Key) -> Iterator[Ser
     """A service on a folder in which the engine's own SDK stored items that the service can't send."""
     folder = tmp_path_factory.mktemp("poisoned")
     with EmbeddedTarget(folder / "data") as store:
-        for name in (NAME, RAW):
+        for name in (NAME, RAW, NAN):
             store.create_index(name, key.index_key, IndexSettings(dimension=4))
     client = cyborgdb_core.Client(storage_config=cyborgdb_core.StorageConfig.disk(str(folder / "data")))
     vector = np.ones(4, dtype=np.float32)
@@ -53,7 +54,7 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory, key: Key) -> Iterator[Ser
         {"id": "nan in a vector", "vector": np.float32([1, np.nan, 1, 1]), "contents": "still there"},
         {"id": "nan in metadata", "vector": vector, "metadata": {"n": float("nan")}, "contents": "as well"},
     ]
-    for name, items in ((NAME, [*good, raw, *others]), (RAW, [*good, raw])):
+    for name, items in ((NAME, [*good, raw, *others]), (RAW, [*good, raw]), (NAN, [*good, others[1]])):
         client.load_index(name, key.index_key).upsert(items, index_key=key.index_key)
     del client
     with Service(folder / "service", data=folder / "data") as running:
@@ -118,6 +119,23 @@ def test_without_a_place_for_errors_the_first_is_raised_and_names_its_item(index
         index.get(MIXED)
     (item,) = index.get(["raw bytes"], include=["vector", "metadata"])
     assert item == {"id": "raw bytes", "vector": [1.0] * 4, "metadata": {"n": -1}}
+
+
+def test_whatever_comes_after_such_an_item_goes_well(index: vecload.Index) -> None:
+    for _ in range(20):
+        with pytest.raises(ItemUnreadable):
+            index.get(["nan in metadata"], include=["metadata"])
+        assert index.count() == len(MIXED)
+
+
+def test_a_query_that_finds_such_an_item_names_it(poisoned: Service, key: Key) -> None:
+    with vecload.connect(poisoned.url) as connection:
+        index = connection.open_index(NAN, key)
+        for vectors in ([1, 1, 1, 1], [[9, 9, 9, 9], [1, 1, 1, 1]]):
+            with pytest.raises(ItemUnreadable, match="the metadata of item 'nan in metadata'"):
+                index.query(vectors, top_k=3)
+        assert len(index.query([1, 1, 1, 1], top_k=3, include=["distance"])) == 3
+        assert len(index.query([90, 90, 90, 90], top_k=3)) == 3
 
 
 def test_the_command_prints_the_others(poisoned: Service, key: Key, tmp_path: Path) -> None:
@@ -212,17 +230,6 @@ def test_a_passing_fault_makes_no_item_unreadable(failing: int) -> None:
     assert [(item.contents, item.unreadable) for item in items] == [("text", ())]
     many = read_around(Passing(["a", "b"], (), failing=failing), ["a", "b"], ["contents"], busy())
     assert [(item.contents, item.unreadable) for item in many] == [("text", ())] * 2
-
-
-def test_a_connection_that_the_service_dropped_is_made_anew_once() -> None:
-    ask = Broken(["a"], (), failing=1)
-    ask.error = Unreachable("no connection")
-    assert [item.contents for item in read_around(ask, ["a"], ["contents"], busy())] == ["text"]
-    gone = Broken(["a"], (), failing=9)
-    gone.error = Unreachable("no connection")
-    with pytest.raises(Unreachable):
-        read_around(gone, ["a"], ["contents"], busy())
-    assert gone.asked == 2
 
 
 def test_the_error_survives_a_process_boundary() -> None:

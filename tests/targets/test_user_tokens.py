@@ -193,6 +193,34 @@ def test_inspect_and_load_refuse_alike_and_load_nothing(
     assert same()
 
 
+def test_without_a_contents_key_an_inspection_says_so_once(
+    service: Service, source: Path, index_name: str, token: Callable[..., str]
+) -> None:
+    report = vecload.inspect(source, to=service.url, index=index_name, api_key=token("read", "write"))
+    wrong = [check.name for check in report.checks if check.state == "wrong"]
+    assert wrong == ["key"]
+
+
+def test_errors_in_python_name_the_parameter_of_the_token(
+    service: Service, index_name: str, token: Callable[..., str]
+) -> None:
+    with vecload.connect(service.url, api_key=token("read")) as connection:
+        index = connection.open_index(index_name)
+        calls: tuple[Callable[[], object], ...] = (
+            connection.list_indexes,
+            index.train,
+            index.is_training,
+            index.delete_index,
+            vecload.connect(service.url).list_indexes,
+            vecload.connect(service.url, api_key="wrong").list_indexes,
+        )
+        for call in calls:
+            with pytest.raises(vecload.VecloadError, match="api_key") as caught:
+                call()
+            assert "VECLOAD" not in str(caught.value)
+            assert "--" not in str(caught.value)
+
+
 def test_the_commands_agree_too(
     service: Service, source: Path, index_name: str, token: Callable[..., str], tmp_path: Path
 ) -> None:

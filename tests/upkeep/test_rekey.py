@@ -13,7 +13,10 @@ import vecload
 from tests.cli.command import vecload as run
 from tests.upkeep.conftest import CONTENTS, ITEMS, Place
 from tests.upkeep.kills import KILLS, kill_until_done
+from vecload.batch import Batch
 from vecload.errors import KeyFileError
+from vecload.targets.base import Ack
+from vecload.targets.embedded import EmbeddedIndex
 
 ENGINES = ("embedded", "service")
 SEALED = sum(CONTENTS[n % len(CONTENTS)] is not None for n in range(ITEMS) if n != 2)
@@ -106,6 +109,29 @@ def test_the_key_store_gets_the_new_key(tmp_path: Path) -> None:
     assert run("upsert", tmp_path / "a.jsonl").code == 0
     ended = run("rekey", "--new-key-file", tmp_path / "new.key", "--json")
     assert json.loads(ended.out)["already"] == 1
+
+
+def test_a_rekey_that_ended_between_batches_is_ended_by_the_next(
+    tmp_path: Path, full: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, file = full("embedded"), tmp_path / "new.key"
+    before = there.items()
+    batches: list[Batch] = []
+    prepare = EmbeddedIndex.prepare
+
+    def fails(self: EmbeddedIndex, batch: Batch) -> Callable[[], Ack]:
+        batches.append(batch)
+        if len(batches) > 3:
+            raise vecload.TargetError("the disk is full")
+        return prepare(self, batch)
+
+    with monkeypatch.context() as faults:
+        faults.setattr(EmbeddedIndex, "prepare", fails)
+        for _ in range(2):
+            with pytest.raises(vecload.TargetError, match="the disk is full"):
+                rekey(there, file, batch_rows=2, concurrency=1)
+    assert rekey(there, file, batch_rows=2, concurrency=1).left == 0
+    assert Place(there.to, there.index, alone(file)).items() == before
 
 
 @pytest.mark.parametrize("number", range(KILLS))

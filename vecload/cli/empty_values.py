@@ -20,8 +20,9 @@ MAY_BE_EMPTY = ("id-prefix",)
 MAY_BE_BLANK = (*MAY_BE_EMPTY, "id-separator", "ids")
 """Options, and the argument of ids, for which spaces alone are valid."""
 KEY_VARIABLES = {
-    ("key_file", "key_command"): ("VECLOAD_INDEX_KEY", "VECLOAD_CONTENTS_KEY"),
-    ("api_key_file",): ("VECLOAD_API_KEY",),
+    ("key_file", "key_command"): "VECLOAD_INDEX_KEY",
+    ("contents_key_file",): "VECLOAD_CONTENTS_KEY",
+    ("api_key_file",): "VECLOAD_API_KEY",
 }
 """Variables without an option of their own, by the options that override them."""
 
@@ -76,12 +77,11 @@ def check_given(
         if value is None and variable is not None and is_empty(flag.removeprefix("--"), variable):
             raise _empty_variable(param.envvar)
     names = {param.name: param.envvar for param in command.params}
-    for options, variables in KEY_VARIABLES.items():
+    for options, variable in KEY_VARIABLES.items():
         if options[0] not in names or any(given.get(name) or environ.get(names[name]) for name in options):
             continue
-        for variable in variables:
-            if variable in environ and not environ[variable].strip():
-                raise _empty_variable(variable)
+        if variable in environ and not environ[variable].strip():
+            raise _empty_variable(variable)
 
 
 def is_empty(option: str, value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -271,12 +272,28 @@ def read_vector(text: str, row: int, options: LoadOptions) -> list[float]:
 
 def _conditions(text: str) -> dict[str, Any]:
     try:
-        filters = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        filters = json.loads(text, object_pairs_hook=_named_once, parse_constant=float)
+    except (ValueError, RecursionError):
         filters = None
     if not isinstance(filters, dict):
         raise UsageError("--filter is not a JSON object", hint="""write --filter '{"field": "value"}'""")
     return filters
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. One that names a field twice would lose a condition.
+
+    Raises:
+        UsageError: It does.
+    """
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(
+                f"--filter has {name[:80]!r} twice in one object",
+                hint="""write {"field": {"$gt": 1, "$lt": 5}}, or join filters with $and""",
+            )
+    return dict(pairs)
 
 
 def _numbers(text: bytes, where: str) -> list[float]:

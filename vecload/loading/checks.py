@@ -90,10 +90,12 @@ def new_index_checks(
 
 
 def contents_check(request: Request, plan: Plan, opened: OpenedIndex) -> ContentsCheck | None:
-    """The check of the contents in an existing index; None if the load adds none, or seals none."""
+    """The check of the contents in an existing index; None if the load adds none, or can seal none."""
     embed = request.options.embed
     if not any(mapping.contents and (mapping.vector or not embed) for mapping in plan.mappings):
         return None
+    if opened.key is None and request.options.seal is not False:
+        return None  # refused by the check for a contents key
     return ContentsCheck(request.options.seal, opened.index, opened.key, embed=embed)
 
 

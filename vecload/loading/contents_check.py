@@ -142,8 +142,11 @@ class ContentsCheck:
             return "the index holds none yet"
         if self._seal is False:
             return f"those of the index are not sealed either ({found.unsealed:,} looked at)"
+        if not found.opened:
+            return f"the index holds no sealed ones ({found.looked_at:,} looked at)"
+        which = "those" if found.opened == found.looked_at else "the sealed ones"
         opened = f"{found.opened:,} of {found.looked_at:,} looked at"
-        return f"key {self._key_id} opens those of the index ({opened})"
+        return f"key {self._key_id} opens {which} of the index ({opened})"
 
     def run(self) -> None:
         """Look at a sample of what is there.

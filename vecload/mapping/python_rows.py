@@ -24,7 +24,7 @@ from vecload.mapping.columns import BYTES_MARK, Column, columns_of
 from vecload.mapping.json_rows import TOO_DEEP, JsonRows, ParsedVectors
 from vecload.mapping.mapping import ColumnMapping, Rules
 from vecload.mapping.paths import Steps, dig
-from vecload.mapping.rows import MISSING_TYPES, Fault, Mapped
+from vecload.mapping.rows import MISSING_TYPES, Fault, Mapped, is_missing
 from vecload.options import VectorDtype
 
 _DEEPEST = METADATA_DEPTH + 10
@@ -177,7 +177,7 @@ class PythonRows:
 
     def contents(self, column: str) -> Mapped[list[Contents | None] | None]:
         """Text and bytes as they are."""
-        values = self.values(column)
+        values = [None if is_missing(value) else value for value in self.values(column)]
         faults: dict[int, Fault] = {}
         if self._options.binary_as_text:
             for position, value in enumerate(values):

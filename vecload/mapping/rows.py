@@ -21,6 +21,18 @@ MISSING_TYPES = frozenset({"NaTType", "NAType"})
 """The types of pandas' own values for what is missing. Pandas itself is not imported."""
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a value in the place of a text, a vector or an object is a missing one.
+
+    Pandas has NaN for these too, in columns of text say. Among numbers, NaN is not always a missing value.
+    """
+    return (
+        value is None
+        or type(value).__name__ in MISSING_TYPES
+        or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Why a row can't be mapped: the part of the item, a fixed code, and a clause for people."""

@@ -93,8 +93,7 @@ def query_of(
     conditions = _conditions(filters)
     if text is not None:
         check_indexed(conditions or {}, schema, "a search for text")
-    if not isinstance(greedy, bool | None):
-        raise ItemTypeError(f"greedy is {kind_of(greedy)}, not True or False")
+    greedy = _truth_of(greedy, "greedy")
     return Query(
         vectors=None if query_vectors is None else query_vectors_of(query_vectors, dimension),
         contents=None if query_contents is None else _some_text(query_contents, "query_contents"),
@@ -139,15 +138,14 @@ def metadata_query_of(
         order_by = _some_text(order_by, "order_by")
         if text is not None:
             raise ItemValueError("order_by does not go with text, which sorts by score", hint="omit order_by")
-    if not isinstance(ascending, bool | np.bool_):
-        raise ItemTypeError(f"ascending is {kind_of(ascending)}, not True or False")
+    ascending = _truth_of(ascending, "ascending")
     conditions = _conditions(filters)
     check_indexed(conditions or {}, schema, "a search without a vector")
     return MetadataQuery(
         filters=conditions,
         top_k=whole_number_of(top_k, "top_k", 1),
         order_by=order_by,
-        ascending=bool(ascending),
+        ascending=ascending is not False,
         text=text,
     )
 
@@ -202,8 +200,7 @@ def text_search_of(
             raise ItemValueError(
                 f"text_field_weights has {len(weights)} numbers; {searched} fields are searched"
             )
-    if not isinstance(require_all_terms, bool | None):
-        raise ItemTypeError(f"require_all_terms is {kind_of(require_all_terms)}, not True or False")
+    require_all_terms = _truth_of(require_all_terms, "require_all_terms")
     return TextSearch(text, tuple(fields), tuple(weights or ()), bool(require_all_terms))
 
 
@@ -337,6 +334,13 @@ def whole_number_of(value: Any, name: str, least: int, most: int = WHOLE_MAX) ->
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ItemValueError(f"{name} is {value!r}, not a whole number from {least} to {most}")
     return value
+
+
+def _truth_of(value: Any, name: str) -> bool | None:
+    """True or False, also NumPy's; None stays None."""
+    if not isinstance(value, bool | np.bool_ | None):
+        raise ItemTypeError(f"{name} is {kind_of(value)}, not True or False")
+    return None if value is None else bool(value)
 
 
 def _conditions(filters: Any) -> Metadata | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from vecload.errors import ItemTypeError
 from vecload.flags import parameters_named
 from vecload.querying.arguments import (
     metadata_query_of,
@@ -88,9 +89,10 @@ class Queries:
             ItemValueError: A vector has another dimension than the index, or is not finite; or an argument
                 has a value that the engine can't answer. Also a ValueError.
         """
-        vectors = query_vectors if vector is None else vector
+        if query_vectors is not None and vector is not None:
+            raise ItemTypeError("query_vectors is given twice", hint="vector is the same argument")
         query = query_of(
-            vectors,
+            query_vectors if vector is None else vector,
             query_contents,
             dimension=self._known_dimension(),
             schema=self._schema,
@@ -109,6 +111,7 @@ class Queries:
             found = [results_of(hits, query.include) for hits in self._index.query(query)]
         return found if len(query) > 1 else found[0]
 
+    @parameters_named()
     def query_binary(
         self,
         query_vectors: ArrayLike,

@@ -40,12 +40,24 @@ class KeySource:
 
     @property
     def missing_file(self) -> Path | None:
-        """The key file that is to be made with a new index: named with `--create-key`, and missing."""
+        """The key file that is to be made with a new index: named with `--create-key`, and missing.
+
+        Raises:
+            KeyFileError: A contents key is named too, which a new key file does not have.
+        """
         file = self.named_file if self.create else None
         try:
-            return None if file is None or file.exists() else file
+            if file is None or file.exists():
+                return None
         except OSError:  # its folder can't be entered: reading the file says why
             return None
+        contents = self._contents_key()
+        if contents is not None:
+            raise KeyFileError(
+                f"the new key file {file} gets a contents key of its own, and {contents.source} is named too",
+                hint="omit that, or name an index key that exists with --key-file",
+            )
+        return file
 
     def named(self) -> tuple[Key, str] | None:
         """The key and where it is from; None if the user named none.

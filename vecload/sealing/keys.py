@@ -258,8 +258,10 @@ def as_key(key: Key | bytes) -> Key:
     return key if isinstance(key, Key) else Key(key)
 
 
-def stored_key_path(config_home: Path, location: str, index_name: str) -> Path:
-    """The key file of an index in the key store.
+def stored_key_paths(config_home: Path, location: str, index_name: str) -> list[Path]:
+    """The key file of an index in the key store, then those that earlier versions would have used.
+
+    Earlier versions had a file for each spelling: `localhost`, `127.0.0.1`, with and without `:80`.
 
     Args:
         config_home: The user's configuration folder for vecload.
@@ -267,15 +269,7 @@ def stored_key_path(config_home: Path, location: str, index_name: str) -> Path:
         index_name: The index, with any characters.
 
     Returns:
-        A path that differs for the same name on another target. The names of this machine are one target.
-    """
-    return stored_key_paths(config_home, location, index_name)[0]
-
-
-def stored_key_paths(config_home: Path, location: str, index_name: str) -> list[Path]:
-    """The key file of an index in the key store, then those that earlier versions would have used.
-
-    Earlier versions had a file for each spelling: `localhost`, `127.0.0.1`, with and without `:80`.
+        Paths that differ for the same name on another target. The names of this machine are one target.
     """
     return [
         config_home / "keys" / f"{legible_name(index_name)}-{digest}.toml"
@@ -308,7 +302,7 @@ def _spellings(location: str) -> list[str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine: `localhost`, 127.0.0.0/8 or ::1."""
+    """Whether a host is this machine, `localhost`, 127.0.0.0/8 or ::1: what is sent to it never leaves it."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

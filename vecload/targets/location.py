@@ -102,15 +102,6 @@ class ServiceAddress:
         return f"{origin}/…{hashlib.sha256(f'{origin}{self.prefix}'.encode()).hexdigest()[:12]}"
 
 
-def service_location(url: str) -> str:
-    """The only spelling of a service's address, which messages may show.
-
-    Raises:
-        UsageError: It is not such an address, or it contains a user name or password.
-    """
-    return service_address(url).location
-
-
 def service_address(url: str) -> ServiceAddress:
     """The address of a service in its parts. The path `/v1`, which every service has, is not a prefix.
 
@@ -151,14 +142,6 @@ _PREFIX = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})+)+")
 def _is_prefix(path: str) -> bool:
     """Whether a path is spelt in one way only: a proxy would resolve dots and empty parts."""
     return _PREFIX.fullmatch(path) is not None and not {".", ".."} & {*map(unquote, path.split("/"))}
-
-
-def is_loopback(host: str) -> bool:
-    """Whether what is sent to a host never leaves this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.removesuffix(".") == "localhost"
 
 
 def is_host(name: str) -> bool:

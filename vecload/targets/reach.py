@@ -9,7 +9,8 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from vecload.errors import ItemTypeError, UsageError
-from vecload.targets.location import ServiceAddress, is_host, is_loopback
+from vecload.sealing.keys import is_loopback
+from vecload.targets.location import ServiceAddress, is_host
 
 
 @dataclass(frozen=True, slots=True)

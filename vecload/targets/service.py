@@ -18,6 +18,7 @@ from vecload.errors import (
     IndexExists,
     IndexKeyNeeded,
     IndexMismatch,
+    ItemUnreadable,
     KmsBacked,
     NotAcknowledged,
     NotTrusted,
@@ -210,9 +211,28 @@ class ServiceIndex:
         for start in range(0, len(query), rows):
             part = query.part(start, start + rows)
             fields = encode_query(part, binary=binary)
-            answer = self._ask(path, limit=GET_MAX_BYTES, **fields)
+            try:
+                answer = self._ask(path, limit=GET_MAX_BYTES, **fields)
+            except Busy as error:
+                self._check_readable(part, error)
+                raise
             found += hits_of(answer, len(part), part.ranked_by)
         return found
+
+    def _check_readable(self, failed: Query, error: Busy) -> None:
+        """Find the item that made a query fail, because the service can't send its metadata or distance.
+
+        Raises:
+            ItemUnreadable: It is this one.
+        """
+        needed = {"metadata": "metadata", "distance": "vector"}
+        fields = [needed[name] for name in failed.include]
+        if not error.unexplained or not fields:
+            return
+        ids = [hit.id for hits in self.query(replace(failed, include=())) for hit in hits]
+        for item in self.get(ids, fields):
+            if item.unreadable:
+                raise ItemUnreadable(item.id, item.unreadable)
 
     def query_metadata(self, query: MetadataQuery) -> list[Hit]:
         """The items with such metadata."""

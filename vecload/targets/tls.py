@@ -42,7 +42,8 @@ def _load_client_cert(context: ssl.SSLContext, cert: Path, key: Path | None) -> 
     _check_readable(cert, "--client-cert")
     if key is not None:
         _check_readable(key, "--client-key")
-    _check_private(key or cert)
+    if key is not None or b"PRIVATE KEY" in cert.read_bytes():
+        _check_private(key or cert)
     asked: list[bool] = []
 
     def password() -> bytes:

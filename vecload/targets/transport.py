@@ -10,7 +10,7 @@ httpcore is the only HTTP layer here, without httpx on top of it, for two reason
 - A load wants nothing of what httpx adds: redirects, cookies, proxies from the environment, decompression,
   log lines with the server's words. A proxy is used only if the user names it.
 
-Connections that were idle for 4 s are not used again. Each process has connections of its own.
+Connections that were idle for 4 s, or gave a 500, are not used again. Each process has its own.
 """
 
 from __future__ import annotations
@@ -142,6 +142,9 @@ class Connections:
                 ) as response,
             ):
                 answer = _read(response, limit, deadline)
+                if answer.status == 500:
+                    # The service drops the connection after some of these, and does not say so.
+                    response.extensions["network_stream"].close()
             if (refused := self._refused(answer)) is None:
                 return answer
             failed = refused

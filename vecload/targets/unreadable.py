@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from vecload.errors import Busy, TargetError, Unreachable
+from vecload.errors import Busy, TargetError
 from vecload.targets.base import StoredItem
 
 HOPELESS_ITEMS = 50
@@ -38,7 +38,7 @@ def read_around(ask: Ask, ids: Sequence[str], include: Sequence[str], failed: Bu
         raise failed
     unique = list(dict.fromkeys(ids))
     # Ids alone can always be sent. If they can't, the service is broken, and is not asked any more.
-    items = {item.id: item for item in _asked(ask, unique, ())}
+    items = {item.id: item for item in ask(unique, ())}
     for name in include:
         column = _Column(ask, name)
         column.read(unique)
@@ -71,7 +71,7 @@ class _Column:
     def read(self, ids: Sequence[str]) -> None:
         """Read the field of these items, in halves if that fails."""
         try:
-            self.found += _asked(self.ask, ids, (self.name,))
+            self.found += self.ask(ids, (self.name,))
             self._answered = True
         except Busy as error:
             if not error.unexplained:
@@ -86,7 +86,7 @@ class _Column:
             return
         # Once more: a passing fault must not make an item look unreadable.
         try:
-            self.found += _asked(self.ask, ids, (self.name,))
+            self.found += self.ask(ids, (self.name,))
             self._answered = True
             return
         except Busy as error:
@@ -99,11 +99,3 @@ class _Column:
                 f"({failed.args[0]})",
                 hint="open the store's folder with the embedded engine to read them",
             )
-
-
-def _asked(ask: Ask, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
-    """One get, and once more if the connection broke: the service drops it silently after such a 500."""
-    try:
-        return ask(ids, include)
-    except Unreachable:
-        return ask(ids, include)

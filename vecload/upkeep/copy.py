@@ -20,7 +20,7 @@ from vecload.places import store_folder
 from vecload.readers.index_source import IndexSource
 from vecload.sealing import Key, Opener
 from vecload.targets import IndexInfo, Metric, is_service
-from vecload.targets.location import expand_home, service_location
+from vecload.targets.location import expand_home, service_address
 from vecload.targets.reach import REACH_FIELDS
 from vecload.upkeep.options import COPY_OPTIONS
 from vecload.upkeep.place import IndexPlace
@@ -147,4 +147,4 @@ def as_made(options: LoadOptions, info: IndexInfo) -> LoadOptions:
 def _location(to: str | None) -> str:
     """The one spelling of a target."""
     place = to or str(store_folder())
-    return service_location(place) if is_service(place) else str(expand_home(Path(place)).resolve())
+    return service_address(place).location if is_service(place) else str(expand_home(Path(place)).resolve())

@@ -344,6 +344,8 @@ class _Work:
             seal=False,
             allow_zero_vectors=True,
             create=False,
+            # Items that are in were taken out of the file, so it is not the one of the unfinished load.
+            fresh=True,
             repeated_ids="last",
             max_errors=0,
             rejects=None,
