@@ -90,6 +90,7 @@ _SPECIAL: Final = {
     "--sample": "sample",
     "--vectors": "vectors",
     "--differences": "differences",
+    "--output": "file",
     "--fresh": "fresh=True",
     "--embed": "embed=True",
     "--generate-ids": "generate_ids=True",

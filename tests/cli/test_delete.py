@@ -102,6 +102,8 @@ REFUSED = [
     (("--filter", "{}", "--yes"), "matches every item"),
     (("--filter", '{"n": {}, "$and": [{}]}', "--yes"), "matches every item"),
     (("--filter", "n = 1", "--yes"), "--filter is not a JSON object"),
+    (("--filter", '{"n": {"$gt": 1}, "n": {"$lt": 5}}', "--yes"), "--filter has 'n' twice in one object"),
+    (("--filter", "{" * 5000, "--yes"), "--filter is not a JSON object"),
     (("--filter", "[1]", "--yes"), "--filter is not a JSON object"),
     (("--ids-file", "nowhere", "--yes"), "nowhere can't be read: No such file"),
     (("--ids-file", "-"), "standard input has the ids; pass --yes"),

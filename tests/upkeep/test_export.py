@@ -66,6 +66,21 @@ def test_nobody_else_can_read_an_export(tmp_path: Path, full: Callable[[str], Pl
     assert [each.name for each in tmp_path.iterdir() if each.is_file()] == ["all.parquet"]
 
 
+def test_an_export_does_not_replace_its_key_file(tmp_path: Path, full: Callable[[str], Place]) -> None:
+    there, key = full("embedded"), tmp_path / "docs.key"
+    there.key.save(key)
+    before = key.read_bytes()
+    (tmp_path / "link.jsonl").symlink_to(key)
+    for written in (key, tmp_path / "link.jsonl"):
+        files = ("--key-file", key, "--output", written, "--format", "jsonl")
+        ended = run("export", "--to", there.to, "--index", there.index, *files)
+        assert ended.code == 2
+        assert f"--output {written} is the key file; name a separate file" in ended.err
+    with pytest.raises(vecload.UsageError, match=r"rejects .*docs\.key is the key file"):
+        vecload.export(tmp_path / "a.jsonl", to=there.to, index=there.index, key=key, rejects=str(key))
+    assert key.read_bytes() == before
+
+
 def test_pandas_reads_an_export(tmp_path: Path, full: Callable[[str], Place]) -> None:
     there = full("embedded")
     export(there, tmp_path / "all.parquet")

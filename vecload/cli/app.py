@@ -24,11 +24,10 @@ from vecload.cli.whole_index import copy, export, rekey
 from vecload.errors import UsageError, VecloadError
 from vecload.limits import INSPECT_ITEMS, QUERY_PRINTED
 from vecload.options import LoadOptions
-from vecload.targets import Reach
+from vecload.targets.place import IndexPlace
 
 if TYPE_CHECKING:
     from vecload.loading.request import Request
-    from vecload.sealing.key_source import KeySource
 
 app = typer.Typer(
     name="vecload",
@@ -141,18 +140,12 @@ Sources = Annotated[
 
 @app.command("upsert", help=UPSERT_HELP, epilog=UPSERT_EXAMPLES)
 @opt.takes()
-@opt.reaches
+@opt.opens(index=opt.NewIndexName)
 def upsert(
     *,
     context: typer.Context,
     sources: Sources = None,
-    to: opt.To = None,
-    index: opt.NewIndexName = None,
-    key_file: opt.KeyFile = None,
-    key_command: opt.KeyCommand = None,
-    contents_key_file: opt.ContentsKeyFile = None,
-    api_key_file: opt.ApiKeyFile = None,
-    reach: Reach,
+    place: IndexPlace,
     options: LoadOptions,
     dry_run: opt.DryRun = False,
     full: opt.Full = False,
@@ -166,8 +159,7 @@ def upsert(
     """Load sources into an index."""
     from vecload.cli import load
 
-    keys = opt.key_source(context, key_file, key_command, contents_key_file, create=options.create_key)
-    request = _request(context, options, sources, to, index, keys, api_key_file, reach)
+    request = _request(context, options, sources, place)
     if dry_run:
         code = load.inspect(request, full=full, items=items, json=json_output, quiet=quiet)
     else:
@@ -178,18 +170,12 @@ def upsert(
 
 @app.command("inspect", help=INSPECT_HELP)
 @opt.takes(without=OF_LOADS_ALONE)
-@opt.reaches
+@opt.opens(index=opt.NewIndexName)
 def inspect(
     *,
     context: typer.Context,
     sources: Sources = None,
-    to: opt.To = None,
-    index: opt.NewIndexName = None,
-    key_file: opt.KeyFile = None,
-    key_command: opt.KeyCommand = None,
-    contents_key_file: opt.ContentsKeyFile = None,
-    api_key_file: opt.ApiKeyFile = None,
-    reach: Reach,
+    place: IndexPlace,
     options: LoadOptions,
     full: opt.Full = False,
     items: opt.Items = INSPECT_ITEMS,
@@ -199,25 +185,18 @@ def inspect(
     """Report what sources are and what a load would do."""
     from vecload.cli import load
 
-    keys = opt.key_source(context, key_file, key_command, contents_key_file, create=options.create_key)
-    request = _request(context, options, sources, to, index, keys, api_key_file, reach)
+    request = _request(context, options, sources, place)
     raise typer.Exit(load.inspect(request, full=full, items=items, json=json_output, quiet=False))
 
 
 @app.command("verify", help=VERIFY_HELP)
-@opt.reaches
+@opt.opens(index=opt.LoadedIndexName)
 @opt.takes(without=OF_LOADS_ALONE)
 def verify(
     *,
     context: typer.Context,
     sources: Sources = None,
-    to: opt.To = None,
-    index: opt.LoadedIndexName = None,
-    key_file: opt.KeyFile = None,
-    key_command: opt.KeyCommand = None,
-    contents_key_file: opt.ContentsKeyFile = None,
-    api_key_file: opt.ApiKeyFile = None,
-    reach: Reach,
+    place: IndexPlace,
     options: LoadOptions,
     sample: opt.Sample = None,
     vectors: opt.Vectors = None,
@@ -231,66 +210,41 @@ def verify(
     from vecload.cli import load
     from vecload.verifying.run import Thoroughness
 
-    keys = opt.key_source(context, key_file, key_command, contents_key_file)
-    request = _request(context, options, sources, to, index, keys, api_key_file, reach)
+    request = _request(context, options, sources, place)
     how = Thoroughness(sample=sample, vectors=vectors, extra=extra, differences=differences)
     code = load.verify(request, how, json=json_output, quiet=quiet, terminal=sys.stderr.isatty())
     raise typer.Exit(code)
 
 
 def _request(
-    context: typer.Context,
-    options: LoadOptions,
-    sources: list[str] | None,
-    to: str | None,
-    index: str | None,
-    keys: KeySource,
-    api_key_file: Path | None,
-    reach: Reach,
+    context: typer.Context, options: LoadOptions, sources: list[str] | None, place: IndexPlace
 ) -> Request:
     """The load that a command describes."""
-    from vecload.cli.config import api_key, policy_of_defaults
+    from vecload.cli.config import policy_of_defaults
     from vecload.loading.request import Request
 
-    return Request(
-        sources=tuple(sources or ()),
-        to=to,
-        index=index,
-        keys=keys,
-        api_key=api_key(to, api_key_file),
-        reach=reach,
-        options=replace(options, repeated_ids=options.repeated_ids or policy_of_defaults(context)),
-        secret_files=opt.secret_files(keys, api_key_file),
-    )
+    policy = options.repeated_ids or policy_of_defaults(context)
+    return Request.into(place, sources or (), replace(options, repeated_ids=policy))
 
 
 @app.command()
-@opt.reaches
+@opt.opens()
 def get(
     *,
     context: typer.Context,
     ids: Annotated[list[str], typer.Argument(metavar="ID", help="Item ids.", show_default=False)],
-    to: opt.To = None,
-    index: opt.IndexName = None,
-    key_file: opt.KeyFile = None,
-    key_command: opt.KeyCommand = None,
-    contents_key_file: opt.ContentsKeyFile = None,
-    api_key_file: opt.ApiKeyFile = None,
-    reach: Reach,
+    place: IndexPlace,
     require_sealed: opt.RequireSealed = False,
 ) -> None:
     """Print items as JSON Lines with decrypted contents. Bytes appear as {"$bytes": "base64"}."""
-    from vecload.cli.config import api_key
-    from vecload.cli.items import Place, Printing, get_items
+    from vecload.cli.items import Printing, get_items
 
-    keys = opt.key_source(context, key_file, key_command, contents_key_file)
-    place = Place(to, index, keys, api_key(to, api_key_file), reach)
     get_items(ids, place, Printing(out, tell, require_sealed))
 
 
 @app.command()
 @opt.takes("vector_column", "format", "endpoint_url")
-@opt.reaches
+@opt.opens()
 def query(
     *,
     context: typer.Context,
@@ -325,24 +279,15 @@ def query(
         bool,
         opt.option("contents", None, "Print contents too.", flags="--contents/--no-contents"),
     ] = False,
-    to: opt.To = None,
-    index: opt.IndexName = None,
-    key_file: opt.KeyFile = None,
-    key_command: opt.KeyCommand = None,
-    contents_key_file: opt.ContentsKeyFile = None,
-    api_key_file: opt.ApiKeyFile = None,
-    reach: Reach,
+    place: IndexPlace,
     options: LoadOptions,
     require_sealed: opt.RequireSealed = False,
 ) -> None:
     """Print the items nearest to a vector, or found by words or metadata, as JSON Lines, the best first."""
-    from vecload.cli.config import api_key
-    from vecload.cli.items import Place, Printing, Question, run_query
+    from vecload.cli.items import Printing, Question, run_query
 
     if require_sealed and not contents:
         raise UsageError("--require-sealed checks contents, so it needs --contents")
-    keys = opt.key_source(context, key_file, key_command, contents_key_file)
-    place = Place(to, index, keys, api_key(to, api_key_file), reach)
     question = Question.asked(vector, row, options, text, conditions, n_probes, top_k)
     run_query(question, contents, place, Printing(out, tell, require_sealed))
 
@@ -352,25 +297,17 @@ for command in (delete, export, copy, rekey):
 
 
 @app.command()
-@opt.reaches
+@opt.opens()
 def rejects(
     *,
     context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="The reject file.", show_default=False)],
-    to: opt.To = None,
-    index: opt.IndexName = None,
-    key_file: opt.KeyFile = None,
-    key_command: opt.KeyCommand = None,
-    contents_key_file: opt.ContentsKeyFile = None,
-    api_key_file: opt.ApiKeyFile = None,
-    reach: Reach,
+    place: IndexPlace,
 ) -> None:
     """Print the rejects of a load. Decrypts the rows that --reject-rows wrote."""
-    from vecload.cli.config import api_key
-    from vecload.cli.items import Place, Printing, print_rejects
+    from vecload.cli.items import Printing, print_rejects
 
-    keys = opt.key_source(context, key_file, key_command, contents_key_file)
-    print_rejects(file, Place(to, index, keys, api_key(to, api_key_file), reach), Printing(out, tell))
+    print_rejects(file, place, Printing(out, tell))
 
 
 @app.command()

@@ -11,12 +11,11 @@ from typing import Annotated, Any
 import typer
 
 from vecload.cli import options as opt
-from vecload.cli.config import api_key
 from vecload.cli.output import ask, out, tell
 from vecload.errors import Interrupted, SourceError, UsageError, VecloadError
 from vecload.options import LoadOptions
 from vecload.places import short
-from vecload.targets import Reach
+from vecload.targets.place import IndexPlace
 
 
 def _on_command_line(context: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
@@ -54,36 +53,29 @@ JsonOutput = Annotated[
 ]
 
 
-@opt.reaches
+@opt.opens()
 @opt.takes("state_dir")
 def delete(
     *,
-    context: typer.Context,
     ids: Ids = None,
     ids_file: IdsFile = None,
     filter_json: Filter = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     json_output: JsonOutput = False,
-    to: opt.To = None,
-    index: opt.IndexName = None,
-    key_file: opt.KeyFile = None,
-    key_command: opt.KeyCommand = None,
-    contents_key_file: opt.ContentsKeyFile = None,
-    api_key_file: opt.ApiKeyFile = None,
-    reach: Reach,
+    place: IndexPlace,
     options: LoadOptions,
 ) -> None:
     """Delete items of an index, by their ids or by their metadata.
 
     Ids that are not in the index are ignored, so after a stop, run the same command again.
     """
+    from vecload.cli.items import filter_of
     from vecload.cli.load import StopAsked, stopping_on_signals
     from vecload.loading.changes import items_deleted
     from vecload.loading.item_state import state_path
     from vecload.loading.request import Request
     from vecload.loading.retry import RetryPolicy, Sender, Stopping
-    from vecload.targets.opening import connect_to, only_index, open_existing
     from vecload.upkeep.deletion import DeleteResult, find, ids_of
 
     if sum(1 for named in (ids, ids_file, filter_json) if named) != 1:
@@ -95,11 +87,10 @@ def delete(
             "refusing to delete without confirmation, and standard input has the ids", hint="pass --yes"
         )
     named = None if filter_json else ids_of(ids or read_ids(ids_file or ""))
-    filters = _filter(filter_json) if filter_json else None
-    keys, result = opt.key_source(context, key_file, key_command, contents_key_file), DeleteResult()
+    filters = filter_of(filter_json) if filter_json else None
+    result = DeleteResult()
     try:
-        with connect_to(to, api_key(to, api_key_file), reach, must_exist=True) as target:
-            opened = open_existing(target, index or only_index(target), keys)
+        with place.opened(read_only=False) as (target, opened):
             result.index, result.target = opened.index.name, target.location
             stop = StopAsked()
             sender = Sender(opened.index.prepare, target.healthy, RetryPolicy(), stop, tell=tell)
@@ -148,18 +139,6 @@ def _ask(question: str) -> None:
         raise UsageError("refusing to delete items without confirmation", hint="pass --yes")
     if not ask(question):
         raise UsageError("nothing was deleted")
-
-
-def _filter(text: str) -> dict[str, Any]:
-    try:
-        filters = json.loads(text)
-    except ValueError:
-        filters = None
-    if not isinstance(filters, dict):
-        raise UsageError(
-            "--filter is not a JSON object", hint="""write a condition as in --filter '{"lang": "de"}'"""
-        )
-    return filters
 
 
 def read_ids(path: str) -> Iterator[str]:

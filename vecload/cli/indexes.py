@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
 
 from vecload.cli import options as opt
-from vecload.cli.config import api_key
 from vecload.cli.empty_values import NoEmptyValues
 from vecload.cli.output import out, say, tell
 from vecload.errors import UsageError
 from vecload.options import LoadOptions
 from vecload.places import short
-from vecload.targets import Reach
+from vecload.targets.place import IndexPlace
 
 NAME_CHARACTERS = 200
 """Characters of an index's name that are shown; no target allows longer names."""
@@ -26,37 +25,28 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The index.", show_def
 
 
 @index_app.command("list")
-@opt.reaches
-def list_indexes(*, to: opt.To = None, api_key_file: opt.ApiKeyFile = None, reach: Reach) -> None:
+@opt.opens(index=None, keys=False)
+def list_indexes(*, place: IndexPlace) -> None:
     """Print the names of the target's indexes, one per line."""
-    from vecload.targets.opening import connect_to
-
-    with connect_to(to, api_key(to, api_key_file), reach, read_only=True, must_exist=True) as target:
+    with place.connected(read_only=True) as target:
         for name in target.list_indexes():
             say(name if len(name) <= NAME_CHARACTERS else f"{name[:NAME_CHARACTERS]}…")
 
 
 @index_app.command("describe")
-@opt.reaches
+@opt.opens(index=None)
 def describe(
     *,
-    context: typer.Context,
     name: Name,
-    to: opt.To = None,
-    key_file: opt.KeyFile = None,
-    key_command: opt.KeyCommand = None,
-    contents_key_file: opt.ContentsKeyFile = None,
-    api_key_file: opt.ApiKeyFile = None,
-    reach: Reach,
+    place: IndexPlace,
 ) -> None:
     """Print the settings and size of an index as a JSON object."""
     import orjson
 
-    from vecload.targets.opening import connect_to, open_existing
+    from vecload.targets.opening import open_existing
 
-    with connect_to(to, api_key(to, api_key_file), reach, read_only=True, must_exist=True) as target:
-        keys = opt.key_source(context, key_file, key_command, contents_key_file)
-        opened = open_existing(target, name, keys)
+    with place.connected(read_only=True) as target:
+        opened = open_existing(target, name, place.keys)
         about = asdict(opened.index.describe()) | {
             "items": opened.index.count(),
             "target": target.location,
@@ -69,17 +59,11 @@ def describe(
 
 @index_app.command("create")
 @opt.takes(*opt.INDEX_OPTIONS, without=("create", "train"))
-@opt.reaches
+@opt.opens(index=None)
 def create(
     *,
-    context: typer.Context,
     name: Name,
-    to: opt.To = None,
-    key_file: opt.KeyFile = None,
-    key_command: opt.KeyCommand = None,
-    contents_key_file: opt.ContentsKeyFile = None,
-    api_key_file: opt.ApiKeyFile = None,
-    reach: Reach,
+    place: IndexPlace,
     options: LoadOptions,
 ) -> None:
     """Create an index.
@@ -88,11 +72,11 @@ def create(
     terminal, or with --create-key.
     """
     from vecload.loading.request import index_settings
-    from vecload.targets.opening import check_made_as, connect_to, create_new
+    from vecload.targets.opening import check_made_as, create_new
 
     settings = index_settings(options)
-    with connect_to(to, api_key(to, api_key_file), reach) as target:
-        keys = opt.key_source(context, key_file, key_command, contents_key_file, create=options.create_key)
+    with place.connected(must_exist=False) as target:
+        keys = replace(place.keys, create=options.create_key)
         opened = create_new(target, name, keys, settings, seals=False, tell=tell)
         opened.warn_of_new_key(tell)
         if line := opened.derivation:
@@ -111,25 +95,18 @@ def create(
 
 
 @index_app.command("delete")
-@opt.reaches
+@opt.opens(index=None)
 def delete(
     *,
-    context: typer.Context,
     name: Name,
     yes: Annotated[bool, opt.option("yes", None, "Delete without asking.")] = False,
-    to: opt.To = None,
-    key_file: opt.KeyFile = None,
-    key_command: opt.KeyCommand = None,
-    contents_key_file: opt.ContentsKeyFile = None,
-    api_key_file: opt.ApiKeyFile = None,
-    reach: Reach,
+    place: IndexPlace,
 ) -> None:
     """Delete an index and everything in it. Its key file stays."""
-    from vecload.targets.opening import connect_to, open_existing
+    from vecload.targets.opening import open_existing
 
-    with connect_to(to, api_key(to, api_key_file), reach, must_exist=True) as target:
-        keys = opt.key_source(context, key_file, key_command, contents_key_file)
-        opened = open_existing(target, name, keys)
+    with place.connected() as target:
+        opened = open_existing(target, name, place.keys)
         items = opened.index.count()
         if not yes and not sys.stdin.isatty():
             raise UsageError(f"refusing to delete index {name!r} without confirmation", hint="pass --yes")

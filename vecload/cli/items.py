@@ -15,33 +15,20 @@ from vecload.cli.output import tell
 from vecload.errors import SealError, SourceError, UsageError, VecloadError
 from vecload.limits import BATCH_BYTES
 from vecload.options import LoadOptions
-from vecload.sealing.key_source import KeySource
-from vecload.targets import Reach
 from vecload.targets.opened import OpenedIndex
-from vecload.targets.opening import connect_to, only_index, open_existing
+from vecload.targets.place import IndexPlace
 
 if TYPE_CHECKING:
     from vecload.index import Index
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the items are: the target and index as the user named them, their keys, and the way there."""
-
-    to: str | None = field(repr=False)
-    index: str | None
-    keys: KeySource
-    api_key: str | None = field(repr=False)
-    reach: Reach
-
-    @contextmanager
-    def opened(self) -> Iterator[OpenedIndex]:
-        """The index, opened for reading."""
-        with connect_to(self.to, self.api_key, self.reach, read_only=True, must_exist=True) as target:
-            opened = open_existing(target, self.index or only_index(target), self.keys)
-            if opened.key is not None and opened.key.bare and (line := opened.derivation):
-                tell(line)
-            yield opened
+@contextmanager
+def _opened(place: IndexPlace) -> Iterator[OpenedIndex]:
+    """The index, opened for reading. Says from what its contents key is derived."""
+    with place.opened() as (_, opened):
+        if opened.key is not None and opened.key.bare and (line := opened.derivation):
+            tell(line)
+        yield opened
 
 
 @dataclass(slots=True)
@@ -114,7 +101,7 @@ class Printing:
 
 def get_items(
     ids: Sequence[str],
-    place: Place,
+    place: IndexPlace,
     printing: Printing,
 ) -> None:
     """Print the items with these ids.
@@ -124,7 +111,7 @@ def get_items(
     """
     from vecload.index import FIELDS, SEALED, Index
 
-    with place.opened() as opened:
+    with _opened(place) as opened:
         items = printing.get(Index(opened.index, opened.key), ids, (*FIELDS, SEALED))
     for item in items:
         printing.print(item)
@@ -163,7 +150,7 @@ class Question:
             raise UsageError("give a vector, --text or --filter", hint="see 'vecload query --help'")
         if vector is None and n_probes is not None:
             raise UsageError("--n-probes is for a search by a vector")
-        filters = None if conditions is None else _conditions(conditions)
+        filters = None if conditions is None else filter_of(conditions)
         values = None if vector is None else read_vector(vector, row, options)
         return cls(values, text, filters, n_probes, top_k)
 
@@ -178,7 +165,7 @@ class Question:
         return [{**hit, "metadata": found.get(hit["id"], {}).get("metadata", {})} for hit in hits]
 
 
-def run_query(question: Question, contents: bool, place: Place, printing: Printing) -> None:
+def run_query(question: Question, contents: bool, place: IndexPlace, printing: Printing) -> None:
     """Print the items that answer a question.
 
     Raises:
@@ -186,7 +173,7 @@ def run_query(question: Question, contents: bool, place: Place, printing: Printi
     """
     from vecload.index import SEALED, Index
 
-    with place.opened() as opened:
+    with _opened(place) as opened:
         index = Index(opened.index, opened.key)
         hits = question.hits(index)
         if contents:
@@ -205,14 +192,14 @@ def run_query(question: Question, contents: bool, place: Place, printing: Printi
 
 def print_rejects(
     path: str,
-    place: Place,
+    place: IndexPlace,
     printing: Printing,
 ) -> None:
     """Write the rejects in a file as JSON Lines, with their rows decrypted."""
     from vecload.loading.rejects import rejects_of, row_name
     from vecload.sealing import Opener
 
-    with place.opened() as opened:
+    with _opened(place) as opened:
         opener = Opener(opened.opening_keys, opened.index.name, opened.key_from)
     total = 0
     for reject in rejects_of(path):
@@ -270,7 +257,12 @@ def read_vector(text: str, row: int, options: LoadOptions) -> list[float]:
     raise SourceError(f"{text} has no row {row}")
 
 
-def _conditions(text: str) -> dict[str, Any]:
+def filter_of(text: str) -> dict[str, Any]:
+    """The conditions that `--filter` names.
+
+    Raises:
+        UsageError: They are not a JSON object, or name a field twice.
+    """
     try:
         filters = json.loads(text, object_pairs_hook=_named_once, parse_constant=float)
     except (ValueError, RecursionError):

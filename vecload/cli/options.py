@@ -11,11 +11,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 import typer
 
-from vecload.cli.config import default_map, for_its_target, variables_are_for
+from vecload.cli.config import api_key, default_map, for_its_target, variables_are_for
 from vecload.errors import UsageError
 from vecload.flags import as_flags
 from vecload.option_values import About
@@ -23,6 +23,11 @@ from vecload.options import HINTS, INDEX, OUTPUT, REJECTS, LoadOptions, about
 from vecload.sealing.key_source import KeySource
 from vecload.targets import Reach
 from vecload.targets.reach import REACH_FIELDS
+
+if TYPE_CHECKING:
+    from vecload.targets.place import IndexPlace
+
+Command: TypeAlias = Callable[..., None]
 
 TARGET = "Target and keys"
 LOOKING = "Looking before loading"
@@ -127,6 +132,7 @@ ApiKeyFile = Annotated[
         callback=for_its_target,
     ),
 ]
+_KEY_OPTIONS = {"key_file": KeyFile, "key_command": KeyCommand, "contents_key_file": ContentsKeyFile}
 _REACH = {
     "ca_file": (
         Path,
@@ -234,7 +240,7 @@ INDEX_OPTIONS = tuple(one.name for one in fields(LoadOptions) if one.metadata["a
 """Options of a new index; only loads take `create` and `train`."""
 
 
-def takes(*names: str, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def takes(*names: str, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
     """Replace a command's parameter `options`, a LoadOptions, by the options of a load.
 
     Args:
@@ -253,27 +259,77 @@ def takes(*names: str, without: tuple[str, ...] = ()) -> Callable[[Callable[...,
     return lambda command: _with(command, "options", [_parameter(name) for name in chosen], options_of)
 
 
-def reaches(command: Callable[..., None]) -> Callable[..., None]:
-    """Replace a command's parameter `reach`, a Reach, by its options."""
-    return _with(command, "reach", [_reach_parameter(name) for name in REACH_FIELDS], Reach)
+def opens(
+    *, index: Any = IndexName, keys: bool = True
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Replace a command's parameter `place`, an IndexPlace, by the options of target, index and keys.
+
+    Args:
+        index: The option of the index; None if the command names it in another way.
+        keys: Whether the command needs the index's key.
+    """
+    options = {"to": To, "index": index}
+    options |= dict(_KEY_OPTIONS) if keys else {}
+    options |= {"api_key_file": ApiKeyFile}
+    parameters = [_keyword(name, option) for name, option in options.items() if option is not None]
+    parameters += [_reach_parameter(name) for name in REACH_FIELDS]
+
+    def place_of(context: typer.Context, **given: Any) -> IndexPlace:
+        from vecload.targets.place import IndexPlace
+
+        to, key_from = given["to"], [given.get(name) for name in _KEY_OPTIONS]
+        found = _key_source(context, *key_from) if keys else KeySource()
+        return IndexPlace(
+            to=to,
+            index=given.get("index"),
+            keys=found,
+            api_key=api_key(to, given["api_key_file"]),
+            reach=Reach(**{name: given[name] for name in REACH_FIELDS}),
+            secret_files=_secret_files(found, given["api_key_file"]),
+        )
+
+    return lambda command: _with(command, "place", parameters, place_of, knows_context=True)
 
 
 def _with(
-    command: Callable[..., None], name: str, parameters: Sequence[inspect.Parameter], make: Callable[..., Any]
-) -> Callable[..., None]:
-    """A command with options in place of one parameter, which is made of their values."""
+    command: Command,
+    name: str,
+    parameters: Sequence[inspect.Parameter],
+    make: Callable[..., Any],
+    *,
+    knows_context: bool = False,
+) -> Command:
+    """A command with options in place of one parameter, which is made of their values.
+
+    Args:
+        command: The command.
+        name: The parameter.
+        parameters: The options.
+        make: Makes it.
+        knows_context: It is made of typer's context, too.
+    """
     signature = inspect.signature(command, eval_str=True)
     whole: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
         own = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         whole += parameters if parameter.name == name else [own]
+    takes_context = "context" in signature.parameters
+    if knows_context and not takes_context:
+        whole.insert(0, _keyword("context", typer.Context, default=inspect.Parameter.empty))
 
     def run(**given: Any) -> None:
-        command(**{name: make(**{each.name: given.pop(each.name) for each in parameters})}, **given)
+        values = {each.name: given.pop(each.name) for each in parameters}
+        if knows_context:
+            values["context"] = given["context"] if takes_context else given.pop("context")
+        command(**{name: make(**values)}, **given)
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
     run.__signature__ = signature.replace(parameters=whole)  # type: ignore[attr-defined] # typer's
     return run
+
+
+def _keyword(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _reach_parameter(name: str) -> inspect.Parameter:
@@ -285,7 +341,7 @@ def _reach_parameter(name: str) -> inspect.Parameter:
     made = option(name, TARGET, text, **typers)
     default = False if kind is bool else None
     annotation = Annotated[kind if kind is bool else kind | None, made]  # type: ignore[valid-type]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    return _keyword(name, annotation, default)
 
 
 def _parameter(name: str) -> inspect.Parameter:
@@ -307,9 +363,7 @@ def _parameter(name: str) -> inspect.Parameter:
     flag = name.replace("_", "-")
     flags = f"--{flag}/--no-{flag}" if default is True or HINTS[name] == bool | None else ""
     made = option(name, one.panel, one.help, usual=one.usual, flags=flags, **typers)
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, made]
-    )
+    return _keyword(name, Annotated[kind, made], default)
 
 
 def _kind(hint: Any, one: About) -> Any:
@@ -347,13 +401,11 @@ def show_all(command: Any) -> None:
             param.hidden = False
 
 
-def key_source(
+def _key_source(
     context: typer.Context,
     file: Path | None,
     command: str | None,
     contents_file: Path | None,
-    *,
-    create: bool = False,
 ) -> KeySource:
     """Where to find the key, in the order of docs/keys.md: flags, then variables, then the configuration."""
 
@@ -371,12 +423,11 @@ def key_source(
         default_command=command if command_by == "DEFAULT_MAP" else None,
         default_contents_file=contents_file if contents_by == "DEFAULT_MAP" else None,
         environ=os.environ if variables_are_for(context.params.get("to")) else {},
-        create=create,
         attended=sys.stderr.isatty(),
     )
 
 
-def secret_files(keys: KeySource, api_key_file: Path | None) -> Mapping[str, str]:
+def _secret_files(keys: KeySource, api_key_file: Path | None) -> Mapping[str, str]:
     """The key files that a command reads, and what each one is."""
     found = {
         keys.file: "is the key file",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
 from vecload.closing import Closing
 from vecload.errors import VecloadError
-from vecload.loading.result import Progress
 from vecload.safe_text import escaped, escaped_json
+
+if TYPE_CHECKING:
+    from vecload.loading.result import Progress
 
 
 def tell(line: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,16 +13,25 @@ from vecload.cli import options as opt
 from vecload.cli.config import api_key
 from vecload.cli.output import out, tell
 from vecload.options import LoadOptions
-from vecload.targets import Reach
+from vecload.targets.place import IndexPlace
 from vecload.upkeep.options import COPY_OPTIONS, REKEY_OPTIONS
 
 FROM = "What is copied"
+CopyName = Annotated[
+    str | None,
+    opt.option(
+        "index",
+        opt.TARGET,
+        "The copy; created if it does not exist.",
+        usual="the name of the copied index",
+        metavar="NAME",
+    ),
+]
 
 
-@opt.reaches
+@opt.opens()
 def export(
     *,
-    context: typer.Context,
     output: Annotated[
         str,
         opt.option(
@@ -50,13 +60,7 @@ def export(
         str | None,
         opt.option("rejects", None, "Write items that can't be exported to this file.", metavar="FILE"),
     ] = None,
-    to: opt.To = None,
-    index: opt.IndexName = None,
-    key_file: opt.KeyFile = None,
-    key_command: opt.KeyCommand = None,
-    contents_key_file: opt.ContentsKeyFile = None,
-    api_key_file: opt.ApiKeyFile = None,
-    reach: Reach,
+    place: IndexPlace,
     json_output: opt.JsonOutput = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -70,13 +74,11 @@ def export(
     from vecload.errors import UsageError
     from vecload.upkeep.export import ExportRequest, run_export
     from vecload.upkeep.item_files import STDOUT
-    from vecload.upkeep.place import IndexPlace
 
     if json_output and output == STDOUT:
         raise UsageError("--json prints the summary where the items go", hint="name a file with --output")
-    keys = opt.key_source(context, key_file, key_command, contents_key_file)
     request = ExportRequest(
-        place=IndexPlace(to, index, keys, api_key(to, api_key_file), reach),
+        place=place,
         file=output,
         format=format,
         sealed=sealed,
@@ -92,11 +94,10 @@ def export(
     raise typer.Exit(result.exit_code)
 
 
-@opt.reaches
+@opt.opens(index=CopyName)
 @opt.takes(*COPY_OPTIONS)
 def copy(
     *,
-    context: typer.Context,
     from_: Annotated[
         str | None,
         opt.option(
@@ -119,22 +120,7 @@ def copy(
         Path | None,
         opt.option("from_api_key_file", FROM, "File with the API key of that service.", metavar="FILE"),
     ] = None,
-    to: opt.To = None,
-    index: Annotated[
-        str | None,
-        opt.option(
-            "index",
-            opt.TARGET,
-            "The copy; created if it does not exist.",
-            usual="the name of the copied index",
-            metavar="NAME",
-        ),
-    ] = None,
-    key_file: opt.KeyFile = None,
-    key_command: opt.KeyCommand = None,
-    contents_key_file: opt.ContentsKeyFile = None,
-    api_key_file: opt.ApiKeyFile = None,
-    reach: Reach,
+    place: IndexPlace,
     options: LoadOptions,
     json_output: opt.JsonOutput = False,
     quiet: opt.Quiet = False,
@@ -149,38 +135,27 @@ def copy(
     from vecload.loading.request import Request
     from vecload.sealing.key_source import KeySource
     from vecload.upkeep.copy import CopyRequest, run_copy
-    from vecload.upkeep.place import IndexPlace
 
-    keys = opt.key_source(context, key_file, key_command, contents_key_file, create=options.create_key)
-    load = Request(
-        sources=(),
-        to=to,
-        index=index,
-        keys=keys,
-        api_key=api_key(to, api_key_file),
-        reach=reach,
-        options=options,
-        secret_files=opt.secret_files(keys, api_key_file),
-    )
     origin = IndexPlace(
         from_,
         from_index,
         KeySource(file=from_key_file),
-        api_key(from_, from_api_key_file) if from_api_key_file or from_ == to else None,
-        reach,
+        api_key(from_, from_api_key_file) if from_api_key_file or from_ == place.to else None,
+        place.reach,
     )
-    request = CopyRequest(origin, load)
+    secrets = {from_key_file: "is the key file", from_api_key_file: "is the file of the API key"}
+    kept = {**place.secret_files, **{str(path): what for path, what in secrets.items() if path}}
+    request = CopyRequest(origin, Request.into(replace(place, secret_files=kept), (), options))
     code = running.copy(
         lambda caller: run_copy(request, caller), json=json_output, quiet=quiet, terminal=sys.stderr.isatty()
     )
     raise typer.Exit(code)
 
 
-@opt.reaches
+@opt.opens()
 @opt.takes(*REKEY_OPTIONS)
 def rekey(
     *,
-    context: typer.Context,
     new_key_file: Annotated[
         Path,
         opt.option(
@@ -191,13 +166,7 @@ def rekey(
             show_default=False,
         ),
     ],
-    to: opt.To = None,
-    index: opt.IndexName = None,
-    key_file: opt.KeyFile = None,
-    key_command: opt.KeyCommand = None,
-    contents_key_file: opt.ContentsKeyFile = None,
-    api_key_file: opt.ApiKeyFile = None,
-    reach: Reach,
+    place: IndexPlace,
     options: LoadOptions,
     json_output: opt.JsonOutput = False,
     quiet: opt.Quiet = False,
@@ -211,12 +180,10 @@ def rekey(
     import orjson
 
     from vecload.cli.load import caller_of
-    from vecload.upkeep.place import IndexPlace
     from vecload.upkeep.rekey import RekeyRequest, run_rekey
 
-    keys = opt.key_source(context, key_file, key_command, contents_key_file)
     request = RekeyRequest(
-        place=IndexPlace(to, index, keys, api_key(to, api_key_file), reach),
+        place=place,
         new_key_file=new_key_file,
         options=options,
     )

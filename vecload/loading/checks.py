@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
@@ -227,16 +227,37 @@ def check_not_read(
     }
     if request.options.ids_file:
         read[located(request.options.ids_file)] = "is the file of --ids-file"
-    read |= {located(secret): what for secret, what in request.secret_files.items()}
+    _check_other(flag, path, read, other)
+    check_not_secret(flag, path, request.secret_files)
     real = os.path.realpath(path)
-    for location, what in read.items():
-        if location == real or _same_file(location, real):
-            raise UsageError(f"{flag} {path} {what}", hint=other)
     for name in names:
         if leads_to(name, real):
             raise UsageError(
                 f"{flag} {path} is within {name}: a later run would load it as a source", hint=other
             )
+
+
+def check_not_secret(flag: str, path: str, secret_files: Mapping[str, str]) -> None:
+    """Refuse a file to write that is a key file.
+
+    Args:
+        flag: The option that names it.
+        path: The file.
+        secret_files: The key files, and what each one is.
+
+    Raises:
+        UsageError: It is one.
+    """
+    read = {located(secret): what for secret, what in secret_files.items()}
+    _check_other(flag, path, read, f"name a separate file for {flag}")
+
+
+def _check_other(flag: str, path: str, read: Mapping[str, str], other: str) -> None:
+    """Refuse a file to write that is one of those that are read."""
+    real = os.path.realpath(path)
+    for location, what in read.items():
+        if location == real or _same_file(location, real):
+            raise UsageError(f"{flag} {path} {what}", hint=other)
 
 
 def _same_file(location: str, path: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,6 +22,7 @@ from vecload.sealing import Key
 from vecload.sealing.key_source import KeySource
 from vecload.sealing.keys import as_key
 from vecload.targets import IndexSettings, Reach
+from vecload.targets.place import IndexPlace
 from vecload.targets.reach import REACH_FIELDS
 
 
@@ -48,6 +49,25 @@ class Request:
     reach: Reach = field(default_factory=Reach)
     options: LoadOptions = field(default_factory=LoadOptions)
     secret_files: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def into(cls, place: IndexPlace, sources: Sequence[Any], options: LoadOptions) -> Request:
+        """The load of some sources into an index."""
+        return cls(
+            sources=tuple(sources),
+            to=place.to,
+            index=place.index,
+            keys=replace(place.keys, create=options.create_key),
+            api_key=place.api_key,
+            reach=place.reach,
+            options=options,
+            secret_files=place.secret_files,
+        )
+
+    @property
+    def place(self) -> IndexPlace:
+        """The index that it loads."""
+        return IndexPlace(self.to, self.index, self.keys, self.api_key, self.reach, self.secret_files)
 
     @property
     def names(self) -> tuple[str, ...]:

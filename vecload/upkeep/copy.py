@@ -21,9 +21,10 @@ from vecload.readers.index_source import IndexSource
 from vecload.sealing import Key, Opener
 from vecload.targets import IndexInfo, Metric, is_service
 from vecload.targets.location import expand_home, service_address
+from vecload.targets.place import IndexPlace
 from vecload.targets.reach import REACH_FIELDS
 from vecload.upkeep.options import COPY_OPTIONS
-from vecload.upkeep.place import IndexPlace
+from vecload.upkeep.place import opened_when_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def copy(
         for name in (one for one in LoadOptions.__dataclass_fields__ if one not in COPY_OPTIONS):
             if getattr(load.options, name) != getattr(usual, name):
                 raise UsageError(f"{name} is for files", hint="a copy takes an index as it is; omit it")
-        request = CopyRequest(IndexPlace.of(place), load)
+        request = CopyRequest(place.place, load)
         return run_copy(request, Caller.of_python(on_progress, stop))
 
 
@@ -103,7 +104,7 @@ def run_copy(request: CopyRequest, caller: Caller) -> LoadResult:
         VecloadError: The copy stopped. The error has the result as `result`, if a row was read.
     """
     with ExitStack() as opened:
-        target, access = opened.enter_context(request.origin.opened(caller.say))
+        target, access = opened.enter_context(opened_when_up(request.origin, caller.say))
         name = request.load.index or access.index.name
         if name == access.index.name and _location(request.load.to) == _location(request.origin.to):
             raise UsageError(

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from vecload.batch import Batch
 from vecload.errors import UsageError
 from vecload.flags import parameters_named
+from vecload.loading.checks import check_not_secret
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
 from vecload.loading.ledger import Ledger, Totals
@@ -28,8 +29,9 @@ from vecload.places import short
 from vecload.readers.index_source import MAPPING, PAGE_ITEMS, IndexSource
 from vecload.sealing import Key, Opener, Sealer
 from vecload.targets import Ack
+from vecload.targets.place import IndexPlace
 from vecload.upkeep.item_files import STDOUT, FileFormat, ItemFile, Packing, form_of, new_item_file
-from vecload.upkeep.place import IndexPlace, check_network
+from vecload.upkeep.place import check_network, opened_when_up
 
 
 @dataclass(slots=True, kw_only=True)
@@ -159,7 +161,7 @@ def export(
         check_network(network, "export")
         where = request_of([], to=to, index=index, key=key, api_key=api_key, options=None, changes=network)
         request = ExportRequest(
-            place=IndexPlace.of(where),
+            place=where.place,
             file=os.fspath(file),
             format=format,
             sealed=sealed,
@@ -184,9 +186,12 @@ def run_export(request: ExportRequest, caller: Caller) -> ExportResult:
     limit = ErrorLimit.parse(request.max_errors)
     if request.rejects is not None and os.path.realpath(request.rejects) == os.path.realpath(request.file):
         raise UsageError("--rejects names the file of the export", hint="write the rejects to another file")
+    for flag, name in (("--output", request.file), ("--rejects", request.rejects)):
+        if name is not None:
+            check_not_secret(flag, name, request.place.secret_files)
     result = ExportResult(file=request.file, format=form[0], sealed=request.sealed)
     with ExitStack() as opened:
-        target, access = opened.enter_context(request.place.opened(caller.say))
+        target, access = opened.enter_context(opened_when_up(request.place, caller.say))
         result.index, result.target = access.index.name, target.location
         opener = None if request.sealed else Opener(access.opening_keys, access.index.name, access.key_from)
         source = IndexSource(access.index, target.location, opener=opener, interrupted=caller.stopped_by)

@@ -41,8 +41,9 @@ from vecload.sealing.keyring import replace_stored
 from vecload.targets import StoredItem, Target
 from vecload.targets.asking import insist
 from vecload.targets.opened import OpenedIndex
+from vecload.targets.place import IndexPlace
 from vecload.upkeep.export import write_items
-from vecload.upkeep.place import IndexPlace
+from vecload.upkeep.place import opened_when_up
 
 SCANNED_ITEMS = 5_000
 """Items whose contents are read at once: without vectors, a service returns tens of thousands a second."""
@@ -175,7 +176,7 @@ def rekey(
     with parameters_named():
         asked = request_of([], to=to, index=index, key=key, api_key=api_key, options=options, changes=fields)
         request = RekeyRequest(
-            place=IndexPlace.of(asked),
+            place=asked.place,
             new_key_file=Path(new_key_file),
             options=asked.options,
         )
@@ -192,7 +193,7 @@ def run_rekey(request: RekeyRequest, caller: Caller) -> RekeyResult:
     Raises:
         VecloadError: It stopped.
     """
-    with request.place.opened(caller.say, read_only=False) as (target, access):
+    with opened_when_up(request.place, caller.say, read_only=False) as (target, access):
         new = _new_key(request, access, caller.say)
         result = RekeyResult(
             index=access.index.name,
@@ -350,15 +351,8 @@ class _Work:
             max_errors=0,
             rejects=None,
         )
-        load = Request(
-            sources=(str(self._kept),),
-            to=self._request.place.to,
-            index=self._index.name,
-            keys=KeySource(key=self._new),
-            api_key=self._request.place.api_key,
-            reach=self._request.place.reach,
-            options=options,
-        )
+        place = replace(self._request.place, index=self._index.name, keys=KeySource(key=self._new))
+        load = Request.into(place, [str(self._kept)], options)
         # Its messages are about a file that the user does not know.
         result = run_load(load, replace(self._caller, say=lambda line: None))
         self.seconds += result.seconds
