@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import codecs
-import io
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import BinaryIO
 
 from vecload.errors import SourceError
 from vecload.readers.storage.compressed import Unpacked
-from vecload.readers.storage.files import BUFFER_BYTES, File
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from vecload.readers.storage.derived import Derived, ForwardStream
+from vecload.readers.storage.files import File
 
 _PIECE_BYTES = 2**20
 
 
-class Transformed(ABC):
-    """What another file becomes.
-
-    A stream of it seeks by reading what lies before: offsets are those of what it becomes.
+class Transformed(Derived):
+    """What another file becomes, piece by piece.
 
     Args:
         file: The other file.
     """
-
-    def __init__(self, file: File) -> None:
-        self.name = file.name
-        self.location = file.location
-        self.nbytes = file.nbytes
-        self.fingerprint = file.fingerprint
-        self.holds = file.holds
-        self.changed = file.changed
-        self.file = file
 
     @property
     def stored_part(self) -> float:
@@ -49,72 +35,36 @@ class Transformed(ABC):
             OSError: They can't be read, or are wrong.
         """
 
-    def open(self) -> BinaryIO:
-        """A stream from its beginning."""
-        return cast(BinaryIO, io.BufferedReader(_Transforming(self), BUFFER_BYTES))
-
-    def arrow(self) -> pa.NativeFile:
-        """The same for Arrow."""
-        import pyarrow as pa
-
-        return pa.PythonFile(self.open(), mode="r")
+    def stream(self) -> ForwardStream:
+        """A stream from its beginning, without a buffer."""
+        return _Transforming(self)
 
 
-class _Transforming(io.RawIOBase):
+class _Transforming(ForwardStream):
+    """The pieces of a file, in order."""
+
     def __init__(self, file: Transformed) -> None:
         self._file = file
-        self._begin()
+        super().__init__()
 
     def _begin(self) -> None:
         self._stream = self._file.file.open()
         self._pieces = self._file.pieces(self._stream)
         self._piece = memoryview(b"")
-        self._at = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, into: memoryview) -> int:  # type: ignore[override] # all that BufferedReader gives
-        size = min(self._ready(), len(into))
-        into[:size] = self._piece[:size]
-        self._skip(size)
-        return size
-
-    def _ready(self) -> int:
-        """How many bytes can be given; 0 at the end."""
+    def _make(self, into: memoryview) -> int:
         while not self._piece:
             piece = next(self._pieces, None)
             if piece is None:
                 return 0
             self._piece = memoryview(piece)
-        return len(self._piece)
-
-    def _skip(self, size: int) -> None:
+        size = min(len(self._piece), len(into))
+        into[:size] = self._piece[:size]
         self._piece = self._piece[size:]
-        self._at += size
+        return size
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        if whence == io.SEEK_CUR:
-            offset += self._at
-        elif whence != io.SEEK_SET:
-            raise io.UnsupportedOperation("the end is known only there")
-        if offset < self._at:
-            self._stream.close()
-            self._begin()
-        while self._at < offset and (ready := self._ready()):
-            self._skip(min(ready, offset - self._at))
-        return self._at
-
-    def close(self) -> None:
-        if not self.closed:
-            self._stream.close()
-        super().close()
+    def _end(self) -> None:
+        self._stream.close()
 
 
 _NO_TEXT = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
