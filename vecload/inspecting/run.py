@@ -16,7 +16,7 @@ from vecload.inspecting.survey import Surveyor
 from vecload.inspecting.target_checks import TargetChecks, Wanted, shown, wrong
 from vecload.limits import INSPECT_ITEMS
 from vecload.loading import checks
-from vecload.loading.checks import index_name, rejected_rows
+from vecload.loading.checks import index_name, named_sources
 from vecload.loading.flow import Job
 from vecload.loading.parts import plan_of, sources_of
 from vecload.loading.plan import Plan, binary_hints
@@ -115,8 +115,7 @@ def _inspect(
     items: int,
     say: Callable[[str], None],
 ) -> None:
-    rejected = rejected_rows(request)
-    names = [*rejected] if rejected and not request.sources else request.names
+    names, rejected = named_sources(request)
     checks.check_options(request, names)
     errors: list[VecloadError] = []
     sources = sources_of(request, names, failed=errors.append)

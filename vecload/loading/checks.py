@@ -114,22 +114,27 @@ def index_checks(
     ]
 
 
-def rejected_rows(request: Request) -> dict[str, dict[int, RejectedRow]]:
-    """The rows that `--retry-rejects` names, by source; empty without that option.
+def named_sources(request: Request) -> tuple[Sequence[str], dict[str, dict[int, RejectedRow]]]:
+    """The names of the sources, and the rows that `--retry-rejects` chooses of them.
+
+    Returns:
+        The names, none for data in memory: those that the user gave, else those in the reject file. And the
+        rejected rows by source, empty without that option.
 
     Raises:
         UsageError: Nothing names a source.
         SourceError: The reject file can't be read, or is not a reject file.
     """
-    if request.options.retry_rejects is not None:
-        if request.sources and not request.names:
-            raise UsageError(
-                "--retry-rejects can't find rows of data in memory again", hint="load them from a file"
-            )
-        return read_rejects(request.options.retry_rejects)
-    if not request.sources:
-        raise UsageError("no source is named", hint="see 'vecload upsert --help'")
-    return {}
+    if request.options.retry_rejects is None:
+        if not request.sources:
+            raise UsageError("no source is named", hint="see 'vecload upsert --help'")
+        return request.names, {}
+    if request.sources and not request.names:
+        raise UsageError(
+            "--retry-rejects can't find rows of data in memory again", hint="load them from a file"
+        )
+    rejected = read_rejects(request.options.retry_rejects)
+    return request.names or [*rejected], rejected
 
 
 def check_options(request: Request, sources: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from vecload.loading import checks
 from vecload.loading.advice import Sample, advise
 from vecload.loading.books import open_books
 from vecload.loading.changed_only import ChangedOnly, age_of_killed
-from vecload.loading.checks import index_name, rejected_rows
+from vecload.loading.checks import index_name, named_sources
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
 from vecload.loading.index_checks import check_still_there, seals_something
@@ -203,8 +203,7 @@ class _Load:
             VecloadError: The load stopped.
         """
         request, result = self._request, self._result
-        rejected = rejected_rows(request)
-        names = [*rejected] if rejected and not request.sources else request.names
+        names, rejected = named_sources(request)
         checks.check_options(request, names)
         sources = sources_of(request, names, interrupted=self._caller.stopped_by)
         for source in sources:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vecload.batch import Batch
 from vecload.errors import Interrupted, UsageError, VecloadError
 from vecload.flags import as_parameters, parameters_named
-from vecload.loading.checks import check_dimension, check_not_read, index_name, rejected_rows
+from vecload.loading.checks import check_dimension, check_not_read, index_name, named_sources
 from vecload.loading.flow import Job
 from vecload.loading.index_checks import check_index_settings
 from vecload.loading.ledger import Totals
@@ -204,8 +204,7 @@ class _Verification:
             VecloadError: It stopped.
         """
         request, result = self._request, self._result
-        rejected = rejected_rows(request)
-        names = [*rejected] if rejected and not request.sources else request.names
+        names, _ = named_sources(request)
         sources = sources_of(request, names, interrupted=self._caller.stopped_by)
         for source in sources:
             self._opened.callback(source.close)
