@@ -72,8 +72,8 @@ def delete(
     """
     from vecload.cli.items import filter_of
     from vecload.cli.load import StopAsked, stopping_on_signals
-    from vecload.loading.changes import items_deleted
-    from vecload.loading.item_state import state_path
+    from vecload.loading.incremental.changes import items_deleted
+    from vecload.loading.incremental.item_state import state_path
     from vecload.loading.request import Request
     from vecload.loading.retry import RetryPolicy, Sender, Stopping
     from vecload.upkeep.deletion import DeleteResult, find, ids_of

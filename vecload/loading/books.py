@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 
 from vecload.errors import JournalError
 from vecload.loading.flow import Job
-from vecload.loading.grown import keep_loaded
 from vecload.loading.identity import REJECTED, Identity
+from vecload.loading.incremental.grown import keep_loaded
+from vecload.loading.incremental.item_state import others_write, state_path
 from vecload.loading.index_checks import check_same_index, why_not_skipped
-from vecload.loading.item_state import others_write, state_path
 from vecload.loading.journal import Journal
 from vecload.loading.plan import Plan
 from vecload.loading.rejects import RejectFile, rejects_held

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from vecload.batch import Batch, Span
 from vecload.errors import Interrupted, JournalError, RowsRejected
 from vecload.limits import BATCH_BYTES, BATCH_ROWS
-from vecload.loading.changes import Changes
 from vecload.loading.dispatch import Dispatcher
+from vecload.loading.incremental.changes import Changes
 from vecload.loading.ledger import Ledger, Stages
 from vecload.loading.repeated_ids import RepeatedIds, earlier_rows
 from vecload.loading.retry import Outcome, Stopping

@@ -24,7 +24,7 @@ from vecload.batch import Span
 from vecload.errors import JournalError, LoadLocked, SourceError, UsageError
 from vecload.loading.database import Database, last_written, locked
 from vecload.loading.identity import Identity, Part, Recorded
-from vecload.loading.shared_ids import Digests, LoadedSource
+from vecload.loading.incremental.shared_ids import Digests, LoadedSource
 from vecload.readers.storage.files import located
 
 SAMPLES_KEPT = 100

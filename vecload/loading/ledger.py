@@ -15,7 +15,7 @@ import numpy as np
 
 from vecload.batch import Batch, Reject, Span
 from vecload.errors import RowsRejected, VecloadError
-from vecload.loading.changes import Changes
+from vecload.loading.incremental.changes import Changes
 from vecload.loading.journal import Journal
 from vecload.loading.rejects import ErrorLimit, RejectFile, too_many
 from vecload.loading.repeated_ids import Digests, EarlierRows

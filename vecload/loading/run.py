@@ -20,12 +20,12 @@ from vecload.flags import as_parameters, parameters_named
 from vecload.loading import checks
 from vecload.loading.advice import Sample, advise
 from vecload.loading.books import open_books
-from vecload.loading.changed_only import ChangedOnly, age_of_killed
 from vecload.loading.checks import index_name, named_sources
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
+from vecload.loading.incremental.changed_only import ChangedOnly, age_of_killed
+from vecload.loading.incremental.item_digests import ItemDigests
 from vecload.loading.index_checks import check_still_there, seals_something
-from vecload.loading.item_digests import ItemDigests
 from vecload.loading.ledger import Ledger, Stages, shares
 from vecload.loading.parts import creation_of, plan_of, sources_of
 from vecload.loading.plan import Plan, binary_hints, say_mappings

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from vecload.errors import ItemTypeError, UsageError
 from vecload.flags import parameters_named
-from vecload.loading.changes import items_deleted
-from vecload.loading.item_state import state_path
+from vecload.loading.incremental.changes import items_deleted
+from vecload.loading.incremental.item_state import state_path
 from vecload.loading.request import request_of
 from vecload.loading.retry import RetryPolicy, Sender
 from vecload.sealing import Key

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vecload.loading.item_digests import Digests
-from vecload.loading.item_state import RECORD, Records
+from vecload.loading.incremental.item_digests import Digests
+from vecload.loading.incremental.item_state import RECORD, Records
 
 Positions = NDArray[np.int64]
 

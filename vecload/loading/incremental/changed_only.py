@@ -12,10 +12,10 @@ import numpy as np
 
 from vecload.batch import Batch
 from vecload.errors import UsageError
-from vecload.loading.changes import Changes
-from vecload.loading.comparison import Comparison, RepeatsFound, compare
 from vecload.loading.flow import Job
-from vecload.loading.item_state import ItemState, state_path
+from vecload.loading.incremental.changes import Changes
+from vecload.loading.incremental.comparison import Comparison, RepeatsFound, compare
+from vecload.loading.incremental.item_state import ItemState, state_path
 from vecload.loading.journal import Journal
 from vecload.loading.ledger import Stages, Totals
 from vecload.loading.plan import Plan

@@ -22,7 +22,7 @@ import pytest
 import vecload
 from tests.loading.edits import Files, Item, as_object, items_in, rows_to_send
 from vecload.index import Index
-from vecload.loading.item_state import state_path
+from vecload.loading.incremental.item_state import state_path
 from vecload.options import LoadOptions
 from vecload.places import state_folder
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from vecload.errors import LoadLocked
 from vecload.loading.database import Database, last_written, locked
-from vecload.loading.item_digests import Digests
+from vecload.loading.incremental.item_digests import Digests
 
 RECORD = np.dtype([("id", "<u8", 2), ("item", "<u8", 2), ("owner", "<u4")])
 """A claim: the digest of an id, the digest of its item, and the load that the id belongs to.

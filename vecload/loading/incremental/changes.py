@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from vecload.batch import Batch
 from vecload.errors import SealError
-from vecload.loading.item_digests import DIGEST_BYTES, Digests, ItemDigests
-from vecload.loading.item_state import ItemState, Sampled, others_write
-from vecload.loading.known_items import Compared, KnownItems
+from vecload.loading.incremental.item_digests import DIGEST_BYTES, Digests, ItemDigests
+from vecload.loading.incremental.item_state import ItemState, Sampled, others_write
+from vecload.loading.incremental.known_items import Compared, KnownItems
 from vecload.loading.retry import Outcome
 from vecload.sealing import Key, Opener, Sealer
 from vecload.targets.opened import OpenedIndex

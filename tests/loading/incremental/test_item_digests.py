@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vecload.batch import Batch, Span
-from vecload.loading.item_digests import ItemDigests
+from vecload.loading.incremental.item_digests import ItemDigests
 
 KEY = bytes(range(32))
 DIGESTS = ItemDigests(KEY, "docs", "sealed True")

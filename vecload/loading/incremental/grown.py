@@ -15,10 +15,10 @@ from vecload.batch import Span
 from vecload.errors import JournalError
 from vecload.loading.flow import Job
 from vecload.loading.identity import Identity, Part
+from vecload.loading.incremental.shared_ids import Digests, LoadedSource, WantedSource, sources_to_keep
 from vecload.loading.journal import Journal
 from vecload.loading.rejects import rejects_of
 from vecload.loading.repeated_ids import RepeatedIds, earlier_rows
-from vecload.loading.shared_ids import Digests, LoadedSource, WantedSource, sources_to_keep
 from vecload.readers import Source
 from vecload.readers.source import LAST_ROW
 from vecload.readers.storage.files import located

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from vecload.errors import JournalError, LoadLocked
-from vecload.loading.item_digests import Digests
-from vecload.loading.item_state import ItemState, Sampled, others_write
-from vecload.loading.known_items import KnownItems
+from vecload.loading.incremental.item_digests import Digests
+from vecload.loading.incremental.item_state import ItemState, Sampled, others_write
+from vecload.loading.incremental.known_items import KnownItems
 
 
 def digests(*numbers: int) -> Digests:
@@ -80,7 +80,7 @@ def test_ids_that_share_half_of_their_digest_are_told_apart() -> None:
 
 
 def _records(ids: Digests) -> np.ndarray:
-    from vecload.loading.item_state import RECORD
+    from vecload.loading.incremental.item_state import RECORD
 
     records = np.zeros(len(ids), dtype=RECORD)
     records["id"], records["owner"] = ids, 1

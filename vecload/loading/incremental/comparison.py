@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecload.batch import Batch, Reject, Span
-from vecload.loading.changes import Changes
 from vecload.loading.flow import Job
-from vecload.loading.known_items import Positions
+from vecload.loading.incremental.changes import Changes
+from vecload.loading.incremental.known_items import Positions
 from vecload.loading.repeated_ids import EarlierRows, RepeatedIds
 from vecload.readers.json.workers import Parsers
 from vecload.readers.prefetch import Lap, batches

@@ -1,0 +1,1 @@
+"""Loads that send only what changed: by item (`--changed-only`), by source (`--skip-loaded`)."""
