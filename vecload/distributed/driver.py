@@ -78,6 +78,7 @@ class DistributedLoad(Load):
         secrets: SecretReferences,
     ) -> None:
         super().__init__(request, caller, result, opened)
+        self._splits: list[Split] = []
         self._start_engine = engine
         self._job = Job(
             to=request.to, index="", secrets=secrets, reach=request.reach, options=request.options
@@ -94,12 +95,20 @@ class DistributedLoad(Load):
         if not request.names:
             raise UsageError("workers can't read data in memory", hint="write it to Parquet, and name that")
 
+    def planned(self, plan: Plan) -> None:
+        """Plan the splits.
+
+        Raises:
+            SourceError: A source is no Parquet file.
+        """
+        self._splits = splits_of(plan.sources, self.options.rows_per_split)
+
     def send(
         self, plan: Plan, jobs: Sequence[FlowJob], ids: RepeatedIds, target: Target, access: OpenedIndex
     ) -> None:
         """Plan splits, open the books, and let workers load what is missing."""
         options, result, index = self.options, self.result, access.index
-        splits = splits_of(plan.sources, options.rows_per_split)
+        splits = self._splits
         dimension = index.describe().dimension or plan.dimension
         job = replace(self._job, to=self.request.to, index=index.name, dimension=dimension)
         with ExitStack() as opened:

@@ -230,6 +230,7 @@ class Load:
             self.say(hint)
         if self.caller.stop.is_set():
             raise Interrupted(self.caller.stopped_by())  # before anything is created
+        self.planned(plan)
         target = self._connect(plan)
         access = when_up(
             lambda: self._open(plan, target),
@@ -256,6 +257,9 @@ class Load:
             result.repeated, result.repeated_exact, result.repeated_ids = ids.repeated, ids.exact, ids.policy
         if self.options.train:
             train(access.index, self.caller.stop, self.caller.stopped_by, self.say)
+
+    def planned(self, plan: Plan) -> None:
+        """Called when it is known what is loaded, before anything is created."""
 
     def _compare_with_other_parts(self, jobs: Sequence[Job], ids: RepeatedIds, access: OpenedIndex) -> None:
         """With `--split`, let ids that other parts have count as repeated, or refuse them."""
