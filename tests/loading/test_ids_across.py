@@ -16,18 +16,12 @@ from tests.distributed.conftest import write
 from vecload.errors import UsageError
 from vecload.loading import ids_across
 from vecload.loading.flow import Job
-from vecload.loading.ids_across import (
-    IdDigests,
-    IdPass,
-    SharedDigests,
-    ids_of_others,
-    refuse_shared,
-    stable_digests,
-)
+from vecload.loading.ids_across import IdPass, SharedDigests, ids_of_others, refuse_shared
 from vecload.loading.parts import open_splits, plan_of
 from vecload.loading.request import Request
 from vecload.readers import ReadOptions
 from vecload.readers.splits import Split
+from vecload.targets.placement import IdDigests, stable_digests
 
 
 def job_of(file: Path, *groups: int) -> Job:

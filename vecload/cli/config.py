@@ -65,11 +65,14 @@ def for_its_target(context: typer.Context, param: typer.CallbackParam, value: An
 def is_for(owner: str | None, to: str | None) -> bool:
     """Whether a credential of one target may be used with another. A folder receives none, so any will do."""
     from vecload.targets import is_service
-    from vecload.targets.location import service_address
+    from vecload.targets.location import service_address, shard_list
 
     if to is None or not is_service(to):
         return True
-    return owner is not None and is_service(owner) and service_address(owner) == service_address(to)
+    if owner is None or not is_service(owner):
+        return False
+    ours, theirs = ([service_address(one) for one in shard_list(each)] for each in (owner, to))
+    return ours == theirs
 
 
 def variables_are_for(to: str | None, environ: Mapping[str, str] = os.environ) -> bool:

@@ -21,7 +21,7 @@ from vecload.distributed.job import Job, SplitReport, digests_of_split, items_of
 from vecload.errors import Interrupted, JournalError, UsageError, VecloadError
 from vecload.loading.books import open_books
 from vecload.loading.flow import Job as FlowJob
-from vecload.loading.ids_across import IdDigests, SharedDigests
+from vecload.loading.ids_across import SharedDigests
 from vecload.loading.index_checks import check_still_there
 from vecload.loading.journal import Journal
 from vecload.loading.ledger import Ledger
@@ -36,6 +36,7 @@ from vecload.readers.splits import Split, splits_of
 from vecload.sealing.references import SecretReferences
 from vecload.targets import Target, is_service
 from vecload.targets.opened import OpenedIndex
+from vecload.targets.placement import IdDigests
 
 ONE_PROCESS_ONLY = ("changed_only", "delete_missing", "skip_loaded", "retry_rejects", "split", "explain")
 """Options that a load on a cluster does not take: they need all rows in order, or choose other parts."""

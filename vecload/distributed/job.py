@@ -14,7 +14,7 @@ import orjson
 
 from vecload.batch import Reject, Span
 from vecload.loading.flow import Job as FlowJob
-from vecload.loading.ids_across import IdDigests, IdPass
+from vecload.loading.ids_across import IdPass
 from vecload.loading.ledger import Report, Totals
 from vecload.loading.parts import plan_of, sources_of
 from vecload.loading.request import Request
@@ -24,6 +24,7 @@ from vecload.options import LoadOptions
 from vecload.readers.splits import Split
 from vecload.sealing.references import SecretReferences
 from vecload.targets import Reach
+from vecload.targets.placement import IdDigests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,11 +64,18 @@ def redacted_url(url: str) -> str:
     return url.partition("?")[0].partition("#")[0]
 
 
+def shard_list(location: str) -> list[str]:
+    """The addresses in a location: of one service, or of several with commas between."""
+    return re.split(r",(?=[A-Za-z][A-Za-z0-9+.-]*://)", location)
+
+
 def redacted_address(url: str) -> str:
     """A service's address that errors may show: as `redacted_url`, and without a path, which may be a token.
 
-    The path `/v1`, which every service has, stays.
+    The path `/v1`, which every service has, stays. Of several addresses, all are shown.
     """
+    if len(several := shard_list(url)) > 1:
+        return ",".join(map(redacted_address, several))
     url = redacted_url(url)
     host = re.match(r"(?:https?(?=//)|[A-Za-z][A-Za-z0-9+.-]*:)?/*[^/]*", url, re.IGNORECASE)
     kept = host[0] if host else ""
