@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from vecload._version import __version__
 from vecload.cli import options as opt
+from vecload.cli.arguments import config_first, homes_expanded, leaves
 from vecload.cli.delete import delete
 from vecload.cli.empty_values import NoEmptyValues
 from vecload.cli.indexes import index_app
@@ -48,7 +49,7 @@ def main(
             "config",
             None,
             "File of defaults for the options.",
-            usual="~/.config/vecload/config.toml and ./vecload.toml",
+            usual="~/.config/vecload/config.toml and the nearest vecload.toml, here or above",
             metavar="FILE",
         ),
     ] = None,
@@ -57,7 +58,7 @@ def main(
         opt.option(
             "profile",
             None,
-            "Also use the defaults in the table profiles.NAME of your configuration.",
+            "Also use the defaults in the table profiles.NAME of the configuration.",
             metavar="NAME",
         ),
     ] = None,
@@ -110,6 +111,12 @@ Of rows with the same id, the last one counts. Nothing is written, except --diff
 Takes the options of 'vecload upsert'. Returns 0 if everything is equal, and 5 if not.
 
 {VARIABLES} --help-all shows all options.
+"""
+CONFIG_HELP = """Print the values of a command's options that hold here, and where each one is from.
+
+A value is from a flag, a variable, a line of a configuration file, or it is the default. Secrets are masked.
+
+Example: vecload config upsert --profile prod
 """
 OF_LOADS_ALONE = (
     "concurrency",
@@ -328,6 +335,29 @@ def keygen(
     tell(f"wrote {file} (key id {key.key_id}); keep a copy: without it, nothing sealed with it can be opened")
 
 
+@app.command(
+    "config", help=CONFIG_HELP, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
+)
+def config_command(
+    context: typer.Context,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[COMMAND] [OPTION]…",
+            help="The command, and options as you would give them to it. (default: upsert)",
+            show_default=False,
+        ),
+    ] = None,
+    json_output: Annotated[
+        bool, opt.option("json", None, "Print one JSON object on standard output.")
+    ] = False,
+) -> None:
+    """Print the options of a command that hold here, and where each value is from."""
+    from vecload.cli.config_shown import show_config
+
+    show_config(context, [*(words or ()), *context.args], json=json_output)
+
+
 @app.command()
 def recipes(
     name: Annotated[
@@ -361,8 +391,11 @@ def run(arguments: Sequence[str]) -> int:
     command: Any = get_command(app)
     for name in ("upsert", "inspect", "verify"):
         opt.show_common(command.commands[name])
+    for each in leaves(command):
+        homes_expanded(each)
     arguments = list(arguments) or ["--help"]
     try:
+        arguments = config_first(command, arguments)
         if os.environ.get("_VECLOAD_COMPLETE"):
             command.main(arguments, prog_name="vecload")
         if print_help(command, arguments):

@@ -20,6 +20,7 @@ from vecload.errors import UsageError
 from vecload.flags import as_flags
 from vecload.option_values import About
 from vecload.options import HINTS, INDEX, OUTPUT, REJECTS, LoadOptions, about
+from vecload.places import expanded
 from vecload.sealing.key_source import KeySource
 from vecload.targets import Reach
 from vecload.targets.reach import REACH_FIELDS
@@ -431,7 +432,7 @@ def _secret_files(keys: KeySource, api_key_file: Path | None) -> Mapping[str, st
     """The key files that a command reads, and what each one is."""
     found = {
         keys.file: "is the key file",
-        keys.environ.get("VECLOAD_KEY_FILE"): "is the key file",
+        expanded(keys.environ.get("VECLOAD_KEY_FILE", "")): "is the key file",
         keys.default_file: "is the key file",
         keys.contents_file: "is the contents key file",
         keys.default_contents_file: "is the contents key file",

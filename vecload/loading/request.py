@@ -14,7 +14,7 @@ from vecload.errors import ItemTypeError, UsageError
 from vecload.loading.rejects import ErrorLimit
 from vecload.mapping import ColumnChoice, Rules
 from vecload.options import HINTS, LoadOptions
-from vecload.places import state_folder
+from vecload.places import expanded, state_folder
 from vecload.readers import ReadOptions
 from vecload.readers.memory import is_memory_source
 from vecload.recipes.known import NONE, RecipeChoice, recipe_named
@@ -227,8 +227,9 @@ def request_of(
     if isinstance(key, str | os.PathLike):
         if not os.fspath(key).strip():
             raise UsageError("key is empty", hint="omit it for the key in your key store")
-        keys = KeySource(file=Path(key), create=create_key)
-        secret_files = {os.fspath(key): "is the key file"}
+        file = expanded(os.fspath(key))
+        keys = KeySource(file=Path(file), create=create_key)
+        secret_files = {file: "is the key file"}
     else:
         keys = KeySource(key=None if key is None else as_key(key), create=create_key)
         secret_files = {}
@@ -255,4 +256,5 @@ def _sources_of(sources: Any) -> tuple[Any, ...]:
         raise ItemTypeError(f"sources is {type(sources).__name__}", hint="pass a path as text")
     if is_memory_source(sources):
         return (sources,)
-    return tuple(map(os.fspath, [sources] if isinstance(sources, str | os.PathLike) else sources))
+    named = map(os.fspath, [sources] if isinstance(sources, str | os.PathLike) else sources)
+    return tuple(expanded(name) if isinstance(name, str) else name for name in named)
