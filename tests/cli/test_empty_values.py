@@ -98,7 +98,7 @@ def test_every_option_of_every_command_is_checked(folder: Path, words: str, comm
         for param in command.params
         if param.param_type_name == "option" and param.name not in ("help", "help_all")
     ]
-    assert words in ("keygen", "recipes") or "to" in {param.name for param in options}
+    assert words in ("keygen", "recipes", "config") or "to" in {param.name for param in options}
     assert checked(words, command, *arguments) == ""
     for blank in BLANKS:
         for param in options:

@@ -148,6 +148,7 @@ def _settings(
     for param in shown:
         value, source = context.params.get(param.name), context.get_parameter_source(param.name)
         kind = _KINDS[source.name if source else "DEFAULT"]
+        value = param.default if kind == "default" else value
         yield _setting(param, value, kind, origins.get(param.name))
 
 
@@ -198,7 +199,7 @@ def _secrets() -> Iterator[Setting]:
 
 def _as_text(value: Any) -> str:
     """A value on a line of text."""
-    if value is None or value == []:
+    if value in (None, "", []):
         return "-"
     if isinstance(value, bool):
         return str(value).lower()

@@ -8,8 +8,8 @@ from typing import Any
 
 import typer
 
-from vecload.cli import options as opt
 from vecload.cli.arguments import ANYWHERE
+from vecload.cli.help import is_common
 from vecload.cli.output import tell
 
 MADE_PLAIN = {
@@ -55,7 +55,7 @@ def nearest(wrong: str, flags: Sequence[str]) -> str:
         flags: The known flags.
     """
     longer = [flag for flag in flags if flag.startswith(wrong)]
-    common = [flag for flag in longer if opt.is_common(flag)]
+    common = [flag for flag in longer if is_common(flag)]
     return (
         min(common or longer, key=len)
         if longer

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vecload.errors import Interrupted, ItemTypeError, JournalError, VecloadError
+from vecload.events import LOADS, REQUESTS, emit, message
 from vecload.flags import as_parameters, parameters_named
 from vecload.loading import checks
 from vecload.loading.advice import Sample, advise
@@ -47,8 +48,7 @@ from vecload.sealing import Key
 from vecload.targets import Target, is_service
 from vecload.targets.opened import OpenedIndex
 from vecload.targets.opening import connect_to, open_existing, open_or_create
-
-_log = logging.getLogger("vecload")
+from vecload.tracing import span
 
 
 def load(
@@ -143,8 +143,8 @@ class Caller:
         if on_progress is not None and not callable(on_progress):
             raise ItemTypeError(f"on_progress is {type(on_progress).__name__}, which can't be called")
         return cls(
-            say=lambda line: _log.info("%s", as_parameters(line)),
-            warn=lambda line: _log.warning("%s", line.removeprefix("warning: ")),
+            say=lambda line: message(logging.INFO, as_parameters(line)),
+            warn=lambda line: message(logging.WARNING, line.removeprefix("warning: ")),
             on_progress=on_progress,
             stop=stop or threading.Event(),
         )
@@ -170,7 +170,7 @@ def run_load(request: Request, caller: Caller) -> LoadResult:
     """
     result = LoadResult(error="a bug in vecload")
     try:
-        with ExitStack() as opened:
+        with span("load"), ExitStack() as opened:
             _Load(request, caller, result, opened).run()
         result.exit_code, result.error = (3 if result.status == "rejected" else 0), None
     except (VecloadError, KeyboardInterrupt) as stopped:
@@ -182,7 +182,17 @@ def run_load(request: Request, caller: Caller) -> LoadResult:
         if error is stopped or hasattr(stopped, "number"):
             raise error from None
         raise
+    finally:
+        _log_end(result)
     return result
+
+
+def _log_end(result: LoadResult) -> None:
+    names = ("index", "target", "status", "exit_code", "error", "seconds", "bytes", "retries")
+    counts = ("read", "loaded", "rejected", "skipped", "deleted")
+    level = logging.ERROR if result.exit_code not in (0, 3) else logging.INFO
+    fields = {name: getattr(result, name) for name in (*names, *counts)}
+    emit(LOADS, level, "load_ended", **fields)
 
 
 class _Load:
@@ -376,6 +386,8 @@ class _Load:
             if remote and (age := age_of_killed(journal, only)) is not None:
                 # The service may still store what a killed run had in flight. Wait, so that it comes first.
                 wait = max(0.0, options.resume_wait - max(0.0, age))
+                if wait:
+                    emit(REQUESTS, logging.INFO, "wait", seconds=wait, reason="a run was killed a moment ago")
                 self._caller.stop.wait(min(wait, threading.TIMEOUT_MAX))
             dispatcher = opened.enter_context(
                 Dispatcher(
@@ -411,8 +423,20 @@ class _Load:
                 changes=only.changes if only else None,
                 skim=bool(books.kept),
             )
+            totals = ledger.totals
+            emit(
+                LOADS,
+                logging.INFO,
+                "load_started",
+                index=result.index,
+                target=target.location,
+                kind="service" if remote else "embedded",
+                sources=len(plan.sources),
+                rejected=totals.rejected,
+                skipped=totals.skipped,
+            )
             with self._caller.around():
-                meter.start(ledger.totals)
+                meter.start(totals)
                 try:
                     try:
                         flow.run()
