@@ -27,7 +27,7 @@ REJECTS: Final = logging.getLogger("vecload.rejects")
 TEXTS: Final[Mapping[str, str]] = {
     "load_started": "a load into index %(index)s begins",
     "progress": "%(percent)s%% done, %(loaded)s rows %(done)s, %(rejected)s rejected",
-    "load_ended": "the load into index %(index)s ended: %(status)s, exit code %(exit_code)s",
+    "load_ended": "the load ended: %(status)s, exit code %(exit_code)s",
     "batch_sent": "sent %(source)s, rows %(start)s to %(stop)s",
     "batch_recorded": "recorded %(source)s, rows %(start)s to %(stop)s",
     "request": "a request ended: %(outcome)s",

@@ -27,7 +27,7 @@ def tell(line: str, level: int = logging.INFO) -> None:
         line: The message.
         level: Its level in the log.
     """
-    message(level, line)
+    message(level, line.removeprefix("warning: "))
     if not on_standard_error():
         typer.echo(escaped(line), err=True)
 
