@@ -131,18 +131,32 @@ class Load:
         self.key_file = self.folder / "key.toml"
         self.state = self.folder / "state"
         self.rejects = self.folder / "rejects.jsonl"
-        self.log, self.metrics = self.folder / "log.jsonl", self.folder / "load.prom"
         if not self.key_file.exists():
             generate_key().save(self.key_file)
         self.made.append(self)
+
+    @property
+    def log(self) -> Path:
+        """The log of all runs."""
+        return self.folder / "log.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """The metrics of the last run."""
+        return self.folder / "load.prom"
+
+    @property
+    def watched_options(self) -> Sequence[str]:
+        """Options for everything else that a run writes about itself."""
+        log = ("--log-file", str(self.log), "--log-format", "json", "--verbose")
+        return (*log, "--metrics", str(self.metrics))
 
     def start(self, *options: str) -> Running:
         given = [
             *("upsert", str(self.source.path), "--to", self.to, "--index", self.index, "--json"),
             *("--key-file", str(self.key_file), "--state-dir", str(self.state)),
             *("--rejects", str(self.rejects), "--resume-wait", "0"),
-            *("--log-file", str(self.log), "--log-format", "json", "--verbose"),
-            *("--metrics", str(self.metrics)),
+            *self.watched_options,
             # The last row of an id wins where the id column is named.
             *("--id-column", "id"),
         ]
@@ -157,8 +171,8 @@ class Load:
     def check_watched(self, ended: Ended) -> None:
         """The log and the metrics of a run that was not killed are whole, and nothing secret is in them."""
         log, metrics = self.log.read_text(), self.metrics.read_text()
-        key = Key.load(self.key_file)
-        for secret in (CANARY, key.index_key.hex(), key.contents_key.hex()):
+        keys = [Key.load(self.key_file)] if self.key_file.exists() else []
+        for secret in (CANARY, *(part.hex() for key in keys for part in (key.index_key, key.contents_key))):
             assert secret not in log + metrics + ended.err
         events = [json.loads(line) for line in log.splitlines()]
         assert (events[-1]["event"], events[-1]["exit_code"]) == ("command_ended", ended.code)
