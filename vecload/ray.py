@@ -17,9 +17,9 @@ from vecload.distributed.driver import run_distributed
 from vecload.distributed.engine import Ended, WorkerDied
 from vecload.errors import EngineMissing, TargetError, VecloadError
 from vecload.flags import as_parameters, parameters_named
+from vecload.loading.caller import Caller
 from vecload.loading.request import request_of
 from vecload.loading.result import LoadResult, Progress
-from vecload.loading.run import Caller
 from vecload.options import LoadOptions
 from vecload.sealing.references import SecretReferences
 
@@ -160,7 +160,12 @@ class RayEngine:
         errors = self._ray.exceptions
         try:
             value, error = self._ray.get(handle)
-        except (errors.WorkerCrashedError, errors.NodeDiedError, errors.ObjectLostError):
+        except (
+            errors.WorkerCrashedError,
+            errors.NodeDiedError,
+            errors.ObjectLostError,
+            errors.OutOfMemoryError,
+        ):
             return Ended(handle, error=WorkerDied())
         except errors.RayTaskError as failed:
             kind = type(failed.cause).__name__

@@ -17,9 +17,9 @@ from tests.distributed.conftest import Place, write
 from tests.distributed.processes import Processes
 from tests.faults.proxy import Exchange, Proxy
 from vecload.distributed.driver import run_distributed
+from vecload.loading.caller import Caller
 from vecload.loading.request import request_of
 from vecload.loading.result import LoadResult
-from vecload.loading.run import Caller
 from vecload.sealing.references import Reference, SecretReferences
 
 PER_SPLIT = 100

@@ -26,6 +26,7 @@ from vecload.distributed.driver import ONE_PROCESS_ONLY
 from vecload.distributed.job import Job, report_of
 from vecload.errors import MappingError, UsageError, VecloadError
 from vecload.flags import parameters_named
+from vecload.loading.caller import Caller
 from vecload.loading.ids_across import SharedDigests, is_among, wide_digests
 from vecload.loading.ledger import Ledger
 from vecload.loading.parts import plan_of
@@ -33,7 +34,7 @@ from vecload.loading.rejects import ErrorLimit, RejectFile
 from vecload.loading.repeated_ids import SCAN_BYTES, SCAN_ROWS, items_in
 from vecload.loading.request import Request, request_of
 from vecload.loading.result import LoadResult
-from vecload.loading.run import Caller, run_load
+from vecload.loading.run import run_load
 from vecload.options import LoadOptions
 from vecload.readers.memory import open_memory_source
 from vecload.sealing.references import SecretReferences

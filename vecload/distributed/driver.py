@@ -20,6 +20,7 @@ from vecload.distributed.engine import Engine, Run, Task
 from vecload.distributed.job import Job, SplitReport, digests_of_split, items_of_split, load_split
 from vecload.errors import Interrupted, JournalError, UsageError, VecloadError
 from vecload.loading.books import open_books
+from vecload.loading.caller import Caller
 from vecload.loading.flow import Job as FlowJob
 from vecload.loading.ids_across import SharedDigests
 from vecload.loading.index_checks import check_still_there
@@ -29,7 +30,7 @@ from vecload.loading.plan import Plan
 from vecload.loading.repeated_ids import RepeatedIds
 from vecload.loading.request import Request
 from vecload.loading.result import LoadResult
-from vecload.loading.run import Caller, Load, run_load
+from vecload.loading.run import Load, run_load
 from vecload.loading.unchanged import check_unchanged, check_whole, note_stop
 from vecload.readers.source import missing
 from vecload.readers.splits import Split, splits_of

@@ -13,13 +13,14 @@ from typing import Any
 import orjson
 
 from vecload.batch import Reject, Span
+from vecload.loading.caller import Caller
 from vecload.loading.flow import Job as FlowJob
 from vecload.loading.ids_across import IdPass
 from vecload.loading.ledger import Report, Totals
 from vecload.loading.parts import plan_of, sources_of
 from vecload.loading.request import Request
 from vecload.loading.result import LoadResult
-from vecload.loading.run import Caller, run_load
+from vecload.loading.run import run_load
 from vecload.options import LoadOptions
 from vecload.readers.splits import Split
 from vecload.sealing.references import SecretReferences

@@ -14,7 +14,7 @@ from vecload.errors import ItemTypeError, UsageError
 from vecload.loading.rejects import ErrorLimit
 from vecload.mapping import ColumnChoice, Rules
 from vecload.options import HINTS, LoadOptions
-from vecload.places import state_folder
+from vecload.places import expanded, state_folder
 from vecload.readers import ReadOptions
 from vecload.readers.memory import is_memory_source
 from vecload.readers.splits import Split
@@ -237,8 +237,9 @@ def request_of(
     if isinstance(key, str | os.PathLike):
         if not os.fspath(key).strip():
             raise UsageError("key is empty", hint="omit it for the key in your key store")
-        keys = KeySource(file=Path(key), create=create_key)
-        secret_files = {os.fspath(key): "is the key file"}
+        file = expanded(os.fspath(key))
+        keys = KeySource(file=Path(file), create=create_key)
+        secret_files = {file: "is the key file"}
     else:
         keys = KeySource(key=None if key is None else as_key(key), create=create_key)
         secret_files = {}
@@ -269,4 +270,8 @@ def _sources_of(sources: Any) -> tuple[Any, ...]:
     splits = [isinstance(one, Split) for one in named]
     if any(splits) and not all(splits):
         raise ItemTypeError("sources are splits and names of files", hint="pass splits alone")
-    return tuple(one if isinstance(one, Split) else os.fspath(one) for one in named)
+    return tuple(one if isinstance(one, Split) else _name(os.fspath(one)) for one in named)
+
+
+def _name(name: Any) -> Any:
+    return expanded(name) if isinstance(name, str) else name

@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from vecload.errors import TargetError, UsageError
+from vecload.places import expanded
 
 _BROKEN_URL = re.compile(r"https?(:|//)|[A-Za-z][A-Za-z0-9+.-]+:/", re.IGNORECASE)
 _PORT = r":\d{1,5}"
@@ -172,12 +173,7 @@ def expand_home(folder: Path) -> Path:
     Raises:
         UsageError: There is no such user, or the user has no home folder.
     """
-    try:
-        return folder.expanduser()
-    except RuntimeError:
-        raise UsageError(
-            f"the home folder in {str(folder)!r} does not exist", hint="write ./NAME, or the whole path"
-        ) from None
+    return Path(expanded(str(folder)))
 
 
 @contextmanager

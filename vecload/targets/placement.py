@@ -5,7 +5,7 @@ shard takes 1/(n + 1) of the ids from the others, and moves no other id. A score
 shard's position in the list, not on its address: a service may move to another host.
 
 The score is `mix(digest ^ mix(position + 1))`. `digest` is the BLAKE2b digest of the id's UTF-8 bytes, 8
-bytes, little-endian. `mix` is the finalizer of SplitMix64 (Steele, Lea and Flood: Fast splittable pseudorandom
+bytes, little-endian. `mix` is the finalizer of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom
 number generators, OOPSLA 2014), after adding 0x9e3779b97f4a7c15. docs/howto/shards.md has test vectors.
 """
 

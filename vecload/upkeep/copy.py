@@ -12,9 +12,10 @@ from typing import Any
 
 from vecload.errors import UsageError
 from vecload.flags import parameters_named
+from vecload.loading.caller import Caller
 from vecload.loading.request import Request, request_of
 from vecload.loading.result import LoadResult, Progress
-from vecload.loading.run import Caller, run_load
+from vecload.loading.run import run_load
 from vecload.options import LoadOptions
 from vecload.places import store_folder
 from vecload.readers.index_source import IndexSource
