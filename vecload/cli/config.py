@@ -64,7 +64,7 @@ def for_its_target(context: typer.Context, param: typer.CallbackParam, value: An
     """
     source = context.get_parameter_source(param.name or "")
     origin = "" if source is None else source.name
-    to = context.params.get("to")
+    to = target_of(context)
     if value in (None, False) or origin not in ("DEFAULT_MAP", "ENVIRONMENT"):
         return value
     unset = False if isinstance(value, bool) else None
@@ -79,6 +79,29 @@ def for_its_target(context: typer.Context, param: typer.CallbackParam, value: An
         return value
     tell(f"ignoring {flag} of {owner.name}: it is for another target")
     return unset
+
+
+_SET_BY = ("COMMANDLINE", "ENVIRONMENT", "DEFAULT_MAP")
+"""The sources of a value, the strongest first."""
+
+
+def target_of(context: typer.Context) -> str | None:
+    """What `--to` or `--shards` names; of two that are set in different places, the stronger.
+
+    Raises:
+        UsageError: Both are set in the same place, or the shards are no services.
+    """
+    from vecload.targets.location import shards_location
+
+    given = {name: context.params.get(name) for name in ("to", "shards")}
+    named = {name: value for name, value in given.items() if value is not None}
+    if len(named) == 2:
+        sources = {name: context.get_parameter_source(name) for name in named}
+        ranks = {name: _SET_BY.index(getattr(source, "name", "")) for name, source in sources.items()}
+        if ranks["to"] == ranks["shards"]:
+            raise UsageError("--to and --shards exclude each other", hint="omit one")
+        named = {min(named, key=ranks.__getitem__): named[min(named, key=ranks.__getitem__)]}
+    return shards_location(named["shards"]) if "shards" in named else named.get("to")
 
 
 def is_for(owner: str | None, to: str | None) -> bool:
@@ -96,7 +119,7 @@ def is_for(owner: str | None, to: str | None) -> bool:
 
 def variables_are_for(to: str | None, environ: Mapping[str, str] = os.environ) -> bool:
     """Whether the credentials in the environment are for a target: not if VECLOAD_TO names another."""
-    named = environ.get("VECLOAD_TO")
+    named = environ.get("VECLOAD_TO") or environ.get("VECLOAD_SHARDS")
     return not named or is_for(named, to)
 
 
@@ -222,7 +245,7 @@ def _resolved(settings: _Settings, by_flag: Mapping[str, Any]) -> dict[str, Any]
     to: str | None = None
     for origin, value in _targets_first(settings):
         key, section = origin.path[-1], origin.section
-        to = str(value) if key == "to" else to
+        to = str(value) if key in _TARGETS else to
         if key not in by_flag:
             continue
         param = by_flag[key]
@@ -240,10 +263,14 @@ def _resolved(settings: _Settings, by_flag: Mapping[str, Any]) -> dict[str, Any]
     return defaults | marks if defaults else {}
 
 
+_TARGETS = ("to", "shards")
+"""What names the target."""
+
+
 def _targets_first(settings: _Settings) -> Iterator[tuple[Origin, Any]]:
     """The settings, in each table the target before its credentials."""
     for _, table in groupby(settings, lambda one: (id(one[0].section), one[0].path[:-1])):
-        yield from sorted(table, key=lambda one: one[0].path[-1] != "to")
+        yield from sorted(table, key=lambda one: one[0].path[-1] not in _TARGETS)
 
 
 def _typed(origin: Origin, param: Any, value: Any) -> Any:

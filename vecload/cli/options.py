@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args, 
 
 import typer
 
-from vecload.cli.config import api_key, for_its_target, variables_are_for
+from vecload.cli.config import api_key, for_its_target, target_of, variables_are_for
 from vecload.errors import UsageError
 from vecload.flags import as_flags
 from vecload.option_values import About
@@ -72,6 +72,17 @@ To = Annotated[
         "A CyborgDB service, or the folder of an embedded store.",
         usual="your local store, ~/.local/share/vecload/store",
         metavar="URL|FOLDER",
+        is_eager=True,
+    ),
+]
+Shards = Annotated[
+    str | None,
+    option(
+        "shards",
+        TARGET,
+        "Several services in place of one, each with its part of the ids; always the same, in one order.",
+        metavar="URL,URL,…",
+        show_default=False,
         is_eager=True,
     ),
 ]
@@ -287,7 +298,7 @@ def opens(
         index: The option of the index; None if the command names it in another way.
         keys: Whether the command needs the index's key.
     """
-    options = {"to": To, "index": index}
+    options = {"to": To, "shards": Shards, "index": index}
     options |= dict(_KEY_OPTIONS) if keys else {}
     options |= {"api_key_file": ApiKeyFile}
     parameters = [_keyword(name, option) for name, option in options.items() if option is not None]
@@ -296,7 +307,7 @@ def opens(
     def place_of(context: typer.Context, **given: Any) -> IndexPlace:
         from vecload.targets.place import IndexPlace
 
-        to, key_from = given["to"], [given.get(name) for name in _KEY_OPTIONS]
+        to, key_from = target_of(context), [given.get(name) for name in _KEY_OPTIONS]
         found = _key_source(context, *key_from) if keys else KeySource()
         return IndexPlace(
             to=to,
@@ -436,7 +447,7 @@ def _key_source(
         default_file=file if file_by == "DEFAULT_MAP" else None,
         default_command=command if command_by == "DEFAULT_MAP" else None,
         default_contents_file=contents_file if contents_by == "DEFAULT_MAP" else None,
-        environ=os.environ if variables_are_for(context.params.get("to")) else {},
+        environ=os.environ if variables_are_for(target_of(context)) else {},
         attended=sys.stderr.isatty(),
     )
 

@@ -12,7 +12,7 @@ import ipaddress
 import os
 import re
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +68,27 @@ def redacted_url(url: str) -> str:
 def shard_list(location: str) -> list[str]:
     """The addresses in a location: of one service, or of several with commas between."""
     return re.split(r",(?=[A-Za-z][A-Za-z0-9+.-]*://)", location)
+
+
+def shards_location(shards: str | Sequence[str]) -> str:
+    """The location of several services.
+
+    Args:
+        shards: Their addresses, in order, or a text with commas between them.
+
+    Raises:
+        UsageError: One is no address of a service, or one is named twice.
+    """
+    given = shards.split(",") if isinstance(shards, str) else [*shards]
+    addresses = [one.strip() if isinstance(one, str) else "" for one in given]
+    locations = [service_address(one).location for one in addresses]
+    twice = next((one for at, one in enumerate(locations) if one in locations[:at]), None)
+    if twice is not None or not locations:
+        raise UsageError(
+            "--shards names no service" if twice is None else f"--shards names {twice} twice",
+            hint="name each service once: --shards http://one:8000,http://two:8000",
+        )
+    return ",".join(addresses)
 
 
 def redacted_address(url: str) -> str:

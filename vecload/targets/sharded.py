@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -45,9 +46,15 @@ from vecload.targets.shard_record import check_recorded, record
 T = TypeVar("T")
 
 SAMPLE = 500
-"""Ids of each shard that are looked at when an index is opened: where another list placed them, some do not
-belong to their shard. With one more or one fewer of n shards, each is in its place with a chance of about
-1 - 1/n; so even of 50 shards, 500 are so with a chance of 1 in 20,000."""
+"""Ids of each shard that are looked at when an index is opened: another list would have placed some apart."""
+_MARK = re.compile(r"vecload_shard_([0-9]+)_of_([0-9]+)")
+"""A metadata field that no item has. With the default policy it changes nothing, and it records the shard."""
+
+
+def shard_recorded(info: IndexInfo) -> tuple[int, int] | None:
+    """Which shard of how many an index is, from 1, as its creation recorded it; None if it is none."""
+    found = next(filter(None, map(_MARK.fullmatch, info.metadata_schema)), None)
+    return None if found is None else (int(found[1]), int(found[2]))
 
 
 class ShardedIndex:
@@ -61,6 +68,7 @@ class ShardedIndex:
     def __init__(self, shards: Sequence[TargetIndex], pool: ThreadPoolExecutor) -> None:
         self._shards = tuple(shards)
         self._pool = pool
+        self._with_dimension: set[TargetIndex] = set()
 
     @property
     def name(self) -> str:
@@ -87,7 +95,7 @@ class ShardedIndex:
         Raises:
             IndexMismatch: Shards differ.
         """
-        infos = self._all(lambda shard: shard.describe())
+        infos = [self._unmarked(info) for info in self._all(lambda shard: shard.describe())]
         dimensions = {info.dimension for info in infos} - {0}  # no item has set it yet
         for what, values in (
             ("dimensions", dimensions),
@@ -103,6 +111,11 @@ class ShardedIndex:
         trained = all(info.trained for info in infos)
         lists = max(info.n_lists for info in infos)
         return replace(infos[0], dimension=max(dimensions, default=0), trained=trained, n_lists=lists)
+
+    @staticmethod
+    def _unmarked(info: IndexInfo) -> IndexInfo:
+        fields = {name: policy for name, policy in info.metadata_schema.items() if not _MARK.fullmatch(name)}
+        return replace(info, metadata_schema=fields)
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
         """Divide a batch, and encode each part for its shard.
@@ -165,7 +178,9 @@ class ShardedIndex:
             if query.text or "distance" in query.include
             else replace(query, include=(*query.include, "distance"))
         )
-        answers = self._all(lambda shard: shard.query(asked))
+        # A shard that never got an item has no dimension, and refuses every query.
+        full = [shard for shard in self._shards if self._has_dimension(shard)] or self._shards[:1]
+        answers = [*self._pool.map(lambda shard: shard.query(asked), full)]
         return [
             [
                 hit if asked is query else replace(hit, distance=None)
@@ -173,6 +188,12 @@ class ShardedIndex:
             ]
             for of_one in zip(*answers, strict=True)
         ]
+
+    def _has_dimension(self, shard: TargetIndex) -> bool:
+        known = shard in self._with_dimension or bool(shard.describe().dimension)
+        if known:
+            self._with_dimension.add(shard)
+        return known
 
     def query_metadata(self, query: MetadataQuery) -> list[Hit]:
         """The items with such metadata, of all shards."""
@@ -226,8 +247,16 @@ class ShardedIndex:
         """Refuse an index whose items another list of shards placed.
 
         Raises:
-            IndexMismatch: Items are on other shards than this list places them on.
+            IndexMismatch: A service is another shard, or has items that this list places on others.
         """
+        for number, info in enumerate(self._all(lambda shard: shard.describe()), 1):
+            own = shard_recorded(info)
+            if own not in (None, (number, len(self._shards))):
+                raise IndexMismatch(
+                    f"shard {number} of {len(self._shards)} was shard {own[0]} of {own[1]} when index "
+                    f"{self.name!r} was created",
+                    hint="name the same services in the same order",
+                )
         for number, ids in enumerate(self._all(lambda shard: shard.sample_ids(SAMPLE))):
             if ids and (shards_of(ids, len(self._shards)) != number).any():
                 raise IndexMismatch(
@@ -326,7 +355,9 @@ class ShardedTarget(Closing):
         try:
             for number, shard in enumerate(self._shards):
                 if opened[number] is None:
-                    opened[number] = shard.create_index(name, index_key, settings)
+                    mark = f"vecload_shard_{number + 1}_of_{len(self._shards)}"
+                    own = replace(settings, filterable=(*settings.filterable, mark))
+                    opened[number] = shard.create_index(name, index_key, own)
                     made.append(opened[number])  # type: ignore[arg-type] # it was just made
         except BaseException:
             for index in made:

@@ -152,7 +152,8 @@ def export(
         rejects: A file for the rejects.
         on_progress: Called in this thread during the export.
         stop: Set it in another thread to stop the export. No file remains.
-        network: `ca_file`, `client_cert`, `client_key`, `proxy` and `insecure_http`, as for `vecload.load`.
+        network: `shards`, `ca_file`, `client_cert`, `client_key`, `proxy` and `insecure_http`, as for
+            `vecload.load`.
 
     Raises:
         VecloadError: The export stopped. An older file is unchanged.
