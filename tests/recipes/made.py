@@ -56,7 +56,8 @@ class _Bulk(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    do_PUT = do_POST
+    def do_PUT(self) -> None:
+        self.do_POST()
 
     def log_message(self, *_args: Any) -> None:
         """Nothing."""

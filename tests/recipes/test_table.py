@@ -8,7 +8,7 @@ documentation shows them that the recipe names.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -315,6 +315,8 @@ TABLE: dict[tuple[str, str], Sequence[Case | Refused]] = {
 PAGES = ", in pages"
 FORMS = [(recipe.name, form) for recipe in recipes() for form in recipe.forms]
 NAMES = sorted({recipe.name for recipe in recipes() if recipe.forms})
+GROUPS = [NAMES[n::4] for n in range(4)]
+"""Recipes that are tried in one process, since starting one takes as long as four loads."""
 
 
 def paged(form: Form, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -372,35 +374,36 @@ def test_tools_that_install_make_their_own_rows() -> None:
     assert all(recipe.documentation for recipe in recipes())
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_form_becomes_items_that_read_back_bit_for_bit(tmp_path: Path, name: str) -> None:
-    files: list[tuple[Form, Case | Refused, Path]] = []
+def files_of(folder: Path, name: str) -> Iterator[tuple[Form, Case | Refused, Path]]:
+    """The files of a recipe's cases; of pages those of the first case of a form that has lines."""
+    paged_forms: set[str] = set()
     for number, form in enumerate(form for of, form in FORMS if of == name):
-        for at, case in enumerate(TABLE[name, form.what.removesuffix(PAGES)]):
-            place = f"{number}-{at}/rows.json"
-            rows = rows_of(case, tmp_path / f"made-{number}-{at}")
-            if form.what.endswith(PAGES):
-                if isinstance(rows, Path) and rows.suffix == ".jsonl":
-                    rows = made.lines(rows.read_text())
-                if not isinstance(rows, list):
-                    continue  # pages of another form, or not JSON
-                assert isinstance(rows, list)
-                pages: Any = (
-                    paged(form, rows) if form.rows[-1].startswith("[") else [paged(form, [r]) for r in rows]
-                )
-                files.append((form, case, written(tmp_path, f"lines-{place}", pages)))
-                if isinstance(pages, dict):
-                    files.append((form, case, written(tmp_path, f"pretty-{place}", pages, indent=1)))
-            elif isinstance(rows, Path):
-                files.append((form, case, rows))
-            else:
-                files.append((form, case, written(tmp_path, place, rows)))
-            if isinstance(case, Case) and case.companion is not None:
-                (files[-1][2].parent / "docstore.json").write_text(json.dumps(case.companion))
+        cases = TABLE[name, form.what.removesuffix(PAGES)]
+        for at, case in enumerate(cases):
+            place = f"{name}/{number}-{at}"
+            if not form.what.endswith(PAGES):
+                rows = rows_of(case, folder / "made" / place)
+                path = rows if isinstance(rows, Path) else written(folder, f"{place}/rows.json", rows)
+                if isinstance(case, Case) and case.companion is not None:
+                    (path.parent / "docstore.json").write_text(json.dumps(case.companion))
+                yield form, case, path
+            elif isinstance(case.rows, list):
+                one_each = not form.rows[-1].startswith("[")
+                pages: Any = [paged(form, [row]) for row in case.rows] if one_each else paged(form, case.rows)
+                yield form, case, written(folder, f"lines/{place}/rows.json", pages)
+                if isinstance(pages, dict) and form.what not in paged_forms:
+                    yield form, case, written(folder, f"pretty/{place}/rows.json", pages, indent=1)
+                paged_forms.add(form.what)
+                break
+
+
+@pytest.mark.parametrize("names", GROUPS, ids="-".join)
+def test_a_form_becomes_items_that_read_back_bit_for_bit(tmp_path: Path, names: Sequence[str]) -> None:
+    files = [file for name in names for file in files_of(tmp_path, name)]
     options = [case.options if isinstance(case, Case) else () for _, case, _ in files]
     found = loads(tmp_path, [(str(path), *more) for (_, _, path), more in zip(files, options, strict=True)])
     for (form, case, path), ended in zip(files, found, strict=True):
-        where = f"{form.what} {form.rows} {path}: {ended.said}"
+        where = f"{form.recipe}: {form.what} {form.rows} {path}: {ended.said}"
         if isinstance(case, Refused):
             assert (ended.code, ended.items, case.says in ended.said) == (2, [], True), where
             continue

@@ -191,7 +191,7 @@ def _elements(form: Form) -> Maker:
                 made = [
                     _joined(form, one, key, value, companion) for one, key in zip(made, keys, strict=True)
                 ]
-        if not made and (around or not _is_there(value, way)):
+        if not made and (around or not _is_there(form, value, way)):
             made = [(around, nothing)]
         return made
 
@@ -219,9 +219,14 @@ def _joined(
     return {**row, **{name: table.get(key) for name, table in tables if isinstance(table, dict)}}, wrong
 
 
-def _is_there(value: Any, way: Steps) -> bool:
-    """Whether the list or object is there of which elements are rows, if it is empty too."""
-    return dig(value, way[: way.index(EACH)] if EACH in way else way[:-1]) is not None
+def _is_there(form: Form, value: Any, way: Steps) -> bool:
+    """Whether the list or object is there of which elements are rows, though it is empty.
+
+    For a row that is not in a list: whether the line is one without a row, with fields of `empty` alone.
+    """
+    if EACH in way or way[-1] == ENTRIES:
+        return dig(value, way[: way.index(EACH)] if EACH in way else way[:-1]) is not None
+    return isinstance(value, dict) and bool(value) and value.keys() <= {*form.empty}
 
 
 def _transposing(form: Form) -> Maker:
