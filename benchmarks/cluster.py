@@ -1,6 +1,6 @@
 """A load on a Ray cluster of this machine beside a load by one process, of the same files.
 
-    python -m benchmarks.cluster [--rows 1000000] [--dim 128] [--rounds 3] [--small]
+    python -m benchmarks.cluster [--rows 400000] [--dim 128] [--rounds 3] [--small]
 
 With nothing behind the workers (`benchmarks/null_server.py`), what a cluster adds shows: the time of two
 workers is compared with the time of the work itself, which is that of one process. The cluster's start is
@@ -47,9 +47,9 @@ def write_files(folder: Path, rows: int, dimension: int) -> None:
 def main() -> None:
     """Measure, and print a table."""
     given = parser(__doc__)
-    given.add_argument("--rows", type=int, default=1_000_000)
+    given.add_argument("--rows", type=int, default=400_000)
     given.add_argument("--dim", type=int, default=128)
-    given.add_argument("--rows-per-split", type=int, default=125_000)
+    given.add_argument("--rows-per-split", type=int, default=50_000)
     args = given.parse_args()
     if args.small:
         args.rows, args.rounds, args.rows_per_split = 8_000, 1, 1_000
@@ -88,7 +88,10 @@ def main() -> None:
             "Ray, 2 workers": lambda to, index: by_workers(to, index, 2),
         }
         found: dict[tuple[str, str], list[float]] = {}
-        with null_server() as nothing, Service(folder / "service") as service:
+        with (
+            null_server() as nothing,
+            Service(folder / "service", environment={"AUTO_TRAIN_DISABLED": "true"}) as service,
+        ):
             by_workers(nothing, "warm", 2)  # workers import vecload once
             for number in range(args.rounds):
                 for target, to in (("null", nothing), ("service", service.url)):
