@@ -50,6 +50,7 @@ def main() -> None:
     given.add_argument("--rows", type=int, default=400_000)
     given.add_argument("--dim", type=int, default=128)
     given.add_argument("--rows-per-split", type=int, default=50_000)
+    given.add_argument("--null-only", action="store_true", help="omit the service")
     args = given.parse_args()
     if args.small:
         args.rows, args.rounds, args.rows_per_split = 8_000, 1, 1_000
@@ -94,12 +95,12 @@ def main() -> None:
         ):
             by_workers(nothing, "warm", 2)  # workers import vecload once
             for number in range(args.rounds):
-                for target, to in (("null", nothing), ("service", service.url)):
+                for target, to in (("null", nothing), ("service", service.url))[: 1 if args.null_only else 2]:
                     for place, (way, run) in enumerate(ways.items()):
                         found.setdefault((target, way), []).append(run(to, f"index-{number}-{place}"))
         ray.shutdown()
     medians = {which: statistics.median(seconds) for which, seconds in found.items()}
-    alone = {target: medians[target, "one process"] for target in ("null", "service")}
+    alone = {target: seconds for (target, way), seconds in medians.items() if way == "one process"}
     print_table(
         f"{args.rows:,} x {args.dim}, {args.rounds} rounds; Ray itself started in {started:.1f} s",
         ["target", "way", "seconds", "rows/s", "of one process"],
@@ -108,6 +109,8 @@ def main() -> None:
             for (target, way), seconds in medians.items()
         ],
     )
+    if args.null_only:
+        return
     measured = [medians["service", "Ray, 1 worker"], medians["service", "Ray, 2 workers"]]
     rates = {"worker_rate": args.rows / measured[0], "service_rate": args.rows / min(measured)}
     guessed = [

@@ -18,6 +18,7 @@ from tests.distributed.processes import Processes
 from tests.faults.proxy import Exchange, Proxy
 from vecload.distributed.driver import run_distributed
 from vecload.loading.caller import Caller
+from vecload.loading.journal import Journal
 from vecload.loading.request import request_of
 from vecload.loading.result import LoadResult
 from vecload.sealing.references import Reference, SecretReferences
@@ -263,3 +264,29 @@ def test_progress_counts_rows_of_all_workers(tmp_path: Path, place: Callable[[],
     assert [one.read for one in seen] == sorted(one.read for one in seen)
     assert (seen[-1].read, seen[-1].rows, seen[-1].part) == (690, 690, 1.0)
     assert 0 < seen[-1].seconds < time.monotonic() - began
+
+
+def test_rejects_that_were_written_before_the_journal_are_not_written_twice(
+    tmp_path: Path, place: Callable[[], Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, there = three_files(tmp_path / "in", missing=[3, 120]), place()
+    fields: dict[str, Any] = {"max_errors": 9, "rejects": str(tmp_path / "rejects")}
+    commit, commits = Journal.commit, 0
+
+    def dies(self: Journal, *, reject_bytes: int | None, finished: bool = False) -> None:
+        nonlocal commits
+        commits += 1
+        if commits > 4:
+            raise vecload.VecloadError("killed here")
+        commit(self, reject_bytes=reject_bytes, finished=finished)
+
+    with monkeypatch.context() as faults:
+        faults.setattr(Journal, "commit", dies)
+        with pytest.raises(vecload.VecloadError, match="killed here"):
+            distributed(there, files, **fields)
+    assert len(rejects_in(tmp_path / "rejects")) > 0
+    result = distributed(there, files, **fields)
+    assert result.skipped > 0
+    assert (result.read, result.rejected) == (690, 6)
+    found = [(reject["source"], reject["row"]) for reject in rejects_in(tmp_path / "rejects")]
+    assert len(found) == len({*found}) == 6

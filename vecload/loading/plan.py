@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,8 +23,10 @@ from vecload.mapping.names import vector_qualifiers
 from vecload.mapping.vector_choice import with_vector_dtype
 from vecload.readers import Source
 from vecload.readers.json.causes import hint_of_rows
+from vecload.readers.prefetch import in_order
 from vecload.readers.source import HEAD_ROWS, ExportFacts, around
 from vecload.readers.storage.files import File, LocalFile, located, spelled, unreadable
+from vecload.readers.storage.remote import FETCHES, RemoteFile
 from vecload.safe_text import escaped
 
 MAPPINGS_SAID = 3
@@ -214,8 +216,7 @@ def make_plan(
     dimensions: dict[int, str] = {}
     metric = ""
     first_ids = _FirstIds()
-    for source in sources:
-        head = source.head()
+    for source, head in _heads(sources):
         if head is None:
             continue
         if len(head.broken) == len(head.span):
@@ -266,6 +267,15 @@ def make_plan(
         )
     _check_agreement(kept, mappings)
     return Plan(tuple(kept), tuple(mappings), next(iter(dimensions), 0), embed, metric)
+
+
+def _heads(sources: Sequence[Source]) -> Iterator[tuple[Source, Rows | None]]:
+    """The first rows of each source. Of those in object stores, several are fetched at once."""
+    if len(sources) > 1 and all(isinstance(file, RemoteFile) for one in sources for file in one.files):
+        yield from zip(sources, in_order(sources, Source.head, FETCHES), strict=True)
+    else:
+        for source in sources:
+            yield source, source.head()
 
 
 def _mapping(

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
@@ -20,14 +21,8 @@ from vecload.readers.json.causes import wide_encoding
 from vecload.readers.source import ExportFacts, Source
 from vecload.readers.storage.compressed import Unpacked, codec_of, plain_name
 from vecload.readers.storage.expand import FileFinder
-from vecload.readers.storage.files import (
-    STDIN,
-    File,
-    LocalFile,
-    local_path,
-    remote_parts,
-    unreadable,
-)
+from vecload.readers.storage.files import STDIN, File, LocalFile, local_path, remote_parts, unreadable
+from vecload.readers.storage.remote import each_opened
 from vecload.readers.storage.stdin import Spooled, StandardInput
 from vecload.recipes.known import AUTOMATIC, RecipeChoice
 
@@ -133,7 +128,8 @@ def open_sources(
         found = None if name == STDIN else find_export(name, options.recipes)
         place = found.folder if found else name
         files: Sequence[File] = [StandardInput(options.interrupted)] if name == STDIN else finder.find(place)
-        for file in files:
+        opened = partial(open_source, options=options, finder=finder, export=found.facts if found else None)
+        for file, source_of in each_opened(files, opened):
             if file.location in seen:
                 raise SourceError(f"{file.name} is named twice")
             seen.add(file.location)
@@ -142,7 +138,7 @@ def open_sources(
             if file.nbytes == 0 and len(files) > 1 and (_is_lines(file) or _is_csv(file)):
                 continue  # Spark writes such files for partitions without rows
             try:
-                sources.append(open_source(file, options, finder, export=found.facts if found else None))
+                sources.append(source_of())
                 partitions.append({} if name == STDIN else partition_values(_whole(file), _whole(place)))
             except SourceError as error:
                 if failed is None:

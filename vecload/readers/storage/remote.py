@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, BinaryIO, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 from vecload.errors import SourceError, SourceUnreachable
-from vecload.readers.storage.files import REMOTE, fingerprint_of, holds, reason
+from vecload.readers.storage.files import REMOTE, File, fingerprint_of, holds, reason
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import fs
+
+T = TypeVar("T")
 
 BUFFER_BYTES = 8 * 2**20
 """Asked for at once: a store takes tens of milliseconds to answer, whatever is asked for."""
@@ -173,3 +177,20 @@ def failure(name: str, error: Exception) -> SourceError:
             hint="check --endpoint-url and the network, then run the same command again",
         )
     return SourceError(f"{name} can't be read: {reason(error)}")
+
+
+FETCHES = 16
+"""Files in object stores that are looked at at once: each answer takes its time."""
+
+
+def each_opened(files: Sequence[File], opened: Callable[[File], T]) -> Iterator[tuple[File, Callable[[], T]]]:
+    """Each file with what returns it opened, or raises why not; those in object stores, several at once."""
+    if len(files) < 2 or not all(isinstance(file, RemoteFile) for file in files):
+        yield from ((file, partial(opened, file)) for file in files)
+        return
+    pool = ThreadPoolExecutor(FETCHES, thread_name_prefix="vecload-open")
+    try:
+        futures = [pool.submit(opened, file) for file in files]
+        yield from ((file, future.result) for file, future in zip(files, futures, strict=True))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
