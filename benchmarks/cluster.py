@@ -2,8 +2,8 @@
 
     python -m benchmarks.cluster [--rows 400000] [--dim 128] [--rounds 3] [--small]
 
-With nothing behind the workers (`benchmarks/null_server.py`), what a cluster adds shows: the time of two
-workers is compared with the time of the work itself, which is that of one process. The cluster's start is
+With nothing behind the workers (`benchmarks/null_server.py`), what a cluster adds shows: `of the work` is the
+time of the load in parts of what its workers worked, each as long as the others. The cluster's start is
 measured apart. With the real service behind them, the simulation is compared with what was measured.
 """
 
@@ -73,22 +73,22 @@ def main() -> None:
         started = time.perf_counter() - begun
         options: dict[str, Any] = {"rows_per_split": args.rows_per_split, "fresh": True, "key": key}
 
-        def one(to: str, index: str) -> float:
+        def one(to: str, index: str) -> tuple[float, float]:
             result = vecload.load(str(files), to=to, index=index, state_dir=folder / "one", **options)
-            return result.seconds
+            return result.seconds, result.seconds
 
-        def by_workers(to: str, index: str, workers: int) -> float:
+        def by_workers(to: str, index: str, workers: int) -> tuple[float, float]:
             result = vecload.ray.load(
                 str(files), to=to, index=index, workers=workers, state_dir=folder / "ray", **options
             )
-            return result.seconds
+            return result.seconds, result.work_seconds / workers
 
         ways = {
             "one process": lambda to, index: one(to, index),
             "Ray, 1 worker": lambda to, index: by_workers(to, index, 1),
             "Ray, 2 workers": lambda to, index: by_workers(to, index, 2),
         }
-        found: dict[tuple[str, str], list[float]] = {}
+        found: dict[tuple[str, str], list[tuple[float, float]]] = {}
         with (
             null_server() as nothing,
             Service(folder / "service", environment={"AUTO_TRAIN_DISABLED": "true"}) as service,
@@ -99,13 +99,17 @@ def main() -> None:
                     for place, (way, run) in enumerate(ways.items()):
                         found.setdefault((target, way), []).append(run(to, f"index-{number}-{place}"))
         ray.shutdown()
-    medians = {which: statistics.median(seconds) for which, seconds in found.items()}
+    medians = {which: statistics.median(wall for wall, _ in both) for which, both in found.items()}
+    added = {which: statistics.median(wall / work for wall, work in both) for which, both in found.items()}
     alone = {target: seconds for (target, way), seconds in medians.items() if way == "one process"}
     print_table(
         f"{args.rows:,} x {args.dim}, {args.rounds} rounds; Ray itself started in {started:.1f} s",
-        ["target", "way", "seconds", "rows/s", "of one process"],
+        ["target", "way", "seconds", "rows/s", "of one process", "of the work"],
         [
-            [target, way, f"{seconds:.2f}", f"{args.rows / seconds:,.0f}", f"{seconds / alone[target]:.2f}"]
+            [
+                *(target, way, f"{seconds:.2f}", f"{args.rows / seconds:,.0f}"),
+                *(f"{seconds / alone[target]:.2f}", f"{added[target, way]:.2f}"),
+            ]
             for (target, way), seconds in medians.items()
         ],
     )

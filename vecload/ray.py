@@ -6,6 +6,7 @@ result = vecload.ray.load("s3://bucket/prefix/", to="https://cyborgdb:8000", ind
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ from vecload.loading.result import LoadResult, Progress
 from vecload.options import LoadOptions
 from vecload.sealing.references import SecretReferences
 
+REACH_SECONDS = 10.0
 AUTO = "auto"
 """The address that means: the cluster this machine is part of, or else one of this machine alone."""
 
@@ -128,6 +130,7 @@ class RayEngine:
 
     def _connect(self, address: str) -> None:
         ray = self._ray
+        _check_reachable(address)
         quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
         try:
             if address == AUTO:
@@ -186,6 +189,24 @@ class RayEngine:
         self.cancel()
         if self._started:
             self._ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse an address at which nobody listens: Ray itself would try for minutes.
+
+    Raises:
+        TargetError: Nobody does.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
+    except OSError as error:
+        raise TargetError(
+            f"no Ray cluster at {address}: {error.strerror or type(error).__name__}",
+            hint="is its head running?",
+        ) from None
 
 
 def _called(call: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, VecloadError | None]:

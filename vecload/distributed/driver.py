@@ -220,6 +220,7 @@ class DistributedLoad(Load):
                 hint="name the same key everywhere",
             )
         result.splits += 1
+        result.work_seconds += report.seconds
         result.attempts += attempts
 
     def _shared(

@@ -55,6 +55,7 @@ class LoadResult:
         sources: The sources as the user named them.
         splits: Splits that workers of a cluster loaded in this run.
         attempts: How often they were begun: more than `splits` if workers died.
+        work_seconds: Seconds of the workers' work, of all splits together.
         an_id: The id of an item that this run loaded.
         verified: The outcome of the verification after the load, a `VerifyResult`; None without one.
         exit_code: The exit code of `vecload upsert`.
@@ -89,6 +90,7 @@ class LoadResult:
     sources: list[str] = field(default_factory=list)
     splits: int = 0
     attempts: int = 0
+    work_seconds: float = 0.0
     an_id: str | None = field(default=None, repr=False)
     verified: Any = None
     exit_code: int = 1
@@ -142,6 +144,7 @@ class LoadResult:
             "repeated_ids": self.repeated_ids,
             "splits": self.splits,
             "attempts": self.attempts,
+            "work_seconds": round(self.work_seconds, 3),
             "verify": None if self.verified is None else self.verified.as_dict(),
             "exit_code": self.exit_code,
             "error": self.error,
