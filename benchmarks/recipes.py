@@ -41,7 +41,13 @@ def _openai(row: Row) -> Iterator[Row]:
 
 def _qdrant(row: Row) -> Iterator[Row]:
     payload = {name: value for name, value in row.items() if name not in ("id", "vector")}
-    yield {"id": row["id"], "payload": payload, "vector": row["vector"], "shard_key": None, "order_value": None}
+    yield {
+        "id": row["id"],
+        "payload": payload,
+        "vector": row["vector"],
+        "shard_key": None,
+        "order_value": None,
+    }
 
 
 def _mongodb(row: Row) -> Iterator[Row]:
@@ -123,7 +129,8 @@ def main() -> None:
         spent = measure(parquet, settings.rounds, files)
         plain = spent[PLAIN]
         ratios = {
-            tool: {kind: ratio(plain[kind], values[kind]) for kind in values} for tool, values in spent.items()
+            tool: {kind: ratio(plain[kind], values[kind]) for kind in values}
+            for tool, values in spent.items()
         }
         print_table(
             f"{variant}: {settings.rows:,} rows of {settings.dim} values, as a part of the rate of {PLAIN}",
