@@ -16,6 +16,7 @@ RESULTS = {
     "encoding": ["encoding.json"],
     "stages": ["stages.json"],
     "parsing": ["parsing.json"],
+    "recipes": ["recipes.json"],
     "start": ["start.json"],
     "memory": ["memory.json"],
     "changes": ["changes.json"],

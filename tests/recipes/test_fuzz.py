@@ -165,6 +165,18 @@ def test_any_path_in_a_flag_is_items_or_rejects_or_one_line(
     assert "\n" not in said
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_vector_may_be_named_in_any_spelling_of_its_path(tmp_path: Path, kind: str) -> None:
+    rows = [{"id": name, "a": {"d.e": [0.5, 0.25]}} for name in "ab"]
+    path = tmp_path / f"rows.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for spelling in ('a."d.e"', 'a["d.e"]', "a.d.e"):
+        assert loaded(path, ColumnChoice(vector=spelling), RecipeChoice()) == ""
+
+
 def loaded(path: Path, choice: ColumnChoice, recipe: RecipeChoice) -> str:
     """Map all rows of a file; what is said if that can't be done."""
     try:
