@@ -5,7 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("load", "encoding", "stages", "wire", "start", "memory", "verifying", "changes")
+NAMES = (
+    "load",
+    "encoding",
+    "stages",
+    "parsing",
+    "recipes",
+    "wire",
+    "start",
+    "memory",
+    "verifying",
+    "changes",
+)
 
 if __name__ == "__main__":
     for name in NAMES:

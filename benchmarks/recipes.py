@@ -52,7 +52,7 @@ def _qdrant(row: Row) -> Iterator[Row]:
 
 def _mongodb(row: Row) -> Iterator[Row]:
     rest = {name: value for name, value in row.items() if name not in ("id", "year")}
-    year = {"year": {"$numberLong": str(row["year"])}} if "year" in row else {"n": {"$numberLong": "1"}}
+    year = {"year": {"$numberLong": str(row["year"])}} if "year" in row else {}
     yield {"_id": {"$oid": row["id"]}, **rest, **year}
 
 

@@ -18,6 +18,7 @@ RESULTS = {
     "encoding": ["encoding.json"],
     "stages": ["stages.json"],
     "parsing": ["parsing.json"],
+    "recipes": ["recipes.json"],
     "start": ["start.json"],
     "memory": ["memory.json"],
     "changes": ["changes.json"],

@@ -107,7 +107,7 @@ def guess_mapping(
     )
     mapping = ColumnMapping(
         chosen_id.path,
-        None if vector is None else vector.path,
+        None if vector is None else choice.vector or vector.path,
         contents,
         metadata.object,
         metadata.fields,

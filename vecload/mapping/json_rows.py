@@ -19,7 +19,7 @@ from vecload.limits import CONTENTS_MAX_BYTES, METADATA_DEPTH
 from vecload.mapping.columns import BIG_INTEGER, BYTES_MARK, Column, columns_of, marked_bytes
 from vecload.mapping.mapping import ColumnMapping, Rules
 from vecload.mapping.nested_rows import holds_anything, joined
-from vecload.mapping.paths import Steps, dig, is_bracket
+from vecload.mapping.paths import Steps, dig, element_of, is_bracket
 from vecload.mapping.rows import Fault, Mapped, fault_of_id, fault_of_length, fault_of_name_conflict
 from vecload.mapping.vector_values import Numbers, fault_of_elements, float32_of, type_in_words, vector_in
 from vecload.options import VectorDtype
@@ -70,7 +70,8 @@ class VectorParser:
     def __init__(self, column: str, dimension: int, steps: Steps = ()) -> None:
         self.column = column
         self.dimension = dimension
-        *self._outer, self._name = steps or (column,)
+        *outer, self._name = steps or (column,)
+        self._outer = [step if (at := element_of(step)) is None else at for step in outer]
         self._key = orjson.dumps(self._name)
         # It replaces the vector in the row's text. Found as the column's value, it proves that the text which
         # was taken out was that value, since no file contains a text that was just drawn at random.
@@ -110,7 +111,9 @@ class VectorParser:
                 row = loads(data[at:begin] + mark_text + data[end:after])
                 if type(row) is not dict:
                     continue
-                holder = dig(row, outer) if outer else row
+                holder = row
+                for step in outer:
+                    holder = holder[step]
                 if type(holder) is not dict or holder.get(column) != mark:
                     continue
                 # The text has only one closing bracket, so the list contains no other list.
@@ -118,7 +121,7 @@ class VectorParser:
                 if type(values) is not array or len(values) != dimension:
                     continue
                 vectors[position] = from_buffer(values.as_buffer(of_type="d"))
-            except (ValueError, TypeError, RuntimeError):
+            except (ValueError, TypeError, RuntimeError, LookupError):
                 continue
             finally:
                 values = None  # the parser allows only one at a time

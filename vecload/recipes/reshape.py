@@ -58,8 +58,7 @@ def reshaped(
     rejects, make, finish = _rejecter(form.rejects), _maker(form), _finisher(form)
     rows, origins, faults = found.rows, found.origins, found.broken
     for position, value in enumerate(values):
-        fault = broken.get(position)
-        if fault is not None:
+        if broken and (fault := broken.get(position)) is not None:
             faults[len(rows)] = fault
             rows.append(value if isinstance(value, dict) else {})
             origins.append((position, 0))
@@ -162,19 +161,24 @@ def _checking(make: Maker, rejects: Callable[[Any], Fault | None]) -> Maker:
 def _elements(form: Form) -> Maker:
     """The elements or entries at some steps."""
     way, outer = form.rows, form.outer
+    only = outer[0] if len(outer) == 1 else ""
     nothing = Fault("line", "no-rows", f"has nothing in {path_of(way)!r}")
     keyed = form.key if form.key and ENTRIES in way else ""
     joins = bool(form.join or form.join_companion)
     names = way[:-1] if way[-1] == EACH and not any(map(is_bracket, way[1:-1])) else ()
 
     def make(value: Any, companion: Any, _source: str) -> Made:
-        around = {name: value.get(name) for name in outer} if outer and isinstance(value, dict) else {}
+        around: Row = {}
+        if outer and isinstance(value, dict):
+            around = {only: value.get(only)} if only else {name: value.get(name) for name in outer}
         items: Any = None
         if names and not joins:
             # Most forms: the elements of one list, without a generator for each line.
             items = value
             for name in names:
                 items = items.get(name) if type(items) is dict else None
+        if type(items) is list and len(items) == 1 and type(items[0]) is dict:
+            return [({**around, **items[0]} if around else items[0], None)]
         if type(items) is list:
             made: Made = [
                 ({**around, **item} if around else item, None)

@@ -23,7 +23,7 @@ DOCUMENTS: list[tuple[str, dict[str, Any], str]] = [
     ("elasticsearch", {"took": 1, "hits": {"total": {"value": 1}, "hits": [{"_id": "1", "_source": {"v": VECTOR}, "sort": [1]}]}}, ".hits.hits[]"),
     ("other names", {"a-b": {"c d": [{"v": VECTOR}]}}, '.["a-b"]["c d"][]'),
     ("columns", {"ids": ["a", "b"], "vectors": [VECTOR, VECTOR], "n": [1]}, "[.ids, .vectors] | transpose[] | {ids: .[0], vectors: .[1]}"),
-    ("cohere", {"id": "x", "texts": ["secret"], "embeddings": {"float": [VECTOR]}}, "[.texts, .embeddings.float] | transpose[] | {texts: .[0], float: .[1]}"),
+    ("columns in an object", {"labels": ["secret", "b"], "embeddings": {"float": [VECTOR, VECTOR]}}, "[.labels, .embeddings.float] | transpose[] | {labels: .[0], float: .[1]}"),
     ("clickhouse", {"meta": [{"name": "id"}], "data": [{"id": 1, "v": VECTOR}], "rows": 1}, ".data[]"),
 ]  # fmt: skip
 

@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from vecload.batch import Batch, Span
 from vecload.errors import Interrupted, SourceError, VecloadError
 from vecload.mapping import ColumnMapping, Mapper
-from vecload.readers.json.blocks import Block, BlockMapper, Task
+from vecload.readers.json.blocks import Block
 from vecload.readers.json.jsonl import JsonlSource
+from vecload.readers.json.mapped import BlockMapper, Task
 from vecload.readers.json.workers import Parsers, automatic
 from vecload.readers.prefetch import batches
 from vecload.readers.storage.files import LocalFile

@@ -5,30 +5,23 @@ from __future__ import annotations
 import codecs
 import json
 import os
-from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import orjson
 
-from vecload.batch import Batch, Origin, Span
-from vecload.closing import Closing
+from vecload.batch import Span
 from vecload.mapping.forms import Form
 from vecload.mapping.json_rows import (
     JsonRows,
     ParsedVectors,
     VectorParser,
     inexact,
-    line_as_text,
-    vector_parser_for,
 )
-from vecload.mapping.mapper import Mapper
 from vecload.mapping.rows import Fault
 from vecload.readers.json.causes import cause_of
-from vecload.readers.storage.files import ChangedError, LocalFile, unreadable
 from vecload.recipes.reshape import reshaped
 
 BLOCK_BYTES_MIN = 2**20
@@ -256,117 +249,6 @@ def skip_blank(stream: BinaryIO) -> bytes:
         if rest := piece.lstrip():
             return rest
     return b""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """How the blocks of one source become batches. Can be sent to another process, and holds no secret.
-
-    source: its name.
-    mapper: how rows become items.
-    batch_rows: the most rows of a batch.
-    block_bytes: the most bytes that are read at once.
-    line_max: a longer line is rejected.
-    file: where blocks are read from; None where they hold their lines.
-    form: how rows are changed before they are mapped, each by itself; None leaves them as they are.
-    """
-
-    source: str
-    mapper: Mapper
-    batch_rows: int
-    block_bytes: int
-    line_max: int
-    file: LocalFile | None = None
-    form: Form | None = None
-
-
-class BlockMapper(Closing):
-    """Maps blocks to batches, one after the other."""
-
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        self._vector_parser = vector_parser_for(task.mapper.mapping, task.mapper.dimension)
-        self._stream: BinaryIO | None = None
-
-    def map(self, block: Block) -> list[Batch]:
-        """The batches of a block. Their rows are counted from the block's first, which is 0.
-
-        Raises:
-            SourceError: The file can't be read.
-        """
-        task, row = self._task, 0
-        batches: list[Batch] = []
-        held: list[Line] = []
-        for line in self._lines(block):
-            if len(held) >= task.batch_rows:
-                batches.append(
-                    task.mapper.map(
-                        rows_of(task.source, row, held, task.line_max, self._vector_parser, task.form)
-                    )
-                )
-                row, held = row + len(held), []
-            held.append(line)
-        if held:
-            batches.append(
-                task.mapper.map(
-                    rows_of(task.source, row, held, task.line_max, self._vector_parser, task.form)
-                )
-            )
-        return batches
-
-    def _lines(self, block: Block) -> Iterator[Line]:
-        task = self._task
-        if block.data is not None or block.too_long or task.file is None:
-            yield from lines_of(block, task.line_max)
-            return
-        try:
-            if self._stream is None:
-                self._stream = task.file.open(0)
-            self._stream.seek(block.begin)
-            end = block.begin
-            for part in read_blocks(
-                self._stream, block.begin, block.end, size=task.block_bytes, line_max=task.line_max
-            ):
-                yield from lines_of(part, task.line_max)
-                end = part.end
-            if end < block.end:
-                raise ChangedError("it became shorter")
-        except OSError as error:
-            raise unreadable(task.file, error) from None
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._stream is not None:
-            self._stream.close()
-
-
-def portable(batch: Batch) -> Batch:
-    """The batch as it can be sent to another process: without what gives its rows whole."""
-    return replace(batch, origin=Origin(array("q", batch.origin.offsets or ())))
-
-
-def raw_lines(batch: Batch, block: Block, line_max: int) -> Batch:
-    """The batch with what gives its rows whole: the lines that the block holds."""
-    data, offsets = block.data, batch.origin.offsets or ()
-
-    def raw(position: int) -> str:
-        begin = offsets[position]
-        rest = None if data is None else data[begin - block.begin :]
-        (line,) = islice(lines_of(Block(begin, block.end, rest), line_max), 1)
-        return line_as_text(line.text or TOO_LONG)
-
-    return replace(batch, origin=Origin(offsets, raw))
-
-
-def moved(batch: Batch, by: int) -> Batch:
-    """The batch with its rows numbered from another beginning."""
-    span = batch.span
-    return replace(
-        batch,
-        span=replace(span, start=span.start + by, stop=span.stop + by),
-        rows=None if batch.rows is None else batch.rows + by,
-        rejects=tuple(replace(reject, row=reject.row + by) for reject in batch.rejects),
-    )
 
 
 def rows_of(

@@ -16,18 +16,16 @@ from vecload.mapping.mapper import Mapper
 from vecload.readers.json.blocks import (
     BLOCK_BYTES_MIN,
     Block,
-    BlockMapper,
     Line,
-    Task,
     cut_blocks,
     half_line,
     lines_of,
-    moved,
     read_blocks,
     rows_of,
 )
 from vecload.readers.json.elements import Elements
-from vecload.readers.json.pages import Page, PageRows, begin_of_line, page_parser_for, pages_of
+from vecload.readers.json.mapped import BlockMapper, Task, moved
+from vecload.readers.json.pages import Pager, begin_of_line, page_parser_for
 from vecload.readers.json.relined import Relined
 from vecload.readers.json.workers import Parsers
 from vecload.readers.source import HEAD_BYTES, HEAD_ROWS, Source, missing
@@ -39,10 +37,6 @@ READ_BYTES = 2**20
 
 END_ROWS = 50
 """About how many rows before its end the last of its places is."""
-SINGLE_ROWS = 1.5
-"""Rows of a page, on average, up to which its first row's vector is taken out of its text."""
-FIRST_PAGES = 16
-"""Pages that show how many rows they have."""
 SKIP_BYTES = 2**20
 """Of the line that a place falls into; after a longer one reading can't begin."""
 
@@ -208,29 +202,25 @@ class JsonlSource(Source):
         end: int | None = None,
     ) -> Iterator[JsonRows]:
         """The gap's rows, of pages: a gap may begin at any row of one."""
-        row, begin = gap.start, gap.begin or 0
+        begin = gap.begin or 0
+        start = self._begin_of_line(begin)
+        return Pager(form, self._line_max, vector_parser).rows(
+            gap,
+            self._lines(Span(self.name, 0, -1, start), end),
+            batch_rows=batch_rows,
+            batch_bytes=batch_bytes,
+            skip=begin - start,
+        )
+
+    def _begin_of_line(self, offset: int) -> int:
+        """Where the line begins that an offset is in."""
+        if not offset:
+            return 0
         try:
             with self._file.open() as stream:
-                start = begin_of_line(stream, begin)
+                return begin_of_line(stream, offset)
         except OSError as error:
             raise unreadable(self._file, error) from None
-        skip = begin - start
-        pages = pages_of(self._lines(Span(self.name, 0, -1, start), end), form, self._line_max)
-        held: list[Page] = []
-        size, single, most = 0, False, min(batch_rows, FIRST_PAGES if vector_parser else batch_rows)
-        for page in chain(pages, (None,)):
-            if held and (page is None or len(held) >= most or size + page.nbytes > batch_bytes):
-                rows = PageRows(self.name, row, held, form, skip, vector_parser if single else None)
-                single, most = len(rows) <= SINGLE_ROWS * len(held), batch_rows
-                left = len(rows) if gap.stop < 0 else min(len(rows), gap.stop - row)
-                for at in range(0, left, batch_rows):
-                    yield rows.piece(at, min(at + batch_rows, left))
-                row, size, held, skip = row + left, 0, [], 0
-                if row == gap.stop:
-                    return
-            if page is not None:
-                held.append(page)
-                size += page.nbytes
 
     def _plain(
         self,
@@ -282,10 +272,11 @@ class JsonlSource(Source):
     ) -> Iterator[Batch]:
         """Its rows in order, mapped: by processes of their own where there is much to parse."""
         for gap in missing(done, None):
-            if gap.stop >= 0 or self._pages is not None:
-                # Between what is done: a few rows, whose end may be known by their number alone. Or pages,
-                # which are not cut into blocks.
-                mapping, dimension, pages = mapper.mapping, mapper.dimension, self._pages
+            pages = self._pages
+            if gap.stop >= 0 or (pages is not None and (pages.pairs or self._is_inside(gap.begin or 0))):
+                # Between what is done: a few rows, whose end may be known by their number alone. Or pages of
+                # two lines, which blocks would part; or the rest of a page.
+                mapping, dimension = mapper.mapping, mapper.dimension
                 vector_parser = (
                     page_parser_for(mapping, dimension, pages)
                     if pages is not None
@@ -294,6 +285,10 @@ class JsonlSource(Source):
                 yield from map(mapper.map, self._rows(gap, batch_rows, batch_bytes, vector_parser))
             else:
                 yield from self._rest(gap, mapper, batch_rows, batch_bytes, parsers)
+
+    def _is_inside(self, offset: int) -> bool:
+        """Whether an offset is of a row that is not the first one of its page."""
+        return self._begin_of_line(offset) != offset
 
     def _rest(
         self, gap: Span, mapper: Mapper, batch_rows: int, batch_bytes: int, parsers: Parsers | None
@@ -305,7 +300,8 @@ class JsonlSource(Source):
         size = min(batch_bytes, max(guess, BLOCK_BYTES_MIN))
         # The rows of a file on a disk go nowhere but where they are parsed, unless rejects are to hold them.
         apart = self._file if isinstance(self._file, LocalFile) and not mapper.keep_rows else None
-        task = Task(self.name, mapper, batch_rows, size, self._line_max, apart, self._changes)
+        form = self._form if self._form is not None and self._form.reshapes else None
+        task = Task(self.name, mapper, batch_rows, size, self._line_max, apart, form)
         try:
             with self._file.open() as stream:
                 if apart is None:

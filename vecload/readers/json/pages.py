@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 
@@ -16,81 +17,131 @@ from vecload.mapping.rows import Fault
 from vecload.readers.json.blocks import TOO_LONG, Line, exactly, parse_line
 from vecload.recipes.reshape import reshaped
 
+SINGLE_ROWS = 1.5
+"""Rows of a page, on average, up to which its first row's vector is taken out of its text."""
+FIRST_PAGES = 16
+"""Pages that show how many rows they have."""
 _BACK_BYTES = 2**16
 _ALONE = Fault("line", "no-pair", "has no line after it that belongs to it")
 
 
-class Page:
-    """One line, or two that belong together.
+class Pair:
+    """Two lines that belong together, or one that stands alone. Has the places that a Line has.
 
     Args:
-        lines: These lines.
+        lines: One or two.
+        first: The first one, parsed, or why it can't be.
         form: How rows are made of them.
-        line_max: What a line that isn't held was longer than.
-
-    Attributes:
-        nbytes: How long it is.
     """
 
-    def __init__(self, lines: Sequence[Line], form: Form, line_max: int) -> None:
-        self._lines = lines
-        self._form = form
-        self._line_max = line_max
-        self.nbytes = 0
-        for line in lines:
-            if line.data is not None:
-                self.nbytes += line.after - line.at
+    __slots__ = ("_first", "_form", "_lines", "end", "offset")
+
+    def __init__(self, lines: Sequence[Line], first: dict[str, Any] | Fault, form: Form) -> None:
+        self._lines, self._first, self._form = lines, first, form
+        self.offset, self.end = lines[0].offset, lines[-1].end
 
     @property
     def place(self) -> tuple[bytes | None, int, int]:
-        """A text that holds its first line, and where the line begins and ends in it."""
-        line = self._lines[0]
-        return line.data, line.at, line.after
+        """Where its second line is, which holds its vector."""
+        return self._lines[1][2:] if len(self._lines) > 1 else (None, 0, 0)
 
     @property
-    def offset(self) -> int:
-        """Where it begins in the file."""
-        return self._lines[0].offset
-
-    @property
-    def end(self) -> int:
-        """Where it ends in the file."""
-        return self._lines[-1].end
+    def nbytes(self) -> int:
+        """How long it is."""
+        return sum(map(_nbytes, self._lines))
 
     @property
     def text(self) -> bytes:
-        """The page as the source has it."""
+        """Its lines as the source has them."""
         return b"\n".join((line.text or TOO_LONG).rstrip(b"\r\n") for line in self._lines)
 
-    def value(self, *, exact: bool = False) -> dict[str, Any] | Fault:
-        """Its object, or why there is none."""
-        parsed = [self._parsed(line, exact=exact) for line in self._lines]
-        fault = next((each for each in parsed if isinstance(each, Fault)), None)
-        if fault is not None:
-            return fault
-        first, *second = [each for each in parsed if isinstance(each, dict)]
-        if second:
-            return {**first, self._form.pairs: second[0]}
-        return _ALONE if self._form.pairs and first.keys().isdisjoint(self._form.alone) else first
+    def value(self, line_max: int, second: dict[str, Any] | None = None) -> dict[str, Any] | Fault:
+        """Its object, or why there is none.
 
-    def _parsed(self, line: Line, *, exact: bool) -> dict[str, Any] | Fault:
-        return exactly(line.text or b"{}") if exact else parse_line(line.text, self._line_max)
+        Args:
+            line_max: What a line that isn't held was longer than.
+            second: Its second line, if that is parsed already.
+        """
+        if isinstance(self._first, Fault):
+            return self._first
+        if len(self._lines) < 2:
+            return _ALONE if self._first.keys().isdisjoint(self._form.alone) else self._first
+        found = parse_line(self._lines[1].text, line_max) if second is None else second
+        return found if isinstance(found, Fault) else {**self._first, self._form.pairs: found}
 
-    def exact_row(self, number: int) -> dict[str, Any]:
-        """One of its rows, with exact integers of any size."""
-        value = self.value(exact=True)
-        return {} if isinstance(value, Fault) else reshaped(self._form, [value], {}).rows[number]
+    def exact(self) -> dict[str, Any]:
+        """Its object with exact integers of any size."""
+        first, *rest = [exactly(line.text or b"{}") for line in self._lines]
+        return {**first, self._form.pairs: rest[0]} if rest else first
 
 
-def pages_of(lines: Iterator[Line], form: Form, line_max: int) -> Iterator[Page]:
+Page: TypeAlias = Line | Pair
+
+
+def _nbytes(line: Line) -> int:
+    return 0 if line.data is None else line.after - line.at
+
+
+def pages_of(lines: Iterable[Line], form: Form, line_max: int) -> Iterator[Page]:
     """Lines as pages: each by itself, or with the one after it if a form pairs them."""
+    return _pairs_of(iter(lines), form, line_max) if form.pairs else iter(lines)
+
+
+def _pairs_of(lines: Iterator[Line], form: Form, line_max: int) -> Iterator[Pair]:
     for line in lines:
         pair = [line]
-        if form.pairs:
-            first = parse_line(line.text, line_max)
-            if isinstance(first, dict) and first.keys().isdisjoint(form.alone):
-                pair += [second for second in [next(lines, None)] if second is not None]
-        yield Page(pair, form, line_max)
+        first = parse_line(line.text, line_max)
+        if isinstance(first, dict) and first.keys().isdisjoint(form.alone):
+            pair += [second for second in [next(lines, None)] if second is not None]
+        yield Pair(pair, first, form)
+
+
+class Pager:
+    """Makes rows of lines that are pages.
+
+    Args:
+        form: How rows are made of them.
+        line_max: What a line that isn't held was longer than.
+        parser: Takes vectors out of lines, if most of these have one row; None takes none.
+    """
+
+    def __init__(self, form: Form, line_max: int, parser: VectorParser | None = None) -> None:
+        self._form, self._line_max, self._parser = form, line_max, parser
+        self._single: bool | None = None if parser is not None else False
+
+    def rows(
+        self, gap: Span, lines: Iterable[Line], *, batch_rows: int, batch_bytes: int, skip: int = 0
+    ) -> Iterator[JsonRows]:
+        """The rows of some lines, in pieces.
+
+        Args:
+            gap: Their source, the number of the first row, and where they stop, if that is known.
+            lines: From one on at which a page begins.
+            batch_rows: The most rows of a piece.
+            batch_bytes: The most bytes of lines that are held at once, or one page.
+            skip: How many rows of the first page come before the first row.
+        """
+        row, size = gap.start, 0
+        most = batch_rows if self._single is not None else min(batch_rows, FIRST_PAGES)
+        held: list[Page] = []
+        for page in chain(pages_of(lines, self._form, self._line_max), (None,)):
+            # Few calls here: apart from parsing, a row takes a few microseconds.
+            nbytes = 0 if page is None else page.nbytes if isinstance(page, Pair) else page.after - page.at
+            if held and (page is None or len(held) >= most or size + nbytes > batch_bytes):
+                parser = self._parser if self._single else None
+                rows = PageRows(gap.source, row, held, self._form, self._line_max, skip, parser)
+                most = batch_rows
+                if self._parser is not None:
+                    self._single = len(rows) <= SINGLE_ROWS * len(held)
+                left = len(rows) if gap.stop < 0 else min(len(rows), gap.stop - row)
+                for at in range(0, left, batch_rows):
+                    yield rows.piece(at, min(at + batch_rows, left))
+                row, size, held, skip = row + left, 0, [], 0
+                if row == gap.stop:
+                    return
+            if page is not None:
+                held.append(page)
+                size += nbytes
 
 
 class PageRows:
@@ -101,6 +152,7 @@ class PageRows:
         start: The number of the first row.
         pages: At least one.
         form: How rows are made of them.
+        line_max: What a line that isn't held was longer than.
         skip: How many rows of the first page come before the first row.
         parser: Takes the vector of each page's first row out of its line; None takes none.
     """
@@ -111,23 +163,41 @@ class PageRows:
         start: int,
         pages: Sequence[Page],
         form: Form,
+        line_max: int,
         skip: int,
         parser: VectorParser | None = None,
     ) -> None:
         self._source, self._start, self._pages, self._skip = source, start, pages, skip
-        self._parser = parser
-        parsed: list[dict[str, Any] | None] = [None] * len(pages)
+        self._parser, self._form, self._line_max = parser, form, line_max
+        parsed: Sequence[dict[str, Any] | None] = [None] * len(pages)
         if parser is not None:
-            self._vectors = np.ones((len(pages), parser.dimension), dtype=np.float32)
+            self._vectors = np.empty((len(pages), parser.dimension), dtype=np.float32)
+            places = (page.place if isinstance(page, Pair) else page[2:] for page in pages)
             with np.errstate(over="ignore"):
-                parsed = parser.parse_rows((page.place for page in pages), self._vectors)
-            for page in inexact(self._vectors):
-                parsed[page] = None
+                parsed = found = parser.parse_rows(places, self._vectors)
+            for at, row in enumerate(found):
+                if row is None:
+                    self._vectors[at] = 1
+            for at in inexact(self._vectors):
+                found[at] = None
         self._taken = [row is not None for row in parsed]
-        values = [page.value() if row is None else row for page, row in zip(pages, parsed, strict=True)]
-        broken = {at: value for at, value in enumerate(values) if isinstance(value, Fault)}
-        found = reshaped(form, [{} if isinstance(value, Fault) else value for value in values], broken)
-        self._rows, self._origins, self._broken = found.rows, found.origins, found.broken
+        broken: dict[int, Fault] = {}
+        values: list[dict[str, Any]] = []
+        pairs = bool(form.pairs)
+        for at, row in enumerate(parsed):
+            if row is None or pairs:
+                value = self._value(pages[at], row)
+                if isinstance(value, Fault):
+                    broken[at], value = value, {}
+                row = value
+            values.append(row)
+        made = reshaped(form, values, broken)
+        self._rows, self._origins, self._broken = made.rows, made.origins, made.broken
+
+    def _value(self, page: Page, parsed: dict[str, Any] | None) -> dict[str, Any] | Fault:
+        if isinstance(page, Pair):
+            return page.value(self._line_max, parsed)
+        return parse_line(page.text, self._line_max)
 
     def __len__(self) -> int:
         return len(self._rows) - self._skip
@@ -140,46 +210,53 @@ class PageRows:
     def piece(self, begin: int, end: int) -> JsonRows:
         """The rows from one position to another."""
         rows = range(begin + self._skip, end + self._skip)
-        origins = [self._origins[row] for row in rows]
+        origins = self._origins[rows.start : rows.stop]
         # A row is found again by its page's place and its number in it: no page has as many rows as bytes.
         offsets = [self._pages[page].offset + number for page, number in origins]
-        after = end + self._skip
-        last = self._offset(after) if after < len(self._origins) else self.end
+        last = self._offset(rows.stop) if rows.stop < len(self._origins) else self.end
         return JsonRows(
             Span(self._source, self._start + begin, self._start + end, offsets[0], last),
-            [self._rows[row] for row in rows],
-            exact=lambda position: self._pages[origins[position][0]].exact_row(origins[position][1]),
-            broken=_within(self._broken, rows),
+            self._rows[rows.start : rows.stop],
+            exact=lambda position: self._exact(*origins[position]),
+            broken={row - rows.start: fault for row, fault in self._broken.items() if row in rows},
             offsets=offsets,
-            line=lambda position: self._pages[origins[position][0]].text,
+            line=lambda position: self._pages[origins[position][0]].text or TOO_LONG,
             parsed_vectors=self._parsed(origins),
         )
+
+    def _exact(self, at: int, number: int) -> dict[str, Any]:
+        page = self._pages[at]
+        value = page.exact() if isinstance(page, Pair) else exactly(page.text or b"{}")
+        return reshaped(self._form, [value], {}).rows[number]
 
     def _parsed(self, origins: Sequence[tuple[int, int]]) -> ParsedVectors | None:
         """The vectors that were taken out of some rows."""
         if self._parser is None or not any(self._taken[page] for page, _ in origins):
             return None
-        left = [at for at, (page, number) in enumerate(origins) if number or not self._taken[page]]
-        vectors = self._vectors[[page for page, _ in origins]]
-        vectors[left] = 1
-        return ParsedVectors(self._parser.column, vectors, tuple(left))
+        left = tuple(at for at, (page, number) in enumerate(origins) if number or not self._taken[page])
+        first, count = origins[0][0], len(origins)
+        if origins[-1][0] - first + 1 == count and not any(number for _, number in origins):
+            vectors = self._vectors[first : first + count]  # one row a page: nothing is copied
+        else:
+            vectors = self._vectors[[page for page, _ in origins]]
+            vectors[[*left]] = 1
+        return ParsedVectors(self._parser.column, vectors, left)
 
     def _offset(self, row: int) -> int:
         page, number = self._origins[row]
         return self._pages[page].offset + number
 
 
-def _within(broken: Mapping[int, Fault], rows: range) -> dict[int, Fault]:
-    return {row - rows.start: fault for row, fault in broken.items() if row in rows}
-
-
 def page_parser_for(mapping: ColumnMapping, dimension: int, form: Form) -> VectorParser | None:
     """The parser that takes the vector of a page's first row out of its line; None if none can."""
     parser = vector_parser_for(mapping, dimension)
-    way = form.rows or form.each
-    if parser is None or form.pairs or form.columns or ENTRIES in way:
+    if parser is None or form.columns or form.chunks or form.blocks or ENTRIES in (*form.rows, *form.each):
         return None
     steps = dict(mapping.nested).get(parser.column, (parser.column,))
+    if form.pairs:
+        # The second line of a pair is the value of this field.
+        inside = steps[0] == form.pairs and len(steps) > 1
+        return VectorParser(parser.column, dimension, steps[1:]) if inside else None
     whole = (*form.rows, *steps)
     return VectorParser(parser.column, dimension, tuple("[0]" if step == EACH else step for step in whole))
 

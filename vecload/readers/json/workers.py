@@ -21,7 +21,8 @@ import numpy as np
 from vecload.batch import Batch
 from vecload.closing import Closing
 from vecload.errors import VecloadError
-from vecload.readers.json.blocks import Block, BlockMapper, Task, portable, raw_lines
+from vecload.readers.json.blocks import Block
+from vecload.readers.json.mapped import BlockMapper, Task, portable, raw_lines
 
 _PARTS = struct.Struct("<I")
 _SIZE = struct.Struct("<Q")
