@@ -27,6 +27,8 @@ ORDER = (
     "recipes",
     "readers",
     "loading",
+    "distributed",
+    "ray",
     "items",
     "querying",
     "index",

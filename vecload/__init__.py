@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from vecload.loading.result import LoadResult, Progress
     from vecload.loading.run import load
     from vecload.options import LoadOptions
+    from vecload.readers.splits import Split
     from vecload.sealing import Key, generate_key
     from vecload.upkeep.copy import copy
     from vecload.upkeep.deletion import DeleteResult, delete
@@ -81,6 +82,7 @@ __all__ = [
     "RowsRejected",
     "SealError",
     "SourceError",
+    "Split",
     "TargetError",
     "UsageError",
     "VecloadError",
@@ -110,6 +112,7 @@ _HOMES = {
     "RekeyResult": "upkeep.rekey",
     "Report": "inspecting.report",
     "VerifyResult": "verifying.result",
+    "Split": "readers.splits",
     "connect": "connection",
     "copy": "upkeep.copy",
     "export": "upkeep.export",

@@ -36,6 +36,8 @@ PACKED_AT_MOST: Final = 200
 """A higher compression ratio is suspicious: ordinary data rarely reaches 20."""
 ITEM_LIMIT: Final = 1_000_000
 """Items of an index without a licence key (docs/cyborgdb.md)."""
+ROWS_PER_SPLIT: Final = 250_000
+"""Rows of a split: some seconds of work, so that a lost one costs little (docs/scaling.md)."""
 INSPECT_ITEMS: Final = 3
 """Items of each source that `vecload inspect` shows."""
 JSON_MAX_BYTES: Final = 2**28

@@ -23,6 +23,7 @@ from vecload.limits import (
     METADATA_DEPTH,
     RESUME_WAIT,
     ROW_GROUP_MAX_BYTES,
+    ROWS_PER_SPLIT,
 )
 from vecload.option_values import About, checked_value
 
@@ -33,7 +34,7 @@ Nan: TypeAlias = Literal["omit", "reject"]
 Metric: TypeAlias = Literal["euclidean", "cosine", "squared_euclidean"]
 StoragePrecision: TypeAlias = Literal["float32", "float16", "tq12", "tq8", "tq6", "tq4"]
 WireFormat: TypeAlias = Literal["auto", "json", "binary"]
-RepeatedIdPolicy: TypeAlias = Literal["reject", "last"]
+RepeatedIdPolicy: TypeAlias = Literal["reject", "last", "assume-unique"]
 Format: TypeAlias = Literal[
     "parquet",
     "jsonl",
@@ -142,6 +143,21 @@ class LoadOptions:
         "Refuse larger JSON documents that are one object, which are held in memory; arrays are not.",
         metavar="N",
         least=1000,
+    )
+
+    split: str | None = _option(
+        None,
+        SOURCES,
+        "Load only one of n parts of Parquet sources, from 0/8 to 7/8; other machines load the others.",
+        metavar="I/N",
+        usual="all",
+    )
+    rows_per_split: int = _option(
+        ROWS_PER_SPLIT,
+        SOURCES,
+        "Row groups become splits of about N rows; parts, and workers of a cluster, load whole splits.",
+        metavar="N",
+        least=1,
     )
 
     id_column: tuple[str, ...] = _option(
@@ -357,7 +373,8 @@ class LoadOptions:
     repeated_ids: RepeatedIdPolicy | None = _option(
         None,
         REJECTS,
-        "If several rows share an id: reject the later ones, or let the last one win.",
+        "If several rows share an id: reject the later ones, or let the last one win; assume-unique does not "
+        "look.",
         usual="last with --id-column, reject where vecload chose the id column",
     )
     max_errors: int | str = _option(

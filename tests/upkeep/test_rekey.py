@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from tests.upkeep.conftest import CONTENTS, ITEMS, Place
 from tests.upkeep.kills import KILLS, kill_until_done
 from vecload.batch import Batch
 from vecload.errors import KeyFileError
-from vecload.targets.base import Ack
+from vecload.targets.base import Ack, StoredItem
 from vecload.targets.embedded import EmbeddedIndex
 
 ENGINES = ("embedded", "service")
@@ -155,4 +155,40 @@ def test_a_rekey_outlives_kills(tmp_path: Path, full: Callable[[str], Place], nu
 
     kill_until_done(arguments, tmp_path, number, after_each=opens)
     assert [*kept.iterdir()] == []
+    assert Place(there.to, there.index, alone(file)).items() == before
+
+
+def test_items_that_a_killed_engine_left_without_contents_are_loaded_from_the_kept_file(
+    tmp_path: Path, full: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, file = full("embedded"), tmp_path / "new.key"
+    before = there.items()
+    lost: list[str] = []
+    get, prepare = EmbeddedIndex.get, EmbeddedIndex.prepare
+
+    def killed(self: EmbeddedIndex, batch: Batch) -> Callable[[], Ack]:
+        lost.extend(batch.ids)
+        self.delete(batch.ids)
+        raise vecload.TargetError("killed")
+
+    def half_there(self: EmbeddedIndex, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
+        found = get(self, ids, include)
+        if not loading:
+            found += [StoredItem(item_id, None, {}, None) for item_id in lost if item_id in ids]
+        return found
+
+    def loads(self: EmbeddedIndex, batch: Batch) -> Callable[[], Ack]:
+        loading.append(batch)
+        return prepare(self, batch)
+
+    loading: list[Batch] = []
+    with monkeypatch.context() as faults:
+        faults.setattr(EmbeddedIndex, "prepare", killed)
+        with pytest.raises(vecload.TargetError, match="killed"):
+            rekey(there, file, batch_rows=2, concurrency=1)
+    assert len(lost) == 2
+    monkeypatch.setattr(EmbeddedIndex, "get", half_there)
+    with monkeypatch.context() as faults:
+        faults.setattr(EmbeddedIndex, "prepare", loads)
+        rekey(there, file, batch_rows=2, concurrency=1)
     assert Place(there.to, there.index, alone(file)).items() == before

@@ -159,7 +159,7 @@ class Flow:
             self.ids.expect(recorded)
             clean = []
         if (
-            self.ids.policy == "last"
+            self.ids.policy != "reject"
             and (job.source.total_rows is None or self.skim)
             and (clean or rejecting)
         ):

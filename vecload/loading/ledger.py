@@ -110,6 +110,25 @@ class Totals:
         return self.read == self.loaded + self.rejected + self.skipped
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker has done with a span.
+
+    Attributes:
+        span: The rows. Every one is loaded or rejected.
+        totals: Their counts.
+        reject_lines: Their rejects, as lines of a reject file.
+        first_reject: The first of them.
+        an_id: The id of an item that the target acknowledged.
+    """
+
+    span: Span
+    totals: Totals
+    reject_lines: bytes = field(default=b"", repr=False)
+    first_reject: Reject | None = None
+    an_id: str | None = None
+
+
 class Ledger:
     """Records the outcomes of the flow, and counts only what is durable.
 
@@ -142,6 +161,7 @@ class Ledger:
         self._on_progress = on_progress
         self._commits = self._next_sample = 0
         self._unrecorded: Sequence[Reject] = ()
+        self._unrecorded_lines = b""
         self._waiting = [0, 0]
         if journal is not None:
             self.totals.skipped, self.totals.rejected = journal.totals()
@@ -219,6 +239,38 @@ class Ledger:
                 self._commit()
         self._on_progress(batch.span, totals)
 
+    def reported(self, report: Report) -> None:
+        """Record a span that a worker loaded.
+
+        Raises:
+            RowsRejected: There are more rejects than allowed.
+            JournalError: The span can't be recorded.
+        """
+        totals, rows = self.totals, report.totals
+        totals.read += rows.read
+        totals.nan_left_out += rows.nan_left_out
+        totals.nbytes += rows.nbytes
+        totals.requests.update(rows.requests)
+        totals.retries += rows.retries
+        totals.rejected += rows.rejected
+        self.first_reject = self.first_reject or report.first_reject
+        try:
+            self._judge(ended=False)
+        except RowsRejected:
+            self._unrecorded_lines = report.reject_lines
+            raise
+        if rows.rejected and self._rejects is not None:
+            self._rejects.write_lines(report.reject_lines)
+        totals.loaded += rows.loaded
+        self._waiting[0] += rows.loaded
+        self._waiting[1] += rows.rejected
+        if self._journal is not None:
+            self._journal.record(report.span, rows.loaded, rows.rejected)
+            if report.an_id is not None:
+                self._journal.remember(report.an_id)
+        self._commit()
+        self._on_progress(report.span, totals)
+
     def _digests_of(self, outcome: Outcome) -> Digests | None:
         """The digests of the ids that the target acknowledged; None if the journal keeps none."""
         if self._digests is None:
@@ -278,7 +330,9 @@ class Ledger:
             self._commit()
             if self._rejects is not None and self._unrecorded:
                 self._rejects.write(self._unrecorded)
-            written = len(self._unrecorded)
+            if self._rejects is not None and self._unrecorded_lines:
+                self._rejects.write_lines(self._unrecorded_lines)
+            written = len(self._unrecorded) + self._unrecorded_lines.count(b"\n")
         finally:
             self.totals.loaded, self.totals.rejected = self._durable[0], self._durable[1] + written
 

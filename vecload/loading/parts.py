@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from vecload.errors import SourceError
@@ -11,6 +11,7 @@ from vecload.loading.plan import Plan, make_plan
 from vecload.loading.request import Request
 from vecload.readers import Source, open_sources
 from vecload.readers.memory import open_memory_source
+from vecload.readers.splits import in_parts, part_of, splits_of
 from vecload.targets import IndexSettings
 
 
@@ -33,12 +34,58 @@ def sources_of(
         SourceError: A source can't be opened.
     """
     if names:
-        return open_sources(names, replace(request.reading, interrupted=interrupted), failed=failed)
+        reading = replace(request.reading, interrupted=interrupted)
+        sources = open_sources(request.splits or names, reading, failed=failed)
+        if request.options.split is None:
+            return sources
+        number, _ = part_of(request.options.split)
+        return in_parts_of(request, sources, [number])
     reading = replace(request.reading, interrupted=interrupted)
     return [
         one if isinstance(one, Source) else open_memory_source(one, options=reading)
         for one in request.sources
     ]
+
+
+def in_parts_of(request: Request, sources: Sequence[Source], numbers: Collection[int]) -> list[Source]:
+    """The sources of some parts of a load; of those that are partly in them, the rows that are.
+
+    Args:
+        request: The load, with its option `split`.
+        sources: All sources of the load.
+        numbers: The parts.
+
+    Raises:
+        UsageError: The option is not `i/n`.
+        SourceError: A source is no Parquet file.
+    """
+    _, parts = part_of(request.options.split or "0/1")
+    every = in_parts(splits_of(sources, request.options.rows_per_split), parts)
+    of_files = {source.files[0].location: source for source in sources}
+    found: dict[str, Source] = {}
+    for one in (split for number in sorted(numbers) for split in every[number]):
+        source = found.setdefault(one.uri, of_files[one.uri])
+        source.only = (*(source.only or ()), one.span(source))
+    return [*found.values()]
+
+
+def other_parts(
+    request: Request, *, before: bool, interrupted: Callable[[], int] = lambda: 0
+) -> list[Source]:
+    """The sources of other parts than that of a load with the option `split`, with the rows that are theirs.
+
+    Args:
+        request: The load.
+        before: Only of the parts before it.
+        interrupted: The number of the signal that stops the load.
+
+    Raises:
+        SourceError: A source can't be read.
+    """
+    number, parts = part_of(request.options.split or "0/1")
+    numbers = [*range(number), *([] if before else range(number + 1, parts))]
+    sources = open_sources(request.names, replace(request.reading, interrupted=interrupted))
+    return in_parts_of(request, sources, numbers)
 
 
 def plan_of(request: Request, sources: Sequence[Source]) -> Plan:

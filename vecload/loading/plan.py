@@ -23,7 +23,7 @@ from vecload.mapping.names import vector_qualifiers
 from vecload.mapping.vector_choice import with_vector_dtype
 from vecload.readers import Source
 from vecload.readers.json.causes import hint_of_rows
-from vecload.readers.source import HEAD_ROWS, ExportFacts
+from vecload.readers.source import HEAD_ROWS, ExportFacts, around
 from vecload.readers.storage.files import File, LocalFile, located, spelled, unreadable
 from vecload.safe_text import escaped
 
@@ -97,6 +97,7 @@ class Plan:
             Job(
                 source,
                 Mapper(mapping, dimension, allow_zero_vectors=allow_zero_vectors, keep_rows=keep_rows),
+                () if source.only is None else tuple(around(source.only, source.name, source.total_rows)),
             )
             for source, mapping in zip(self.sources, self.mappings, strict=True)
         ]
@@ -146,6 +147,11 @@ class Plan:
             SourceError: A source can't be read.
         """
         files = [file for source in self.sources for file in source.files]
+        parts = [
+            f"rows {span.start} to {span.stop} of {located(span.source)}"
+            for source in self.sources
+            for span in source.only or ()
+        ]
         if rejects:
             files.append(LocalFile(rejects))
         names = [*(named or [source.name for source in self.sources]), *([rejects] if rejects else [])]
@@ -162,8 +168,8 @@ class Plan:
         return Identity(
             target=target,
             index=index,
-            sources=tuple(map(located, names)),
-            named=tuple(map(spelled, names)),
+            sources=(*map(located, names), *parts),
+            named=(*map(spelled, names), *parts),
             fingerprints={file.location: _fingerprint(file) for file in files},
             settings=(*mappings, *settings),
             parts=tuple(

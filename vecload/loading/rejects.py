@@ -308,16 +308,24 @@ class RejectFile:
         Raises:
             JournalError: They can't be written.
         """
+        self.write_lines(b"".join(map(self._line, rejects)))
+
+    def write_lines(self, lines: bytes) -> None:
+        """Append lines of another reject file and sync them to the disk.
+
+        Raises:
+            JournalError: They can't be written.
+        """
         self.check()
         if self._failure is not None:
             raise self._failure  # nothing may follow an incomplete line
-        lines = b"".join(map(self._line, rejects))
+        count = lines.count(b"\n")
         try:
             while lines:
                 lines = lines[self._file.write(lines) :]
             os.fsync(self._file.fileno())
             self._length = self._file.tell()
-            self.held += len(rejects)
+            self.held += count
         except OSError as error:
             raise self._fail(self._unwritable(error)) from None
 

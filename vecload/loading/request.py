@@ -17,6 +17,7 @@ from vecload.options import HINTS, LoadOptions
 from vecload.places import state_folder
 from vecload.readers import ReadOptions
 from vecload.readers.memory import is_memory_source
+from vecload.readers.splits import Split
 from vecload.recipes.known import NONE, RecipeChoice, recipe_named
 from vecload.sealing import Key
 from vecload.sealing.key_source import KeySource
@@ -31,7 +32,7 @@ class Request:
     """One load, as requested.
 
     Attributes:
-        sources: Paths, URIs, folders and patterns; or one object in memory.
+        sources: Paths, URIs, folders and patterns; or splits; or one object in memory.
         to: The address of a service, or a folder; None means the user's local store.
         index: The index's name; None names it after the only source.
         keys: Where to find the key.
@@ -39,6 +40,7 @@ class Request:
         reach: How to reach a service.
         options: All other options.
         secret_files: Key files, which a reject file must not replace, and what each one is.
+        loaded_elsewhere: Ids of items that other splits have: rows with these ids repeat them.
     """
 
     sources: tuple[Any, ...]
@@ -49,6 +51,7 @@ class Request:
     reach: Reach = field(default_factory=Reach)
     options: LoadOptions = field(default_factory=LoadOptions)
     secret_files: Mapping[str, str] = field(default_factory=dict)
+    loaded_elsewhere: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def into(cls, place: IndexPlace, sources: Sequence[Any], options: LoadOptions) -> Request:
@@ -72,7 +75,14 @@ class Request:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the sources; empty if the source is in memory."""
-        return () if any(map(is_memory_source, self.sources)) else self.sources
+        if any(map(is_memory_source, self.sources)):
+            return ()
+        return tuple(dict.fromkeys(one.uri if isinstance(one, Split) else one for one in self.sources))
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits among the sources."""
+        return tuple(one for one in self.sources if isinstance(one, Split))
 
     @property
     def reading(self) -> ReadOptions:
@@ -255,4 +265,8 @@ def _sources_of(sources: Any) -> tuple[Any, ...]:
         raise ItemTypeError(f"sources is {type(sources).__name__}", hint="pass a path as text")
     if is_memory_source(sources):
         return (sources,)
-    return tuple(map(os.fspath, [sources] if isinstance(sources, str | os.PathLike) else sources))
+    named = [sources] if isinstance(sources, str | os.PathLike | Split) else [*sources]
+    splits = [isinstance(one, Split) for one in named]
+    if any(splits) and not all(splits):
+        raise ItemTypeError("sources are splits and names of files", hint="pass splits alone")
+    return tuple(one if isinstance(one, Split) else os.fspath(one) for one in named)

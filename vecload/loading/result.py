@@ -53,6 +53,9 @@ class LoadResult:
         time: The parts of this run's time by stage, from 0 to 1, largest first.
         advice: What slowed the load down and what would help, with the option `explain`.
         sources: The sources as the user named them.
+        splits: Splits that workers of a cluster loaded in this run.
+        attempts: How often they were begun: more than `splits` if workers died.
+        an_id: The id of an item that this run loaded.
         verified: The outcome of the verification after the load, a `VerifyResult`; None without one.
         exit_code: The exit code of `vecload upsert`.
         error: The error's message, if there is one.
@@ -84,6 +87,9 @@ class LoadResult:
     time: Mapping[str, float] = field(default_factory=dict)
     advice: str = ""
     sources: list[str] = field(default_factory=list)
+    splits: int = 0
+    attempts: int = 0
+    an_id: str | None = field(default=None, repr=False)
     verified: Any = None
     exit_code: int = 1
     error: str | None = None
@@ -133,6 +139,9 @@ class LoadResult:
             "other_mappings": self.other_mappings,
             "clear_text": self.clear_text,
             "sources": self.sources,
+            "repeated_ids": self.repeated_ids,
+            "splits": self.splits,
+            "attempts": self.attempts,
             "verify": None if self.verified is None else self.verified.as_dict(),
             "exit_code": self.exit_code,
             "error": self.error,
@@ -170,6 +179,11 @@ class LoadResult:
             f"index  {self.index} ({self.about}) in {short(self.target)}",
             *([f"key    {short(self.key_from)} (key id {self.key_id})"] if self.key_id else []),
         ]
+        if self.splits:
+            again = self.attempts - self.splits
+            lines.insert(2, f"splits {self.splits:,} loaded" + (f", {again:,} begun again" if again else ""))
+        if self.repeated_ids == "assume-unique":
+            lines.insert(1, "ids    assumed to be unique: not compared")
         if spent:
             lines.insert(2, f"time   {spent}")
         if self.nan_left_out:
@@ -202,6 +216,11 @@ class Progress:
     done: str = "loaded"
 
 
+def _loaded_bytes(source: Source) -> float:
+    """The stored bytes of the rows of a source that are loaded."""
+    return source.nbytes * (1.0 if source.only is None else sum(map(source.part, source.only)))
+
+
 class Meter:
     """Measures the progress of a load and reports it.
 
@@ -225,8 +244,8 @@ class Meter:
         self._index = index
         self._word = done
         self._sources = {source.name: source for source in sources}
-        self._whole = sum(source.nbytes for source in sources) or 1
-        counted = [source.total_rows for source in sources]
+        self._whole = sum(map(_loaded_bytes, sources)) or 1
+        counted = [source.loaded_rows for source in sources]
         self._rows = None if None in counted else sum(rows or 0 for rows in counted)
         self._done = 0.0
         self._on_progress = on_progress

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from vecload.errors import Interrupted, ItemTypeError, JournalError, VecloadError
 from vecload.flags import as_parameters, parameters_named
@@ -23,11 +23,12 @@ from vecload.loading.books import open_books
 from vecload.loading.checks import index_name, named_sources
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
+from vecload.loading.ids_across import IdPass, ids_of_others, refuse_shared
 from vecload.loading.incremental.changed_only import ChangedOnly, age_of_killed
 from vecload.loading.incremental.item_digests import ItemDigests
 from vecload.loading.index_checks import check_still_there, seals_something
 from vecload.loading.ledger import Ledger, Stages, shares
-from vecload.loading.parts import creation_of, plan_of, sources_of
+from vecload.loading.parts import creation_of, other_parts, plan_of, sources_of
 from vecload.loading.plan import Plan, binary_hints, say_mappings
 from vecload.loading.repeated_ids import RepeatedIds, digests_of, policy_of
 from vecload.loading.request import Request, request_of
@@ -154,12 +155,17 @@ class Caller:
         return getattr(self.stop, "number", 0) or (int(signal.SIGINT) if self.stop.is_set() else 0)
 
 
-def run_load(request: Request, caller: Caller) -> LoadResult:
+def run_load(
+    request: Request,
+    caller: Caller,
+    steps: Steps | None = None,
+) -> LoadResult:
     """Run a load to its end.
 
     Args:
         request: The load.
         caller: Takes its messages and may stop it.
+        steps: Makes its steps; None is a load by this process.
 
     Returns:
         The result: its status is `complete`, or `rejected` if rows were rejected within `max_errors`.
@@ -171,7 +177,7 @@ def run_load(request: Request, caller: Caller) -> LoadResult:
     result = LoadResult(error="a bug in vecload")
     try:
         with ExitStack() as opened:
-            _Load(request, caller, result, opened).run()
+            (steps or Load)(request, caller, result, opened).run()
         result.exit_code, result.error = (3 if result.status == "rejected" else 0), None
     except (VecloadError, KeyboardInterrupt) as stopped:
         number = getattr(stopped, "number", signal.SIGINT)
@@ -185,16 +191,19 @@ def run_load(request: Request, caller: Caller) -> LoadResult:
     return result
 
 
-class _Load:
-    """The steps of a load. Each fills in its part of the result."""
+class Load:
+    """The steps of a load. Each fills in its part of the result.
+
+    A load on a cluster has all of them, and sends in its own way.
+    """
 
     def __init__(self, request: Request, caller: Caller, result: LoadResult, opened: ExitStack) -> None:
-        self._request = request
-        self._options = request.options
-        self._caller = caller
-        self._say = caller.say
-        self._result = result
-        self._opened = opened
+        self.request = request
+        self.options = request.options
+        self.caller = caller
+        self.say = caller.say
+        self.result = result
+        self.opened = opened
 
     def run(self) -> None:
         """Run all steps.
@@ -202,71 +211,93 @@ class _Load:
         Raises:
             VecloadError: The load stopped.
         """
-        request, result = self._request, self._result
+        request, result = self.request, self.result
         names, rejected = named_sources(request)
         checks.check_options(request, names)
-        sources = sources_of(request, names, interrupted=self._caller.stopped_by)
+        sources = sources_of(request, names, interrupted=self.caller.stopped_by)
         for source in sources:
-            self._opened.callback(source.close)
+            self.opened.callback(source.close)
         result.sources = [*map(repeatable, names)] or [source.name for source in sources]
         checks.run(checks.source_checks(request, names, sources))
         plan = plan_of(request, sources)
         result.index = request.index or index_name(names)
         if not plan.sources:
-            self._say("no rows to load")
+            self.say("no rows to load")
             result.status = "complete"
             return
         checks.run(checks.plan_checks(request, plan))
         for hint in binary_hints(plan):
-            self._say(hint)
-        if self._caller.stop.is_set():
-            raise Interrupted(self._caller.stopped_by())  # before anything is created
+            self.say(hint)
+        if self.caller.stop.is_set():
+            raise Interrupted(self.caller.stopped_by())  # before anything is created
         target = self._connect(plan)
         access = when_up(
             lambda: self._open(plan, target),
-            self._say,
-            seconds=min(START_SECONDS, self._options.give_up_after),
+            self.say,
+            seconds=min(START_SECONDS, self.options.give_up_after),
         )
         self._describe(access, plan)
-        jobs = plan.jobs(
-            index_dimension=access.index.describe().dimension,
-            allow_zero_vectors=self._options.allow_zero_vectors,
-            keep_rows=self._options.reject_rows,
-        )
-        policy = policy_of(self._options.repeated_ids, plan.mappings)
+        jobs = self._jobs(plan, access)
+        policy = policy_of(self.options.repeated_ids, plan.mappings)
         digests = digests_of
-        if self._options.skip_loaded and access.key is not None:
+        if self.options.skip_loaded and access.key is not None:
             digests = ItemDigests(access.key.contents_key, access.index.name, "").short_of_ids
-        ids = RepeatedIds(policy, tell=self._say, digests=digests)
+        ids = RepeatedIds(policy, tell=self.say, digests=digests)
+        ids.loaded_elsewhere(request.loaded_elsewhere)
+        if self.options.split is not None:
+            self._compare_with_other_parts(jobs, ids, access)
         if rejected:
             jobs, replaced = choose_rows(jobs, rejected, ids)
             if replaced:
-                self._say(f"omitting {replaced:,} rejected rows: later rows with the same ids were loaded")
+                self.say(f"omitting {replaced:,} rejected rows: later rows with the same ids were loaded")
         try:
-            self._send(plan, jobs, ids, target, access)
+            self.send(plan, jobs, ids, target, access)
         finally:
             result.repeated, result.repeated_exact, result.repeated_ids = ids.repeated, ids.exact, ids.policy
-        if self._options.train:
-            train(access.index, self._caller.stop, self._caller.stopped_by, self._say)
+        if self.options.train:
+            train(access.index, self.caller.stop, self.caller.stopped_by, self.say)
+
+    def _compare_with_other_parts(self, jobs: Sequence[Job], ids: RepeatedIds, access: OpenedIndex) -> None:
+        """With `--split`, let ids that other parts have count as repeated, or refuse them."""
+        if ids.policy == "assume-unique":
+            return
+        others = other_parts(self.request, before=ids.policy == "reject", interrupted=self.caller.stopped_by)
+        for source in others:
+            self.opened.callback(source.close)
+        if not others:
+            return
+        self.say(f"comparing ids with those of other parts than {self.options.split}")
+        other_jobs = self._jobs(plan_of(self.request, others), access)
+        found = ids_of_others(jobs, other_jobs, IdPass(interrupted=self.caller.stopped_by))
+        if ids.policy == "last":
+            refuse_shared(jobs, found)
+        ids.loaded_elsewhere([*found])
+
+    def _jobs(self, plan: Plan, access: OpenedIndex) -> list[Job]:
+        return plan.jobs(
+            index_dimension=access.index.describe().dimension,
+            allow_zero_vectors=self.options.allow_zero_vectors,
+            keep_rows=self.options.reject_rows,
+        )
 
     def _connect(self, plan: Plan) -> Target:
         target = connect_to(
-            self._request.to,
-            self._request.api_key,
-            self._request.reach,
-            wire=self._options.wire,
-            binary_threshold=self._options.binary_threshold,
-            must_exist=creation_of(self._request, plan) is None,
+            self.request.to,
+            self.request.api_key,
+            self.request.reach,
+            wire=self.options.wire,
+            binary_threshold=self.options.binary_threshold,
+            must_exist=creation_of(self.request, plan) is None,
         )
-        self._result.target = target.location
-        return self._opened.enter_context(target)
+        self.result.target = target.location
+        return self.opened.enter_context(target)
 
     def _open(self, plan: Plan, target: Target) -> OpenedIndex:
         """The index: created if it does not exist, checked if it does."""
-        request, name = self._request, self._result.index
+        request, name = self.request, self.result.index
         wanted = creation_of(request, plan)
         if wanted is None:
-            access = open_existing(target, name, request.keys, kms=self._options.kms)
+            access = open_existing(target, name, request.keys, kms=self.options.kms)
         else:
             access = open_or_create(
                 target,
@@ -277,46 +308,46 @@ class _Load:
                     checks.new_index_checks(request, plan, name, wanted, target.embedding_models)
                 ),
                 seals=seals_something(request, plan),
-                tell=self._say,
+                tell=self.say,
             )
-        access.warn_of_new_key(self._caller.warn)
+        access.warn_of_new_key(self.caller.warn)
         if not access.created:
             contents = checks.contents_check(request, plan, access)
             checks.run(checks.index_checks(request, plan, access, contents))
             if contents is not None and contents.note:
-                self._say(contents.note)
+                self.say(contents.note)
         return access
 
     def _describe(self, access: OpenedIndex, plan: Plan) -> None:
         """Report the mapping and the index before a row is written."""
         self._say_mapping(plan)
-        result, info = self._result, access.index.describe()
+        result, info = self.result, access.index.describe()
         result.key_id, result.key_from = access.key_id, access.key_from
         result.about = f"{info.dimension or plan.dimension} dimensions, {info.metric}"
         if access.created:
-            self._say(f"created index {info.name!r} ({result.about}){access.its_key}")
+            self.say(f"created index {info.name!r} ({result.about}){access.its_key}")
         if access.index.opened_by != "index key":
-            self._say(access.access)
-        if line := unsealed_line(plan.mappings, seal=self._request.seal):
-            self._say(line)
-        if self._request.seal and (line := access.derivation):
-            self._say(line)
+            self.say(access.access)
+        if line := unsealed_line(plan.mappings, seal=self.request.seal):
+            self.say(line)
+        if self.request.seal and (line := access.derivation):
+            self.say(line)
 
     def _say_mapping(self, plan: Plan) -> None:
-        result = self._result
-        result.mapping, result.other_mappings = say_mappings(plan, self._request.seal, self._say)
+        result = self.result
+        result.mapping, result.other_mappings = say_mappings(plan, self.request.seal, self.say)
         if clear := plan.cleartexts():
             result.clear_text = [asdict(text) for text in clear]
-            self._say(escaped(cleartext_line(clear)))
+            self.say(escaped(cleartext_line(clear)))
 
-    def _send(
+    def send(
         self, plan: Plan, jobs: Sequence[Job], ids: RepeatedIds, target: Target, access: OpenedIndex
     ) -> None:
         """Open the books, connect the parts of the flow, and run it."""
-        options, result, index = self._options, self._result, access.index
+        options, result, index = self.options, self.result, access.index
         with ExitStack() as opened:
             books = open_books(
-                self._request,
+                self.request,
                 plan,
                 jobs,
                 ids,
@@ -324,8 +355,8 @@ class _Load:
                 access,
                 result,
                 opened,
-                self._say,
-                interrupted=self._caller.stopped_by,
+                self.say,
+                interrupted=self.caller.stopped_by,
             )
             if books is None:
                 return  # everything was loaded before
@@ -338,14 +369,14 @@ class _Load:
                 (lambda batch: index.prepare(sample.keep(batch))) if options.explain else index.prepare,
                 target.healthy,
                 RetryPolicy(give_up_after=options.give_up_after),
-                self._caller.stop,
+                self.caller.stop,
                 on_busy=concurrency.busy,
-                tell=self._say,
+                tell=self.say,
             )
             parsers = opened.enter_context(parsers_for(str(options.parse_workers), plan.sources))
             only = None
             if options.changed_only:
-                only = ChangedOnly.open(self._request, plan, access, target.location, opened, self._say)
+                only = ChangedOnly.open(self.request, plan, access, target.location, opened, self.say)
                 ids = only.begin(
                     jobs,
                     ids,
@@ -354,37 +385,35 @@ class _Load:
                     batch_rows=rows.piece,
                     parsers=parsers,
                     stages=stages,
-                    meter=self._meter(plan, index.name),
-                    caller=self._caller,
+                    meter=self.meter(plan, index.name),
+                    caller=self.caller,
                 )
-            meter = self._meter(plan, index.name)
+            meter = self.meter(plan, index.name)
             for source in plan.sources:
                 for span in journal.done(source.name):
                     meter.add(span)
             ledger = Ledger(
                 journal=journal,
                 rejects=books.rejects,
-                limit=self._request.max_errors,
+                limit=self.request.max_errors,
                 on_progress=meter.update,
                 changes=only.changes if only else None,
                 digests=ids.digests if options.skip_loaded and access.key is not None else None,
             )
             if ledger.totals.read and only is None and not books.kept:
-                known = [source.total_rows for source in plan.sources]
+                known = [source.loaded_rows for source in plan.sources]
                 of_all = f" of {sum(n or 0 for n in known):,}" if None not in known else ""
-                self._say(f"resuming: {ledger.totals.read:,}{of_all} rows are done")
+                self.say(f"resuming: {ledger.totals.read:,}{of_all} rows are done")
             if remote and (age := age_of_killed(journal, only)) is not None:
                 # The service may still store what a killed run had in flight. Wait, so that it comes first.
                 wait = max(0.0, options.resume_wait - max(0.0, age))
-                self._caller.stop.wait(min(wait, threading.TIMEOUT_MAX))
+                self.caller.stop.wait(min(wait, threading.TIMEOUT_MAX))
             dispatcher = opened.enter_context(
-                Dispatcher(
-                    sender.ready, concurrency, self._caller.stop, on_wait=ledger.waiting, stages=stages
-                )
+                Dispatcher(sender.ready, concurrency, self.caller.stop, on_wait=ledger.waiting, stages=stages)
             )
 
             def ended() -> None:
-                check_unchanged(plan.sources, books.identity.fingerprints, self._say)
+                check_unchanged(plan.sources, books.identity.fingerprints, self.say)
                 check_whole(plan.sources)
                 check_still_there(
                     index,
@@ -394,7 +423,7 @@ class _Load:
                     hidden=options.allow_zero_vectors,
                 )
                 if only is not None:
-                    only.delete_missing(sender, self._go_on)
+                    only.delete_missing(sender, self.go_on)
 
             flow = Flow(
                 jobs=jobs,
@@ -403,7 +432,7 @@ class _Load:
                 ledger=ledger,
                 batch_rows=rows,
                 batch_bytes=options.batch_bytes,
-                interrupted=self._caller.stopped_by,
+                interrupted=self.caller.stopped_by,
                 stages=stages,
                 parsers=parsers,
                 ids=ids,
@@ -411,7 +440,7 @@ class _Load:
                 changes=only.changes if only else None,
                 skim=bool(books.kept),
             )
-            with self._caller.around():
+            with self.caller.around():
                 meter.start(ledger.totals)
                 try:
                     try:
@@ -426,9 +455,10 @@ class _Load:
                     result.deleted = only.deleted if only else 0
                     result.count(ledger.totals)
                     result.time = shares(stages, sending=ledger.totals.sending, waiting=ledger.totals.waiting)
-                    books.say_rejects(result, self._options.rejects, self._say)
+                    books.say_rejects(result, self.options.rejects, self.say)
             if only is not None:
                 only.changes.finish()
+            result.an_id = next(iter(journal.samples()), None)
             with suppress(VecloadError):
                 journal.ended_with(index.count())
                 journal.commit(reject_bytes=None, finished=True)
@@ -437,10 +467,15 @@ class _Load:
                     options, plan.sources, before, result.time, sample.batches, remote=remote
                 )
 
-    def _meter(self, plan: Plan, index: str) -> Meter:
-        return Meter(index, plan.sources, self._caller.on_progress, clock=time.monotonic)
+    def meter(self, plan: Plan, index: str) -> Meter:
+        """Measures the progress of the load."""
+        return Meter(index, plan.sources, self.caller.on_progress, clock=time.monotonic)
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
         """Raise Interrupted if the load must stop."""
-        if self._caller.stop.is_set():
-            raise Interrupted(self._caller.stopped_by())
+        if self.caller.stop.is_set():
+            raise Interrupted(self.caller.stopped_by())
+
+
+Steps: TypeAlias = Callable[[Request, Caller, LoadResult, ExitStack], Load]
+"""Makes the steps of a load."""

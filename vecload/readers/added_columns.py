@@ -21,7 +21,7 @@ from vecload.mapping.mapping import Rules
 from vecload.mapping.paths import Steps
 from vecload.mapping.rows import Fault, Mapped
 from vecload.options import VectorDtype
-from vecload.readers.source import ExportFacts, Source
+from vecload.readers.source import ExportFacts, Partition, Source
 from vecload.readers.storage.expand import WILDCARD
 from vecload.readers.storage.files import File
 
@@ -171,6 +171,13 @@ def with_partitions(sources: Sequence[Source], values: Sequence[Mapping[str, str
     ]
 
 
+def partitioned(source: Source, partitions: Sequence[Partition]) -> Source:
+    """The source with the columns that its folders add."""
+    return PartitionedSource(
+        source, {name: _typed(None if v is None else str(v), is_text) for name, v, is_text in partitions}
+    )
+
+
 def _typed(value: str | None, is_text: bool) -> pa.Scalar:
     if is_text:
         return pa.scalar(value, pa.string())
@@ -230,6 +237,15 @@ class WrappedSource(Source):
         """Where the source has a last row that is only half written."""
         return self._source.unfinished_at
 
+    @property
+    def partitions(self) -> tuple[Partition, ...]:
+        """The columns that the source's folders add."""
+        return self._source.partitions
+
+    def row_group_starts(self) -> list[int] | None:
+        """The first row of each row group of the source."""
+        return self._source.row_group_starts()
+
     def part(self, span: Span) -> float:
         """About which part of the source a span is."""
         return self._source.part(span)
@@ -254,6 +270,12 @@ class PartitionedSource(WrappedSource):
     def __init__(self, source: Source, values: Mapping[str, pa.Scalar]) -> None:
         super().__init__(source)
         self._of_folders = dict(values)
+
+    @property
+    def partitions(self) -> tuple[Partition, ...]:
+        """The columns that its folders add."""
+        values = self._of_folders.items()
+        return tuple((name, value.as_py(), pa.types.is_string(value.type)) for name, value in values)
 
     @cached_property
     def _values(self) -> dict[str, pa.Scalar]:

@@ -23,6 +23,7 @@ from vecload.readers.dicts import ROWS_NAME, DictSource, Once, failed_in, kind_o
 from vecload.readers.dimensions import with_dimensions
 from vecload.readers.open import ReadOptions, with_recipes
 from vecload.readers.source import HEAD_BYTES, HEAD_ROWS, Source, missing
+from vecload.readers.splits import Split
 
 _STEPS = 4
 """At most so many times the bytes of a piece are converted at once."""
@@ -33,12 +34,13 @@ _STREAM_ROWS = 1000
 def is_memory_source(value: object) -> bool:
     """Whether a value is anything but names of files: then `open_memory_source` takes it, or says why not.
 
-    Names are a text or a path, or a list, tuple or set of these; an empty one is taken for no names.
+    Names are a text, a path or a split, or a list, tuple or set of these; an empty one is taken for no names.
     """
-    if isinstance(value, str | bytes | os.PathLike):
+    names = (str, bytes, os.PathLike, Split)
+    if isinstance(value, names):
         return False
     if isinstance(value, list | tuple | set | frozenset):
-        return not all(isinstance(one, str | bytes | os.PathLike) for one in value)
+        return not all(isinstance(one, names) for one in value)
     return True
 
 

@@ -29,6 +29,10 @@ SourceFormat: TypeAlias = Literal[
 """What a source is, for programs; `Source.kind` says it to people."""
 
 
+Partition: TypeAlias = tuple[str, int | str | None, bool]
+"""A column that folders add: its name, its value, and whether the column is text."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExportFacts:
     """What an export itself says about its rows.
@@ -73,6 +77,8 @@ class Source(ABC):
         self.name = name
         self.nbytes = nbytes
         self.recipes = AUTOMATIC
+        self.only: tuple[Span, ...] | None = None
+        """The rows that are loaded, where a split is only part of the source; None is all of them."""
         self._files = tuple(files)
         self._total_rows = total_rows
 
@@ -90,6 +96,11 @@ class Source(ABC):
     def total_rows(self) -> int | None:
         """How many rows it holds; None if only reading it shows that."""
         return self._total_rows
+
+    @property
+    def loaded_rows(self) -> int | None:
+        """How many of its rows a load loads; None if only reading shows that."""
+        return self.total_rows if self.only is None else sum(map(len, self.only))
 
     @property
     def once(self) -> bool:
@@ -129,6 +140,15 @@ class Source(ABC):
         Raises:
             SourceError: The file can't be read.
         """
+        return None
+
+    @property
+    def partitions(self) -> tuple[Partition, ...]:
+        """The columns that its folders add."""
+        return ()
+
+    def row_group_starts(self) -> list[int] | None:
+        """The first row of each of its row groups, and the number of rows; None if it can't be split."""
         return None
 
     def part(self, span: Span) -> float:

@@ -367,7 +367,8 @@ class _Work:
             for batch in kept.iter_batches(batch_size=SCANNED_ITEMS):
                 ids = batch.column(ID).to_pylist()
                 found = insist(lambda ids=ids: self._index.get(ids, ["contents"]))  # type: ignore[misc]
-                now = {item.id: key_id_in(item.contents or "") for item in found}
+                # All in the file have contents: an item without is what a killed engine left of one.
+                now = {item.id: key_id_in(item.contents) for item in found if item.contents is not None}
                 needed = [now.get(item_id, "gone") not in (None, self._new.key_id) for item_id in ids]
                 writer.write_batch(batch.filter(pa.array(needed)))
         kept.close()

@@ -139,9 +139,13 @@ class ParquetSource(Source):
         number = len(self._groups)
         return f"Parquet, {packed}, {number:,} row group{'s' * (number != 1)}"
 
+    def row_group_starts(self) -> list[int]:
+        """The first row of each row group, and the number of rows."""
+        return [*itertools.accumulate((group.num_rows for group in self._groups), initial=0)]
+
     def places(self, count: int) -> list[Span]:
         """The beginnings of row groups, evenly spread."""
-        starts = [*itertools.accumulate(group.num_rows for group in self._groups)][:-1]
+        starts = self.row_group_starts()[1:-1]
         step = max(1, -(-len(starts) // count))
         return [Span(self.name, 0, start) for start in starts[::-1][::step][::-1] if start]
 

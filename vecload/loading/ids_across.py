@@ -1,0 +1,212 @@
+"""Ids across splits: which ids are in several splits of a load that are loaded at the same time.
+
+`RepeatedIds` sees the rows of one load in their order. Splits have no order among them, so which row of an id
+stays would be chance. A pass over ids alone finds these ids before anything is sent. It compares digests of
+64 bits; of splits that share one, it compares the ids themselves, so a collision costs a little time and
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecload.batch import Span
+from vecload.errors import UsageError
+from vecload.loading.flow import Job
+from vecload.loading.repeated_ids import SCAN_BYTES, SCAN_ROWS, items_in
+from vecload.readers.prefetch import rows_ahead
+from vecload.readers.source import around
+
+IdDigests: TypeAlias = NDArray[np.uint64]
+"""Digests of ids, shape (n,). The same in every process, other than those of `repeated_ids.digests_of`."""
+BUCKET_ROWS = 2**22
+"""About how many digests of all splits are compared at once: 48 MB, and as much again to sort them."""
+
+
+def stable_digests(ids: Iterable[str]) -> IdDigests:
+    """The ids as BLAKE2b digests of 8 bytes, little-endian."""
+    blake = hashlib.blake2b
+    whole = b"".join([blake(one.encode(), digest_size=8).digest() for one in ids])
+    return np.frombuffer(whole, dtype="<u8").astype(np.uint64, copy=False)
+
+
+class IdPass:
+    """Reads the ids of splits.
+
+    Args:
+        digests: Computes the digests of ids.
+        interrupted: The number of the signal that stops the load, 0 without one.
+    """
+
+    def __init__(
+        self,
+        digests: Callable[[Iterable[str]], IdDigests] = stable_digests,
+        interrupted: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._digests = digests
+        self._interrupted = interrupted
+
+    def digests(self, job: Job) -> IdDigests:
+        """The different digests of the ids in the rows of a job, sorted.
+
+        Raises:
+            Interrupted: A signal came.
+            SourceError: The source can't be read.
+        """
+        found = [digests for _, digests, _ in self._pieces(job, _spans(job), whole=False)]
+        return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.uint64)
+
+    def items(self, job: Job, shared: IdDigests) -> set[str]:
+        """The ids with these digests of rows that become items.
+
+        Whole rows are read only where there is such an id: a row that can't be loaded does not count.
+
+        Args:
+            job: The rows.
+            shared: Sorted.
+
+        Raises:
+            Interrupted: A signal came.
+            SourceError: The source can't be read.
+        """
+        spans = [
+            span
+            for span, digests, _ in self._pieces(job, _spans(job), whole=False)
+            if is_among(digests, shared).any()
+        ]
+        return {
+            item_id
+            for _, digests, ids in (self._pieces(job, spans, whole=True) if spans else ())
+            for item_id, is_shared in zip(ids, is_among(digests, shared).tolist(), strict=True)
+            if is_shared
+        }
+
+    def _pieces(
+        self, job: Job, spans: Sequence[Span], *, whole: bool
+    ) -> Iterator[tuple[Span, IdDigests, list[str]]]:
+        """The ids of some rows, and their digests, piece by piece."""
+        mapping = job.mapper.mapping
+        columns = mapping.needed() if whole else mapping.id_columns() or mapping.needed()
+        others = around(spans, job.source.name, job.source.total_rows)
+        rows = job.source.read(batch_rows=SCAN_ROWS, batch_bytes=SCAN_BYTES, columns=columns, done=others)
+        with closing(rows_ahead(job.source, rows, interrupted=self._interrupted)) as pieces:
+            for piece in pieces:
+                _, ids = items_in(job.mapper, piece, whole=whole)
+                yield piece.span, self._digests(ids), ids
+
+
+def _spans(job: Job) -> Sequence[Span]:
+    source = job.source
+    return source.only if source.only is not None else [Span(source.name, 0, source.total_rows or 0)]
+
+
+def is_among(digests: IdDigests, shared: IdDigests) -> NDArray[np.bool_]:
+    """Which digests are among some that are sorted: bool, shape (n,)."""
+    if not len(shared):
+        return np.zeros(len(digests), dtype=np.bool_)
+    found: NDArray[np.bool_] = shared[np.minimum(shared.searchsorted(digests), len(shared) - 1)] == digests
+    return found
+
+
+class SharedDigests:
+    """Finds digests that are in several splits, in memory that does not grow with their number.
+
+    The digests go to files, by their highest bits; then one file after the other is sorted.
+
+    Args:
+        folder: An empty folder for the files, 12 bytes a digest.
+        rows: About how many digests there will be.
+    """
+
+    _ONE = np.dtype([("digest", "<u8"), ("split", "<u4")])
+
+    def __init__(self, folder: Path, rows: int) -> None:
+        self._bits = max(1, (max(rows, 1) // BUCKET_ROWS).bit_length())
+        self._files = [folder / f"{number}" for number in range(2**self._bits)]
+
+    def add(self, split: int, digests: IdDigests) -> None:
+        """Add the digests of a split: different ones, sorted."""
+        high = digests >> np.uint64(64 - self._bits)
+        ends = np.searchsorted(high, np.arange(len(self._files), dtype=np.uint64), side="right")
+        start = 0
+        for file, end in zip(self._files, ends.tolist(), strict=True):
+            if end > start:
+                part = np.empty(end - start, dtype=self._ONE)
+                part["digest"], part["split"] = digests[start:end], split
+                with file.open("ab") as stream:
+                    stream.write(part.tobytes())
+            start = end
+
+    def shared(self) -> dict[int, IdDigests]:
+        """The digests that several splits have: of each such split, sorted. Call it once, at the end."""
+        found: dict[int, list[IdDigests]] = {}
+        for file in self._files:
+            if not file.exists():
+                continue
+            all_of_it = np.fromfile(file, dtype=self._ONE)
+            file.unlink()
+            order = np.argsort(all_of_it["digest"], kind="stable")
+            digests, splits = all_of_it["digest"][order], all_of_it["split"][order]
+            same = digests[1:] == digests[:-1]
+            repeated = np.concatenate(([False], same)) | np.concatenate((same, [False]))
+            digests, splits = digests[repeated], splits[repeated]
+            for split in np.unique(splits).tolist():
+                found.setdefault(split, []).append(digests[splits == split].astype(np.uint64, copy=False))
+        return {split: np.concatenate(parts) for split, parts in sorted(found.items())}
+
+
+def ids_of_others(own: Sequence[Job], others: Sequence[Job], reads: IdPass) -> dict[str, str]:
+    """The ids of items of some jobs that items of other jobs have, too.
+
+    Args:
+        own: These jobs.
+        others: The other jobs, in order.
+        reads: Reads ids.
+
+    Returns:
+        For each id, the name of the first other source that has it.
+
+    Raises:
+        Interrupted: A signal came.
+        SourceError: A source can't be read.
+    """
+    nothing = np.empty(0, dtype=np.uint64)
+    mine = np.unique(np.concatenate([nothing, *map(reads.digests, own)]))
+    shared: dict[int, IdDigests] = {}
+    for number, job in enumerate(others):
+        theirs = reads.digests(job)
+        hits = theirs[is_among(theirs, mine)]
+        if len(hits):
+            shared[number] = hits
+    if not shared:
+        return {}
+    every = np.unique(np.concatenate([*shared.values()]))
+    ids = set[str]().union(*(reads.items(job, every) for job in own))
+    found: dict[str, str] = {}
+    for number, hits in shared.items():
+        for item_id in sorted(ids & reads.items(others[number], hits)):
+            found.setdefault(item_id, others[number].source.name)
+    return found
+
+
+def refuse_shared(own: Sequence[Job], found: dict[str, str]) -> None:
+    """Refuse a part of a load whose ids other parts have, if the last row of an id should win.
+
+    Raises:
+        UsageError: There is such an id.
+    """
+    if found:
+        item_id, other = next(iter(found.items()))
+        more = f" ({len(found):,} such ids)" if len(found) > 1 else ""
+        raise UsageError(
+            f"id {item_id!r} is in {own[0].source.name} and, in another part, in {other}{more}: parts have "
+            "no order, so which row stays would be chance",
+            hint="reject later rows with --repeated-ids reject, or load without --split",
+        )
