@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 from vecload.distributed.driver import run_distributed
@@ -103,6 +104,16 @@ def _reference(key: str | os.PathLike[str] | None, name: str) -> Reference | Non
     return Reference.parse(f"file:{text}", name)
 
 
+def check_installed() -> None:
+    """Refuse a load on Ray where Ray is not installed.
+
+    Raises:
+        EngineMissing: It is not.
+    """
+    if find_spec("ray") is None:
+        raise EngineMissing("Ray is not installed", hint="pip install 'vecload[ray]'")
+
+
 class RayEngine:
     """Runs calls as tasks of a Ray cluster, one CPU each.
 
@@ -116,17 +127,14 @@ class RayEngine:
     """
 
     def __init__(self, address: str = AUTO, workers: int | None = None) -> None:
-        try:
-            import ray
-        except ImportError:
-            raise EngineMissing("Ray is not installed", hint="pip install 'vecload[ray]'") from None
+        check_installed()
+        import ray
+
         self._ray = ray
         self._started = not ray.is_initialized()
         if self._started:
             self._connect(address)
-        cpus = int(
-            ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call]
-        )
+        cpus = int(ray.cluster_resources().get("CPU", 1))
         self.workers = workers or max(1, cpus)
         self._remote = ray.remote(max_retries=0, num_cpus=1)(_called)
         self._running: list[Any] = []

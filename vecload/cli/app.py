@@ -13,6 +13,7 @@ import typer
 from typer.main import get_command
 
 from vecload._version import __version__
+from vecload.cli import cluster
 from vecload.cli import options as opt
 from vecload.cli.delete import delete
 from vecload.cli.empty_values import NoEmptyValues
@@ -151,6 +152,8 @@ def upsert(
     full: opt.Full = False,
     items: opt.Items = INSPECT_ITEMS,
     verify: opt.VerifyAfter = False,
+    ray: cluster.OnRay = None,
+    workers: cluster.Workers = None,
     json_output: opt.JsonOutput = False,
     quiet: opt.Quiet = False,
     yes: opt.Yes = False,
@@ -160,11 +163,21 @@ def upsert(
     from vecload.cli import load
 
     request = _request(context, options, sources, place)
+    if workers is not None and ray is None:
+        raise UsageError("--workers is for loads on a cluster", hint="add --ray, or omit it")
     if dry_run:
         code = load.inspect(request, full=full, items=items, json=json_output, quiet=quiet)
     else:
-        terminal = sys.stderr.isatty()
-        code = load.upsert(request, json=json_output, quiet=quiet, terminal=terminal, verify=verify, yes=yes)
+        runs = cluster.on_ray(request, ray, workers, context.params["api_key_file"]) if ray else None
+        code = load.upsert(
+            request,
+            json=json_output,
+            quiet=quiet,
+            terminal=sys.stderr.isatty(),
+            verify=verify,
+            yes=yes,
+            runs=runs,
+        )
     raise typer.Exit(code)
 
 
@@ -361,7 +374,7 @@ def run(arguments: Sequence[str]) -> int:
     command: Any = get_command(app)
     for name in ("upsert", "inspect", "verify"):
         opt.show_common(command.commands[name])
-    arguments = list(arguments) or ["--help"]
+    arguments = cluster.with_address(arguments) or ["--help"]
     try:
         if os.environ.get("_VECLOAD_COMPLETE"):
             command.main(arguments, prog_name="vecload")

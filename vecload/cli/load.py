@@ -26,7 +26,14 @@ GC_OBJECTS = 50_000
 
 
 def upsert(
-    request: Request, *, json: bool, quiet: bool, terminal: bool, verify: bool = False, yes: bool = False
+    request: Request,
+    *,
+    json: bool,
+    quiet: bool,
+    terminal: bool,
+    verify: bool = False,
+    yes: bool = False,
+    runs: Callable[[Request, Caller], LoadResult] | None = None,
 ) -> int:
     """Run a load and print its summary, also if the load stops.
 
@@ -37,6 +44,7 @@ def upsert(
         terminal: Standard error is a terminal.
         verify: Compare the sources with the index afterwards.
         yes: Delete items without asking.
+        runs: Runs the load; None is this process.
 
     Returns:
         The exit code of a load that ended.
@@ -51,8 +59,9 @@ def upsert(
         if verify:
             check_readable_again(request)
         confirm = (lambda question: True) if yes else ask
+        run = runs or run_load
         result = _loaded(
-            lambda caller: run_load(request, replace(caller, confirm=confirm)), quiet=quiet, terminal=terminal
+            lambda caller: run(request, replace(caller, confirm=confirm)), quiet=quiet, terminal=terminal
         )
         if verify:
             result.verified = _verified(request, Thoroughness(), quiet=quiet, terminal=terminal)

@@ -158,10 +158,10 @@ def part_of(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
     if match is None or int(match[2]) == 0:
-        raise UsageError(f"split {text!r} is not i/n, like 0/8 for the first of 8 parts")
+        raise UsageError(f"--split {text!r} is not i/n, like 0/8 for the first of 8 parts")
     number, parts = int(match[1]), int(match[2])
     if number >= parts:
-        raise UsageError(f"split {text!r}: the parts are counted from 0 to {parts - 1}")
+        raise UsageError(f"--split {text!r}: the parts are counted from 0 to {parts - 1}")
     return number, parts
 
 

@@ -10,6 +10,7 @@ from vecload.loading.index_checks import check_still_there
 from vecload.loading.rejects import ErrorLimit, too_many
 from vecload.loading.training import train
 from vecload.spark.folder import ReportFolder
+from vecload.spark.options import in_options
 from vecload.spark.partition_load import PartitionLoad
 from vecload.spark.report import REJECTS, Report, TaskReport
 from vecload.spark.shared_ids import shared_ids
@@ -45,7 +46,7 @@ def end(load: PartitionLoad, report: Report, tasks: list[TaskReport], seconds: f
         report.status = "rejected" if report.rejected else "complete"
         report.exit_code = 3 if report.rejected else 0
     except VecloadError as error:
-        report.status, report.exit_code, report.error = "failed", error.exit_code, str(error)
+        report.status, report.exit_code, report.error = "failed", error.exit_code, in_options(str(error))
         raise
     finally:
         if folder is not None:

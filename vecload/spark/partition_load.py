@@ -23,8 +23,6 @@ from vecload.spark.report import TaskReport, report_of
 from vecload.spark.rows import PartitionSource, Shape
 from vecload.spark.shared_ids import IdFiles, IdWriter
 
-SAMPLES = 20
-"""First ids of a partition, of which one that was loaded is looked up at the end of the job."""
 _LASTING = (RowsRejected.exit_code, AccessRefused.exit_code)
 """Exit codes of errors for which Spark need not try again. Other errors may be those of one worker."""
 
@@ -67,16 +65,14 @@ class PartitionLoad:
             VecloadError: The load stopped.
         """
         if attempt:
-            self._refuse_again(partition, attempt - 1)
+            self._refuse_again(partition, attempt)
             # The service may still store what the attempt before had in flight. That must come first.
             time.sleep(self.options.load.resume_wait)
         with TemporaryDirectory(prefix="vecload-") as name:
             scratch = Path(name)
-            firsts: list[str] = []
             with IdWriter(scratch) as ids:
 
                 def seen(found: Sequence[str]) -> None:
-                    firsts.extend(found[: SAMPLES - len(firsts)])
                     if self.compared:
                         ids.add(found)
 
@@ -86,17 +82,18 @@ class PartitionLoad:
                 except VecloadError as error:
                     self._write(TaskReport(partition=partition, attempt=attempt, result=_outcome(error)))
                     raise
-            return self._reported(partition, attempt, result, scratch, firsts, ids)
+            return self._reported(partition, attempt, result, scratch, ids)
 
-    def _refuse_again(self, partition: int, before: int) -> None:
-        """Stop at once if the attempt before stopped for a reason that another attempt does not remove.
+    def _refuse_again(self, partition: int, attempt: int) -> None:
+        """Stop at once if an attempt before stopped for a reason that another attempt does not remove.
 
         Raises:
             VecloadError: The same error.
         """
-        error = None if self.options.report is None else self.error_of(partition, before)
-        if error is not None and error.exit_code in _LASTING:
-            raise error
+        for before in range(attempt):
+            error = self.error_of(partition, before)
+            if error is not None and error.exit_code in _LASTING:
+                raise error
 
     def error_of(self, partition: int, attempt: int) -> VecloadError | None:
         """The error that ended an attempt; None if there is no report of one."""
@@ -144,23 +141,19 @@ class PartitionLoad:
         attempt: int,
         result: LoadResult,
         scratch: Path,
-        firsts: list[str],
         ids: IdWriter,
     ) -> TaskReport:
         """The report of a partition that was loaded, written with its files to the report folder."""
-        rejects, first, rejected = scratch / "rejects", None, set()
+        rejects, first = scratch / "rejects", None
         if result.rejected:
-            for line in rejects.read_bytes().splitlines():
-                reject = Reject(**orjson.loads(line))
-                first = first or replace(reject, raw=None)
-                rejected.add(reject.id)
-        sample = next((one for one in firsts if one not in rejected), "") if result.loaded else ""
+            with rejects.open("rb") as lines:
+                first = replace(Reject(**orjson.loads(lines.readline())), raw=None)
         report = TaskReport(
             partition=partition,
             attempt=attempt,
             result=report_of(result),
             first_reject=first,
-            sample=sample,
+            sample=result.an_id or "",
         )
         folder = self.options.report
         if folder is None:

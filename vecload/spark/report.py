@@ -181,6 +181,12 @@ class Report:
 def report_of(result: LoadResult) -> dict[str, Any]:
     """What a task's report has of the result of its load."""
     found = result.as_dict()
-    for name in ("deleted", "verify", "sources", "rejects_missing", "advice", "other_mappings", "version"):
+    for name in _NOT_OF_A_TASK:
         del found[name]
     return found
+
+
+_NOT_OF_A_TASK = (
+    *("version", "deleted", "verify", "sources", "rejects_missing", "advice", "other_mappings"),
+    *("splits", "attempts"),
+)

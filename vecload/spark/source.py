@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,21 +48,23 @@ class VecloadSource(DataSource):
         Raises:
             VecloadError: The write can't work.
         """
+        from vecload.spark.options import as_options, read_options
+        from vecload.spark.preflight import prepare
+
         begun = time.time()
-        with _said_for_spark():
+        try:
             if overwrite:
                 raise UsageError(
                     'mode("overwrite") would have to empty the index',
                     hint='use mode("append"), which replaces items with the same id; to start anew, delete '
                     "the index first: vecload index delete",
                 )
-            from vecload.spark.options import read_options
-            from vecload.spark.preflight import prepare
-
             load, report = prepare(read_options(dict(self.options)), schema)
             if load.options.report is not None:
                 report.write_to(load.options.report)
-            return Writer(load, report, begun)
+        except VecloadError as error:
+            raise as_options(error).with_traceback(None) from None
+        return Writer(load, report, begun)
 
     def streamWriter(self, schema: Any, overwrite: bool) -> Any:  # noqa: N802 Spark's call
         """Refuse to write a stream.
@@ -105,9 +107,13 @@ class Writer(DataSourceArrowWriter):
         """
         from pyspark import TaskContext
 
+        from vecload.spark.options import as_options
+
         context = TaskContext.get()
-        with _said_for_spark():
+        try:
             return Loaded(self._load.run(context.partitionId(), context.attemptNumber(), iterator))
+        except VecloadError as error:
+            raise as_options(error).with_traceback(None) from None
 
     def commit(self, messages: Sequence[WriterCommitMessage | None]) -> None:
         """Judge the job after its last task, at the driver, and write its report.
@@ -116,9 +122,12 @@ class Writer(DataSourceArrowWriter):
             VecloadError: The job failed.
         """
         from vecload.spark.ending import end
+        from vecload.spark.options import as_options
 
-        with _said_for_spark():
+        try:
             end(self._load, self._report, _reports(messages), self._seconds())
+        except VecloadError as error:
+            raise as_options(error).with_traceback(None) from None
 
     def abort(self, messages: Sequence[WriterCommitMessage | None]) -> None:
         """Write the report of a job that failed, unless `commit` did."""
@@ -133,18 +142,3 @@ class Writer(DataSourceArrowWriter):
 
 def _reports(messages: Sequence[WriterCommitMessage | None]) -> list[TaskReport]:
     return [message.report for message in messages if isinstance(message, Loaded)]
-
-
-@contextmanager
-def _said_for_spark() -> Iterator[None]:
-    """Make errors name options, and leave out where in vecload they were raised.
-
-    Raises:
-        VecloadError: The error raised inside, reworded.
-    """
-    from vecload.spark.options import as_options
-
-    try:
-        yield
-    except VecloadError as error:
-        raise as_options(error).with_traceback(None) from None
