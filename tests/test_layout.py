@@ -29,6 +29,7 @@ ORDER = (
     "loading",
     "distributed",
     "ray",
+    "spark",
     "items",
     "querying",
     "index",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from vecload.errors import IndexNotFound, UsageError
@@ -39,12 +41,15 @@ def prepare(options: SparkOptions, schema: Any) -> tuple[PartitionLoad, Report]:
     # A load of the rows themselves has these from its first rows.
     dimension = load.dimension or len(shape.dimensions) or _dimension_of_index(options)
     load = replace(load, dimension=dimension)
-    request = options.request(source, replace(load, train=False, rejects=None, reject_rows=False))
-    plan = plan_of(request, [source])
-    _check_bytes(plan, load.vector_dtype)
-    check_trainable(replace(request, options=load), plan)
     messages: list[str] = []
-    result = run_load(request, Caller(say=messages.append, warn=messages.append))
+    with TemporaryDirectory(prefix="vecload-") as scratch:
+        request = options.request(
+            source, replace(load, train=False, reject_rows=False, state_dir=Path(scratch))
+        )
+        plan = plan_of(request, [source])
+        _check_bytes(plan, load.vector_dtype)
+        check_trainable(replace(request, options=load), plan)
+        result = run_load(request, Caller(say=messages.append, warn=messages.append))
     policy = policy_of(load.repeated_ids, plan.mappings)
     load = replace(load, repeated_ids=policy, seal=request.seal)
     folder = "" if options.report is None else f"tasks/{secrets.token_hex(6)}"

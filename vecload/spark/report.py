@@ -162,12 +162,18 @@ class Report:
         counts = f"{self.read:,} read, {self.loaded:,} loaded, {self.rejected:,} rejected"
         if self.repeated:
             least = "" if self.repeated_exact else "at least "
-            what = "repeat the id of an earlier row" if self.repeated_ids == "reject" else "replaced"
-            counts += f"; {least}{self.repeated:,} {what}"
+            became = (
+                "repeat the id of an earlier row"
+                if self.repeated_ids == "reject"
+                else "replaced by later rows with the same id"
+            )
+            counts += f"; {least}{self.repeated:,} {became}"
         if self.repeated_ids == "assume-unique":
             counts += "; ids are assumed unique"
         again = self.attempts - self.partitions
-        tasks = f"{self.partitions:,} partitions" + (f", {again:,} of them tried again" if again else "")
+        tasks = f"{self.partitions:,} partitions"
+        if again:
+            tasks += f", {again:,} attempt{'s' * (again > 1)} failed and ran again"
         return [
             f"rows   {counts}",
             f"tasks  {tasks}, {self.task_seconds:,.2f} s of work in {self.seconds:,.2f} s",

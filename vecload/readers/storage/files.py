@@ -277,8 +277,7 @@ def _is_no_file(name: str) -> bool:
 
 
 def located(name: str) -> str:
-    """The one name of a place however it is spelled: an absolute path, a URI, that of an index or a
-    partition, or `-`."""
+    """The one name of a place however it is spelled: an absolute path, a URI, a name of no file, or `-`."""
     if name in (STDIN, STDIN_NAME):
         return STDIN
     if _is_no_file(name):
