@@ -18,7 +18,12 @@ from pyspark.sql.types import (
     StructType,
 )
 
-from vecload.errors import MappingError
+from vecload.errors import MappingError, SourceError
+from vecload.loading.parts import plan_of
+from vecload.loading.request import Request
+from vecload.mapping import ColumnChoice, ColumnMapping, Mapper, guess_mapping
+from vecload.mapping.arrow_rows import columns_of
+from vecload.options import LoadOptions
 from vecload.spark import rows as module
 from vecload.spark.rows import PartitionSource, SchemaSource, Shape
 
@@ -105,14 +110,25 @@ def test_the_driver_knows_the_columns_without_a_row() -> None:
     assert len(source.head().span) == 0
 
 
-def test_a_partition_gives_its_rows_once_and_notes_their_ids() -> None:
-    from vecload.mapping import ColumnChoice, Mapper, guess_mapping
+def test_two_columns_of_one_name_are_refused() -> None:
+    schema = StructType([StructField("id", LongType()), StructField("id", StringType())])
+    with pytest.raises(SourceError, match="the DataFrame has several columns 'id'"):
+        SchemaSource(schema, Shape())
 
+
+def mapping_of(*batches: pa.RecordBatch) -> ColumnMapping:
+    columns = columns_of(Shape(("v",)).rows(batches[0]).schema)
+    return guess_mapping(columns, ColumnChoice(vector="v"), source="it")
+
+
+def partition(mapping: ColumnMapping, seen: Any, *batches: pa.RecordBatch) -> PartitionSource:
+    return PartitionSource(3, iter(batches), Shape(("v",)), mapping, 2, seen)
+
+
+def test_a_partition_gives_its_rows_once_and_notes_their_ids() -> None:
     two = [batch(dense(1.0, 2.0), sparse(2, _1=1.0)), batch(), batch(dense(5.0, 6.0))]
-    head = PartitionSource(3, iter(two), Shape(("v",)), None, print)  # type: ignore[arg-type]
-    mapping = guess_mapping(head.columns(), ColumnChoice(vector="v"), source=head.name)
-    seen: list[str] = []
-    source = PartitionSource(3, iter(two), Shape(("v",)), mapping, seen.extend)
+    mapping, seen = mapping_of(*two), list[str]()
+    source = partition(mapping, seen.extend, *two)
     assert source.name == "partition 3 of the DataFrame"
     assert source.mapping is mapping
     found = [*source.batches(Mapper(mapping, 2), batch_rows=10, batch_bytes=10_000)]
@@ -123,5 +139,33 @@ def test_a_partition_gives_its_rows_once_and_notes_their_ids() -> None:
 
 def test_a_partition_without_rows_has_none() -> None:
     for none in ([], [batch()]):
-        source = PartitionSource(0, iter(none), Shape(("v",)), None, print)  # type: ignore[arg-type]
-        assert source.head() is None
+        assert partition(mapping_of(batch()), print, *none).head() is None
+
+
+@pytest.mark.parametrize(
+    ("vectors", "rows"),
+    [
+        ([dense(1, 2), dense(1), None], 3),
+        ([None, None], 2),  # nothing says otherwise
+        ([dense(1, 2), dense(1), dense(1)], 0),
+        ([dense(1, 2, 3)], 0),
+    ],
+)
+def test_a_partition_of_other_vectors_does_not_look_like_another_source(vectors: Any, rows: int) -> None:
+    one = batch(*vectors)
+    source = partition(mapping_of(one), print, one)
+    head = source.head()
+    assert head is not None
+    assert len(head.span) == rows
+    request = Request(sources=(source,), options=LoadOptions(dimension=2))
+    assert plan_of(request, [source]).dimension == 2
+    assert sum(len(piece.span) for piece in source.read(batch_rows=10, batch_bytes=1000)) == len(vectors)
+
+
+def test_a_vector_that_the_driver_chose_stays_where_the_index_makes_others() -> None:
+    one = batch(dense(1.0, 2.0)).append_column("text", pa.array(["x"]))
+    columns = columns_of(Shape(("v",)).rows(one).schema)
+    mapping = guess_mapping(columns, ColumnChoice(vector="v", contents="text"), source="it", embed=True)
+    source = partition(mapping, print, one)
+    plan = plan_of(Request(sources=(source,), options=LoadOptions(embed=True)), [source])
+    assert plan.mappings[0].vector == "v"

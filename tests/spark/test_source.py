@@ -304,6 +304,24 @@ def test_a_new_index_needs_its_dimension_and_its_key(cluster: Cluster, write: Wr
     assert "does not open index" in write().error(frame)
 
 
+def test_columns_of_dimensions_and_vectors_of_another_length(
+    cluster: Cluster, write: Writes, tmp_path: Path
+) -> None:
+    frame = cluster.session.range(20).selectExpr("id", "1.5D as d0", "cast(id as double) as d1", "id as n")
+    to = write(vectorColumns="d*")  # they say the dimension
+    assert to.save(frame.repartition(2)).loaded == 20
+    assert to.index(ROOT_KEY, cluster.key).get(["7"], ["vector", "metadata"]) == [
+        {"id": "7", "vector": [1.5, 7.0], "metadata": {"n": 7}}
+    ]
+    assert "generate_ids=rows would give" in write(generate_ids="rows").error(frame)
+    # A partition of other vectors is so many rejects, however it begins.
+    wrong = frame.selectExpr("id", "if(id < 10, array(1D, 2D, 3D), array(1D, 2D)) as vector")
+    report = write(max_errors="60%").save(wrong.repartitionByRange(2, "id"))
+    assert (report.loaded, report.rejected) == (10, 10)
+    error = write().error(wrong.coalesce(1))
+    assert "row 0 (id '0'): vector: has 3 values; the index has 2 dimensions" in error
+
+
 def test_keys_come_from_variables_of_the_workers(cluster: Cluster, write: Writes) -> None:
     to = write(key="env:DOCS_INDEX_KEY", contents_key="env:DOCS_CONTENTS_KEY", dimension=2)
     assert to.save(numbered(cluster, 30, 2)).loaded == 30

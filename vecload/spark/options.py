@@ -143,7 +143,7 @@ def in_options(text: str) -> str:
     text = as_parameters(text)
     for phrase, said in _SAID:
         text = text.replace(phrase, said)
-    return text
+    return re.sub(r"\b(\w+_column|metadata_exclude) (\S+) \1 (\S+)", r"\1=\2,\3", text)
 
 
 def as_options(error: VecloadError) -> VecloadError:

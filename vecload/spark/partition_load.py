@@ -76,7 +76,8 @@ class PartitionLoad:
                     if self.compared:
                         ids.add(found)
 
-                source = PartitionSource(partition, batches, self.shape, self.mapping, seen)
+                dimension = self.options.load.dimension
+                source = PartitionSource(partition, batches, self.shape, self.mapping, dimension, seen)
                 try:
                     result = run_load(self._request(source, scratch), Caller.of_python(None, None))
                 except VecloadError as error:

@@ -77,6 +77,11 @@ def _check_needs(options: SparkOptions) -> None:
             hint="name one that the driver and every worker reach; or, if no two partitions share an id, "
             "say repeated_ids=assume-unique",
         )
+    if options.load.generate_ids == "rows":
+        raise UsageError(
+            "option generate_ids=rows would give rows of all partitions the same ids",
+            hint="use generate_ids=digest, or make ids in Spark",
+        )
     if options.report is None and options.load.reject_rows:
         raise UsageError("option reject_rows needs the option report", hint="rejects are written there")
     key = options.secrets.key

@@ -16,8 +16,9 @@ from vecload.errors import SourceError
 from vecload.mapping import Column, ColumnMapping, Mapper
 from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.mapping.dimensions import as_lists, dimension_columns
+from vecload.mapping.mapper import common_dimension
 from vecload.readers.json.workers import Parsers
-from vecload.readers.memory import ArrowStreamSource, Stream
+from vecload.readers.memory import ArrowStreamSource, Stream, check_names
 from vecload.readers.source import Source
 from vecload.readers.storage.files import partition_name
 
@@ -138,13 +139,14 @@ class SchemaSource(Source):
         shape: How its record batches become rows.
 
     Raises:
-        SourceError: Spark can't hand over a column.
+        SourceError: Spark can't hand over a column, or two have one name.
     """
 
     format = "memory"
 
     def __init__(self, schema: Any, shape: Shape) -> None:
         super().__init__(DATA_FRAME, total_rows=0)
+        check_names(DATA_FRAME, schema.fieldNames())
         self._no_rows = shape.rows(pa.RecordBatch.from_pylist([], _arrow_schema(schema)))
 
     @property
@@ -198,6 +200,7 @@ class PartitionSource(ArrowStreamSource):
         batches: Its record batches.
         shape: How they become rows.
         mapping: Which column is which part of an item, as the driver chose.
+        dimension: Of the index; None if it makes the vectors itself.
         seen: Called with the ids of each batch of items.
     """
 
@@ -211,6 +214,7 @@ class PartitionSource(ArrowStreamSource):
         batches: Iterator[pa.RecordBatch],
         shape: Shape,
         mapping: ColumnMapping,
+        dimension: int | None,
         seen: Callable[[Sequence[str]], None],
     ) -> None:
         first = next(batches, None)
@@ -218,12 +222,25 @@ class PartitionSource(ArrowStreamSource):
         every = _rows(first, batches, shape)
         super().__init__(Stream(schema, every), name=partition_name(number), kind="a partition of Spark")
         self._mapping = mapping
+        self._dimension = dimension
         self._seen = seen
 
     @property
     def mapping(self) -> ColumnMapping:
         """As the driver chose, the same in every partition."""
         return self._mapping
+
+    def head(self) -> ArrowRows | None:
+        """Its first rows; none of them if most have vectors of another length.
+
+        A load would refuse such a source as a whole. Of a partition, each row is a reject.
+        """
+        head = super().head()
+        if head is None or self._mapping.vector is None or self._dimension is None:
+            return head
+        found = common_dimension(head, self._mapping, self.name, self._dimension)
+        same = found == self._dimension
+        return head if same else ArrowRows(Span(self.name, 0, 0), head.batch.slice(0, 0))
 
     def batches(
         self,
