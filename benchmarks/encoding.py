@@ -34,7 +34,7 @@ TURN_SECONDS = 0.2
 
 def binary_by_standard_library(batch: Batch) -> bytes:
     """encode_binary, with json and base64."""
-    assert batch.vectors is not None  # noqa: S101
+    assert batch.vectors is not None
     fields: dict[str, Any] = {
         "ids": batch.ids,
         "dimension": batch.vectors.shape[1],
@@ -49,7 +49,7 @@ def binary_by_standard_library(batch: Batch) -> bytes:
 
 def json_by_standard_library(batch: Batch) -> bytes:
     """encode_json, with json."""
-    assert batch.vectors is not None  # noqa: S101
+    assert batch.vectors is not None
     items: list[dict[str, Any]] = [
         {"id": item_id, "vector": vector}
         for item_id, vector in zip(batch.ids, batch.vectors.tolist(), strict=True)

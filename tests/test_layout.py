@@ -14,6 +14,8 @@ PACKAGE = Path(vecload.__file__).parent
 ORDER = (
     "errors",
     "batch",
+    "events",
+    "tracing",
     "closing",
     "safe_text",
     "places",

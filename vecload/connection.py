@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vecload.closing import Closing
@@ -16,6 +16,7 @@ from vecload.options import LoadOptions
 from vecload.sealing import Key, generate_key
 from vecload.sealing.keys import as_key
 from vecload.targets import IndexSettings, Metric, Reach, StoragePrecision, Target, WireFormat, connect_target
+from vecload.targets.location import shards_location
 from vecload.targets.opening import open_with
 
 
@@ -222,7 +223,7 @@ def _source(key: Key | None) -> str:
 
 @parameters_named()
 def connect(
-    location: str | os.PathLike[str],
+    location: str | os.PathLike[str] | Sequence[str],
     *,
     api_key: str | None = None,
     ca_file: str | os.PathLike[str] | None = None,
@@ -237,6 +238,7 @@ def connect(
 
     Args:
         location: `http://…` or `https://…` means a CyborgDB service; anything else is the folder of a store.
+            A list of services are shards.
         api_key: The API key for a service, sent as X-API-Key; for a folder, CyborgDB's licence key.
         ca_file: PEM file of the authorities that certificates of a service count with; None: the system's.
         client_cert: PEM file of the certificate to show to a service.
@@ -252,6 +254,8 @@ def connect(
         Unauthorised: CyborgDB does not confirm the licence key.
         EngineMissing: The location is a folder, and cyborgdb-core is not installed.
     """
+    if not isinstance(location, str | os.PathLike) and isinstance(location, Sequence):
+        location = shards_location(location)
     checked = LoadOptions(wire=wire, binary_threshold=binary_threshold)
     for name, text, kinds in (
         ("location", location, (str, os.PathLike)),

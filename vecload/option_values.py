@@ -11,6 +11,7 @@ from types import NoneType, UnionType
 from typing import Any, Final, Union, get_args, get_origin
 
 from vecload.errors import UsageError
+from vecload.places import expanded
 
 _GOES_TO_THE_ENGINE: Final = frozenset({"id_prefix", "id_separator", "embedding_model", "kms"})
 MAY_BE_EMPTY: Final = frozenset({"id_prefix"})
@@ -41,6 +42,14 @@ class About:
     usual: str = ""
     common: bool = False
     or_auto: bool = False
+
+
+_PATHS: Final = frozenset({"FILE", "FILE.prom", "FOLDER", "SOURCE"})
+
+
+def names_a_path(metavar: str | None) -> bool:
+    """Whether the value of an option is a path, judging by what stands for it in the help."""
+    return not _PATHS.isdisjoint((metavar or "").strip("[]").split("|"))
 
 
 def checked_value(name: str, value: Any, hint: Any, about: About) -> Any:
@@ -83,7 +92,7 @@ def checked_value(name: str, value: Any, hint: Any, about: About) -> Any:
     if kinds[0] is Path:
         if not isinstance(value, str | os.PathLike) or not os.fspath(value).strip():
             raise UsageError(f"{name} is {value!r}, not a folder", hint="omit it for its default")
-        return Path(value)
+        return Path(expanded(os.fspath(value)))
     if kinds[0] is str:
         if isinstance(value, os.PathLike):
             value = os.fspath(value)
@@ -93,6 +102,8 @@ def checked_value(name: str, value: Any, hint: Any, about: About) -> Any:
             raise UsageError(f"{name} is empty", hint="omit it for its default")
         if name in _GOES_TO_THE_ENGINE and not _is_utf8(value):
             raise UsageError(f"{name} is not UTF-8 text")
+        if names_a_path(about.metavar):
+            return expanded(value)
     return value
 
 

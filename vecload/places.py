@@ -45,6 +45,20 @@ def state_folder() -> Path:
     return home("XDG_STATE_HOME", ".local/state") / "journals"
 
 
+def expanded(path: str) -> str:
+    """A path with `~` or `~name` at its start replaced by the home folder. Anything else stays as it is.
+
+    Raises:
+        UsageError: There is no such user, or the user has no home folder; and no file has that name.
+    """
+    found = os.path.expanduser(path)  # noqa: PTH111 a text, which may end in a slash
+    if found == path and path.startswith("~") and not os.path.lexists(path):
+        raise UsageError(
+            f"the home folder in {path!r} does not exist", hint="write ./NAME, or the whole path"
+        )
+    return found
+
+
 def short(path: str) -> str:
     """A path with `~` for the user's home. Anything else stays as it is."""
     try:

@@ -17,11 +17,11 @@ from vecload.distributed.driver import run_distributed
 from vecload.distributed.engine import Ended, WorkerDied
 from vecload.errors import EngineMissing, TargetError, VecloadError
 from vecload.flags import as_parameters, parameters_named
+from vecload.loading.caller import Caller
 from vecload.loading.request import request_of
 from vecload.loading.result import LoadResult, Progress
-from vecload.loading.run import Caller
 from vecload.options import LoadOptions
-from vecload.sealing.references import Reference, SecretReferences
+from vecload.sealing.references import SecretReferences
 
 AUTO = "auto"
 """The address that means: the cluster this machine is part of, or else one of this machine alone."""
@@ -71,11 +71,7 @@ def load(
     """
     try:
         with parameters_named():
-            secrets = SecretReferences(
-                _reference(key, "key"),
-                None if contents_key is None else Reference.parse(contents_key, "contents_key"),
-                None if api_key is None else Reference.parse(api_key, "api_key"),
-            )
+            secrets = SecretReferences.named(key, contents_key, api_key)
             request = request_of(
                 sources, to=to, index=index, key=None, api_key=None, options=options, changes=fields
             )
@@ -93,15 +89,6 @@ def load(
         raise
     result.advice = as_parameters(result.advice)
     return result
-
-
-def _reference(key: str | os.PathLike[str] | None, name: str) -> Reference | None:
-    if key is None:
-        return None
-    text = os.fspath(key)
-    if text.partition(":")[0] in ("env", "file", "command"):
-        return Reference.parse(text, name)
-    return Reference.parse(f"file:{text}", name)
 
 
 def check_installed() -> None:
@@ -173,7 +160,12 @@ class RayEngine:
         errors = self._ray.exceptions
         try:
             value, error = self._ray.get(handle)
-        except (errors.WorkerCrashedError, errors.NodeDiedError, errors.ObjectLostError):
+        except (
+            errors.WorkerCrashedError,
+            errors.NodeDiedError,
+            errors.ObjectLostError,
+            errors.OutOfMemoryError,
+        ):
             return Ended(handle, error=WorkerDied())
         except errors.RayTaskError as failed:
             kind = type(failed.cause).__name__
@@ -203,3 +195,12 @@ def _called(call: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, 
     except VecloadError as error:
         error.result = None
         return None, error
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Datasink":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    check_installed()
+    from vecload.distributed.datasink import Datasink  # Ray Data takes a second to import
+
+    return Datasink

@@ -111,12 +111,14 @@ def test_a_file_that_is_found_sends_nothing_to_whom_its_author_likes(
     settings = f'{table}to = "{spy.url}"\nkey-file = "{key_file}"\napi-key-file = "{api_key_file}"\n'
     (project / "vecload.toml").write_text(settings)
 
-    ended = vecload(*command, cwd=project, variables={"VECLOAD_API_KEY": CANARY})
+    chosen = ("--profile", "x") if "profiles" in table else ()
+    ended = vecload(*chosen, *command, cwd=project, variables={"VECLOAD_API_KEY": CANARY})
 
     assert spy.heard == []
     assert ended.code == 2
-    assert ended.error.startswith("vecload: vecload.toml of this folder sets ")
-    for name in ("to", "key-file", "api-key-file") if "profiles" not in table else ("profiles",):
+    profile = ", profile 'x'" if chosen else ""
+    assert ended.error.startswith(f"vecload: vecload.toml of this folder{profile} sets ")
+    for name in ("to", "key-file", "api-key-file"):
         assert name in ended.error
     assert ".config" in ended.error or "config.toml" in ended.error
     assert "--config vecload.toml" in ended.error

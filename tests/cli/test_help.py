@@ -8,7 +8,7 @@ from typer.main import get_command
 from tests.cli.command import vecload
 from vecload.cli.app import app
 from vecload.cli.config import CONFIG_NAME
-from vecload.cli.options import print_help
+from vecload.cli.help import print_help
 
 
 @pytest.mark.parametrize("command", ["", "upsert", "index", "index create", "keygen"])

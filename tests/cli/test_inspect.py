@@ -52,7 +52,10 @@ def test_every_option_of_a_load_is_one_of_inspect_but_those_that_a_report_has_no
         {option.name: (option.opts, option.envvar, option.default) for option in commands[name].params}
         for name in ("upsert", "inspect")
     )
-    assert {*of_upsert} - {*of_inspect} == {*OF_LOADS_ALONE, "dry_run", "verify", "quiet", "yes"}
+    assert {*of_upsert} - {*of_inspect} == {
+        *OF_LOADS_ALONE,
+        *("dry_run", "verify", "quiet", "yes", "metrics"),
+    }
     assert {name: of_upsert[name] for name in of_inspect} == of_inspect
 
 

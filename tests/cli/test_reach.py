@@ -190,7 +190,7 @@ def test_what_was_set_for_one_service_is_not_used_for_another(
     (folder / "named.toml").write_text("\n".join(settings))  # for any service
     assert vecload(*listing, "--to", guarded.url).code == 0
     (folder / "vecload.toml").write_text(settings[0])
-    assert "sets ca-file: a file in the working folder may not" in vecload("index", "list").error
+    assert "sets ca-file: a file that vecload finds by itself may not" in vecload("index", "list").error
 
 
 def test_a_path_is_shown_nowhere_and_is_a_target_of_its_own(

@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from tests.faults.forked import PROJECT, ForkedProcess, Forks, shared_forks
-from tests.faults.oracle import Source, check_index
+from tests.faults.oracle import CANARY, Source, check_index
 from vecload.errors import VecloadError
 from vecload.sealing import Key, generate_key
 from vecload.targets import connect_target, is_service
@@ -133,11 +135,28 @@ class Load:
             generate_key().save(self.key_file)
         self.made.append(self)
 
+    @property
+    def log(self) -> Path:
+        """The log of all runs."""
+        return self.folder / "log.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """The metrics of the last run."""
+        return self.folder / "load.prom"
+
+    @property
+    def watched_options(self) -> Sequence[str]:
+        """Options for everything else that a run writes about itself."""
+        log = ("--log-file", str(self.log), "--log-format", "json", "--verbose")
+        return (*log, "--metrics", str(self.metrics))
+
     def start(self, *options: str) -> Running:
         given = [
             *("upsert", str(self.source.path), "--to", self.to, "--index", self.index, "--json"),
             *("--key-file", str(self.key_file), "--state-dir", str(self.state)),
             *("--rejects", str(self.rejects), "--resume-wait", "0"),
+            *self.watched_options,
             # The last row of an id wins where the id column is named.
             *("--id-column", "id"),
         ]
@@ -146,7 +165,26 @@ class Load:
     def run(self, *options: str) -> Ended:
         """Run it to its end."""
         self.runs.append(self.start(*options).end())
+        self.check_watched(self.runs[-1])
         return self.runs[-1]
+
+    def check_watched(self, ended: Ended) -> None:
+        """The log and the metrics of a run that was not killed are whole, and nothing secret is in them."""
+        log, metrics = self.log.read_text(), self.metrics.read_text()
+        keys = [Key.load(self.key_file)] if self.key_file.exists() else []
+        for secret in (CANARY, *(part.hex() for key in keys for part in (key.index_key, key.contents_key))):
+            assert secret not in log + metrics + ended.err
+        events = [json.loads(line) for line in log.splitlines()]
+        assert (events[-1]["event"], events[-1]["exit_code"]) == ("command_ended", ended.code)
+        samples = {
+            sample.name: sample.value
+            for family in text_string_to_metric_families(metrics)
+            for sample in family.samples
+        }
+        assert samples["vecload_exit_code"] == ended.code
+        if ended.summary:
+            for name in ("read", "loaded", "rejected", "skipped"):
+                assert samples[f"vecload_rows_{name}_total"] == ended.summary[name]
 
     def run_until_done(self, *, most: int = 10, code: int = 0, may_fail_with: tuple[int, ...] = ()) -> Ended:
         """Run it until it ends with the code of a whole load; then its claims must be true."""

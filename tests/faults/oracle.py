@@ -18,6 +18,8 @@ from vecload.sealing import Key, Opener
 from vecload.targets import connect_target
 
 DIMENSION = 4
+CANARY = "Zebrafish-Confession-Quartz"
+"""In all contents, and nowhere else."""
 
 
 class WrongIndex(AssertionError):
@@ -70,7 +72,7 @@ def write_source(
             "id": item_id,
             "vector": values.astype(np.float64).tolist()[: 3 if n in bad else None],
             "n": n,
-            "contents": f"text {n} {chance.random()}" if chance.random() < 0.7 else None,
+            "contents": f"{CANARY} {n} {chance.random()}" if chance.random() < 0.7 else None,
         }
         written.append(row)
         if n in rejected:

@@ -72,6 +72,29 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "create": (("index", "create", "docs", "--dimension", "32"), ("create",)),
     "delete": (("index", "delete", "docs", "--yes"), ("describe", "num_vectors", "delete")),
 }
+WATCHED = ("upsert", "inspect")
+"""Commands of these that have a log."""
+LOG = ("--verbose", "--log-file", "FOLDER/log", "--log-format", "json")
+OUTPUTS: tuple[tuple[str, ...], ...] = (
+    LOG,
+    (*LOG[:-1], "text"),
+    ("--verbose",),
+    ("--verbose", "--log-format", "json"),
+    (*LOG[1:], "--quiet"),
+    (),
+)
+"""What else a run writes, in turn; every file of it is searched."""
+METRICS = ("--metrics", "FOLDER/load.prom")
+
+
+def outputs_of(arguments: tuple[str, ...], number: int) -> tuple[str, ...]:
+    """The options of further outputs for one of many runs of a command."""
+    if arguments[0] not in WATCHED:
+        return ()
+    chosen = OUTPUTS[number % len(OUTPUTS)]
+    if arguments[0] == "upsert":
+        return (*chosen, *METRICS)
+    return tuple(option for option in chosen if option != "--quiet")
 
 
 def squeezed(text: str) -> str:
@@ -129,7 +152,7 @@ class Runner:
             (place / name).mkdir(parents=True)
         filled = [
             each.replace("SOURCE", str(self.source)).replace("FOLDER", str(place / "files"))
-            for each in arguments
+            for each in (*arguments, *outputs_of(arguments, number))
         ]
         environment = {
             "PATH": os.environ["PATH"],
@@ -138,6 +161,7 @@ class Runner:
             "VECLOAD_API_KEY": API_KEY,
             "VECLOAD_KEY_FILE": str(self._key),
             "VECLOAD_TO": self._server.url,
+            "GITHUB_STEP_SUMMARY": str(place / "files/summary.md"),
         }
         run = self._forks.start(
             ("-m", "vecload", *filled, *options), place / "files/out", place / "files/err", environment
@@ -256,6 +280,37 @@ def test_a_password_or_a_query_of_an_address_is_not_repeated(
 def test_a_path_and_the_password_of_a_proxy_are_not_repeated(
     runner: Runner, arguments: tuple[str, ...]
 ) -> None:
-    for number, command in enumerate((LOAD, ("index", "list"), ("get", "a"))):
+    for number, command in enumerate((*[LOAD] * len(OUTPUTS), ("index", "list"), ("get", "a"))):
         code, found = runner.run((*command, *arguments), number)
         assert (code, found) == (1, [])
+
+
+@pytest.mark.parametrize("command", ["upsert", "inspect", "get", "query", "index list"])
+@pytest.mark.parametrize("how", [(), ("--json",)])
+def test_the_configuration_that_holds_is_shown_without_secrets(
+    runner: Runner, command: str, how: tuple[str, ...]
+) -> None:
+    options = ["--proxy", f"http://someone:{PASSWORD}@127.0.0.1:1"]
+    if command != "index list":
+        options += ["--key-command", f"echo {SESSION}"]
+    refused = 0 if command == "index list" else 2  # a credential is compared with the address
+    for number, (to, code) in enumerate(
+        (
+            (f"http://someone:{PASSWORD}@127.0.0.1:1", refused),
+            (f"https://127.0.0.1:1/?token={SESSION}", refused),
+            (f"https://127.0.0.1:1/{SESSION}", 0),
+        )
+    ):
+        arguments = ("config", *command.split(), "--to", to, *options, *how)
+        assert runner.run(arguments, number) == (code, [])
+
+
+def test_every_kind_of_output_is_searched(runner: Runner, server: Echoing) -> None:
+    server.asked = "nothing"
+    planted = runner.source.with_name(f"{METADATA}.jsonl")
+    planted.write_text(json.dumps(SOURCE[0]) + "\n")
+    found = [runner.run((*LOAD[:1], str(planted), *LOAD[2:]), number)[1] for number in range(len(OUTPUTS))]
+    places = {each.rpartition(" in ")[2] for one in found for each in one}
+    assert {"files/log", "files/err"} <= places
+    named = runner.run((*LOAD[:1], "SOURCE", "--index", METADATA, *LOAD[4:]), 0)[1]
+    assert {"files/load.prom", "files/summary.md"} <= {each.rpartition(" in ")[2] for each in named}

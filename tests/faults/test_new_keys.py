@@ -67,6 +67,7 @@ class FirstLoad(Load):
             *("upsert", str(self.source.path), "--to", self.to, "--index", self.index, "--json"),
             *self.key_options,
             *("--state-dir", str(self.state), "--resume-wait", "0", "--give-up-after", "5"),
+            *self.watched_options,
             # The last row of an id wins where the id column is named.
             *("--id-column", "id"),
         ]

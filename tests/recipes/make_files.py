@@ -1,87 +1,78 @@
-"""Makes the files of tests/recipes/files by the tools themselves: pymongo, qdrant-client, haystack-ai.
+"""Makes the files of tests/recipes/files by tools that take long to install: Haystack, LlamaIndex, Chroma.
 
-python -m venv tools && tools/bin/pip install pymongo qdrant-client haystack-ai
+python -m venv tools && tools/bin/pip install haystack-ai llama-index-core chromadb
 tools/bin/python tests/recipes/make_files.py
 """
 
 from __future__ import annotations
 
-import datetime
 import json
-import uuid
 from pathlib import Path
 from typing import Any
 
-from bson import Binary, Decimal128, Int64, ObjectId, json_util
-from bson.binary import BinaryVectorDtype
+import chromadb
 from haystack import Document
 from haystack.dataclasses import ByteStream
-from qdrant_client import QdrantClient, models
+from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
+from llama_index.core.storage.docstore import SimpleDocumentStore
+from llama_index.core.vector_stores import SimpleVectorStore
+from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
 FILES = Path(__file__).parent / "files"
 VECTORS = [[0.11, -0.22, 0.33, 0.44], [0.5, 0.25, -0.125, 0.75]]
 TEXTS = ["the boiler in unit 7 leaks", "invoice 4411 is disputed by the buyer"]
 
 
-def lines(name: str, rows: list[str]) -> None:
-    (FILES / name).write_text("".join(row + "\n" for row in rows))
-
-
-def mongodb() -> None:
-    rows = [
-        {
-            "_id": ObjectId(f"65f0c0ffee0000000000000{n}"),
-            "text": TEXTS[n],
-            "embedding": VECTORS[n],
-            "created": datetime.datetime(2024, 5, 1, 10, n, 0, 123000, tzinfo=datetime.UTC),
-            "before": datetime.datetime(1815, 12, 10, tzinfo=datetime.UTC),
-            "views": n,
-            "big": Int64(9007199254740993),
-            "price": Decimal128("1.10"),
-            "whole": Decimal128("7"),
-            "ref": Binary.from_uuid(uuid.UUID(int=n)),
-            "raw": b"\x00\xff",
-            "deep": {"list": [1, 2.5, {"at": datetime.datetime(2024, 5, 1, tzinfo=datetime.UTC)}]},
-        }
-        for n in range(2)
-    ]
-    relaxed, canonical = json_util.RELAXED_JSON_OPTIONS, json_util.CANONICAL_JSON_OPTIONS
-    lines("mongodb-relaxed.json", [json_util.dumps(row, json_options=relaxed) for row in rows])
-    lines("mongodb-canonical.json", [json_util.dumps(row, json_options=canonical) for row in rows])
-    packed = [
-        {**row, "embedding": Binary.from_vector(vector, BinaryVectorDtype.FLOAT32)}
-        for row, vector in zip(rows, VECTORS, strict=True)
-    ]
-    lines("mongodb-vectors.json", [json_util.dumps(row, json_options=canonical) for row in packed])
-
-
-def qdrant() -> None:
-    client = QdrantClient(":memory:")
-    kind = models.VectorParams(size=4, distance=models.Distance.DOT)
-    client.create_collection("c", vectors_config=kind)
-    payloads: list[dict[str, Any]] = [
-        {"page_content": text, "metadata": {"source": "a.txt", "page": n}} for n, text in enumerate(TEXTS)
-    ]
-    points = [
-        models.PointStruct(id=n, vector=VECTORS[n], payload=payload) for n, payload in enumerate(payloads)
-    ]
-    client.upsert("c", points)
-    found, _ = client.scroll("c", with_payload=True, with_vectors=True)
-    lines("qdrant-langchain.jsonl", [json.dumps(record.model_dump()) for record in found])
+def lines(name: str, rows: list[dict[str, Any]]) -> None:
+    (FILES / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def haystack() -> None:
     documents = [
         Document(id=f"h{n}", content=TEXTS[n], meta={"n": n}, embedding=VECTORS[n]) for n in range(2)
     ]
-    lines("haystack.jsonl", [json.dumps(document.to_dict(flatten=False)) for document in documents])
+    lines("haystack.jsonl", [document.to_dict(flatten=False) for document in documents])
     blob = ByteStream(b"%PDF secret", mime_type="application/pdf")
     bytes_of = Document(id="h0", blob=blob, embedding=VECTORS[0])
-    lines("haystack-blob.jsonl", [json.dumps(bytes_of.to_dict(flatten=False))])
+    lines("haystack-blob.jsonl", [bytes_of.to_dict(flatten=False)])
+
+
+def llamaindex() -> None:
+    source = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id="d")}
+    nodes = [
+        TextNode(id_=f"n{n}", text=TEXTS[n], metadata={"page": 1}, embedding=VECTORS[n], relationships=source)
+        for n in range(2)
+    ]
+    lines("llamaindex-nodes.jsonl", [node.to_dict() for node in nodes])
+    payloads = [node_to_metadata_dict(node, remove_text=False, flat_metadata=False) for node in nodes]
+    lines("llamaindex-payloads.jsonl", payloads)
+    folder = FILES / "llamaindex"
+    folder.mkdir(exist_ok=True)
+    vectors, documents = SimpleVectorStore(), SimpleDocumentStore()
+    vectors.add(nodes)
+    documents.add_documents(nodes)
+    (folder / "default__vector_store.json").write_text(json.dumps(vectors.to_dict()))
+    (folder / "docstore.json").write_text(json.dumps(documents.to_dict()))
+
+
+def chroma() -> None:
+    collection = chromadb.EphemeralClient().create_collection("documents")
+    collection.add(
+        ids=["a", "b"],
+        embeddings=VECTORS,
+        documents=TEXTS,
+        metadatas=[{"n": 1}, {"n": 2}],
+        uris=["u0", "u1"],
+    )
+    found = collection.get(include=["embeddings", "documents", "metadatas", "uris"])
+    (FILES / "chroma.json").write_text(json.dumps({**found, "embeddings": found["embeddings"].tolist()}))
+    asked = collection.query(query_embeddings=[VECTORS[0]], include=["embeddings", "documents", "metadatas"])
+    nested = [embeddings.tolist() for embeddings in asked["embeddings"]]
+    (FILES / "chroma-query.json").write_text(json.dumps({**asked, "embeddings": nested}))
 
 
 if __name__ == "__main__":
     FILES.mkdir(exist_ok=True)
-    mongodb()
-    qdrant()
     haystack()
+    llamaindex()
+    chroma()

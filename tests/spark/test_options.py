@@ -101,7 +101,14 @@ def test_a_reference_that_leads_nowhere_is_refused(text: str) -> None:
         read_options({**NEEDED, "key": text})
 
 
-@pytest.mark.parametrize("name", ["to", "proxy"])
+def test_several_services_are_one_target() -> None:
+    both = read_options({"shards": "http://one:8000, http://two:8000", "index": "docs"})
+    assert both.to == "http://one:8000,http://two:8000"
+    with pytest.raises(UsageError, match="options to and shards exclude each other"):
+        read_options({**NEEDED, "shards": "http://one:8000"})
+
+
+@pytest.mark.parametrize("name", ["to", "shards", "proxy"])
 def test_a_password_in_an_address_is_refused_and_not_repeated(name: str) -> None:
     with pytest.raises(UsageError, match=f"option {name} holds a user or a password") as raised:
         read_options({**NEEDED, name: "https://somebody:hunter2@example.com"})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,12 +17,14 @@ from typer.main import get_command
 from vecload._version import __version__
 from vecload.cli import cluster
 from vecload.cli import options as opt
+from vecload.cli.arguments import config_first, homes_expanded, leaves
 from vecload.cli.delete import delete
 from vecload.cli.empty_values import NoEmptyValues
+from vecload.cli.help import HelpAll, print_help, show_common
 from vecload.cli.indexes import index_app
-from vecload.cli.options import print_help
 from vecload.cli.output import out, say, tell
 from vecload.cli.usage import usage_error
+from vecload.cli.watch import Watch
 from vecload.cli.whole_index import copy, export, rekey
 from vecload.errors import UsageError, VecloadError
 from vecload.limits import INSPECT_ITEMS, QUERY_PRINTED
@@ -49,7 +53,7 @@ def main(
             "config",
             None,
             "File of defaults for the options.",
-            usual="~/.config/vecload/config.toml and ./vecload.toml",
+            usual="~/.config/vecload/config.toml and the nearest vecload.toml, here or above",
             metavar="FILE",
         ),
     ] = None,
@@ -58,7 +62,7 @@ def main(
         opt.option(
             "profile",
             None,
-            "Also use the defaults in the table profiles.NAME of your configuration.",
+            "Also use the defaults in the table profiles.NAME of the configuration.",
             metavar="NAME",
         ),
     ] = None,
@@ -73,7 +77,8 @@ def main(
     from vecload.cli.config import default_map, in_use
 
     context.default_map, sections = default_map(context.command, config, profile)
-    if line := in_use(sections, context.default_map.get(context.invoked_subcommand or ""), context.obj or ()):
+    own = context.default_map.get(context.invoked_subcommand or "")
+    if line := in_use(sections, own, context.obj.arguments):
         tell(line)
 
 
@@ -112,6 +117,12 @@ Takes the options of 'vecload upsert'. Returns 0 if everything is equal, and 5 i
 
 {VARIABLES} --help-all shows all options.
 """
+CONFIG_HELP = """Print the values of a command's options that hold here, and where each one is from.
+
+A value is from a flag, a variable, a line of a configuration file, or it is the default. Secrets are masked.
+
+Example: vecload config upsert --profile prod
+"""
 OF_LOADS_ALONE = (
     "concurrency",
     "explain",
@@ -140,6 +151,7 @@ Sources = Annotated[
 
 
 @app.command("upsert", help=UPSERT_HELP, epilog=UPSERT_EXAMPLES)
+@opt.watched(metrics=True)
 @opt.takes()
 @opt.opens(index=opt.NewIndexName)
 def upsert(
@@ -157,7 +169,7 @@ def upsert(
     json_output: opt.JsonOutput = False,
     quiet: opt.Quiet = False,
     yes: opt.Yes = False,
-    help_all: opt.HelpAll = False,
+    help_all: HelpAll = False,
 ) -> None:
     """Load sources into an index."""
     from vecload.cli import load
@@ -182,6 +194,7 @@ def upsert(
 
 
 @app.command("inspect", help=INSPECT_HELP)
+@opt.watched()
 @opt.takes(without=OF_LOADS_ALONE)
 @opt.opens(index=opt.NewIndexName)
 def inspect(
@@ -193,7 +206,7 @@ def inspect(
     full: opt.Full = False,
     items: opt.Items = INSPECT_ITEMS,
     json_output: opt.JsonOutput = False,
-    help_all: opt.HelpAll = False,
+    help_all: HelpAll = False,
 ) -> None:
     """Report what sources are and what a load would do."""
     from vecload.cli import load
@@ -203,6 +216,7 @@ def inspect(
 
 
 @app.command("verify", help=VERIFY_HELP)
+@opt.watched()
 @opt.opens(index=opt.LoadedIndexName)
 @opt.takes(without=OF_LOADS_ALONE)
 def verify(
@@ -217,7 +231,7 @@ def verify(
     differences: opt.Differences = None,
     json_output: opt.JsonOutput = False,
     quiet: opt.Quiet = False,
-    help_all: opt.HelpAll = False,
+    help_all: HelpAll = False,
 ) -> None:
     """Compare sources with the index they were loaded into."""
     from vecload.cli import load
@@ -341,6 +355,29 @@ def keygen(
     tell(f"wrote {file} (key id {key.key_id}); keep a copy: without it, nothing sealed with it can be opened")
 
 
+@app.command(
+    "config", help=CONFIG_HELP, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
+)
+def config_command(
+    context: typer.Context,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[COMMAND] [OPTION]…",
+            help="The command, and options as you would give them to it. (default: upsert)",
+            show_default=False,
+        ),
+    ] = None,
+    json_output: Annotated[
+        bool, opt.option("json", None, "Print one JSON object on standard output.")
+    ] = False,
+) -> None:
+    """Print the options of a command that hold here, and where each value is from."""
+    from vecload.cli.config_shown import show_config
+
+    show_config(context, [*(words or ()), *context.args], json=json_output)
+
+
 @app.command()
 def recipes(
     name: Annotated[
@@ -373,36 +410,51 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code. Errors are one line on standard error."""
     command: Any = get_command(app)
     for name in ("upsert", "inspect", "verify"):
-        opt.show_common(command.commands[name])
+        show_common(command.commands[name])
+    for each in leaves(command):
+        homes_expanded(each)
     arguments = cluster.with_address(arguments) or ["--help"]
+    watch = Watch(arguments)
+    code, error = 1, ""
     try:
+        code, error = _run(command, watch)
+        return code
+    except KeyboardInterrupt as interrupted:
+        code, error = 128 + getattr(interrupted, "number", signal.SIGINT), "interrupted"
+        raise
+    finally:
+        watch.end(code, error)
+
+
+def _run(command: Any, watch: Watch) -> tuple[int, str]:
+    """Run the command line; its exit code, and its error if that is one of the command."""
+    try:
+        arguments = config_first(command, watch.arguments)
         if os.environ.get("_VECLOAD_COMPLETE"):
             command.main(arguments, prog_name="vecload")
         if print_help(command, arguments):
-            return 0
-        with command.make_context("vecload", [*arguments], obj=arguments) as context:
-            return _exit_code(command.invoke(context))
+            return 0, ""
+        with command.make_context("vecload", arguments, obj=watch) as context:
+            return _exit_code(command.invoke(context)), ""
     except VecloadError as error:
-        tell(f"vecload: {error}")
-        return error.exit_code
+        tell(f"vecload: {error}", logging.ERROR)
+        return error.exit_code, str(error)
     except typer.Exit as ended:
-        return ended.exit_code
+        return ended.exit_code, ""
     except typer.TyperException as error:
-        return usage_error(error)
+        return usage_error(error), ""
     except typer.Abort:
         tell("vecload: nothing was done")
-        return 1
+        return 1, ""
     except BrokenPipeError:
-        return 1
+        return 1, ""
     except Exception as error:
         # A bug in vecload. A traceback could show secret values, so print one line only.
         if os.environ.get("VECLOAD_TRACEBACK"):
             raise
-        tell(
-            f"vecload: this is a bug in vecload: {type(error).__name__}; please report it with the output of "
-            "VECLOAD_TRACEBACK=1"
-        )
-        return 1
+        said = f"this is a bug in vecload: {type(error).__name__}"
+        tell(f"vecload: {said}; please report it with the output of VECLOAD_TRACEBACK=1", logging.ERROR)
+        return 1, said
 
 
 def _exit_code(result: Any) -> int:

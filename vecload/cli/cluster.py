@@ -11,9 +11,9 @@ from vecload.cli.options import option
 from vecload.options import SENDING
 
 if TYPE_CHECKING:
+    from vecload.loading.caller import Caller
     from vecload.loading.request import Request
     from vecload.loading.result import LoadResult
-    from vecload.loading.run import Caller
 
 OnRay = Annotated[
     str | None,

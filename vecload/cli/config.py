@@ -1,4 +1,4 @@
-"""The configuration: files with defaults for the options, and the target each credential in them is for.
+"""The configuration: defaults for the options from files, and the target each credential in them is for.
 
 A credential that is set together with a target is never sent to another service.
 """
@@ -6,23 +6,42 @@ A credential that is set together with a target is never sent to another service
 from __future__ import annotations
 
 import os
-import shlex
-import stat
-import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import typer
 
+from vecload.cli.config_files import CONFIG_NAME, PROFILES, Section, own_name, read_sections, suggestion
+from vecload.cli.config_values import value_of
 from vecload.cli.empty_values import is_empty
 from vecload.cli.output import tell
 from vecload.errors import UsageError
-from vecload.places import config_folder, short
 
 OWNERS = "owners of credentials"
 """The entry in a command's defaults that holds the target of each credential."""
+ORIGINS = "origins of values"
+"""The entry in a command's defaults that holds the origin of each default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a file sets a value.
+
+    Attributes:
+        section: The file or the profile.
+        path: The tables and the key in it.
+    """
+
+    section: Section
+    path: tuple[str, ...]
+
+    @property
+    def line(self) -> int | None:
+        """The line, from 1; None if it is not known."""
+        return self.section.line(*self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +64,7 @@ def for_its_target(context: typer.Context, param: typer.CallbackParam, value: An
     """
     source = context.get_parameter_source(param.name or "")
     origin = "" if source is None else source.name
-    to = context.params.get("to")
+    to = target_of(context)
     if value in (None, False) or origin not in ("DEFAULT_MAP", "ENVIRONMENT"):
         return value
     unset = False if isinstance(value, bool) else None
@@ -62,32 +81,52 @@ def for_its_target(context: typer.Context, param: typer.CallbackParam, value: An
     return unset
 
 
+_SET_BY = ("COMMANDLINE", "ENVIRONMENT", "DEFAULT_MAP")
+"""The sources of a value, the strongest first."""
+
+
+def target_of(context: typer.Context) -> str | None:
+    """What `--to` or `--shards` names; of two that are set in different places, the stronger.
+
+    Raises:
+        UsageError: Both are set in the same place, or the shards are no services.
+    """
+    from vecload.targets.location import shards_location
+
+    given = {name: context.params.get(name) for name in ("to", "shards")}
+    named = {name: value for name, value in given.items() if value is not None}
+    if len(named) == 2:
+        sources = {name: context.get_parameter_source(name) for name in named}
+        ranks = {name: _SET_BY.index(getattr(source, "name", "")) for name, source in sources.items()}
+        if ranks["to"] == ranks["shards"]:
+            raise UsageError("--to and --shards exclude each other", hint="omit one")
+        named = {min(named, key=ranks.__getitem__): named[min(named, key=ranks.__getitem__)]}
+    return shards_location(named["shards"]) if "shards" in named else named.get("to")
+
+
 def is_for(owner: str | None, to: str | None) -> bool:
     """Whether a credential of one target may be used with another. A folder receives none, so any will do."""
     from vecload.targets import is_service
-    from vecload.targets.location import service_address
+    from vecload.targets.location import service_address, shard_list
 
     if to is None or not is_service(to):
         return True
-    return owner is not None and is_service(owner) and service_address(owner) == service_address(to)
+    if owner is None or not is_service(owner):
+        return False
+    ours, theirs = ([service_address(one) for one in shard_list(each)] for each in (owner, to))
+    return ours == theirs
 
 
 def variables_are_for(to: str | None, environ: Mapping[str, str] = os.environ) -> bool:
     """Whether the credentials in the environment are for a target: not if VECLOAD_TO names another."""
-    named = environ.get("VECLOAD_TO")
+    named = environ.get("VECLOAD_TO") or environ.get("VECLOAD_SHARDS")
     return not named or is_for(named, to)
 
-
-CONFIG_NAME = "vecload.toml"
-USER_CONFIG_NAME = "config.toml"
-"""The file in the user's configuration folder of vecload."""
-CONFIG_MAX_BYTES = 1 << 20
 
 OF_ANY_TARGET = ("ca-file", "client-cert", "client-key", "insecure-http")
 """What belongs to the target set with it, and to any target where none is set."""
 CREDENTIALS = ("api-key-file", "key-file", "key-command", "contents-key-file", *OF_ANY_TARGET)
 """What is never used for another target than the one set with it."""
-PATHS = ("api-key-file", "key-file", "contents-key-file", "ca-file", "client-cert", "client-key")
 FOUND_MAY_SET = frozenset(
     (
         *("index", "format", "id-column", "id-prefix", "id-separator"),
@@ -116,14 +155,14 @@ def default_map(command: Any, path: str | None, profile: str | None) -> tuple[di
     command (`[upsert]`, `[index.create]`) applies to that command and overrides the top one.
 
     Raises:
-        UsageError: A file can't be read, sets an unknown option, or sets one that it may not set.
+        UsageError: A file can't be read, sets an unknown option or one that it may not set, or a value has
+            the wrong type.
     """
     sections = read_sections(path, profile)
     for section in sections:
         _check(command, section)
-    return _for_group(
-        command, [section.values for section in sections], sections, [{} for _ in sections]
-    ), sections
+    tables = [_Table(section, section.values) for section in sections]
+    return _for_group(command, tables, [[] for _ in tables]), sections
 
 
 def in_use(sections: Sequence[Section], own: dict[str, Any] | None, arguments: Sequence[str]) -> str:
@@ -142,65 +181,109 @@ def in_use(sections: Sequence[Section], own: dict[str, Any] | None, arguments: S
     return f"using {' and '.join(section.name for section in sections)}"
 
 
-def _for_group(
-    group: Any,
-    tables: Sequence[dict[str, Any]],
-    sections: Sequence[Section],
-    shared: Sequence[dict[str, Any]],
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table of a section.
+
+    Attributes:
+        section: The section.
+        values: What is in it.
+        path: Its name, table by table.
+    """
+
+    section: Section
+    values: Mapping[str, Any]
+    path: tuple[str, ...] = ()
+
+    def below(self, name: str) -> _Table:
+        """The table of a command; empty if there is none."""
+        # `index = …` at the top sets the option; `[index.…]` are tables for the commands of that name.
+        own = self.values.get(name)
+        return _Table(self.section, own if isinstance(own, dict) else {}, (*self.path, name))
+
+    def settings(self) -> Iterator[tuple[Origin, Any]]:
+        """The values that are not tables, and where they are set."""
+        for key, value in self.values.items():
+            if not isinstance(value, dict):
+                yield Origin(self.section, (*self.path, key)), value
+
+
+_Settings: TypeAlias = list[tuple[Origin, Any]]
+
+
+def _for_group(group: Any, tables: Sequence[_Table], shared: Sequence[_Settings]) -> dict[str, Any]:
     """The defaults of a group's commands.
 
     Args:
         group: The group.
         tables: The group's table in each section.
-        sections: The sections.
-        shared: The values each section sets for all commands.
+        shared: What each section sets for all commands above.
     """
-    shared = [
-        above | {key: value for key, value in table.items() if not isinstance(value, dict)}
-        for above, table in zip(shared, tables, strict=True)
-    ]
+    shared = [[*above, *table.settings()] for above, table in zip(shared, tables, strict=True)]
     defaults: dict[str, Any] = {}
     for name, command in group.commands.items():
-        own = [_table(table, name) for table in tables]
+        own = [table.below(name) for table in tables]
         if getattr(command, "commands", None):
-            defaults[name] = _for_group(command, own, sections, shared)
+            defaults[name] = _for_group(command, own, shared)
             continue
         # These say what `upsert` would do, and what it did, so they take the defaults of `upsert` too.
-        alike = name in ("inspect", "verify")
-        of_upsert = [_table(table, "upsert") if alike else {} for table in tables]
-        layers = [
-            (section, layer)
-            for section, *of_section in zip(sections, shared, of_upsert, own, strict=True)
-            for layer in of_section
+        names = ("upsert", name) if name in ("inspect", "verify") else (name,)
+        settings = [
+            one
+            for above, table in zip(shared, tables, strict=True)
+            for one in (*above, *(each for of in names for each in table.below(of).settings()))
         ]
-        defaults[name] = _resolved(layers, _by_flag(command))
+        defaults[name] = _resolved(settings, _by_flag(command))
     return defaults
 
 
-def _resolved(layers: Sequence[tuple[Section, dict[str, Any]]], by_flag: dict[str, str]) -> dict[str, Any]:
-    """One command's defaults: later layers win. A credential is for the target set with it."""
+def _resolved(settings: _Settings, by_flag: Mapping[str, Any]) -> dict[str, Any]:
+    """One command's defaults: later settings win. A credential is for the target set with it."""
     defaults: dict[str, Any] = {}
     owners: dict[str, Owner] = {}
+    origins: dict[str, Origin] = {}
     to: str | None = None
-    found_ids = False
-    for section, layer in layers:
-        to = str(layer["to"]) if "to" in layer else to
-        for key, value in layer.items():
-            if key not in by_flag:
-                continue
-            if key in CREDENTIALS:
-                owners[by_flag[key]] = Owner(to, section.name)
-                if key == "api-key-file" and to is None:
-                    raise UsageError(
-                        f"{section.name} sets api-key-file without the service that it is for",
-                        hint="set 'to' in the same file",
-                    )
-            is_path = key in PATHS and isinstance(value, str)
-            if key == "id-column":
-                found_ids = section.found
-            defaults[by_flag[key]] = os.path.expanduser(value) if is_path else value  # noqa: PTH111 of a text
-    return defaults | {OWNERS: owners, FOUND_ID_COLUMN: found_ids} if defaults else {}
+    for origin, value in _targets_first(settings):
+        key, section = origin.path[-1], origin.section
+        to = str(value) if key in _TARGETS else to
+        if key not in by_flag:
+            continue
+        param = by_flag[key]
+        if key in CREDENTIALS:
+            owners[param.name] = Owner(to, section.name)
+            if key == "api-key-file" and to is None:
+                raise UsageError(
+                    f"{section.name} sets api-key-file without the service that it is for",
+                    hint="set 'to' in the same file",
+                )
+        origins[param.name] = origin
+        defaults[param.name] = _typed(origin, param, value)
+    found_ids = "id_column" in origins and origins["id_column"].section.found
+    marks = {OWNERS: owners, FOUND_ID_COLUMN: found_ids, ORIGINS: origins}
+    return defaults | marks if defaults else {}
+
+
+_TARGETS = ("to", "shards")
+"""What names the target."""
+
+
+def _targets_first(settings: _Settings) -> Iterator[tuple[Origin, Any]]:
+    """The settings, in each table the target before its credentials."""
+    for _, table in groupby(settings, lambda one: (id(one[0].section), one[0].path[:-1])):
+        yield from sorted(table, key=lambda one: one[0].path[-1] not in _TARGETS)
+
+
+def _typed(origin: Origin, param: Any, value: Any) -> Any:
+    """A value in the type that its option takes.
+
+    Raises:
+        UsageError: It has another type, or is out of range.
+    """
+    try:
+        return value_of(param, value)
+    except UsageError as error:
+        where = origin.section.at(*origin.path)
+        raise UsageError(f"{where} sets {origin.path[-1]!r}: it {error.args[0]}") from None
 
 
 def policy_of_defaults(context: Any) -> Literal["reject"] | None:
@@ -214,35 +297,26 @@ def policy_of_defaults(context: Any) -> Literal["reject"] | None:
     return "reject" if by_file and (context.default_map or {}).get(FOUND_ID_COLUMN) else None
 
 
-def _by_flag(command: Any) -> dict[str, str]:
+def _by_flag(command: Any) -> dict[str, Any]:
     """Parameters by their long options without dashes. A file can't set arguments."""
     return {
-        flag.removeprefix("--"): each.name
+        flag.removeprefix("--"): each
         for each in command.params
         for flag in each.opts
         if flag.startswith("--") and each.name
     }
 
 
-def _table(table: dict[str, Any], name: str) -> dict[str, Any]:
-    # `index = …` at the top sets the option; `[index.…]` are tables for the commands of that name.
-    own = table.get(name)
-    return own if isinstance(own, dict) else {}
-
-
 def _check(group: Any, section: Section) -> None:
     """Refuse a section that sets an unknown option, or one that it may not set."""
     options = _options(group)
-    if section.found and (
-        refused := sorted(_settings(section.values) & {*options, "profiles"} - FOUND_MAY_SET)
-    ):
-        own = own_name()
+    if section.found and (refused := sorted(_settings(section.values) & options - FOUND_MAY_SET)):
         raise UsageError(
-            f"{section.name} sets {', '.join(refused)}: a file in the working folder may not choose where "
-            "data goes, the key, what stays unsealed, or what is omitted",
-            hint=f"move that to {own}; or, if you trust the file, name it: --config {CONFIG_NAME}",
+            f"{section.name} sets {', '.join(refused)}: a file that vecload finds by itself may not "
+            "choose where data goes, the key, what stays unsealed, or what is omitted",
+            hint=f"move that to {own_name()}; or, if you trust the file, name it: --config {CONFIG_NAME}",
         )
-    _check_table(group, section.values, section, "")
+    _check_table(group, _Table(section, section.values))
 
 
 def _options(group: Any) -> set[str]:
@@ -266,139 +340,48 @@ def _settings(table: dict[str, Any]) -> set[str]:
     return names
 
 
-def _check_table(group: Any, table: dict[str, Any], section: Section, prefix: str) -> None:
+def _check_table(group: Any, table: _Table) -> None:
+    """Refuse what a group's table sets and no command of the group takes."""
     options = _options(group)
-    for key, value in table.items():
+    for key, value in table.values.items():
+        at = table.section.at(*table.path, key)
         if isinstance(value, dict):
             if key not in group.commands:
-                raise UsageError(f"{section.name} has a table [{prefix}{key}], which is not a command")
+                name = ".".join((*table.path, key))
+                raise UsageError(
+                    f"{at} has a table [{name}], which is not a command",
+                    hint=_meant(key, [*group.commands, *[PROFILES] * (not table.path)]),
+                )
         elif key not in options:
-            raise UsageError(f"{section.name} sets {key!r}, which is not an option")
+            raise UsageError(f"{at} sets {key!r}, which is not an option", hint=_meant(key, options))
         elif is_empty(key, value):
-            raise UsageError(f"{section.name} sets {key!r} to an empty text", hint="remove that line")
+            raise UsageError(f"{at} sets {key!r} to an empty text", hint="remove that line")
     for name, command in group.commands.items():
-        own = _table(table, name)
+        own = table.below(name)
         if getattr(command, "commands", None):
-            _check_table(command, own, section, f"{prefix}{name}.")
-            continue
-        by_flag = _by_flag(command)
-        for key, value in own.items():
-            if key not in by_flag:
-                raise UsageError(
-                    f"{section.name} sets {key!r} in [{prefix}{name}], which does not have that option"
-                )
-            if isinstance(value, dict):
-                raise UsageError(
-                    f"{section.name} has a table {key!r} in [{prefix}{name}]: that is an option, not a table"
-                )
-            if is_empty(key, value):
-                raise UsageError(
-                    f"{section.name} sets {key!r} in [{prefix}{name}] to an empty text",
-                    hint="remove that line",
-                )
+            _check_table(command, own)
+        else:
+            _check_command(command, own)
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """Defaults for options, from one file or from one profile in it.
-
-    Keys are long options without their dashes. Those at the top apply to every command that has them; those
-    in a table named after a command apply to that command only.
-
-    Attributes:
-        values: As parsed from TOML.
-        name: The file and profile, as messages name them.
-        found: The file was found in the working folder. The user did not name it, and anyone may have
-            written it.
-    """
-
-    values: dict[str, Any] = field(repr=False)
-    name: str
-    found: bool = False
+def _check_command(command: Any, table: _Table) -> None:
+    """Refuse what a command's table sets and the command does not take."""
+    by_flag, name = _by_flag(command), ".".join(table.path)
+    for key, value in table.values.items():
+        at = table.section.at(*table.path, key)
+        if key not in by_flag:
+            raise UsageError(
+                f"{at} sets {key!r} in [{name}], which does not have that option", hint=_meant(key, by_flag)
+            )
+        if isinstance(value, dict):
+            raise UsageError(f"{at} has a table {key!r} in [{name}]: that is an option, not a table")
+        if is_empty(key, value):
+            raise UsageError(f"{at} sets {key!r} in [{name}] to an empty text", hint="remove that line")
 
 
-def read_sections(path: str | None, profile: str | None) -> list[Section]:
-    """The defaults set in files. Later sections override earlier ones.
-
-    Args:
-        path: The only file to read; None for the user's own configuration, then `vecload.toml` in the working
-            folder.
-        profile: The profile to use, from the user's own configuration or from `path`.
-
-    Raises:
-        UsageError: A file is missing, is not TOML, or can be written by others; or the profile is missing.
-    """
-    own = Path(path) if path else _own_file()
-    sections: list[Section] = []
-    values = _read(own, trusted=path is not None) if own else None
-    if values is None and path:
-        raise UsageError(f"{path} can't be read: No such file or directory")
-    profiles = (values or {}).pop("profiles", {})
-    if not isinstance(profiles, dict) or not all(isinstance(each, dict) for each in profiles.values()):
-        raise UsageError(f"profiles of {own} are not tables", hint="write [profiles.NAME]")
-    if values:
-        sections.append(Section(values, short(str(own))))
-    found = None if path else _read(Path(CONFIG_NAME), trusted=False)
-    if found:
-        sections.append(Section(found, f"{CONFIG_NAME} of this folder", found=True))
-    if profile is not None:
-        if profile not in profiles:
-            there = ", ".join(sorted(profiles)) or "none"
-            if own is None:
-                raise UsageError(
-                    f"profile {profile!r} not found: this user has no home folder",
-                    hint="set HOME, or XDG_CONFIG_HOME",
-                )
-            raise UsageError(f"profile {profile!r} is not in {short(str(own))} (it has: {there})")
-        sections.append(Section(profiles[profile], f"{short(str(own))}, profile {profile!r}"))
-    return sections
-
-
-def _own_file() -> Path | None:
-    """The user's own configuration; None for a user without a home folder."""
-    try:
-        return config_folder() / USER_CONFIG_NAME
-    except UsageError:
-        return None
-
-
-def own_name() -> str:
-    """The user's own configuration, as messages name it."""
-    own = _own_file()
-    return short(str(own)) if own else "a configuration of your own (set HOME, or XDG_CONFIG_HOME)"
-
-
-def _read(file: Path, *, trusted: bool) -> dict[str, Any] | None:
-    """A file of defaults; None if there is none."""
-    try:
-        # A file that the user did not name may be a pipe: do not wait for its writer.
-        with os.fdopen(
-            os.open(file, os.O_RDONLY | os.O_CLOEXEC | (0 if trusted else os.O_NONBLOCK)), "rb"
-        ) as stream:
-            status = os.fstat(stream.fileno())
-            if stat.S_ISDIR(status.st_mode) and not trusted:
-                return None
-            if not trusted and not stat.S_ISREG(status.st_mode):
-                raise UsageError(f"{file} is not a regular file", hint="move it away")
-            if not trusted and (status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022):
-                raise UsageError(
-                    f"{file} can be written by others than you",
-                    hint=f"run: chmod go-w {shlex.quote(str(file))}; or name it with --config",
-                )
-            text = stream.read(CONFIG_MAX_BYTES + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise UsageError(f"{file} can't be read: {error.strerror}") from None
-    if len(text) > CONFIG_MAX_BYTES:
-        raise UsageError(f"{file} is larger than {CONFIG_MAX_BYTES // 1024} KiB, so not a configuration")
-    try:
-        return tomllib.loads(text.decode())
-    except ValueError as error:
-        # Python raises this also for a number with thousands of digits.
-        raise UsageError(f"{file} is not TOML: {error}") from None
-    except RecursionError:
-        raise UsageError(f"{file} is not TOML: it is nested too deeply") from None
+def _meant(wrong: str, known: Iterable[str]) -> str:
+    near = suggestion(wrong, [*known])
+    return f"did you mean {near!r}?" if near else ""
 
 
 def api_key(to: str | None, file: Path | None) -> str | None:

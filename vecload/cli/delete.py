@@ -53,6 +53,7 @@ JsonOutput = Annotated[
 ]
 
 
+@opt.watched()
 @opt.opens()
 @opt.takes("state_dir")
 def delete(

@@ -15,8 +15,11 @@ from typer.core import TyperGroup
 from vecload.errors import UsageError
 
 GENERATE_IDS = "--generate-ids"
-MAY_BE_EMPTY = ("id-prefix",)
-"""Options for which an empty text is valid. The separator is not one: an empty one makes ids ambiguous."""
+MAY_BE_EMPTY = ("id-prefix", "words")
+"""Options for which an empty text is valid, and the argument whose words are checked as those of a command.
+
+The separator is not one: an empty one makes ids ambiguous.
+"""
 MAY_BE_BLANK = (*MAY_BE_EMPTY, "id-separator", "ids")
 """Options, and the argument of ids, for which spaces alone are valid."""
 KEY_VARIABLES = {
@@ -40,7 +43,8 @@ class NoEmptyValues(TyperGroup):
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None and not getattr(command, "commands", None):
             rest = with_usual_kind(rest)
-            check_given(command, Context(command, info_name=name, parent=ctx), rest)
+            settings = command.context_settings
+            check_given(command, Context(command, info_name=name, parent=ctx, **settings), rest)
         return name, command, rest
 
 

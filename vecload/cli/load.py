@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import gc
+import logging
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from types import FrameType
 
 import orjson
 
-from vecload.cli.output import ask, display, out, say, tell
+from vecload.cli.logs import LoggedProgress
+from vecload.cli.output import ask, display, on_standard_error, out, say, tell
 from vecload.errors import UsageError, VecloadError
+from vecload.events import message
+from vecload.loading.caller import Caller
 from vecload.loading.request import Request
-from vecload.loading.result import LoadResult
-from vecload.loading.run import Caller, run_load
+from vecload.loading.result import LoadResult, Progress
+from vecload.loading.run import run_load
 from vecload.verifying.result import VerifyResult
 from vecload.verifying.run import Thoroughness, check_readable_again, run_verification
 
@@ -165,7 +170,12 @@ def _verified(request: Request, how: Thoroughness, *, quiet: bool, terminal: boo
 
 def caller_of(*, quiet: bool, terminal: bool) -> Caller:
     """Messages and progress on standard error, and signals that stop the work."""
-    stop, progress = StopAsked(), display(quiet=quiet, terminal=terminal)
+    stop, logged = StopAsked(), LoggedProgress()
+    progress = display(quiet=quiet or on_standard_error(), terminal=terminal)
+
+    def on_progress(now: Progress) -> None:
+        progress.update(now)
+        logged.update(now)
 
     @contextmanager
     def around() -> Iterator[None]:
@@ -173,9 +183,9 @@ def caller_of(*, quiet: bool, terminal: bool) -> Caller:
             yield
 
     return Caller(
-        say=(lambda line: None) if quiet else tell,
-        warn=tell,
-        on_progress=progress.update,
+        say=partial(message, logging.INFO) if quiet else tell,
+        warn=partial(tell, level=logging.WARNING),
+        on_progress=on_progress,
         stop=stop,
         around=around,
     )

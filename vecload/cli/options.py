@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args, 
 
 import typer
 
-from vecload.cli.config import api_key, default_map, for_its_target, variables_are_for
+from vecload.cli.config import api_key, for_its_target, target_of, variables_are_for
 from vecload.errors import UsageError
 from vecload.flags import as_flags
 from vecload.option_values import About
 from vecload.options import HINTS, INDEX, OUTPUT, REJECTS, LoadOptions, about
+from vecload.places import expanded
 from vecload.sealing.key_source import KeySource
 from vecload.targets import Reach
 from vecload.targets.reach import REACH_FIELDS
@@ -29,14 +30,11 @@ if TYPE_CHECKING:
 
 Command: TypeAlias = Callable[..., None]
 
+LogFormat: TypeAlias = Literal["text", "json"]
+
 TARGET = "Target and keys"
 LOOKING = "Looking before loading"
 COMPARING = "Comparing"
-COMMON = (
-    *("to", "index", "key_file", "api_key_file", "dry_run", "json_output", "quiet"),
-    *("sample", "vectors", "extra", "differences"),
-)
-"""Options outside LoadOptions that the short help shows."""
 
 
 def option(
@@ -74,6 +72,17 @@ To = Annotated[
         "A CyborgDB service, or the folder of an embedded store.",
         usual="your local store, ~/.local/share/vecload/store",
         metavar="URL|FOLDER",
+        is_eager=True,
+    ),
+]
+Shards = Annotated[
+    str | None,
+    option(
+        "shards",
+        TARGET,
+        "Several services in place of one, each with its part of the ids; always the same, in one order.",
+        metavar="URL,URL,…",
+        show_default=False,
         is_eager=True,
     ),
 ]
@@ -224,18 +233,39 @@ JsonOutput = Annotated[
 ]
 Quiet = Annotated[bool, option("quiet", OUTPUT, "Print nothing but errors and new keys.", "-q")]
 Yes = Annotated[bool, option("yes", REJECTS, "With --delete-missing, delete without asking.")]
-
-
-def _help_all(context: typer.Context, param: typer.CallbackParam, value: bool) -> None:
-    if value and not context.resilient_parsing:
-        show_all(context.command)
-        typer.echo(context.get_help())
-        raise typer.Exit
-
-
-HelpAll = Annotated[
-    bool, typer.Option("--help-all", help="Show all options and exit.", is_eager=True, callback=_help_all)
+LogFile = Annotated[
+    str | None,
+    option(
+        "log_file",
+        OUTPUT,
+        "Append a log to this file: messages, retries, waits, the end. Safe to rotate.",
+        metavar="FILE",
+    ),
 ]
+AnyLogFormat = Annotated[
+    LogFormat | None,
+    option(
+        "log_format",
+        OUTPUT,
+        "Format of the log. Without --log-file, the log goes to standard error, in place of messages.",
+        usual="text, if there is a log",
+    ),
+]
+Verbose = Annotated[
+    bool,
+    option("verbose", OUTPUT, "Log each batch, request and reject too.", "-v"),
+]
+MetricsFile = Annotated[
+    str | None,
+    option(
+        "metrics",
+        OUTPUT,
+        "Write counts as Prometheus text to this file, every 15 s and at the end.",
+        metavar="FILE.prom",
+    ),
+]
+
+
 INDEX_OPTIONS = tuple(one.name for one in fields(LoadOptions) if one.metadata["about"].panel == INDEX)
 """Options of a new index; only loads take `create` and `train`."""
 
@@ -268,7 +298,7 @@ def opens(
         index: The option of the index; None if the command names it in another way.
         keys: Whether the command needs the index's key.
     """
-    options = {"to": To, "index": index}
+    options = {"to": To, "shards": Shards, "index": index}
     options |= dict(_KEY_OPTIONS) if keys else {}
     options |= {"api_key_file": ApiKeyFile}
     parameters = [_keyword(name, option) for name, option in options.items() if option is not None]
@@ -277,7 +307,7 @@ def opens(
     def place_of(context: typer.Context, **given: Any) -> IndexPlace:
         from vecload.targets.place import IndexPlace
 
-        to, key_from = given["to"], [given.get(name) for name in _KEY_OPTIONS]
+        to, key_from = target_of(context), [given.get(name) for name in _KEY_OPTIONS]
         found = _key_source(context, *key_from) if keys else KeySource()
         return IndexPlace(
             to=to,
@@ -289,6 +319,22 @@ def opens(
         )
 
     return lambda command: _with(command, "place", parameters, place_of, knows_context=True)
+
+
+def watched(*, metrics: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of the log, and of metrics, and let those listen whom they ask for.
+
+    Args:
+        metrics: Whether the command has metrics, which are those of a load.
+    """
+    options: dict[str, Any] = {"log_file": LogFile, "log_format": AnyLogFormat, "verbose": Verbose}
+    options |= {"metrics": MetricsFile} if metrics else {}
+    parameters = [_keyword(name, each, name != "verbose" and None) for name, each in options.items()]
+
+    def begin(context: typer.Context, **asked: Any) -> None:
+        context.find_root().obj.begin(context, **asked)
+
+    return lambda command: _with(command, "", parameters, begin, knows_context=True)
 
 
 def _with(
@@ -303,7 +349,7 @@ def _with(
 
     Args:
         command: The command.
-        name: The parameter.
+        name: The parameter; "" for options of which only `make` knows.
         parameters: The options.
         make: Makes it.
         knows_context: It is made of typer's context, too.
@@ -313,6 +359,7 @@ def _with(
     for parameter in signature.parameters.values():
         own = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         whole += parameters if parameter.name == name else [own]
+    whole += [] if name else parameters
     takes_context = "context" in signature.parameters
     if knows_context and not takes_context:
         whole.insert(0, _keyword("context", typer.Context, default=inspect.Parameter.empty))
@@ -321,7 +368,8 @@ def _with(
         values = {each.name: given.pop(each.name) for each in parameters}
         if knows_context:
             values["context"] = given["context"] if takes_context else given.pop("context")
-        command(**{name: make(**values)}, **given)
+        made = make(**values)
+        command(**({name: made} if name else {}), **given)
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
     run.__signature__ = signature.replace(parameters=whole)  # type: ignore[attr-defined] # typer's
@@ -378,29 +426,6 @@ def _kind(hint: Any, one: About) -> Any:
     return hint
 
 
-def is_common(flag: str) -> bool:
-    """Whether an option is one of those that most people use."""
-    return flag.lstrip("-").replace("-", "_") in _common()
-
-
-def _common() -> set[str]:
-    return {one.name for one in fields(LoadOptions) if one.metadata["about"].common} | {*COMMON}
-
-
-def show_common(command: Any) -> None:
-    """Let the help of a command show the options that most people use, and no others."""
-    for param in command.params:
-        if param.param_type_name == "option" and param.name not in (*_common(), "help", "help_all"):
-            param.hidden = True
-
-
-def show_all(command: Any) -> None:
-    """Make the help of a command show all its options."""
-    for param in command.params:
-        if param.param_type_name == "option":
-            param.hidden = False
-
-
 def _key_source(
     context: typer.Context,
     file: Path | None,
@@ -422,7 +447,7 @@ def _key_source(
         default_file=file if file_by == "DEFAULT_MAP" else None,
         default_command=command if command_by == "DEFAULT_MAP" else None,
         default_contents_file=contents_file if contents_by == "DEFAULT_MAP" else None,
-        environ=os.environ if variables_are_for(context.params.get("to")) else {},
+        environ=os.environ if variables_are_for(target_of(context)) else {},
         attended=sys.stderr.isatty(),
     )
 
@@ -431,46 +456,10 @@ def _secret_files(keys: KeySource, api_key_file: Path | None) -> Mapping[str, st
     """The key files that a command reads, and what each one is."""
     found = {
         keys.file: "is the key file",
-        keys.environ.get("VECLOAD_KEY_FILE"): "is the key file",
+        expanded(keys.environ.get("VECLOAD_KEY_FILE", "")): "is the key file",
         keys.default_file: "is the key file",
         keys.contents_file: "is the contents key file",
         keys.default_contents_file: "is the contents key file",
         api_key_file: "is the file of the API key",
     }
     return {str(path): what for path, what in found.items() if path}
-
-
-def print_help(group: Any, arguments: Sequence[str]) -> bool:
-    """Print the help of the program or of a command if the arguments ask for nothing else.
-
-    Typer would print the same, but imports pydantic to parse the flag, which takes a quarter of the time
-    (`python -m benchmarks.start`).
-
-    Args:
-        group: Typer's group of all commands.
-        arguments: The arguments of the command line.
-
-    Returns:
-        Whether the help was printed.
-
-    Raises:
-        UsageError: The configuration can't be used. The help of a command shows its defaults.
-    """
-    *names, flag = arguments
-    commands = [group]
-    for name in names:
-        commands.append(getattr(commands[-1], "commands", {}).get(name))
-        if commands[-1] is None:
-            return False
-    if flag not in ("--help", "--help-all") or (flag == "--help-all" and not names):
-        return False
-    if flag == "--help-all":
-        show_all(commands[-1])
-    given = (os.environ.get(name, "").strip() for name in ("VECLOAD_CONFIG", "VECLOAD_PROFILE"))
-    config, profile = (name or None for name in given)
-    defaults = default_map(group, config, profile)[0] if names else None
-    context = typer.Context(group, info_name="vecload", default_map=defaults)
-    for name, command in zip(names, commands[1:], strict=True):
-        context = typer.Context(command, info_name=name, parent=context)
-    typer.echo(context.get_help())
-    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
@@ -10,15 +11,37 @@ import typer
 
 from vecload.closing import Closing
 from vecload.errors import VecloadError
+from vecload.events import MESSAGES, message
 from vecload.safe_text import escaped, escaped_json
 
 if TYPE_CHECKING:
     from vecload.loading.result import Progress
 
 
-def tell(line: str) -> None:
-    """Write a message to standard error, as one line even if a file's name contains line breaks."""
-    typer.echo(escaped(line), err=True)
+def tell(line: str, level: int = logging.INFO) -> None:
+    """Write a message to standard error, as one line even if a file's name contains line breaks.
+
+    It goes to the log too; if the log is on standard error, only there.
+
+    Args:
+        line: The message.
+        level: Its level in the log.
+    """
+    message(level, line.removeprefix("warning: "))
+    if not on_standard_error():
+        typer.echo(escaped(line), err=True)
+
+
+class StandardError(logging.StreamHandler[Any]):
+    """Writes the log to standard error, in place of the messages for people."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 the base class's
+        """Nobody reads standard error, so there is nobody to tell."""
+
+
+def on_standard_error() -> bool:
+    """Whether the log is on standard error, so that nothing else may be written there."""
+    return any(isinstance(handler, StandardError) for handler in MESSAGES.handlers)
 
 
 def say(line: str) -> None:

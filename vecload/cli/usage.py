@@ -8,7 +8,8 @@ from typing import Any
 
 import typer
 
-from vecload.cli import options as opt
+from vecload.cli.arguments import ANYWHERE
+from vecload.cli.help import is_common
 from vecload.cli.output import tell
 
 MADE_PLAIN = {
@@ -27,7 +28,7 @@ def usage_error(error: typer.TyperException) -> int:
     command = context.command_path if context else "vecload"
     wrong = getattr(error, "option_name", "")
     if context is not None and wrong:
-        near = nearest(wrong, [flag for param in context.command.params for flag in param.opts])
+        near = nearest(wrong, [*(flag for param in context.command.params for flag in param.opts), *ANYWHERE])
         tell(f"vecload: no option {wrong}{f'; did you mean {near}?' if near else ''}; see '{command} --help'")
     else:
         message = error.format_message().rstrip(".")
@@ -54,7 +55,7 @@ def nearest(wrong: str, flags: Sequence[str]) -> str:
         flags: The known flags.
     """
     longer = [flag for flag in flags if flag.startswith(wrong)]
-    common = [flag for flag in longer if opt.is_common(flag)]
+    common = [flag for flag in longer if is_common(flag)]
     return (
         min(common or longer, key=len)
         if longer

@@ -29,6 +29,7 @@ CopyName = Annotated[
 ]
 
 
+@opt.watched()
 @opt.opens()
 def export(
     *,
@@ -94,6 +95,7 @@ def export(
     raise typer.Exit(result.exit_code)
 
 
+@opt.watched(metrics=True)
 @opt.opens(index=CopyName)
 @opt.takes(*COPY_OPTIONS)
 def copy(
@@ -152,6 +154,7 @@ def copy(
     raise typer.Exit(code)
 
 
+@opt.watched()
 @opt.opens()
 @opt.takes(*REKEY_OPTIONS)
 def rekey(

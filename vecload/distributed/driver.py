@@ -20,8 +20,9 @@ from vecload.distributed.engine import Engine, Run, Task
 from vecload.distributed.job import Job, SplitReport, digests_of_split, items_of_split, load_split
 from vecload.errors import Interrupted, JournalError, UsageError, VecloadError
 from vecload.loading.books import open_books
+from vecload.loading.caller import Caller
 from vecload.loading.flow import Job as FlowJob
-from vecload.loading.ids_across import IdDigests, SharedDigests
+from vecload.loading.ids_across import SharedDigests
 from vecload.loading.index_checks import check_still_there
 from vecload.loading.journal import Journal
 from vecload.loading.ledger import Ledger
@@ -29,13 +30,14 @@ from vecload.loading.plan import Plan
 from vecload.loading.repeated_ids import RepeatedIds
 from vecload.loading.request import Request
 from vecload.loading.result import LoadResult
-from vecload.loading.run import Caller, Load, run_load
+from vecload.loading.run import Load, run_load
 from vecload.loading.unchanged import check_unchanged, check_whole, note_stop
 from vecload.readers.source import missing
 from vecload.readers.splits import Split, splits_of
 from vecload.sealing.references import SecretReferences
 from vecload.targets import Target, is_service
 from vecload.targets.opened import OpenedIndex
+from vecload.targets.placement import IdDigests
 
 ONE_PROCESS_ONLY = ("changed_only", "delete_missing", "skip_loaded", "retry_rejects", "split", "explain")
 """Options that a load on a cluster does not take: they need all rows in order, or choose other parts."""
@@ -78,6 +80,7 @@ class DistributedLoad(Load):
         secrets: SecretReferences,
     ) -> None:
         super().__init__(request, caller, result, opened)
+        self._splits: list[Split] = []
         self._start_engine = engine
         self._job = Job(
             to=request.to, index="", secrets=secrets, reach=request.reach, options=request.options
@@ -94,12 +97,20 @@ class DistributedLoad(Load):
         if not request.names:
             raise UsageError("workers can't read data in memory", hint="write it to Parquet, and name that")
 
+    def planned(self, plan: Plan) -> None:
+        """Plan the splits.
+
+        Raises:
+            SourceError: A source is no Parquet file.
+        """
+        self._splits = splits_of(plan.sources, self.options.rows_per_split)
+
     def send(
         self, plan: Plan, jobs: Sequence[FlowJob], ids: RepeatedIds, target: Target, access: OpenedIndex
     ) -> None:
         """Plan splits, open the books, and let workers load what is missing."""
         options, result, index = self.options, self.result, access.index
-        splits = splits_of(plan.sources, options.rows_per_split)
+        splits = self._splits
         dimension = index.describe().dimension or plan.dimension
         job = replace(self._job, to=self.request.to, index=index.name, dimension=dimension)
         with ExitStack() as opened:

@@ -13,17 +13,19 @@ from typing import Any
 import orjson
 
 from vecload.batch import Reject, Span
+from vecload.loading.caller import Caller
 from vecload.loading.flow import Job as FlowJob
-from vecload.loading.ids_across import IdDigests, IdPass
+from vecload.loading.ids_across import IdPass
 from vecload.loading.ledger import Report, Totals
 from vecload.loading.parts import plan_of, sources_of
 from vecload.loading.request import Request
 from vecload.loading.result import LoadResult
-from vecload.loading.run import Caller, run_load
+from vecload.loading.run import run_load
 from vecload.options import LoadOptions
 from vecload.readers.splits import Split
 from vecload.sealing.references import SecretReferences
 from vecload.targets import Reach
+from vecload.targets.placement import IdDigests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,20 +48,23 @@ class Job:
     options: LoadOptions = field(default_factory=LoadOptions)
     dimension: int = 0
 
-    def request(self, split: Split, loaded_elsewhere: Sequence[str], folder: Path) -> Request:
-        """The load of a split, on a worker.
+    def request(
+        self, source: Any, loaded_elsewhere: Sequence[str], folder: Path, *, create: bool = False
+    ) -> Request:
+        """The load of some rows, on a worker.
 
         Args:
-            split: The split.
+            source: A split, or data in memory.
             loaded_elsewhere: Ids of items that other splits have.
             folder: An empty folder.
+            create: Create a missing index, with a key that exists.
 
         Raises:
             KeyFileError: A secret can't be had.
         """
         options = replace(
             self.options,
-            create=False,
+            create=create,
             create_key=False,
             train=False,
             max_errors="100%",  # the driver judges
@@ -68,7 +73,7 @@ class Job:
             split=None,
         )
         return Request(
-            sources=(split,),
+            sources=(source,),
             to=self.to,
             index=self.index,
             keys=self.secrets.key_source(),
@@ -108,27 +113,23 @@ def load_split(job: Job, split: Split, loaded_elsewhere: Sequence[str] = ()) -> 
         rejects = Path(folder) / "rejects"
         lines = rejects.read_bytes() if result.rejected else b""
     span = Span(split.uri, *(split.only or (0, 0)))
-    return SplitReport(
-        Report(span, _totals(result), lines, _first(lines), result.an_id),
-        result,
-        started,
-        time.perf_counter() - clock,
-    )
+    return SplitReport(report_of(span, result, lines), result, started, time.perf_counter() - clock)
 
 
-def _totals(result: LoadResult) -> Totals:
+def report_of(span: Span, result: LoadResult, reject_lines: bytes) -> Report:
+    """The report of a span, for the ledger.
+
+    Args:
+        span: The rows.
+        result: Of the load of these rows.
+        reject_lines: Its reject file.
+    """
     totals = Totals(read=result.read, loaded=result.loaded, rejected=result.rejected)
     totals.nbytes, totals.retries, totals.nan_left_out = result.bytes, result.retries, result.nan_left_out
     totals.requests.update(result.wire)
-    return totals
-
-
-def _first(lines: bytes) -> Reject | None:
-    line = lines.partition(b"\n")[0]
-    if not line:
-        return None
-    fields: dict[str, Any] = orjson.loads(line)
-    return Reject(**{**fields, "raw": None})
+    line = reject_lines.partition(b"\n")[0]
+    first = Reject(**{**orjson.loads(line), "raw": None}) if line else None
+    return Report(span, totals, reject_lines, first, result.an_id)
 
 
 def digests_of_split(job: Job, split: Split) -> IdDigests:

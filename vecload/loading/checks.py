@@ -35,6 +35,7 @@ from vecload.sealing.envelope import is_sealed
 from vecload.targets import IndexSettings, is_service
 from vecload.targets.base import check_settings
 from vecload.targets.opened import OpenedIndex
+from vecload.targets.sharded import shard_recorded
 
 TRAIN_MULTIPLE = 32
 """The engine trains only dimensions that are multiples of this (docs/cyborgdb.md)."""
@@ -107,11 +108,26 @@ def index_checks(
     return [
         ("API key", lambda: check_access(request, opened)),
         ("key", lambda: check_has_contents_key(request, plan, opened)),
+        ("fit", lambda: check_whole_index(opened)),
         ("fit", lambda: check_index_settings(request, opened)),
         ("fit", lambda: plan.check_dimension(dimension)),
         *([("contents", contents.run)] if contents is not None else []),
         ("rows", lambda: check_first_rows(request, plan, dimension)),
     ]
+
+
+def check_whole_index(opened: OpenedIndex) -> None:
+    """Refuse a service that is one of the shards of an index.
+
+    Raises:
+        IndexMismatch: It is.
+    """
+    shard = shard_recorded(opened.index.describe())
+    if shard is not None:
+        raise IndexMismatch(
+            f"index {opened.index.name!r} is shard {shard[0]} of {shard[1]} here",
+            hint="name all shards with --shards, in their order",
+        )
 
 
 def named_sources(request: Request) -> tuple[Sequence[str], dict[str, dict[int, RejectedRow]]]:

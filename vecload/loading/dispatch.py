@@ -6,11 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass, field
+from logging import DEBUG
 from types import TracebackType
 from typing import Self, TypeAlias
 
 from vecload.batch import Batch
+from vecload.events import BATCHES, emit, fields_of
 from vecload.loading.ledger import Stages
 from vecload.loading.retry import Outcome, Stopping
 from vecload.loading.tuning import Concurrency
@@ -103,7 +106,11 @@ class Dispatcher:
             ended = _Ended(self._stop.is_set)
         if not ended.failures and not self._stop.is_set():
             # Send before recording acknowledged batches, so that the target does not wait for that.
-            self._in_flight[self._pool.submit(_timed, send, self._clock)] = ids
+            # Spans and log filters of the caller need its context variables.
+            future = self._pool.submit(copy_context().run, _timed, send, self._clock)
+            self._in_flight[future] = ids
+            flying = len(self._in_flight)
+            emit(BATCHES, DEBUG, "batch_sent", items=len(batch), in_flight=flying, **fields_of(batch.span))
         yield from ended
         yield from self._collect(0)
 

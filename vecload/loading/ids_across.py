@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +22,17 @@ from vecload.loading.flow import Job
 from vecload.loading.repeated_ids import SCAN_BYTES, SCAN_ROWS, items_in
 from vecload.readers.prefetch import rows_ahead
 from vecload.readers.source import around
+from vecload.targets.placement import IdDigests, stable_digests
 
-IdDigests: TypeAlias = NDArray[np.uint64]
-"""Digests of ids, shape (n,). The same in every process, other than those of `repeated_ids.digests_of`."""
 BUCKET_ROWS = 2**22
 """About how many digests of all splits are compared at once: 48 MB, and as much again to sort them."""
 
 
-def stable_digests(ids: Iterable[str]) -> IdDigests:
-    """The ids as BLAKE2b digests of 8 bytes, little-endian."""
+def wide_digests(ids: Iterable[str]) -> NDArray[np.uint64]:
+    """The ids as BLAKE2b digests of 16 bytes: shape (n, 2). Where two are the same, so are the ids."""
     blake = hashlib.blake2b
-    whole = b"".join([blake(one.encode(), digest_size=8).digest() for one in ids])
-    return np.frombuffer(whole, dtype="<u8").astype(np.uint64, copy=False)
+    whole = b"".join([blake(one.encode(), digest_size=16).digest() for one in ids])
+    return np.frombuffer(whole, dtype="<u8").astype(np.uint64, copy=False).reshape(-1, 2)
 
 
 class IdPass:

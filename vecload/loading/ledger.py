@@ -9,12 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from logging import DEBUG
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
 from vecload.batch import Batch, Reject, Span
 from vecload.errors import RowsRejected, VecloadError
+from vecload.events import BATCHES, REJECTS, emit, fields_of
 from vecload.loading.incremental.changes import Changes
 from vecload.loading.journal import Journal
 from vecload.loading.rejects import ErrorLimit, RejectFile, too_many
@@ -237,6 +239,7 @@ class Ledger:
                 self._next_sample = self._commits + SAMPLE_COMMITS
             if self._journal.due():
                 self._commit()
+        _log_recorded(outcome, rejects)
         self._on_progress(batch.span, totals)
 
     def reported(self, report: Report) -> None:
@@ -332,6 +335,7 @@ class Ledger:
                 self._rejects.write(self._unrecorded)
             if self._rejects is not None and self._unrecorded_lines:
                 self._rejects.write_lines(self._unrecorded_lines)
+            _log_rejects(self._unrecorded)
             written = len(self._unrecorded) + self._unrecorded_lines.count(b"\n")
         finally:
             self.totals.loaded, self.totals.rejected = self._durable[0], self._durable[1] + written
@@ -355,3 +359,28 @@ class Ledger:
                 hint="this is a bug in vecload: please report it; the load does not count as complete",
             )
         self._commit(finished=True)
+
+
+def _log_recorded(outcome: Outcome, rejects: Sequence[Reject]) -> None:
+    """Log that a batch is done."""
+    _log_rejects(rejects)
+    batch, ack = outcome.batch, outcome.ack
+    emit(
+        BATCHES,
+        DEBUG,
+        "batch_recorded",
+        items=ack.items,
+        rejected=len(rejects),
+        skipped=batch.passed,
+        bytes=ack.nbytes,
+        retries=outcome.retries,
+        seconds=outcome.seconds,
+        **fields_of(batch.span),
+    )
+
+
+def _log_rejects(rejects: Sequence[Reject]) -> None:
+    """Log why rows are rejected. Their ids are in the reject file alone, since an id may be a person."""
+    for one in rejects if REJECTS.isEnabledFor(DEBUG) else ():
+        about = {"source": one.source, "row": one.row, "field": one.field, "code": one.code}
+        emit(REJECTS, DEBUG, "reject", **about, reason=one.message)

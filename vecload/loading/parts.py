@@ -9,9 +9,11 @@ from vecload.errors import SourceError
 from vecload.loading.checks import known_metric
 from vecload.loading.plan import Plan, make_plan
 from vecload.loading.request import Request
-from vecload.readers import Source, open_sources
+from vecload.readers import ReadOptions, Source, open_sources
 from vecload.readers.memory import open_memory_source
-from vecload.readers.splits import in_parts, part_of, splits_of
+from vecload.readers.open import open_source
+from vecload.readers.splits import Split, in_parts, part_of, splits_of
+from vecload.readers.storage.expand import FileFinder
 from vecload.targets import IndexSettings
 
 
@@ -35,7 +37,9 @@ def sources_of(
     """
     if names:
         reading = replace(request.reading, interrupted=interrupted)
-        sources = open_sources(request.splits or names, reading, failed=failed)
+        if request.splits:
+            return open_splits(request.splits, reading)
+        sources = open_sources(names, reading, failed=failed)
         if request.options.split is None:
             return sources
         number, _ = part_of(request.options.split)
@@ -45,6 +49,27 @@ def sources_of(
         one if isinstance(one, Source) else open_memory_source(one, options=reading)
         for one in request.sources
     ]
+
+
+def open_splits(splits: Sequence[Split], options: ReadOptions) -> list[Source]:
+    """The files of some splits, opened once each, of which only the rows of these splits are loaded.
+
+    Raises:
+        SourceError: A file can't be opened, or does not have the row groups of its split.
+    """
+    finder = FileFinder(options.endpoint_url)
+    sources: dict[str, Source] = {}
+    for split in splits:
+        files = finder.find(split.uri)
+        if len(files) != 1:
+            raise SourceError(f"{split.uri} is several files", hint="a split is of one")
+        source = split.of(open_source(files[0], options, finder, export=split.export))
+        first = sources.setdefault(split.uri, source)
+        if first is not source:
+            both = (*(first.only or ()), *(source.only or ()))
+            first.only = tuple(sorted(both, key=lambda span: span.start))
+            source.close()
+    return [*sources.values()]
 
 
 def in_parts_of(request: Request, sources: Sequence[Source], numbers: Collection[int]) -> list[Source]:

@@ -331,6 +331,8 @@ def _of_rows_inside(source: Source, head: Rows) -> MappingError | None:
     """The error for a single row that is an object with rows inside, like a service's answer; None if not."""
     if not head.columns_vary or head.broken or len(head.span) > 1 or has_more(source, head):
         return None
+    if source.form(source.columns()) is not None:
+        return None  # what a recipe knows is a row
     hint = hint_of_rows(loads(head.raw(0).rstrip("\0")), source.name, sure=True)
     return MappingError(f"{source.name} is one object with rows inside", hint=hint) if hint else None
 

@@ -14,7 +14,7 @@ from vecload.errors import ItemTypeError, UsageError
 from vecload.loading.rejects import ErrorLimit
 from vecload.mapping import ColumnChoice, Rules
 from vecload.options import HINTS, LoadOptions
-from vecload.places import state_folder
+from vecload.places import expanded, state_folder
 from vecload.readers import ReadOptions
 from vecload.readers.memory import is_memory_source
 from vecload.readers.splits import Split
@@ -23,8 +23,12 @@ from vecload.sealing import Key
 from vecload.sealing.key_source import KeySource
 from vecload.sealing.keys import as_key
 from vecload.targets import IndexSettings, Reach
+from vecload.targets.location import shards_location
 from vecload.targets.place import IndexPlace
 from vecload.targets.reach import REACH_FIELDS
+
+SHARDS = "shards"
+"""What Python calls several services in place of one `to`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,23 +226,29 @@ def request_of(
             raise ItemTypeError(f"{name} is {type(text).__name__}, not text")
         if text is not None and not os.fspath(text).strip():
             raise UsageError(f"{name} is empty", hint="omit it for its default")
-    unknown = next((name for name in changes if name not in (*HINTS, *REACH_FIELDS)), None)
+    known = (*HINTS, *REACH_FIELDS, SHARDS)
+    unknown = next((name for name in changes if name not in known), None)
     if unknown is not None:
-        near = next(iter(get_close_matches(unknown, [*HINTS, *REACH_FIELDS], 1)), "")
+        near = next(iter(get_close_matches(unknown, known, 1)), "")
         raise TypeError(f"there is no option {unknown}" + (f"; did you mean {near}?" if near else ""))
     if isinstance(key, str) and _looks_like_a_key(key):
         raise UsageError(
             "key is the text of a key, and a text is the path of a key file",
             hint="pass its 32 bytes, bytes.fromhex(...), or a Key",
         )
-    of_options = {name: value for name, value in changes.items() if name not in REACH_FIELDS}
+    if changes.get(SHARDS) is not None:
+        if to is not None:
+            raise UsageError("--to and --shards exclude each other", hint="omit one")
+        to = shards_location(changes[SHARDS])
+    of_options = {name: value for name, value in changes.items() if name in HINTS}
     asked = replace(options or LoadOptions(), **of_options)
     create_key = asked.create_key
     if isinstance(key, str | os.PathLike):
         if not os.fspath(key).strip():
             raise UsageError("key is empty", hint="omit it for the key in your key store")
-        keys = KeySource(file=Path(key), create=create_key)
-        secret_files = {os.fspath(key): "is the key file"}
+        file = expanded(os.fspath(key))
+        keys = KeySource(file=Path(file), create=create_key)
+        secret_files = {file: "is the key file"}
     else:
         keys = KeySource(key=None if key is None else as_key(key), create=create_key)
         secret_files = {}
@@ -269,4 +279,8 @@ def _sources_of(sources: Any) -> tuple[Any, ...]:
     splits = [isinstance(one, Split) for one in named]
     if any(splits) and not all(splits):
         raise ItemTypeError("sources are splits and names of files", hint="pass splits alone")
-    return tuple(one if isinstance(one, Split) else os.fspath(one) for one in named)
+    return tuple(one if isinstance(one, Split) else _name(os.fspath(one)) for one in named)
+
+
+def _name(name: Any) -> Any:
+    return expanded(name) if isinstance(name, str) else name

@@ -9,14 +9,17 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from logging import DEBUG, INFO, WARNING
 from typing import TypeVar
 
-from vecload.batch import Batch, Reject
+from vecload.batch import Batch, Reject, Span
 from vecload.errors import Busy, NotAcknowledged, TargetError, Unreachable
+from vecload.events import REQUESTS, emit, fields_of
 from vecload.limits import GIVE_UP_AFTER
 from vecload.targets import Ack
+from vecload.tracing import span as traced
 
 T = TypeVar("T")
 
@@ -55,12 +58,21 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of a batch: every item is acknowledged or among the rejects."""
+    """The outcome of a batch: every item is acknowledged or among the rejects.
+
+    Attributes:
+        batch: The batch.
+        ack: What the target acknowledged.
+        rejects: The items that it refused.
+        retries: Requests sent again.
+        seconds: Seconds from the first request to the last answer.
+    """
 
     batch: Batch
     ack: Ack
     rejects: tuple[Reject, ...] = ()
     retries: int = 0
+    seconds: float = 0.0
 
 
 class Stopping(Exception):
@@ -120,9 +132,18 @@ class Sender:
         return self.ready(batch)()
 
     def _send(self, batch: Batch, store: Callable[[], Ack]) -> Outcome:
+        begun = self.clock()
+        with traced("batch", items=len(batch), **fields_of(batch.span)) as recorded:
+            outcome = self._outcome(batch, store)
+            if recorded is not None:
+                recorded.set_attribute("vecload.retries", outcome.retries)
+                recorded.set_attribute("vecload.rejected", len(outcome.rejects))
+        return replace(outcome, seconds=self.clock() - begun)
+
+    def _outcome(self, batch: Batch, store: Callable[[], Ack]) -> Outcome:
         patience = _Patience()
         try:
-            ack, retries = self._insist(store, SERVER_FAULTS, patience)
+            ack, retries = self._insist(store, SERVER_FAULTS, patience, batch.span)
             return Outcome(batch, ack, (), retries)
         except TargetError as error:
             if patience.over or not _splittable(error):
@@ -154,19 +175,22 @@ class Sender:
         """
         return self._insist(question, SERVER_FAULTS, _Patience())[0]
 
-    def _insist(self, store: Callable[[], T], server_faults: int, patience: _Patience) -> tuple[T, int]:
+    def _insist(
+        self, store: Callable[[], T], server_faults: int, patience: _Patience, span: Span | None = None
+    ) -> tuple[T, int]:
         """Store a batch; returns the acknowledgement and the number of retries.
 
         Args:
             store: Sends the batch, or another request.
             server_faults: How many 500s in a row end the retries.
             patience: The patience of the whole batch, if this is a part.
+            span: The rows of the batch.
         """
         failures = in_a_row = 0
         kind: tuple[type[TargetError], int | None] | None = None
         while True:
             try:
-                ack = store()
+                ack = self._request(store, span, failures)
                 patience.begun = None
                 return ack, failures
             except TargetError as error:
@@ -182,9 +206,31 @@ class Sender:
                     raise
                 if isinstance(error, NotAcknowledged) and in_a_row >= UNACKNOWLEDGED:
                     raise
-                self._wait(error, failures, patience)
+                self._wait(error, failures, patience, span)
 
-    def _wait(self, error: TargetError, failures: int, patience: _Patience) -> None:
+    def _request(self, store: Callable[[], T], span: Span | None, failures: int) -> T:
+        """Send one request."""
+        begun, outcome = self.clock(), "failed"
+        try:
+            with traced("request", attempt=failures + 1):
+                answer = store()
+            outcome = "ok"
+            return answer
+        except TargetError as error:
+            outcome = _outcome_of(error)
+            raise
+        finally:
+            emit(
+                REQUESTS,
+                DEBUG,
+                "request",
+                outcome=outcome,
+                attempt=failures + 1,
+                seconds=self.clock() - begun,
+                **fields_of(span),
+            )
+
+    def _wait(self, error: TargetError, failures: int, patience: _Patience, span: Span | None) -> None:
         """Wait before the next try; if the target may be down, until it is up again.
 
         Raises:
@@ -198,11 +244,15 @@ class Sender:
             patience.over = True
             raise error
         self._breaker.report_wait(error, wait, end - failed_at)
+        about, reason = fields_of(span), str(error.args[0])
+        emit(REQUESTS, INFO, "wait", seconds=min(wait, end - failed_at), reason=reason, **about)
         while (left := end - self.clock()) > 0:
             (self.pause or self.stop.wait)(min(wait, left))
             if self.stop.is_set():
                 raise Stopping
             if not may_be_down(error) or self._breaker.lets_pass(error, failed_at, left):
+                waited = self.clock() - failed_at
+                emit(REQUESTS, INFO, "retry", failures=failures, seconds=waited, reason=reason, **about)
                 return
             wait = self._breaker.wait()
         patience.over = True
@@ -222,7 +272,7 @@ class Sender:
             try:
                 # One 500 does not prove that a single row is bad: another batch may have caused it.
                 ack, retries = self._insist(
-                    self.prepare(half), 1 if len(half) > 1 else SERVER_FAULTS, total.patience
+                    self.prepare(half), 1 if len(half) > 1 else SERVER_FAULTS, total.patience, half.span
                 )
                 total.add(ack, retries)
             except TargetError as refused:
@@ -257,6 +307,16 @@ class _Total:
     def add(self, ack: Ack, retries: int) -> None:
         self.requests += retries
         self.ack += ack
+
+
+def _outcome_of(error: TargetError) -> str:
+    """How a request failed, in one word or as its HTTP status."""
+    if isinstance(error, Unreachable):
+        return "unreachable"
+    if isinstance(error, NotAcknowledged):
+        return "unacknowledged"
+    status = getattr(error, "status", None)
+    return "refused" if status is None else str(status)
 
 
 def _server_fault(error: TargetError) -> bool:
@@ -357,22 +417,26 @@ class Breaker:
         return max(self._next - self._clock(), ASKING_SECONDS)
 
     def _answered(self, error: TargetError, left: float, *, up: bool) -> None:
-        message = None
+        message = event = None
+        about: dict[str, object] = {}
         with self._lock:
             now = self._clock()
             self._asking = False
             if up:
                 if self._down_since is not None:
                     message = f"the service is back after {now - self._down_since:.0f} s"
+                    event, about = "breaker_closed", {"seconds": now - self._down_since}
                 self._up_at, self._down_since, self._failed = now, None, 0
             else:
                 if self._down_since is None:
                     message = f"{error.args[0]}: waiting up to {left:.0f} s for the service to come back"
+                    event, about = "breaker_opened", {"seconds": left, "reason": str(error.args[0])}
                     self._down_since = now
                 self._failed += 1
                 self._next = now + self._next_wait(self._failed)
-        if message:
+        if message and event:
             self._tell(message)
+            emit(REQUESTS, INFO if up else WARNING, event, **about)
 
 
 def when_up(
@@ -405,5 +469,6 @@ def when_up(
                 raise
             if not reported:
                 tell(f"{error.args[0]}: waiting up to {seconds:.0f} s for the service to start")
+                emit(REQUESTS, INFO, "wait", seconds=seconds, reason=str(error.args[0]))
                 reported = True
             pause(START_PAUSE_SECONDS)

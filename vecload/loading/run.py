@@ -11,15 +11,17 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from typing import Any, TypeAlias
 
-from vecload.errors import Interrupted, ItemTypeError, JournalError, VecloadError
+from vecload.errors import Interrupted, JournalError, VecloadError
+from vecload.events import LOADS, REQUESTS, emit
 from vecload.flags import as_parameters, parameters_named
 from vecload.loading import checks
 from vecload.loading.advice import Sample, advise
 from vecload.loading.books import open_books
+from vecload.loading.caller import Caller
 from vecload.loading.checks import index_name, named_sources
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
@@ -48,8 +50,7 @@ from vecload.sealing import Key
 from vecload.targets import Target, is_service
 from vecload.targets.opened import OpenedIndex
 from vecload.targets.opening import connect_to, open_existing, open_or_create
-
-_log = logging.getLogger("vecload")
+from vecload.tracing import span
 
 
 def load(
@@ -109,52 +110,6 @@ def load(
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """How a load reports to its caller, and how the caller stops it.
-
-    Attributes:
-        say: Takes a message.
-        warn: Takes a message that must reach a person: a load may make a key.
-        on_progress: Takes the progress, after each span that is done.
-        stop: Set to stop the load. Its attribute `number` may hold the number of the signal.
-        around: A context that spans the load from before its first row is read until its last is recorded.
-            A load that compares its rows first enters it twice.
-        confirm: Asks whether to delete items.
-    """
-
-    say: Callable[[str], None] = lambda line: None
-    warn: Callable[[str], None] = lambda line: None
-    on_progress: Callable[[Progress], None] | None = None
-    stop: threading.Event = field(default_factory=threading.Event)
-    around: Callable[[], AbstractContextManager[object]] = nullcontext
-    confirm: Callable[[str], bool] = lambda question: True
-
-    @classmethod
-    def of_python(
-        cls, on_progress: Callable[[Progress], None] | None, stop: threading.Event | None
-    ) -> Caller:
-        """The caller of a function: messages go to the logger `vecload`.
-
-        Raises:
-            ItemTypeError: An argument has another type.
-        """
-        if stop is not None and not callable(getattr(stop, "is_set", None)):
-            raise ItemTypeError(f"stop is {type(stop).__name__}, not an Event")
-        if on_progress is not None and not callable(on_progress):
-            raise ItemTypeError(f"on_progress is {type(on_progress).__name__}, which can't be called")
-        return cls(
-            say=lambda line: _log.info("%s", as_parameters(line)),
-            warn=lambda line: _log.warning("%s", line.removeprefix("warning: ")),
-            on_progress=on_progress,
-            stop=stop or threading.Event(),
-        )
-
-    def stopped_by(self) -> int:
-        """The number of the signal that stops the load; 0 if nothing does."""
-        return getattr(self.stop, "number", 0) or (int(signal.SIGINT) if self.stop.is_set() else 0)
-
-
 def run_load(
     request: Request,
     caller: Caller,
@@ -176,7 +131,7 @@ def run_load(
     """
     result = LoadResult(error="a bug in vecload")
     try:
-        with ExitStack() as opened:
+        with span("load"), ExitStack() as opened:
             (steps or Load)(request, caller, result, opened).run()
         result.exit_code, result.error = (3 if result.status == "rejected" else 0), None
     except (VecloadError, KeyboardInterrupt) as stopped:
@@ -188,7 +143,17 @@ def run_load(
         if error is stopped or hasattr(stopped, "number"):
             raise error from None
         raise
+    finally:
+        _log_end(result)
     return result
+
+
+def _log_end(result: LoadResult) -> None:
+    names = ("index", "target", "status", "exit_code", "error", "seconds", "bytes", "retries")
+    counts = ("read", "loaded", "rejected", "skipped", "deleted")
+    level = logging.ERROR if result.exit_code not in (0, 3) else logging.INFO
+    fields = {name: getattr(result, name) for name in (*names, *counts)}
+    emit(LOADS, level, "load_ended", **fields)
 
 
 class Load:
@@ -230,6 +195,7 @@ class Load:
             self.say(hint)
         if self.caller.stop.is_set():
             raise Interrupted(self.caller.stopped_by())  # before anything is created
+        self.planned(plan)
         target = self._connect(plan)
         access = when_up(
             lambda: self._open(plan, target),
@@ -256,6 +222,9 @@ class Load:
             result.repeated, result.repeated_exact, result.repeated_ids = ids.repeated, ids.exact, ids.policy
         if self.options.train:
             train(access.index, self.caller.stop, self.caller.stopped_by, self.say)
+
+    def planned(self, plan: Plan) -> None:
+        """Called when it is known what is loaded, before anything is created."""
 
     def _compare_with_other_parts(self, jobs: Sequence[Job], ids: RepeatedIds, access: OpenedIndex) -> None:
         """With `--split`, let ids that other parts have count as repeated, or refuse them."""
@@ -407,6 +376,8 @@ class Load:
             if remote and (age := age_of_killed(journal, only)) is not None:
                 # The service may still store what a killed run had in flight. Wait, so that it comes first.
                 wait = max(0.0, options.resume_wait - max(0.0, age))
+                if wait:
+                    emit(REQUESTS, logging.INFO, "wait", seconds=wait, reason="a run was killed a moment ago")
                 self.caller.stop.wait(min(wait, threading.TIMEOUT_MAX))
             dispatcher = opened.enter_context(
                 Dispatcher(sender.ready, concurrency, self.caller.stop, on_wait=ledger.waiting, stages=stages)
@@ -440,8 +411,20 @@ class Load:
                 changes=only.changes if only else None,
                 skim=bool(books.kept),
             )
+            totals = ledger.totals
+            emit(
+                LOADS,
+                logging.INFO,
+                "load_started",
+                index=result.index,
+                target=target.location,
+                kind="service" if remote else "embedded",
+                sources=len(plan.sources),
+                rejected=totals.rejected,
+                skipped=totals.skipped,
+            )
             with self.caller.around():
-                meter.start(ledger.totals)
+                meter.start(totals)
                 try:
                     try:
                         flow.run()

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from vecload.batch import Vectors
 from vecload.mapping.arrow_values import is_list, is_text, lengths_of, numbers_of, offsets_of, plain
-from vecload.mapping.rows import Fault, Mapped, fault_of_length
+from vecload.mapping.rows import SPARSE_FAULT, Fault, Mapped, fault_of_length
 from vecload.mapping.vector_encodings import sparse_parent
-from vecload.mapping.vector_values import SPARSE_FAULT
 
 
 def bare_vectors(array: pa.Array) -> tuple[pa.Array, dict[int, Fault]]:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from vecload.mapping.columns import Column
-from vecload.mapping.paths import EACH, ENTRIES, Steps, dig, path_of
+from vecload.mapping.paths import EACH, ENTRIES, Steps, dig, elements, path_of
 from vecload.options import VectorDtype
 
+_ITEM_NAMES = frozenset({"id", "_id", "uuid", "key"})
+"""Fields that an item may have, and no page."""
 FormKind: TypeAlias = Literal["any", "text", "number", "object", "list"]
 """What a condition asks of a value."""
 
@@ -57,8 +59,11 @@ class Form:
     refused: str = ""
     hint: str = ""
 
+    only: tuple[str, ...] = ()
+
     rows: Steps = ()
     columns: tuple[Steps, ...] = ()
+    empty: tuple[str, ...] = ()
     outer: tuple[str, ...] = ()
     key: str = ""
     value: str = ""
@@ -68,6 +73,9 @@ class Form:
     join: tuple[tuple[str, Steps], ...] = ()
     join_companion: tuple[tuple[str, Steps], ...] = ()
     each: Steps = ()
+    blocks: Steps = ()
+    chunks: Steps = ()
+    single: tuple[Steps, ...] = ()
     typed: tuple[tuple[str, str], ...] = ()
     drop: tuple[Steps, ...] = ()
     absent: tuple[tuple[str, tuple[Any, ...]], ...] = ()
@@ -76,11 +84,13 @@ class Form:
     objects: tuple[tuple[str, tuple[str, ...]], ...] = ()
     numbered: tuple[str, ...] = ()
     rejects: tuple[RejectRule, ...] = ()
+    row_rejects: tuple[RejectRule, ...] = ()
 
     id: tuple[str, ...] = ()
     vector: tuple[str, ...] = ()
     vector_dtype: VectorDtype | None = None
     contents: tuple[str, ...] = ()
+    contents_else: tuple[str, ...] = ()
     metadata: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     unsupported: tuple[str, ...] = ()
@@ -95,28 +105,60 @@ class Form:
     @property
     def multiplies(self) -> bool:
         """Whether a line or a document gives any number of rows."""
-        return bool(self.rows or self.columns or self.each)
+        return bool(self.rows or self.columns or self.splits)
+
+    @property
+    def splits(self) -> bool:
+        """Whether a row becomes several."""
+        return bool(self.each or self.blocks or self.chunks)
 
     @property
     def reshapes(self) -> bool:
         """Whether rows have to be changed before their columns are mapped; only JSON rows can be."""
-        return self.multiplies or self.finishes or bool(self.pairs or self.rejects)
+        return self.multiplies or self.finishes or bool(self.pairs or self.rejects or self.row_rejects)
 
     @property
     def finishes(self) -> bool:
         """Whether single rows are changed."""
-        return bool(self.typed or self.octets or self.drop or self.absent or self.first or self.objects)
+        return bool(
+            self.single or self.typed or self.octets or self.drop or self.absent or self.first or self.objects
+        )
 
     def fits_columns(self, columns: Sequence[Column]) -> bool:
         """Whether columns, with their values in the first rows, have this form."""
         marks = {name for name, _ in self.typed}
-        return (not self.marked or any(_is_marked(column, marks) for column in columns)) and self._fits(
-            lambda condition: _in_columns(columns, condition)
-        )
+        if self.marked and not any(_is_marked(column, marks) for column in columns):
+            return False
+        if self.only:
+            first = {column.name for column in columns if column.values and column.values[0] is not None}
+            if not first or not first.issubset(self.only):
+                return False
+        return self._fits(lambda condition: _in_columns(columns, condition))
 
     def fits_value(self, value: Any) -> bool:
         """Whether a JSON document has this form."""
-        return not self.marked and self._fits(lambda condition: _in_value(value, condition))
+        return not self.marked and not self.only and self._fits(lambda one: _in_value(value, one))
+
+    def is_empty_in(self, value: Any) -> bool:
+        """Whether a JSON document is a page of this form without rows.
+
+        The list or object of rows is there and empty. Something else has to show that the document is such
+        a page, as an item may have an empty list: the place itself is nested, or a condition holds next to
+        it, or one of the fields of `empty` is there. And there is no sign of an item: an id, or a list.
+        """
+        if not isinstance(value, dict) or not _ITEM_NAMES.isdisjoint(value):
+            return False
+        if any(isinstance(one, list) and one for one in value.values()):
+            return False
+        ends = [at for at, step in enumerate(self.rows) if step in (EACH, ENTRIES)]
+        way = self.rows[: ends[0]] if ends else ()
+        if not way or not isinstance(dig(value, way), list | dict):
+            return False
+        if next(iter(elements(value, self.rows[: ends[-1] + 1])), None) is not None:
+            return False
+        beside = [one for one in (*self.has, *self.has_one_of) if one.steps[: len(way)] != way]
+        known = len(way) > 1 or bool(beside) or any(name in value for name in self.empty)
+        return known and all(_in_value(value, one) for one in beside if one in self.has)
 
     def _fits(self, holds: Callable[[Condition], bool]) -> bool:
         return (

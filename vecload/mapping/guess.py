@@ -289,6 +289,11 @@ def _choose_contents(
         seen.source,
         metadata_named=bool(choice.metadata),
     )
+    if chosen is None and form and not choice.metadata:
+        chosen = seen.first(
+            [path for path in form.contents_else if path not in choice.excluded], CONTENTS_KINDS
+        )
+        why = f"the recipe {form.recipe}" if chosen else why
     if chosen is not None:
         seen.take(chosen, "--contents-column")
     return chosen, why
@@ -368,6 +373,7 @@ def metadata_names(mapping: ColumnMapping, columns: Sequence[Column]) -> tuple[s
         for field in found[1].fields if found else ():
             if (*way, field.name) not in out:
                 inner = field.fields if field.name in mapping.inner_objects else ()
-                names += [each.name for each in inner] or [field.name]
+                kept = [each.name for each in inner if (*way, field.name, each.name) not in out]
+                names += kept if inner else [field.name]
     renamed = dict(mapping.renamed)
     return tuple(dict.fromkeys(renamed.get(name, name) for name in names))

@@ -166,6 +166,14 @@ def check_values(vectors: Vectors, *, allow_zero: bool) -> dict[int, Fault]:
     return faults
 
 
+SPARSE_FAULT = Fault("vector", "sparse", "is sparse, which the index can't store")
+
+
+def fault_of_several(count: int) -> Fault:
+    """The fault of a row with several vectors."""
+    return Fault("vector", "multi-vector", f"has {count} vectors; an item has one")
+
+
 def fault_of_length(length: int, dimension: int) -> Fault:
     """The fault of a vector with that many values; -1 means that there is none."""
     if length < 0:

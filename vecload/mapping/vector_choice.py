@@ -20,6 +20,7 @@ from vecload.mapping.forms import Form
 from vecload.mapping.mapping import ColumnMapping
 from vecload.mapping.names import NameHint, is_vector_name, name_hint_of, words_of
 from vecload.mapping.paths import Steps, is_bracket, path_of, steps_of
+from vecload.mapping.tensors import is_tensor
 from vecload.mapping.vector_encodings import Encoding, encoding_of, sparse_parent
 
 OBJECTS_OF_VECTORS = ("vector", "vectors", "embedding", "embeddings", "values", "emb")
@@ -32,11 +33,17 @@ LONG_LIST = 32
 """A list this long becomes metadata only if the user names it: no filter uses it, and it slows the load."""
 FLAG_HINT = "pick one with --vector-column"
 
+NODE = "_node_content"
+"""LlamaIndex's node as JSON text, whose own vector is null: the vector is next to it."""
 SPARSE_ENCODING = Encoding("numbers", 0, False, (), "sparse")
 """For columns that are sparse by their names, however they are written."""
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 _FLOAT_DTYPES = frozenset({"float32", "float16", "bfloat16", "float64", "npy"})
-_TELLING_KINDS: dict[str, NameHint] = {"BSON vector": "vector", "dense struct": "perhaps"}
+_TELLING_KINDS: dict[str, NameHint] = {
+    "BSON vector": "vector",
+    "dense struct": "perhaps",
+    "hex text": "perhaps",
+}
 """What an encoding suggests of a list of numbers whose name suggests nothing."""
 _NUMBERS_OF_LISTS = re.compile(r": (halffloat|float|double|u?int[0-9]+)(?: not null)?>")
 _NUMBER_TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
@@ -156,6 +163,8 @@ def _add(found: list[Candidate], steps: Steps, column: Column) -> None:
         if any(value is not None for value in column.values):
             found.append(Candidate(steps, column, SPARSE_ENCODING, "vector"))
         return
+    if column.name == NODE:
+        return
     name_hint = name_hint_of(names)
     # Look into the JSON text of objects, unless its name says that the text is the vector.
     is_object = column.kind == "text" and column.fields and name_hint != "vector"
@@ -163,6 +172,8 @@ def _add(found: list[Candidate], steps: Steps, column: Column) -> None:
     if encoding is not None:
         if name_hint == "nothing":
             name_hint = _TELLING_KINDS.get(encoding.kind, name_hint)
+        if name_hint == "nothing" and encoding.problem and any(map(is_tensor, column.values)):
+            name_hint = "perhaps"
         if name_hint != "nothing" or encoding.kind not in ("bytes", "base64 text") or encoding.dtypes:
             found.append(Candidate(steps, column, encoding, name_hint))
         return

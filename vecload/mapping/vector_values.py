@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from vecload.batch import Vectors
 from vecload.mapping.columns import BYTES_MARK
-from vecload.mapping.rows import Fault
+from vecload.mapping.rows import SPARSE_FAULT, Fault, fault_of_several
+from vecload.mapping.tensors import dense_of, is_tensor
 from vecload.mapping.vector_bytes import numbers_in
 from vecload.options import VectorDtype
 
@@ -28,8 +29,6 @@ _SPARSE = re.compile(r"\{[\s\d]*:[^{}]*\}\s*/\s*\d+")
 """pgvector's `sparsevec`: `{1:0.5,3:0.2}/5`."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/\-_]{16,}={0,2}")
 _NULLS = frozenset({"null", "none"})
-
-SPARSE_FAULT = Fault("vector", "sparse", "is sparse, which the index can't store")
 
 
 def base64_bytes(text: Any) -> bytes | None:
@@ -156,11 +155,6 @@ def _nested(text: str, inner: str) -> Any:
     return [found] if not inner[first:].strip(" ,\n") else fault_of_several(inner.count(opening))
 
 
-def fault_of_several(count: int) -> Fault:
-    """The fault of a row with several vectors."""
-    return Fault("vector", "multi-vector", f"has {count} vectors; an item has one")
-
-
 def _cut(message: str) -> Fault:
     return Fault("vector", "truncated", message)
 
@@ -204,6 +198,7 @@ EncodingKind: TypeAlias = Literal[
     "typed array",
     "BSON vector",
     "dense struct",
+    "hex text",
     "list in a list",
 ]
 """How a vector is written: names for people."""
@@ -358,6 +353,11 @@ def _parse_object(value: Mapping[str, Any], room: int) -> Found:
         return _as("dense struct", value["list"], room)
     if keys == {"type", "data"}:
         return _typed(value["type"], value["data"], room)
+    if is_tensor(value):
+        dense = dense_of(value)
+        if isinstance(dense, Fault):
+            return dense
+        return ("hex text", dense) if isinstance(dense, np.ndarray) else _as("dense struct", dense, room)
     if "values" in keys:
         if value.get("indices") is not None or (keys >= {"type", "size"} and value["type"] == 0):
             return SPARSE_FAULT

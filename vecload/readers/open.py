@@ -18,7 +18,6 @@ from vecload.options import CsvTypes
 from vecload.readers.folder_exports import find_export
 from vecload.readers.json.causes import wide_encoding
 from vecload.readers.source import ExportFacts, Source
-from vecload.readers.splits import Split
 from vecload.readers.storage.compressed import Unpacked, codec_of, plain_name
 from vecload.readers.storage.expand import FileFinder
 from vecload.readers.storage.files import (
@@ -109,7 +108,7 @@ class ReadOptions:
 
 
 def open_sources(
-    names: Sequence[str | Split],
+    names: Sequence[str],
     options: ReadOptions = ReadOptions(),
     *,
     failed: Callable[[SourceError], None] | None = None,
@@ -117,7 +116,7 @@ def open_sources(
     """Open every source, before anything is read from any.
 
     Args:
-        names: Paths, URIs, folders, patterns, `-` for standard input; or splits.
+        names: Paths, URIs, folders, patterns, `-` for standard input.
         options: How they are read.
         failed: Called with the error of each file that can't be opened and is skipped; None raises it.
 
@@ -131,17 +130,6 @@ def open_sources(
     partitions: list[dict[str, str | None]] = []
     seen: set[str] = set()
     for name in names:
-        if isinstance(name, Split):
-            opened = _opened_split(name, options, finder)
-            known = next((source for source in sources if source.name == opened.name), opened)
-            if known is opened:
-                sources.append(opened)
-                partitions.append({})
-            else:
-                known.only = tuple(
-                    sorted((*(known.only or ()), *(opened.only or ())), key=lambda one: one.start)
-                )
-            continue
         found = None if name == STDIN else find_export(name, options.recipes)
         place = found.folder if found else name
         files: Sequence[File] = [StandardInput(options.interrupted)] if name == STDIN else finder.find(place)
@@ -167,13 +155,6 @@ def open_sources(
 
         agree_on_types(sources)
     return with_partitions(sources, partitions)
-
-
-def _opened_split(split: Split, options: ReadOptions, finder: FileFinder) -> Source:
-    found = finder.find(split.uri)
-    if len(found) != 1:
-        raise SourceError(f"{split.uri} is several files", hint="a split is of one")
-    return split.of(open_source(found[0], options, finder, export=split.export))
 
 
 def _whole(place: File | str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -111,7 +111,9 @@ class RecipeChoice:
         """
         if each := self.each((), source):
             return Form("", each=each)
-        form = self._form(lambda form: makes_rows(form) and form.fits_value(document), source)
+        form = self._empty_page(document) or self._form(
+            lambda form: makes_rows(form) and form.fits_value(document), source
+        )
         if form is not None and form.refused:
             raise MappingError(f"{source} {form.refused}", hint=form.hint)
         return form
@@ -137,10 +139,9 @@ class RecipeChoice:
 
     def may_be_document(self, begin: bytes) -> bool:
         """Whether a document that begins so may have the form of a recipe: it has a name of one."""
-        return not self.none and any(
+        return any(
             name in begin
-            for recipe in self._recipes()
-            for form in recipe.forms
+            for form in self._forms()
             if makes_rows(form) and (form.rows[:1] != (ENTRIES,) or _OF_OBJECTS.match(begin))
             for name in _names_in(form)
         )
@@ -149,11 +150,16 @@ class RecipeChoice:
         """Whether a recipe makes rows of a document, or of several recipes one, or says why none does."""
         if any("[]" in path or "[*]" in path for path in self.paths):
             return False  # one line is one row, of which the elements are rows
-        return not self.none and any(
-            makes_rows(form) and form.fits_value(document)
-            for recipe in self._recipes()
-            for form in recipe.forms
-        )
+        return self._some_makes_rows_of(document) or self._empty_page(document) is not None
+
+    def _some_makes_rows_of(self, document: Any) -> bool:
+        return any(makes_rows(form) and form.fits_value(document) for form in self._forms())
+
+    def _empty_page(self, document: Any) -> Form | None:
+        """A form of which a document is a page without rows. Of which tool it is makes no difference then."""
+        if not isinstance(document, dict) or self._some_makes_rows_of(document):
+            return None
+        return next((form for form in self._forms() if form.is_empty_in(document)), None)
 
     def folders(self) -> list[tuple[Recipe, FolderExport]]:
         """The recipes of exports that are folders, and how these are laid out."""
@@ -167,6 +173,9 @@ class RecipeChoice:
             for recipe in self._recipes()
             for pattern in (*recipe.skips, *(recipe.may_be_empty if nbytes == 0 else ()))
         )
+
+    def _forms(self) -> Iterator[Form]:
+        return (form for recipe in (() if self.none else self._recipes()) for form in recipe.forms)
 
     def _recipes(self) -> tuple[Recipe, ...]:
         return (self.named,) if self.named is not None else recipes()
@@ -184,7 +193,8 @@ class RecipeChoice:
             raise MappingError(f"{source} looks like an export of {names}", hint=f"pick one: {flags}")
         if self.named is not None and not found:
             needed = "; or ".join(
-                ", ".join(map(str, (*form.has, *form.has_one_of[:1]))) for form in self.named.forms
+                ", ".join(map(str, (*form.has, *form.has_one_of[:1], *form.only[:1])))
+                for form in self.named.forms
             )
             if self.named.folder is not None:
                 needed = f"a folder with {self.named.folder.meta}"

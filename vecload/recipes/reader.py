@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from vecload.errors import UsageError
 from vecload.mapping.forms import Condition, Form, FormKind, RejectRule
-from vecload.mapping.paths import PathError, Steps, path_of, steps_of
+from vecload.mapping.paths import EACH, PathError, Steps, path_of, steps_of
 from vecload.options import VectorDtype
 from vecload.recipes.typed import VALUE_KINDS
 
@@ -141,7 +141,8 @@ def _forms(table: dict[str, Any], recipe: str, at: int) -> Iterator[Form]:
             has=_inside(page, form.has),
             has_one_of=_inside(page, form.has_one_of),
             lacks=_inside(page, form.lacks),
-            rejects=tuple(replace(rule, at=(*page, *rule.at)) for rule in form.rejects),
+            rejects=(),
+            row_rejects=form.rejects,
         )
 
 
@@ -159,12 +160,14 @@ def _form(table: dict[str, Any], recipe: str, at: int) -> Form:
     never = [path_of(rule.at) for rule in fields["rejects"] if not rule.unless and len(rule.at) == 1]
     fields["left_out"] = (*fields.get("left_out", ()), *never)
     form = Form(recipe, **fields)
-    if not form.has and not form.has_one_of and not form.by_name and not form.marked:
+    if not (form.has or form.has_one_of or form.by_name or form.marked or form.only):
         raise _WrongError("has neither 'has' nor 'has_one_of', by which the form is recognised", FORM, at)
-    if sum(map(bool, (form.rows, form.columns, form.each))) > 1:
-        raise _WrongError("only one of 'rows', 'columns' and 'each' is for a form", "rows", at)
+    for kinds in (("rows", "columns"), ("each", "blocks", "chunks")):
+        if sum(key in table for key in kinds) > 1:
+            known = " and ".join(map(repr, kinds))
+            raise _WrongError(f"only one of {known} is for a form", next(k for k in kinds if k in table), at)
     for needs, keys in (
-        ("rows", ("outer", "key", "value", "join", "join_companion")),
+        ("rows", ("key", "value", "join", "join_companion")),
         ("pairs", ("alone",)),
         ("companion", ("join_companion",)),
         ("refused", ("hint",)),
@@ -172,6 +175,10 @@ def _form(table: dict[str, Any], recipe: str, at: int) -> Form:
         lonely = next((key for key in keys if table.get(key) and not table.get(needs)), None)
         if lonely is not None:
             raise _WrongError(f"{lonely!r} needs {needs!r}", lonely, at)
+    if form.outer and not form.rows and not form.columns:
+        raise _WrongError("'outer' needs 'rows' or 'columns'", "outer", at)
+    if form.chunks and form.chunks[-1] != EACH:
+        raise _WrongError("'chunks' does not end with the list of chunks: a[]", "chunks", at)
     if (form.join or form.join_companion) and not form.key:
         raise _WrongError("'join' needs 'key', the column of ids that it looks up", "join", at)
     return form
@@ -266,10 +273,13 @@ def _objects(value: Any, key: str, form: int) -> tuple[tuple[str, tuple[str, ...
 
 def _absent(value: Any, key: str, form: int) -> tuple[tuple[str, tuple[Any, ...]], ...]:
     table = _table(value, key, form)
-    for name, values in table.items():
-        if not isinstance(values, list):
-            raise _WrongError(f"{name!r} in {key!r} is not a list of values", key, form)
-    return tuple((name, tuple(values)) for name, values in table.items())
+    return tuple((name, tuple(_values(values, key, form))) for name, values in table.items())
+
+
+def _values(value: Any, key: str, form: int) -> list[Any]:
+    if not isinstance(value, list) or any(isinstance(one, list | dict) for one in value):
+        raise _WrongError(f"{key!r} is not a list of texts, numbers or booleans", key, form)
+    return value
 
 
 def _typed(value: Any, key: str, form: int) -> tuple[tuple[str, str], ...]:
@@ -282,7 +292,7 @@ def _typed(value: Any, key: str, form: int) -> tuple[tuple[str, str], ...]:
 
 def _numbered(value: Any, key: str, form: int) -> tuple[str, ...]:
     texts = _texts(value, key, form)
-    if len(texts) != 2:
+    if len(texts) < 2:
         raise _WrongError(f"{key!r} is not two names: of the id column, and of the number in it", key, form)
     return texts
 
@@ -306,9 +316,7 @@ def _rejects(value: Any, form: int) -> tuple[RejectRule, ...]:
     found: list[RejectRule] = []
     for table in value:
         _only(table, ("at", "unless", "says"), form)
-        unless = table.get("unless", [])
-        if not isinstance(unless, list):
-            raise _WrongError("'unless' is not a list of values", "unless", form)
+        unless = _values(table.get("unless", []), "unless", form)
         at, says = _path(table.get("at"), "at", form), _text(table.get("says"), "says", form)
         found.append(RejectRule(at, says, tuple(unless)))
     return tuple(found)
@@ -319,13 +327,17 @@ FIELDS: dict[str, Callable[[Any, str, int], Any]] = {
     "has": _conditions,
     "has_one_of": _conditions,
     "lacks": _conditions,
+    "only": _texts,
     "by_name": _flag,
     "marked": _flag,
     "refused": _text,
     "hint": _text,
     "rows": _path,
     "each": _path,
+    "blocks": _path,
+    "chunks": _path,
     "columns": _steps,
+    "empty": _texts,
     "outer": _paths,
     "key": _text,
     "value": _text,
@@ -334,6 +346,7 @@ FIELDS: dict[str, Callable[[Any, str, int], Any]] = {
     "companion": _file,
     "join": _named_paths,
     "join_companion": _named_paths,
+    "single": _steps,
     "typed": _typed,
     "octets": _steps,
     "first": _first,
@@ -343,6 +356,7 @@ FIELDS: dict[str, Callable[[Any, str, int], Any]] = {
     "vector": _paths,
     "vector_dtype": _dtype,
     "contents": _paths,
+    "contents_else": _paths,
     "metadata": _paths,
     "left_out": _paths,
     "drop": _steps,

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 from vecload.errors import SourceError
 from vecload.mapping.columns import BYTES_MARK
 from vecload.mapping.forms import Form, RejectRule
-from vecload.mapping.nested_rows import without
-from vecload.mapping.paths import EACH, ENTRIES, Steps, dig, elements, one_each, path_of
+from vecload.mapping.nested_rows import same, without
+from vecload.mapping.paths import EACH, ENTRIES, Steps, dig, elements, is_bracket, path_of
 from vecload.mapping.rows import Fault
+from vecload.recipes.split import splitter_of
 from vecload.recipes.typed import untyped
 
-Row = dict[str, Any]
-_NOTHING: tuple[Any, ...] = (None, "", [], {})
+Row: TypeAlias = dict[str, Any]
+Made: TypeAlias = list[tuple[Row, Fault | None]]
+"""Rows of one line, each with its fault."""
+Maker: TypeAlias = Callable[[Any, Any, str], Made]
 _NO_OBJECT = Fault("line", "not-object", "is not a JSON object")
+_FORMS_MAX = 256
 
 
 @dataclass(slots=True)
@@ -50,79 +55,192 @@ def reshaped(
         SourceError: The lists of a document, which are its columns, have different lengths.
     """
     found = Reshaped()
-    kinds = dict(form.typed)
+    rejects, make, finish = _rejecter(form.rejects), _maker(form), _finisher(form)
+    rows, origins, faults = found.rows, found.origins, found.broken
     for position, value in enumerate(values):
-        fault = broken.get(position) or _rejected(value, form.rejects)
-        given: Iterator[tuple[Row, Fault | None]] = iter([(value if isinstance(value, dict) else {}, None)])
-        if fault is None:
-            given = _rows_of(form, value, companion, source)
-        elif fault is not broken.get(position) and isinstance(value, dict):
-            given = iter([({name: dig(value, (name,)) for name in form.outer} if form.rows else value, None)])
-        count = 0
-        for number, (row, wrong) in enumerate(given):
-            count = number + 1
-            fault_of_row, changed = fault or wrong, row
-            if fault_of_row is None and form.finishes:
-                changed, fault_of_row = _finished(form, row, kinds)
-            if fault_of_row is not None:
-                found.broken[len(found.rows)] = fault_of_row
-            found.rows.append(changed)
-            found.origins.append((position, number))
-        if form.numbered and count > 1:
-            rows = found.rows[-count:]
-            _number(rows, *form.numbered)
-            found.rows[-count:] = rows
+        fault = broken.get(position)
+        if fault is not None:
+            faults[len(rows)] = fault
+            rows.append(value if isinstance(value, dict) else {})
+            origins.append((position, 0))
+            continue
+        if rejects is not None and (fault := rejects(value)) is not None:
+            faults[len(rows)] = fault
+            rows.append(_of_reject(form, value))
+            origins.append((position, 0))
+            continue
+        for number, (row, wrong) in enumerate(make(value, companion, source)):
+            if wrong is None and finish is not None:
+                row, wrong = finish(row)
+            if wrong is not None:
+                faults[len(rows)] = wrong
+            rows.append(row)
+            origins.append((position, number))
     return found
 
 
-def _rows_of(form: Form, value: Any, companion: Any, source: str) -> Iterator[tuple[Row, Fault | None]]:
+def _of_reject(form: Form, value: Any) -> Row:
+    """What remains of a line that is a reject: that by which its row is known."""
+    if not isinstance(value, dict):
+        return {}
+    return {name: value.get(name) for name in form.outer} if form.rows or form.columns else value
+
+
+@lru_cache(_FORMS_MAX)
+def _maker(form: Form) -> Maker:
+    """What makes the rows of one line or document."""
     if form.columns:
+        make = _transposing(form)
+    elif form.rows:
+        make = _elements(form)
+    else:
+        make = _whole
+    split = splitter_of(form)
+    if split is not None:
+        make = _splitting(form, make, split)
+    elif form.numbered:
+        make = _numbering(form, make)
+    rejects = _rejecter(form.row_rejects)
+    return make if rejects is None else _checking(make, rejects)
+
+
+def _whole(value: Any, _companion: Any, _source: str) -> Made:
+    return [(value, None)] if isinstance(value, dict) else [({}, _NO_OBJECT)]
+
+
+def _splitting(form: Form, make: Maker, split: Callable[[Row], list[Row]]) -> Maker:
+    """Rows of which each becomes several."""
+    nothing = Fault("line", "no-rows", f"has nothing in {path_of(form.each or form.chunks)!r}")
+
+    def split_each(value: Any, companion: Any, source: str) -> Made:
+        made: Made = []
+        for row, wrong in make(value, companion, source):
+            parts = split(row) if wrong is None else []
+            if form.numbered and len(parts) > 1:
+                parts = _numbered(parts, form.numbered)
+            if parts:
+                made += [(part, None) for part in parts]
+            else:
+                made.append((row, wrong or nothing))
+        return made
+
+    return split_each
+
+
+def _numbering(form: Form, make: Maker) -> Maker:
+    """Rows whose ids get a number, if there are several in a line."""
+
+    def numbered(value: Any, companion: Any, source: str) -> Made:
+        made = make(value, companion, source)
+        if len(made) > 1:
+            rows = _numbered([row for row, _ in made], form.numbered)
+            made = [(row, wrong) for row, (_, wrong) in zip(rows, made, strict=True)]
+        return made
+
+    return numbered
+
+
+def _numbered(rows: list[Row], columns: Sequence[str]) -> list[Row]:
+    """Tell rows of one line apart: a number or a name joins their id."""
+    *ids, by = columns
+    column = next((name for name in ids if rows[0].get(name) is not None), ids[0])
+    return [
+        row if row.get(column) is None else {**row, column: f"{row[column]}#{row.get(by, position)}"}
+        for position, row in enumerate(rows)
+    ]
+
+
+def _checking(make: Maker, rejects: Callable[[Any], Fault | None]) -> Maker:
+    """Rows of which some are rejects."""
+
+    def checked(value: Any, companion: Any, source: str) -> Made:
+        return [(row, wrong or rejects(row)) for row, wrong in make(value, companion, source)]
+
+    return checked
+
+
+def _elements(form: Form) -> Maker:
+    """The elements or entries at some steps."""
+    way, outer = form.rows, form.outer
+    nothing = Fault("line", "no-rows", f"has nothing in {path_of(way)!r}")
+    keyed = form.key if form.key and ENTRIES in way else ""
+    joins = bool(form.join or form.join_companion)
+    names = way[:-1] if way[-1] == EACH and not any(map(is_bracket, way[1:-1])) else ()
+
+    def make(value: Any, companion: Any, _source: str) -> Made:
+        around = {name: value.get(name) for name in outer} if outer and isinstance(value, dict) else {}
+        items: Any = None
+        if names and not joins:
+            # Most forms: the elements of one list, without a generator for each line.
+            items = value
+            for name in names:
+                items = items.get(name) if type(items) is dict else None
+        if type(items) is list:
+            made: Made = [
+                ({**around, **item} if around else item, None)
+                if type(item) is dict
+                else ({**around, form.value: item}, None)
+                if form.value
+                else ({}, _NO_OBJECT)
+                for item in items
+            ]
+        else:
+            made = [_entry(form, around, key, item, keyed) for key, item in elements(value, way)]
+            if joins:
+                keys = (key for key, _ in elements(value, way))
+                made = [
+                    _joined(form, one, key, value, companion) for one, key in zip(made, keys, strict=True)
+                ]
+        if not made and (around or not _is_there(form, value, way)):
+            made = [(around, nothing)]
+        return made
+
+    return make
+
+
+def _entry(form: Form, around: Row, key: str, item: Any, keyed: str) -> tuple[Row, Fault | None]:
+    if isinstance(item, dict):
+        row = {**around, **item} if around else item
+    elif form.value:
+        row = {**around, form.value: item}
+    else:
+        return {}, _NO_OBJECT
+    if keyed and row.get(keyed) is None:
+        row = {keyed: key, **{name: one for name, one in row.items() if name != keyed}}
+    return row, None
+
+
+def _joined(
+    form: Form, made: tuple[Row, Fault | None], key: str, value: Any, companion: Any
+) -> tuple[Row, Fault | None]:
+    row, wrong = made
+    tables = [(name, dig(value, way)) for name, way in form.join]
+    tables += [(name, dig(companion, way)) for name, way in form.join_companion]
+    return {**row, **{name: table.get(key) for name, table in tables if isinstance(table, dict)}}, wrong
+
+
+def _is_there(form: Form, value: Any, way: Steps) -> bool:
+    """Whether the list or object is there of which elements are rows, though it is empty.
+
+    For a row that is not in a list: whether the line is one without a row, with fields of `empty` alone.
+    """
+    if EACH in way or way[-1] == ENTRIES:
+        return dig(value, way[: way.index(EACH)] if EACH in way else way[:-1]) is not None
+    return isinstance(value, dict) and bool(value) and value.keys() <= {*form.empty}
+
+
+def _transposing(form: Form) -> Maker:
+    """The rows of lists that are columns."""
+
+    def make(value: Any, _companion: Any, source: str) -> Made:
+        around = {name: value.get(name) for name in form.outer} if isinstance(value, dict) else {}
         rows, wrong = _transposed(form, value)
         if wrong and source:
             raise SourceError(f"{source} has {wrong}", hint="export it again")
-        yield from ((row, None) for row in rows)
-        if wrong:
-            yield {}, Fault("line", "no-rows", f"has {wrong}")
-    elif form.rows:
-        yield from _elements(form, value, companion)
-    elif form.each:
-        placed = one_each(value, form.each)
-        if not placed and isinstance(value, dict):
-            yield value, Fault("line", "no-rows", f"has nothing in {path_of(form.each)!r}")
-        yield from ((row, None) for row in placed)
-    elif isinstance(value, dict):
-        yield value, None
-    else:
-        yield {}, _NO_OBJECT
+        made: Made = [({**around, **row} if around else row, None) for row in rows]
+        return [*made, (around, Fault("line", "no-rows", f"has {wrong}"))] if wrong else made
 
-
-def _elements(form: Form, value: Any, companion: Any) -> Iterator[tuple[Row, Fault | None]]:
-    outer = {name: value.get(name) for name in form.outer} if isinstance(value, dict) else {}
-    joins = [(name, dig(value, way)) for name, way in form.join]
-    joins += [(name, dig(companion, way)) for name, way in form.join_companion]
-    keyed = form.key and ENTRIES in form.rows
-    empty = True
-    for key, item in elements(value, form.rows):
-        empty = False
-        if isinstance(item, dict):
-            row = {**outer, **item} if outer else item
-        elif form.value:
-            row = {**outer, form.value: item}
-        else:
-            yield {}, _NO_OBJECT
-            continue
-        if keyed and row.get(form.key) is None:
-            row = {form.key: key, **{name: one for name, one in row.items() if name != form.key}}
-        if joins:
-            row = {**row, **{name: table.get(key) for name, table in joins if isinstance(table, dict)}}
-        yield row, None
-    if empty and (outer or not _is_there(value, form.rows)):
-        yield outer, Fault("line", "no-rows", f"has nothing in {path_of(form.rows)!r}")
-
-
-def _is_there(value: Any, way: Steps) -> bool:
-    """Whether the list or object is there of which elements are rows, if it is empty too."""
-    return dig(value, way[: way.index(EACH)] if EACH in way else way[:-1]) is not None
+    return make
 
 
 def _transposed(form: Form, value: Any) -> tuple[list[Row], str]:
@@ -134,6 +252,9 @@ def _transposed(form: Form, value: Any) -> tuple[list[Row], str]:
             columns += entries.items() if isinstance(entries, dict) else ()
         else:
             columns += ((_name(way), column) for column in [dig(value, way)] if column is not None)
+    if any(column for _, column in columns):
+        # An empty list next to others says nothing: images have no texts.
+        columns = [(name, column) for name, column in columns if column != []]
     names = [name for name, _ in columns]
     if not columns:
         return [], "no lists"
@@ -154,26 +275,63 @@ def _name(way: Steps) -> str:
     return next(step for step in reversed(way) if not step.startswith("["))
 
 
-def _rejected(value: Any, rules: Sequence[RejectRule]) -> Fault | None:
-    for rule in rules:
-        found = dig(value, rule.at)
-        fine = (None, *rule.unless) if rule.unless else _NOTHING
-        if found not in fine:
+@lru_cache(_FORMS_MAX)
+def _rejecter(rules: tuple[RejectRule, ...]) -> Callable[[Any], Fault | None] | None:
+    """What finds the fault of a line or row that is a reject; None without rules."""
+    if not rules:
+        return None
+    checks = [(rule.at, rule.says, (None, *rule.unless) if rule.unless else ()) for rule in rules]
+
+    def rejected(value: Any) -> Fault | None:
+        for way, says, fine in checks:
+            found = value
+            for step in way:
+                if type(found) is not dict:
+                    found = dig(value, way)
+                    break
+                found = found.get(step)
+                if found is None:
+                    break
+            if (found in fine) if fine else (found in _NOTHING):
+                continue
             number = f" ({found})" if type(found) is int else ""
-            return Fault("line", "failed", f"{rule.says}{number}")
-    return None
+            return Fault("line", "failed", f"{says}{number}")
+        return None
+
+    return rejected
 
 
-def _finished(form: Form, row: Row, kinds: dict[str, str]) -> tuple[Row, Fault | None]:
-    if kinds:
-        try:
-            row = {name: untyped(value, kinds) for name, value in row.items()}
-        except (ValueError, TypeError, OverflowError, ArithmeticError):
-            return row, Fault("line", "bad-type", "has a value that is not of the type it names")
-        except RecursionError:
-            return row, Fault("line", "too-deep", "is nested too deep")
+_NOTHING: tuple[Any, ...] = (None, "", [], {})
+
+
+@lru_cache(_FORMS_MAX)
+def _finisher(form: Form) -> Callable[[Row], tuple[Row, Fault | None]] | None:
+    """What changes single rows; None if nothing does."""
+    if not form.finishes:
+        return None
+    kinds = dict(form.typed)
+    typed_alone = bool(kinds) and not any(
+        (form.single, form.octets, form.drop, form.absent, form.first, form.objects)
+    )
+
+    def finish(row: Row) -> tuple[Row, Fault | None]:
+        if kinds:
+            try:
+                row = {name: untyped(value, kinds) for name, value in row.items()}
+            except (ValueError, TypeError, OverflowError, ArithmeticError):
+                return row, Fault("line", "bad-type", "has a value that is not of the type it names")
+            except RecursionError:
+                return row, Fault("line", "too-deep", "is nested too deep")
+        return (row, None) if typed_alone else _finished(form, row)
+
+    return finish
+
+
+def _finished(form: Form, row: Row) -> tuple[Row, Fault | None]:
+    for way in form.single:
+        row = _changed(row, way, _single)
     for way in form.octets:
-        row = _with_bytes(row, way)
+        row = _changed(row, way, _bytes)
     if form.drop:
         row = without(row, form.drop)
     for name, absent in form.absent:
@@ -183,30 +341,54 @@ def _finished(form: Form, row: Row, kinds: dict[str, str]) -> tuple[Row, Fault |
         found = (dig(row, way) for way in ways)
         row = {**row, name: next((value for value in found if value is not None), None)}
     for name, (key, *entries) in form.objects:
-        items = row.get(name)
-        if isinstance(items, list):
-            pairs = [item for item in items if isinstance(item, dict) and isinstance(item.get(key), str)]
-            values = ((item[key], _first_of(item, entries)) for item in pairs)
-            row = {**row, name: {entry: value for entry, value in values if value is not None}}
+        if name not in row:
+            continue
+        entry, fault = _object_of(row[name], name, key, entries)
+        if fault is not None:
+            return row, fault
+        row = {other: value for other, value in row.items() if other != name}
+        if entry:
+            row[name] = entry
     return row, None
 
 
-def _first_of(item: Row, names: Sequence[str]) -> Any:
-    return next((item[name] for name in names if item.get(name) is not None), None)
+def _object_of(items: Any, name: str, key: str, entries: Sequence[str]) -> tuple[Any, Fault | None]:
+    """The object of a list of objects: lists under the same key are joined."""
+    found: Row = {}
+    if not isinstance(items, list):
+        return items, None
+    for item in items:
+        if not isinstance(item, dict) or not isinstance(item.get(key), str):
+            return items, Fault("line", "no-name", f"has an element without {key!r} in {name!r}")
+        value = next((item[entry] for entry in entries if item.get(entry) is not None), None)
+        if value is None:
+            continue
+        before = found.get(item[key])
+        if isinstance(before, list) and isinstance(value, list):
+            value = [*before, *(one for one in value if one not in before)]
+        elif before is not None and not same(before, value):
+            return items, Fault("line", "two-values", f"has two elements of one {key!r} in {name!r}")
+        found[item[key]] = value
+    return found, None
 
 
-def _with_bytes(row: Any, way: Steps) -> Any:
-    """The row with a list of the values of bytes as bytes."""
+def _changed(row: Any, way: Steps, change: Callable[[Any], Any]) -> Any:
+    """The row with another value at some steps."""
     if not way:
-        is_octets = isinstance(row, list) and all(type(one) is int and 0 <= one < 256 for one in row)
-        return {BYTES_MARK: base64.b64encode(bytes(row)).decode()} if is_octets else row
+        return change(row)
     if not isinstance(row, dict) or way[0] not in row:
         return row
-    return {**row, way[0]: _with_bytes(row[way[0]], way[1:])}
+    return {**row, way[0]: _changed(row[way[0]], way[1:], change)}
 
 
-def _number(rows: list[Row], column: str, by: str) -> None:
-    """Tell rows of one line apart: a number joins their id."""
-    for position, row in enumerate(rows):
-        if row.get(column) is not None:
-            rows[position] = {**row, column: f"{row[column]}#{row.get(by, position)}"}
+def _bytes(value: Any) -> Any:
+    """A list of the values of bytes as bytes."""
+    is_octets = isinstance(value, list) and all(type(one) is int and 0 <= one < 256 for one in value)
+    return {BYTES_MARK: base64.b64encode(bytes(value)).decode()} if is_octets else value
+
+
+def _single(value: Any) -> Any:
+    """An object, with the only element of a list in place of the list."""
+    if not isinstance(value, dict):
+        return value
+    return {name: one[0] if isinstance(one, list) and len(one) == 1 else one for name, one in value.items()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vecload.errors import KeyFileError
+from vecload.places import expanded
 from vecload.sealing.keyring import pending_path
 from vecload.sealing.keys import Key
 
@@ -104,7 +105,7 @@ class KeySource:
         if self.file is not None:
             return self.file
         if path := self.environ.get("VECLOAD_KEY_FILE"):
-            return Path(path)
+            return Path(expanded(path))
         return None if self.environ.get("VECLOAD_INDEX_KEY") else self.default_file
 
     def _contents_key(self) -> Key | None:

@@ -97,6 +97,24 @@ class SecretReferences:
     default_contents_key: Path | None = None
 
     @classmethod
+    def named(
+        cls, key: str | os.PathLike[str] | None, contents_key: str | None = None, api_key: str | None = None
+    ) -> Self:
+        """References as a caller of Python writes them; a key may be the path of its file, too.
+
+        Raises:
+            UsageError: One is no reference.
+        """
+        text = None if key is None else os.fspath(key)
+        if text is not None and text.partition(":")[0] not in get_args(Kind):
+            text = f"file:{text}"
+        return cls(
+            None if text is None else Reference.parse(text, "key"),
+            None if contents_key is None else Reference.parse(contents_key, "contents_key"),
+            None if api_key is None else Reference.parse(api_key, "api_key"),
+        )
+
+    @classmethod
     def of(cls, keys: KeySource, api_key: Reference | None = None) -> Self:
         """Where the keys are that a user named on this machine.
 

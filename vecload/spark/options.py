@@ -22,10 +22,11 @@ from vecload.readers.source import Source
 from vecload.sealing.references import Reference, SecretReferences
 from vecload.spark.folder import ReportFolder
 from vecload.targets import Reach, is_service
+from vecload.targets.location import shards_location
 from vecload.targets.place import IndexPlace
 from vecload.targets.reach import REACH_FIELDS
 
-PLACE: Final = ("to", "index", "key", "contents_key", "api_key", "report")
+PLACE: Final = ("to", "shards", "index", "key", "contents_key", "api_key", "report")
 """What an option may be besides the fields of LoadOptions and those of Reach."""
 REFUSED: Final[Mapping[str, str]] = {
     **dict.fromkeys(
@@ -53,7 +54,7 @@ class SparkOptions:
     """What the options of a write mean. Picklable, without secrets.
 
     Attributes:
-        to: The address of a service.
+        to: The address of a service, or of several.
         index: The index.
         secrets: Where each process finds its keys.
         report: The folder of reports; None without one.
@@ -105,17 +106,21 @@ def read_options(options: Mapping[str, str]) -> SparkOptions:
     for name, why in REFUSED.items():
         if name in given:
             raise UsageError(f"option {name} can't be used with Spark", hint=why)
+    for name in ("to", "shards", "proxy"):
+        if "@" in given.get(name, ""):
+            raise UsageError(
+                f"option {name} holds a user or a password", hint="Spark writes options into plans and logs"
+            )
+    if "to" in given and "shards" in given:
+        raise UsageError("options to and shards exclude each other", hint="omit one")
     to, index = given.get("to"), given.get("index")
+    if "shards" in given:
+        to = shards_location(given["shards"])
     if not to or not is_service(to):
         raise UsageError(
             "option to is missing" if to is None else "option to is not the URL of a service",
             hint='name the service with .option("to", "https://…"): workers can\'t share an embedded store',
         )
-    for name in ("to", "proxy"):
-        if "@" in given.get(name, ""):
-            raise UsageError(
-                f"option {name} holds a user or a password", hint="Spark writes options into plans and logs"
-            )
     if not index:
         raise UsageError("option index is missing", hint='name it with .option("index", "…")')
     key, contents_key, api_key = (

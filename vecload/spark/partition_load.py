@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from vecload.batch import Reject
 from vecload.errors import AccessRefused, RowsRejected, VecloadError
+from vecload.loading.caller import Caller
 from vecload.loading.request import Request
 from vecload.loading.result import LoadResult
-from vecload.loading.run import Caller, run_load
+from vecload.loading.run import run_load
 from vecload.mapping import ColumnMapping
 from vecload.options import RepeatedIdPolicy
 from vecload.spark.options import SparkOptions, in_options

@@ -9,11 +9,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from vecload.errors import IndexNotFound, UsageError
+from vecload.loading.caller import Caller
 from vecload.loading.checks import check_trainable
 from vecload.loading.parts import plan_of
 from vecload.loading.plan import Plan
 from vecload.loading.repeated_ids import policy_of
-from vecload.loading.run import Caller, run_load
+from vecload.loading.run import run_load
 from vecload.mapping.columns import find
 from vecload.spark.options import SparkOptions
 from vecload.spark.partition_load import PartitionLoad

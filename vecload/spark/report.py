@@ -171,7 +171,7 @@ class Report:
         if self.repeated_ids == "assume-unique":
             counts += "; ids are assumed unique"
         again = self.attempts - self.partitions
-        tasks = f"{self.partitions:,} partitions"
+        tasks = f"{self.partitions:,} partition{'s' * (self.partitions != 1)}"
         if again:
             tasks += f", {again:,} attempt{'s' * (again > 1)} failed and ran again"
         return [

@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vecload.loading.ids_across import IdDigests, SharedDigests, is_among, stable_digests
+from vecload.loading.ids_across import SharedDigests, is_among
 from vecload.spark.folder import ReportFolder
+from vecload.targets.placement import IdDigests, stable_digests
 
 _SCHEMA = pa.schema([("id", pa.large_string())])
 _NONE = np.empty(0, dtype=np.uint64)

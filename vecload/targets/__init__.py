@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vecload.limits import BINARY_THRESHOLD
 from vecload.options import Metric, StoragePrecision, WireFormat
 from vecload.targets.base import Ack, IndexInfo, IndexSettings, StoredItem, Target, TargetIndex, Training
-from vecload.targets.location import check_folder_name
+from vecload.targets.location import check_folder_name, shard_list
 from vecload.targets.queries import Hit, MetadataQuery, Query, TextSearch
 from vecload.targets.reach import Reach
 
@@ -51,8 +51,8 @@ def connect_target(
     """Connect to the target at a location.
 
     Args:
-        location: `http://…` or `https://…` is a service; anything else is the folder of an embedded store,
-            unless it looks like a host or a misspelt URL.
+        location: `http://…` or `https://…` is a service, several of them with commas between are shards;
+            anything else is the folder of an embedded store, unless it looks like a host or a misspelt URL.
         api_key: Of the service; for a folder, CyborgDB's licence key, which the engine sends to CyborgDB.
         reach: How to reach a service.
         wire: The wire format, for a service.
@@ -69,9 +69,15 @@ def connect_target(
     if is_service(os.fspath(location)):
         from vecload.targets.service import ServiceTarget
 
-        return ServiceTarget(
-            os.fspath(location), api_key=api_key, reach=reach, wire=wire, binary_threshold=binary_threshold
-        )
+        services = [
+            ServiceTarget(one, api_key=api_key, reach=reach, wire=wire, binary_threshold=binary_threshold)
+            for one in shard_list(os.fspath(location))
+        ]
+        if len(services) == 1:
+            return services[0]
+        from vecload.targets.sharded import ShardedTarget
+
+        return ShardedTarget(services)
     # The Path `http:/host` was a URL once; any other Path means a folder, also one that looks like a host.
     check_folder_name(os.fspath(location), bare=isinstance(location, str))
     from vecload.targets.embedded import EmbeddedTarget
@@ -84,5 +90,6 @@ if TYPE_CHECKING:
     from vecload.targets.embedded import EmbeddedTarget
     from vecload.targets.memory import MemoryTarget
     from vecload.targets.service import ServiceTarget
+    from vecload.targets.sharded import ShardedTarget
 
-    _TARGETS: tuple[type[Target], ...] = (ServiceTarget, EmbeddedTarget, MemoryTarget)
+    _TARGETS: tuple[type[Target], ...] = (ServiceTarget, EmbeddedTarget, MemoryTarget, ShardedTarget)

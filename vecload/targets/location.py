@@ -12,13 +12,14 @@ import ipaddress
 import os
 import re
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from vecload.errors import TargetError, UsageError
+from vecload.places import expanded
 
 _BROKEN_URL = re.compile(r"https?(:|//)|[A-Za-z][A-Za-z0-9+.-]+:/", re.IGNORECASE)
 _PORT = r":\d{1,5}"
@@ -64,11 +65,39 @@ def redacted_url(url: str) -> str:
     return url.partition("?")[0].partition("#")[0]
 
 
+def shard_list(location: str) -> list[str]:
+    """The addresses in a location: of one service, or of several with commas between."""
+    return re.split(r",(?=[A-Za-z][A-Za-z0-9+.-]*://)", location)
+
+
+def shards_location(shards: str | Sequence[str]) -> str:
+    """The location of several services.
+
+    Args:
+        shards: Their addresses, in order, or a text with commas between them.
+
+    Raises:
+        UsageError: One is no address of a service, or one is named twice.
+    """
+    given = shards.split(",") if isinstance(shards, str) else [*shards]
+    addresses = [one.strip() if isinstance(one, str) else "" for one in given]
+    locations = [service_address(one).location for one in addresses]
+    twice = next((one for at, one in enumerate(locations) if one in locations[:at]), None)
+    if twice is not None or not locations:
+        raise UsageError(
+            "--shards names no service" if twice is None else f"--shards names {twice} twice",
+            hint="name each service once: --shards http://one:8000,http://two:8000",
+        )
+    return ",".join(addresses)
+
+
 def redacted_address(url: str) -> str:
     """A service's address that errors may show: as `redacted_url`, and without a path, which may be a token.
 
-    The path `/v1`, which every service has, stays.
+    The path `/v1`, which every service has, stays. Of several addresses, all are shown.
     """
+    if len(several := shard_list(url)) > 1:
+        return ",".join(map(redacted_address, several))
     url = redacted_url(url)
     host = re.match(r"(?:https?(?=//)|[A-Za-z][A-Za-z0-9+.-]*:)?/*[^/]*", url, re.IGNORECASE)
     kept = host[0] if host else ""
@@ -165,12 +194,7 @@ def expand_home(folder: Path) -> Path:
     Raises:
         UsageError: There is no such user, or the user has no home folder.
     """
-    try:
-        return folder.expanduser()
-    except RuntimeError:
-        raise UsageError(
-            f"the home folder in {str(folder)!r} does not exist", hint="write ./NAME, or the whole path"
-        ) from None
+    return Path(expanded(str(folder)))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from vecload.errors import ItemTypeError, UsageError
+from vecload.places import expanded
 from vecload.sealing.keys import is_loopback
 from vecload.targets.location import ServiceAddress, is_host
 
@@ -67,7 +68,7 @@ class Reach:
             if not os.fspath(value).strip():
                 raise UsageError(f"{flag} is empty", hint="omit it for its default")
             if one.name != "proxy":
-                object.__setattr__(self, one.name, Path(value))
+                object.__setattr__(self, one.name, Path(expanded(os.fspath(value))))
         if not isinstance(self.insecure_http, bool):
             raise ItemTypeError(
                 f"insecure_http is {type(self.insecure_http).__name__}, neither True nor False"

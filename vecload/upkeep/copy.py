@@ -12,15 +12,16 @@ from typing import Any
 
 from vecload.errors import UsageError
 from vecload.flags import parameters_named
+from vecload.loading.caller import Caller
 from vecload.loading.request import Request, request_of
 from vecload.loading.result import LoadResult, Progress
-from vecload.loading.run import Caller, run_load
+from vecload.loading.run import run_load
 from vecload.options import LoadOptions
 from vecload.places import store_folder
 from vecload.readers.index_source import IndexSource
 from vecload.sealing import Key, Opener
 from vecload.targets import IndexInfo, Metric, is_service
-from vecload.targets.location import expand_home, service_address
+from vecload.targets.location import expand_home, service_address, shard_list
 from vecload.targets.place import IndexPlace
 from vecload.targets.reach import REACH_FIELDS
 from vecload.upkeep.options import COPY_OPTIONS
@@ -148,4 +149,6 @@ def as_made(options: LoadOptions, info: IndexInfo) -> LoadOptions:
 def _location(to: str | None) -> str:
     """The one spelling of a target."""
     place = to or str(store_folder())
-    return service_address(place).location if is_service(place) else str(expand_home(Path(place)).resolve())
+    if is_service(place):
+        return ",".join(service_address(one).location for one in shard_list(place))
+    return str(expand_home(Path(place)).resolve())

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from vecload.batch import Batch
 from vecload.errors import UsageError
 from vecload.flags import parameters_named
+from vecload.loading.caller import Caller
 from vecload.loading.checks import check_not_secret
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
@@ -22,7 +23,6 @@ from vecload.loading.rejects import ErrorLimit, RejectFile
 from vecload.loading.request import request_of
 from vecload.loading.result import Meter, Progress
 from vecload.loading.retry import Outcome
-from vecload.loading.run import Caller
 from vecload.loading.tuning import BatchRows, Concurrency
 from vecload.mapping import Mapper
 from vecload.places import short
@@ -152,7 +152,8 @@ def export(
         rejects: A file for the rejects.
         on_progress: Called in this thread during the export.
         stop: Set it in another thread to stop the export. No file remains.
-        network: `ca_file`, `client_cert`, `client_key`, `proxy` and `insecure_http`, as for `vecload.load`.
+        network: `shards`, `ca_file`, `client_cert`, `client_key`, `proxy` and `insecure_http`, as for
+            `vecload.load`.
 
     Raises:
         VecloadError: The export stopped. An older file is unchanged.

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
+from vecload.loading.request import SHARDS
 from vecload.loading.retry import START_SECONDS, when_up
 from vecload.targets import Target
 from vecload.targets.opened import OpenedIndex
@@ -38,5 +39,5 @@ def check_network(fields: Mapping[str, Any], name: str) -> None:
         TypeError: There is another.
     """
     for field_name in fields:
-        if field_name not in REACH_FIELDS:
+        if field_name not in (*REACH_FIELDS, SHARDS):
             raise TypeError(f"{name}() got an unexpected keyword argument {field_name!r}")

@@ -23,10 +23,11 @@ import pyarrow.parquet as pq
 
 from vecload.errors import Interrupted, JournalError, KeyFileError, VecloadError
 from vecload.flags import parameters_named
+from vecload.loading.caller import Caller
 from vecload.loading.rejects import ErrorLimit
 from vecload.loading.request import Request, request_of
 from vecload.loading.result import Progress
-from vecload.loading.run import Caller, run_load
+from vecload.loading.run import run_load
 from vecload.mapping.exported import ID
 from vecload.options import LoadOptions
 from vecload.places import short, state_folder

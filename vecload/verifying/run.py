@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from vecload.batch import Batch
 from vecload.errors import Interrupted, UsageError, VecloadError
 from vecload.flags import as_parameters, parameters_named
+from vecload.loading.caller import Caller
 from vecload.loading.checks import check_dimension, check_not_read, index_name, named_sources
 from vecload.loading.flow import Job
 from vecload.loading.index_checks import check_index_settings
@@ -28,7 +29,6 @@ from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.loading.request import Request, request_of
 from vecload.loading.result import Meter, Progress
 from vecload.loading.retry import when_up
-from vecload.loading.run import Caller
 from vecload.options import LoadOptions
 from vecload.readers import Source
 from vecload.readers.json.workers import Parsers

@@ -21,10 +21,10 @@ from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql.types import ArrayType, DoubleType, StringType, StructField, StructType
 
 import vecload
+from tests.clusters.spark.conftest import Cluster
+from tests.clusters.spark.writing import Write, process_of
 from tests.conftest import ROOT_KEY
 from tests.faults.proxy import Exchange, Proxy, answer_of
-from tests.spark.conftest import Cluster
-from tests.spark.writing import Write, process_of
 from tests.stores import BUCKET, CREDENTIALS
 
 pytestmark = pytest.mark.filterwarnings(

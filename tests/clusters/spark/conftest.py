@@ -6,25 +6,20 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import vecload
+from tests.clusters.spark.writing import Write
 from tests.conftest import ROOT_KEY
 from tests.servers import Service
-from tests.spark.writing import Write
 from tests.stores import CREDENTIALS
 from vecload.sealing import Key
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-# Without the extra there is nothing to test. `check` installs it and runs this folder, which then must not be
-# empty.
-collect_ignore_glob = [] if find_spec("pyspark") else ["test_*.py"]
 
 MASTER = "local-cluster[2,1,1024]"
 

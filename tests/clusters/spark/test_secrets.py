@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, StructType
 
+from tests.clusters.spark.conftest import Cluster
+from tests.clusters.spark.writing import Write
 from tests.conftest import ROOT_KEY
-from tests.spark.conftest import Cluster
-from tests.spark.writing import Write
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:PySpark does not yet fully support pandas", "ignore::ResourceWarning"
