@@ -15,7 +15,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from tests.servers import Listener
 
@@ -38,13 +37,9 @@ class NullServer(Listener):
                 while (line := stream.readline().strip()) != b"":
                     if found := _LENGTH.fullmatch(line):
                         length = int(found[1])
-                answer = json.dumps(_answer(path[1].decode(), _read(stream, length))).encode()
+                answer = json.dumps(_answer(path[1].decode(), stream.read(length))).encode()
                 head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
                 connection.sendall(head % len(answer) + answer)
-
-
-def _read(stream: BinaryIO, length: int) -> bytes:
-    return stream.read(length)
 
 
 def _answer(path: str, body: bytes) -> dict[str, object]:
@@ -58,35 +53,28 @@ def _answer(path: str, body: bytes) -> dict[str, object]:
         return {"result": MANY}
     if path == "/v1/indexes/describe":
         name = json.loads(body)["index_name"]
-        return {
-            "index_name": name,
-            "is_trained": False,
-            "dimension": 0,
-            "metric": "euclidean",
-            "n_lists": 0,
-            "metadata_schema": {},
-            "bm25": None,
-        }
+        about = {"index_name": name, "is_trained": False, "n_lists": 0, "metadata_schema": {}, "bm25": None}
+        return {**about, "dimension": 0, "metric": "euclidean"}
     return {"status": "healthy", "results": [], "ids": [], "indexes": []}
 
 
 @contextmanager
 def null_server() -> Iterator[str]:
     """Such a server in a process of its own: its address."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.null_server"],
         cwd=Path(__file__).parent.parent,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.wait()
+    ) as process:
+        said, stop = process.stdout, process.stdin
+        if said is None or stop is None:
+            raise RuntimeError("the server has no pipes")
+        try:
+            yield said.readline().strip()
+        finally:
+            stop.close()
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ ORDER = (
     "loading",
     "distributed",
     "ray",
+    "spark",
     "items",
     "querying",
     "index",

@@ -46,6 +46,12 @@ class Exchange:
         self._body: bytes | None = None
 
     @property
+    def port(self) -> int:
+        """The client's port."""
+        port: int = self._connection.getpeername()[1]
+        return port
+
+    @property
     def body(self) -> bytes:
         if self._body is None:
             self._body = self._stream.read(self.length)

@@ -219,7 +219,7 @@ def make_plan(
     for source, head in _heads(sources):
         if head is None:
             continue
-        if len(head.broken) == len(head.span):
+        if head.broken and len(head.broken) == len(head.span):
             fault = head.broken[0].message
             if source.format == "memory":
                 raise SourceError(
@@ -291,7 +291,7 @@ def _mapping(
     settled = source.mapping or (None if source.export else mapping_of_export(source.columns()))
     if settled is not None and choice == ColumnChoice():
         names = metadata_names(settled, with_first_rows(source.columns(), head))
-        vector = None if embed else settled.vector
+        vector = None if embed and not settled.embed else settled.vector
         return replace(settled, vector=vector, rules=rules, metadata_names=names)
     head, columns = head.with_rules(rules), source.columns()
     if rules.binary_as_text:

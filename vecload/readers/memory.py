@@ -178,7 +178,7 @@ class TableSource(Source):
     def _schema(self) -> pa.Schema:
         """The schema. A column of Python objects, as pandas has them, has its type from its first value."""
         schema = self._slice(0, min(HEAD_ROWS, self._table.count)).schema
-        _check_names(self.name, schema.names)
+        check_names(self.name, schema.names)
         for number, field in enumerate(schema):
             if pa.types.is_null(field.type):
                 row = self._table.first_value(field.name)
@@ -231,7 +231,7 @@ class ArrowStreamSource(Source):
 
     def __init__(self, stream: Stream, *, name: str, kind: str) -> None:
         super().__init__(name)
-        _check_names(name, stream.schema.names)
+        check_names(name, stream.schema.names)
         self._kind = kind
         self._stream = stream
         self._batches = Once(stream.batches, name)
@@ -333,7 +333,7 @@ def _with_columns(batch: pa.RecordBatch, columns: Sequence[str] | None) -> pa.Re
     return batch.select([name for name in batch.schema.names if name in columns])
 
 
-def _check_names(source: str, names: Sequence[str]) -> None:
+def check_names(source: str, names: Sequence[str]) -> None:
     """Refuse two columns of one name.
 
     Raises:
@@ -353,7 +353,7 @@ def _table(value: Any) -> Table | None:
     if isinstance(value, pa.Table):
         return Table(len(value), lambda start, stop: value.slice(start, stop - start), value.nbytes)
     if _is_a(value, "pandas", "DataFrame"):
-        _check_names("pandas.DataFrame", [str(name) for name in value.columns])
+        check_names("pandas.DataFrame", [str(name) for name in value.columns])
         return Table(
             len(value),
             lambda start, stop: pa.Table.from_pandas(value.iloc[start:stop]),

@@ -263,15 +263,24 @@ def index_place(name: str, location: str) -> str:
     return f"{_INDEX}{name!r} in {location}"
 
 
-def _is_index_place(name: str) -> bool:
-    return name.startswith((f"{_INDEX}'", f'{_INDEX}"'))
+_PARTITION = re.compile(r"partition [0-9]+ of the DataFrame")
+
+
+def partition_name(number: int) -> str:
+    """The one name of a partition of a DataFrame as a source."""
+    return f"partition {number} of the DataFrame"
+
+
+def _is_no_file(name: str) -> bool:
+    """Whether a name is that of an index or of a partition."""
+    return name.startswith((f"{_INDEX}'", f'{_INDEX}"')) or _PARTITION.fullmatch(name) is not None
 
 
 def located(name: str) -> str:
-    """The one name of a place however it is spelled: an absolute path, a URI, an index's, or `-`."""
+    """The one name of a place however it is spelled: an absolute path, a URI, a name of no file, or `-`."""
     if name in (STDIN, STDIN_NAME):
         return STDIN
-    if _is_index_place(name):
+    if _is_no_file(name):
         return name
     remote = remote_parts(name)
     if remote is not None:
@@ -282,7 +291,7 @@ def located(name: str) -> str:
 
 def spelled(name: str) -> str:
     """A place by its own absolute name: links are not followed, which may lead elsewhere another time."""
-    if name in (STDIN, STDIN_NAME) or _is_index_place(name) or remote_parts(name) is not None:
+    if name in (STDIN, STDIN_NAME) or _is_no_file(name) or remote_parts(name) is not None:
         return located(name)
     return os.path.abspath(local_path(name))  # noqa: PTH100 pathlib's keeps `..`
 
