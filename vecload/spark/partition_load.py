@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,13 +54,21 @@ class PartitionLoad:
         """The name of a file of a task in the report folder."""
         return f"{self.folder}/{partition:05}-{attempt}{what}"
 
-    def run(self, partition: int, attempt: int, batches: Iterator[pa.RecordBatch]) -> TaskReport:
+    def run(
+        self,
+        partition: int,
+        attempt: int,
+        batches: Iterator[pa.RecordBatch],
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> TaskReport:
         """Load a partition.
 
         Args:
             partition: Its number.
             attempt: The number of the attempt, from 0.
             batches: Its record batches.
+            sleep: Waits some seconds.
 
         Raises:
             VecloadError: The load stopped.
@@ -68,7 +76,7 @@ class PartitionLoad:
         if attempt:
             self._refuse_again(partition, attempt)
             # The service may still store what the attempt before had in flight. That must come first.
-            time.sleep(self.options.load.resume_wait)
+            sleep(self.options.load.resume_wait)
         with TemporaryDirectory(prefix="vecload-") as name:
             scratch = Path(name)
             with IdWriter(scratch) as ids:
