@@ -21,7 +21,6 @@ from vecload.spark.options import SparkOptions
 from vecload.spark.partition_load import PartitionLoad
 from vecload.spark.rows import Shape
 
-
 Loading = Callable[..., tuple[PartitionLoad, vecload.Index]]
 
 
