@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from vecload.index import Index
     from vecload.inspecting.report import Report
     from vecload.inspecting.run import inspect
-    from vecload.loading.result import LoadResult, Progress
+    from vecload.loading.progress import Progress
+    from vecload.loading.result import LoadResult
     from vecload.loading.run import load
     from vecload.options import LoadOptions
     from vecload.readers.splits import Split
@@ -108,7 +109,7 @@ _HOMES = {
     "Key": "sealing",
     "LoadOptions": "options",
     "LoadResult": "loading.result",
-    "Progress": "loading.result",
+    "Progress": "loading.progress",
     "RekeyResult": "upkeep.rekey",
     "Report": "inspecting.report",
     "VerifyResult": "verifying.result",

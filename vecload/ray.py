@@ -19,8 +19,9 @@ from vecload.distributed.engine import Ended, WorkerDied
 from vecload.errors import EngineMissing, TargetError, VecloadError
 from vecload.flags import as_parameters, parameters_named
 from vecload.loading.caller import Caller
+from vecload.loading.progress import Progress
 from vecload.loading.request import request_of
-from vecload.loading.result import LoadResult, Progress
+from vecload.loading.result import LoadResult
 from vecload.options import LoadOptions
 from vecload.sealing.references import SecretReferences
 

@@ -616,7 +616,7 @@ def test_a_terminal_gets_a_progress_display_and_a_log_gets_none_of_it(tmp_path: 
     os.close(main)
 
     assert "━".encode() in shown
-    assert b"items/s" in shown
+    assert b"rows/s" in shown
     assert b"3,000 read, 3,000 loaded" in shown
     assert "━" not in vecload("upsert", path).err
 

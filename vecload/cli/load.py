@@ -16,12 +16,14 @@ from types import FrameType
 import orjson
 
 from vecload.cli.logs import LoggedProgress
-from vecload.cli.output import ask, display, on_standard_error, out, say, tell
+from vecload.cli.output import ask, on_standard_error, out, say, tell
+from vecload.cli.progress import display
 from vecload.errors import UsageError, VecloadError
 from vecload.events import message
 from vecload.loading.caller import Caller
+from vecload.loading.progress import Progress
 from vecload.loading.request import Request
-from vecload.loading.result import LoadResult, Progress
+from vecload.loading.result import LoadResult
 from vecload.loading.run import run_load
 from vecload.verifying.result import VerifyResult
 from vecload.verifying.run import Thoroughness, check_readable_again, run_verification

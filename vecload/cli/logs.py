@@ -19,7 +19,7 @@ from vecload.cli.options import LogFormat
 from vecload.cli.output import StandardError
 from vecload.errors import UsageError
 from vecload.events import LOADS, emit
-from vecload.loading.result import Progress
+from vecload.loading.progress import Progress
 from vecload.safe_text import escaped, escaped_json
 
 PROGRESS_SECONDS = 10.0

@@ -129,7 +129,7 @@ class DistributedLoad(Load):
             if books is None:
                 return
             journal = books.journal
-            meter = self.meter(plan, index.name)
+            meter = self._meter = self.meter(plan, index.name)
             for source in plan.sources:
                 for span in journal.done(source.name):
                     meter.add(span)
@@ -206,6 +206,7 @@ class DistributedLoad(Load):
             tasks.append(Task(number, str(split), load_split, given, frozenset(after)))
             seen |= dict.fromkeys(own, number)
         run = self._run(engine, tasks)
+        self._meter.in_flight = lambda: run.running
         for task, report in run.results():
             self._add(report, ids, run.begun[task.number])
             ledger.reported(report.report)

@@ -106,6 +106,8 @@ class Run:
     clock: Callable[[], float] = time.monotonic
     begun: dict[int, int] = field(default_factory=dict, init=False)
     """How often each task was begun."""
+    running: int = field(default=0, init=False)
+    """How many tasks run now."""
 
     def results(self) -> Iterator[tuple[Task, Any]]:
         """The tasks and what they returned, as they end; ends early if `stop` is set.
@@ -135,6 +137,7 @@ class Run:
                         continue
                     if ended.error is not None:
                         raise ended.error
+                    self.running = len(running)
                     yield task, ended.value
                     ready.extend(_released(blocked, task.number))
         finally:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from vecload.errors import ItemTypeError
 from vecload.events import message
 from vecload.flags import as_parameters
-from vecload.loading.result import Progress
+from vecload.loading.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,11 @@ class Dispatcher:
         self._pool = ThreadPoolExecutor(concurrency.most, thread_name_prefix="vecload-send")
         self._in_flight: dict[Future[_Sent], frozenset[str]] = {}
 
+    @property
+    def in_flight(self) -> int:
+        """How many batches are sent and not yet recorded."""
+        return len(self._in_flight)
+
     def submit(self, batch: Batch) -> Iterator[Outcome]:
         """Send a batch as soon as allowed; yield the batches acknowledged meanwhile.
 

@@ -5,16 +5,14 @@ The JSON object is the one of `--json`: docs/summary.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from vecload.batch import Span
 from vecload.flags import as_parameters
 from vecload.loading.ledger import Totals
 from vecload.options import RepeatedIdPolicy
 from vecload.places import short
-from vecload.readers import Source
 
 SCHEMA_VERSION = 1
 """Grows when a key of the JSON object changes its meaning or is removed; docs/summary.md."""
@@ -193,101 +191,3 @@ class LoadResult:
             values = "1 value was" if self.nan_left_out == 1 else f"{self.nan_left_out:,} values were"
             lines.insert(1, f"nan    {values} NaN in metadata and omitted; --nan reject rejects such rows")
         return [*lines, f"hint   {self.advice}"] if self.advice else lines
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """The progress of a load.
-
-    Attributes:
-        index: The index's name.
-        read, loaded, rejected, skipped: As in `LoadResult`.
-        rows: Rows of all sources; None if some are not counted yet.
-        part: The approximate part of the sources that is done, from 0 to 1, by their stored bytes.
-        seconds: Seconds since this run began to read.
-        done: What happened to the rows that `loaded` counts: `loaded`, or `compared` by a verification.
-    """
-
-    index: str
-    read: int
-    loaded: int
-    rejected: int
-    skipped: int
-    rows: int | None
-    part: float
-    seconds: float
-    done: str = "loaded"
-
-
-def _loaded_bytes(source: Source) -> float:
-    """The stored bytes of the rows of a source that are loaded."""
-    return source.nbytes * (1.0 if source.only is None else sum(map(source.part, source.only)))
-
-
-class Meter:
-    """Measures the progress of a load and reports it.
-
-    Args:
-        index: The index's name.
-        sources: The sources of the load.
-        on_progress: Takes the progress; None for no reports.
-        clock: Monotonic seconds.
-        done: What happens to rows.
-    """
-
-    def __init__(
-        self,
-        index: str,
-        sources: Sequence[Source],
-        on_progress: Callable[[Progress], None] | None,
-        *,
-        clock: Callable[[], float],
-        done: str = "loaded",
-    ) -> None:
-        self._index = index
-        self._word = done
-        self._sources = {source.name: source for source in sources}
-        self._whole = sum(map(_loaded_bytes, sources)) or 1
-        counted = [source.loaded_rows for source in sources]
-        self._rows = None if None in counted else sum(rows or 0 for rows in counted)
-        self._done = 0.0
-        self._on_progress = on_progress
-        self._clock = clock
-        self._begun = clock()
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the start."""
-        return self._clock() - self._begun
-
-    def add(self, span: Span) -> None:
-        """Count a span as done."""
-        source = self._sources[span.source]
-        self._done += source.nbytes * source.part(span)
-
-    def start(self, totals: Totals) -> None:
-        """Start the clock, and report the progress of earlier runs."""
-        self._begun = self._clock()
-        self._report(totals)
-
-    def update(self, span: Span, totals: Totals) -> None:
-        """Count a span as done, and report the progress."""
-        self.add(span)
-        self._report(totals)
-
-    def _report(self, totals: Totals) -> None:
-        if self._on_progress is None:
-            return
-        self._on_progress(
-            Progress(
-                self._index,
-                totals.read,
-                totals.loaded,
-                totals.rejected,
-                totals.skipped,
-                self._rows,
-                min(self._done / self._whole, 1.0),
-                self.seconds,
-                self._word,
-            )
-        )

@@ -32,9 +32,10 @@ from vecload.loading.index_checks import check_still_there, seals_something
 from vecload.loading.ledger import Ledger, Stages, shares
 from vecload.loading.parts import creation_of, other_parts, plan_of, sources_of
 from vecload.loading.plan import Plan, binary_hints, say_mappings
+from vecload.loading.progress import Meter, Progress
 from vecload.loading.repeated_ids import RepeatedIds, digests_of, policy_of
 from vecload.loading.request import Request, request_of
-from vecload.loading.result import LoadResult, Meter, Progress
+from vecload.loading.result import LoadResult
 from vecload.loading.retry import START_SECONDS, RetryPolicy, Sender, when_up
 from vecload.loading.retry_rejects import choose_rows
 from vecload.loading.training import train
@@ -382,6 +383,8 @@ class Load:
             dispatcher = opened.enter_context(
                 Dispatcher(sender.ready, concurrency, self.caller.stop, on_wait=ledger.waiting, stages=stages)
             )
+
+            meter.in_flight = lambda: dispatcher.in_flight
 
             def ended() -> None:
                 check_unchanged(plan.sources, books.identity.fingerprints, self.say)

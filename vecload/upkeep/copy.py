@@ -13,8 +13,9 @@ from typing import Any
 from vecload.errors import UsageError
 from vecload.flags import parameters_named
 from vecload.loading.caller import Caller
+from vecload.loading.progress import Progress
 from vecload.loading.request import Request, request_of
-from vecload.loading.result import LoadResult, Progress
+from vecload.loading.result import LoadResult
 from vecload.loading.run import run_load
 from vecload.options import LoadOptions
 from vecload.places import store_folder

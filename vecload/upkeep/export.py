@@ -19,9 +19,9 @@ from vecload.loading.checks import check_not_secret
 from vecload.loading.dispatch import Dispatcher
 from vecload.loading.flow import Flow, Job
 from vecload.loading.ledger import Ledger, Totals
+from vecload.loading.progress import Meter, Progress
 from vecload.loading.rejects import ErrorLimit, RejectFile
 from vecload.loading.request import request_of
-from vecload.loading.result import Meter, Progress
 from vecload.loading.retry import Outcome
 from vecload.loading.tuning import BatchRows, Concurrency
 from vecload.mapping import Mapper

@@ -24,9 +24,9 @@ import pyarrow.parquet as pq
 from vecload.errors import Interrupted, JournalError, KeyFileError, VecloadError
 from vecload.flags import parameters_named
 from vecload.loading.caller import Caller
+from vecload.loading.progress import Progress
 from vecload.loading.rejects import ErrorLimit
 from vecload.loading.request import Request, request_of
-from vecload.loading.result import Progress
 from vecload.loading.run import run_load
 from vecload.mapping.exported import ID
 from vecload.options import LoadOptions

@@ -25,9 +25,9 @@ from vecload.loading.index_checks import check_index_settings
 from vecload.loading.ledger import Totals
 from vecload.loading.parts import plan_of, sources_of
 from vecload.loading.plan import Plan, say_mappings
+from vecload.loading.progress import Meter, Progress
 from vecload.loading.repeated_ids import RepeatedIds, policy_of
 from vecload.loading.request import Request, request_of
-from vecload.loading.result import Meter, Progress
 from vecload.loading.retry import when_up
 from vecload.options import LoadOptions
 from vecload.readers import Source

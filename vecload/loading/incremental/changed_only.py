@@ -19,10 +19,10 @@ from vecload.loading.incremental.item_state import ItemState, state_path
 from vecload.loading.journal import Journal
 from vecload.loading.ledger import Stages, Totals
 from vecload.loading.plan import Plan
+from vecload.loading.progress import Meter
 from vecload.loading.rejects import ErrorLimit
 from vecload.loading.repeated_ids import RepeatedIds
 from vecload.loading.request import Request
-from vecload.loading.result import Meter
 from vecload.loading.retry import Sender
 from vecload.readers.json.workers import Parsers
 from vecload.readers.storage.files import located
