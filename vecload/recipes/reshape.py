@@ -296,7 +296,7 @@ def _rejecter(rules: tuple[RejectRule, ...]) -> Callable[[Any], Fault | None] | 
                 found = found.get(step)
                 if found is None:
                     break
-            if (found in fine) if fine else (found in _NOTHING):
+            if found is None or found in (fine or _NOTHING):
                 continue
             number = f" ({found})" if type(found) is int else ""
             return Fault("line", "failed", f"{says}{number}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 
@@ -205,7 +206,7 @@ class JsonlSource(Source):
         begin = gap.begin or 0
         start = self._begin_of_line(begin)
         return Pager(form, self._line_max, vector_parser).rows(
-            gap,
+            replace(gap, source=self.name),
             self._lines(Span(self.name, 0, -1, start), end),
             batch_rows=batch_rows,
             batch_bytes=batch_bytes,
