@@ -145,7 +145,7 @@ def test_an_interruption_leaves_a_clean_screen_and_the_next_run_goes_on(
     (tmp_path / "status").unlink()
     with Screen(tmp_path, 100, *arguments) as screen:
         screen.wait_for("resuming: ")
-        first = next(line for line in screen.wait_for("of 600 rows") if "of 600 rows" in line)
+        first = next(line for line in screen.wait_for("left") if "of 600 rows" in line and BAR.search(line))
         done = int(re.search(r"(\d+) of 600 rows", first)[1])  # type: ignore[index] # it was waited for
         percent = int(re.search(r"(\d+)%", first)[1])  # type: ignore[index]
         assert done > 0

@@ -164,7 +164,8 @@ def _import_what_a_run_does() -> None:
     import vecload
 
     for module in pkgutil.walk_packages(vecload.__path__, "vecload."):
-        if module.name.rpartition(".")[2] not in ("__main__", "worker"):
+        of_clusters = module.name.startswith(("vecload.spark", "vecload.ray", "vecload.distributed.datasink"))
+        if module.name.rpartition(".")[2] not in ("__main__", "worker") and not of_clusters:
             importlib.import_module(module.name)
     from vecload.cli.app import run
 

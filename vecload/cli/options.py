@@ -81,8 +81,8 @@ Shards = Annotated[
         "shards",
         TARGET,
         "Several services in place of one, each with its part of the ids; always the same, in one order.",
+        usual="one service",
         metavar="URL,URL,…",
-        show_default=False,
         is_eager=True,
     ),
 ]
