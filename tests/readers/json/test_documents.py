@@ -15,7 +15,7 @@ from vecload.errors import MappingError, SourceError
 from vecload.loading.plan import make_plan
 from vecload.mapping import ColumnChoice, Mapper
 from vecload.readers import ReadOptions, Source, open_sources
-from vecload.readers.json.elements import _Splitter
+from vecload.readers.json.elements import Splitter
 from vecload.readers.json.jsonl import JsonlSource
 
 ROWS = [{"id": f"row-{n}", "vector": [n, 0.5]} for n in range(1, 8)]
@@ -205,7 +205,7 @@ values = st.recursive(
 @given(st.lists(values, max_size=6), st.none() | st.integers(0, 3), st.integers(1, 50))
 def test_the_elements_of_any_array_are_a_line_each(array: list[Any], indent: int | None, size: int) -> None:
     text = json.dumps(array, indent=indent).encode()
-    splitter = _Splitter()
+    splitter = Splitter()
     made = b"".join(splitter.feed(text[at : at + size]) for at in range(0, len(text), size))
     splitter.end()
     assert [json.loads(line) for line in made.splitlines()] == array
