@@ -1,4 +1,4 @@
-"""The elements of a JSON array, or of a list inside a document, one line each: read like JSON Lines, of any size."""
+"""The elements of a JSON array, or of a list in a document, one line each: read like JSON Lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal, TypeAlias
 import orjson
 
 from vecload.mapping.paths import EACH, ENTRIES, Steps, element_of
-from vecload.readers.json.marks import BLANKS, QUOTE, Marks
+from vecload.readers.json.marks import BLANKS, QUOTE, Marks, name_of
 from vecload.readers.storage.files import File
 from vecload.readers.storage.transformed import Transformed
 
@@ -231,7 +231,7 @@ class Splitter:
         step = self.way[len(self._open) - 1]
         if step in (EACH, ENTRIES):
             return True
-        return element_of(step) == inner.count - 1 if inner.kind == _LIST else _text_of(inner.key) == step
+        return element_of(step) == inner.count - 1 if inner.kind == _LIST else name_of(inner.key) == step
 
     def _begin_text(self, made: list[bytes]) -> None:
         if not self._open:
@@ -313,16 +313,6 @@ class Splitter:
             elif self._members:
                 self._members = b"," + self._members
         made.append(data)
-
-
-def _text_of(key: bytes) -> str:
-    """The name that a key is; "" if it is not a text."""
-    if b"\\" not in key:
-        return key[1:-1].decode("utf-8", "replace")
-    try:
-        return str(orjson.loads(key))
-    except orjson.JSONDecodeError:
-        return ""
 
 
 def _wrong(what: str) -> OSError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 QUOTE, BACKSLASH = b'"\\'
@@ -82,3 +83,11 @@ class Marks:
         if len(array):
             self._escaped = bool(len(escaped)) and int(escaped[-1]) == len(array)
         return np.isin(at, escaped, assume_unique=True)
+
+
+def name_of(key: bytes) -> str:
+    """The name that a text in JSON is; "" if it is none."""
+    try:
+        return str(orjson.loads(key))
+    except orjson.JSONDecodeError:
+        return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import BinaryIO
 
 import numpy as np
@@ -51,7 +52,7 @@ class _Splitter:
         self._excess, self.depth = int(excess[-1]), int(depth[-1])
         ends = found.at[(found.after < found.before) & (depth == 0)] + 1
         cuts = [0, *ends.tolist(), len(data)]
-        return b"\n".join(data[begin:end] for begin, end in zip(cuts[:-1], cuts[1:], strict=True))
+        return b"\n".join(data[begin:end] for begin, end in pairwise(cuts))
 
 
 def are_several(file: File) -> bool:
