@@ -125,7 +125,7 @@ class _Seen:
     def _begin(self) -> bytes:
         try:
             with self.file.open() as stream:
-                begin = stream.read(_LOOK_BYTES).removeprefix(codecs.BOM_UTF8).lstrip()
+                begin = stream.read(_LOOK_BYTES).removeprefix(codecs.BOM_UTF8).lstrip(_BEFORE)
                 return begin or skip_blank(stream)
         except OSError as error:
             raise unreadable(self.file, error) from None
@@ -141,7 +141,7 @@ class _Seen:
         Args:
             document: It begins as a document does.
         """
-        text = self._begin.lstrip(_BEFORE)
+        text = self._begin
         if _is_piped(self.file) or (text and not text.startswith(b"{")):
             return False
         return self.outline.rest.startswith(b"{") if document else are_several(self.file)
@@ -167,7 +167,8 @@ class _Seen:
             raise unreadable(self.file, error) from None
 
     def _is_document(self, stream: BinaryIO) -> bool:
-        begin = stream.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8).lstrip() or skip_blank(stream)
+        begin = stream.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8).lstrip(_BEFORE)
+        begin = begin or skip_blank(stream)
         line, newline, rest = begin.partition(b"\n")
         if not newline:
             line += stream.readline(FIRST_LINE_BYTES)

@@ -233,10 +233,14 @@ class _Keeper:
         return Outline(value, left, self.rest)
 
     def _keep(self, text: bytes) -> None:
-        """Keep what is between two marks, or the end of a piece."""
+        """Keep what is between two marks; of a list that is long enough what is before the next comma."""
         inner = self._open[-1] if self._open else None
-        if inner is not None and inner.kind == _LIST and self._text_at < 0 and len(text) > LIST_BYTES:
-            cut = text.rfind(b",", 0, LIST_BYTES)
+        if inner is not None and inner.kind == _LIST and self._text_at < 0:
+            room = LIST_BYTES - (len(self._kept) - inner.begin)
+            cut = -1
+            if len(text) > room:
+                cut = text.rfind(b",", 0, max(room, 0))
+                cut = text.find(b",") if cut < 0 else cut
             if cut >= 0:
                 self._kept += text[:cut]
                 self._leave(inner)
@@ -245,7 +249,8 @@ class _Keeper:
         if self._text_at < 0 and (seen := text.rstrip()):
             self._last = seen[-1]
         if len(self._kept) > OUTLINE_BYTES and self._open:
-            self._too_much = True
+            self._too_much, self._text_at = True, -1
+            self._kept.clear()
             del self._open[1:]
             self._leave(self._open[0])
 
@@ -257,28 +262,37 @@ class _Keeper:
     def _mark(self, mark: int) -> None:
         """Keep a mark."""
         inner = self._open[-1] if self._open else None
-        self._kept.append(mark)
-        if mark == QUOTE and self._text_at < 0:
-            self._text_at = len(self._kept) - 1
-            self._is_name = inner is not None and inner.kind == _OBJECT and self._last in b"{,"
-        elif mark == QUOTE:
-            if inner is not None and self._is_name:
-                inner.key = bytes(self._kept[self._text_at :])
-                inner.count += 1
-            self._text_at = -1
-            if not self._is_name:
-                self._after_value()
+        if mark == QUOTE:
+            self._quote(inner)
         elif mark in _OPENS:
-            self._open.append(_Open(mark, self._steps(), len(self._kept)))
+            steps = self._steps()
+            self._kept.append(mark)
+            self._open.append(_Open(mark, steps, len(self._kept)))
             if len(self._open) > DEPTH_MAX:
                 self._leave(self._open[-1])
-        elif inner is not None:
-            self._open.pop()
-            self._after_value()
-            self.ended = not self._open
         else:
-            self.ended = True
+            self._kept.append(mark)
+            if inner is not None:
+                self._open.pop()
+            self.ended = not self._open
         self._last = mark
+
+    def _quote(self, inner: _Open | None) -> None:
+        """Keep the beginning or the end of a text."""
+        if self._text_at < 0:
+            self._is_name = inner is not None and inner.kind == _OBJECT and self._last in b"{,"
+            if inner is not None and self._is_name and inner.count >= ENTRIES_MAX:
+                del self._kept[len(self._kept.rstrip(b", \t\r\n")) :]
+                self._leave(inner)
+                return
+            self._text_at = len(self._kept)
+            self._kept.append(QUOTE)
+            return
+        self._kept.append(QUOTE)
+        if inner is not None and self._is_name:
+            inner.key = bytes(self._kept[self._text_at :])
+            inner.count += 1
+        self._text_at = -1
 
     def _steps(self) -> Steps:
         """The steps to a list or an object that begins."""
@@ -286,15 +300,6 @@ class _Keeper:
             return ()
         inner = self._open[-1]
         return (*inner.steps, EACH if inner.kind == _LIST else name_of(inner.key))
-
-    def _after_value(self) -> None:
-        """A value has ended: leave out what follows it where enough is kept."""
-        if not self._open:
-            return
-        inner = self._open[-1]
-        kept = len(self._kept) - inner.begin
-        if kept > LIST_BYTES if inner.kind == _LIST else inner.count >= ENTRIES_MAX:
-            self._leave(inner)
 
     def _place(self, error: orjson.JSONDecodeError) -> Place:
         """Where in the file an error is."""

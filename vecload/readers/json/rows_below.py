@@ -61,9 +61,9 @@ def rows_below(
     splits = [at for at, step in enumerate(whole, start=1) if step in (EACH, ENTRIES)]
     if not splits:
         return None
-    # The fields around an element are its row's, where the user named it: those of a list around it, too.
-    at = splits[0] if form.each else splits[-1]
-    way, rest = whole[:at], whole[at:]
+    if form.each and len(splits) > 1:
+        return None  # the fields around an inner list are its rows', too
+    way, rest = whole[: splits[-1]], whole[splits[-1] :]
     twice = outline.twice(way)
     if twice:
         raise SourceError(
