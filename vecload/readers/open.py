@@ -201,32 +201,11 @@ def _open(file: File, options: ReadOptions, finder: FileFinder, export: ExportFa
     kind = options.format or _kind(file, head)
     if encoding and kind not in _TEXT_KINDS:
         raise SourceError(f"{file.name} is not text, which --encoding is for", hint="omit --encoding")
-    if kind == "jsonl" and options.format is None and _is_document(file, head, options):
-        kind = "json"
-    if kind in ("jsonl", "json") and _are_documents(file, head):
-        from vecload.readers.json.relined import Relined
-
-        kind, file = "jsonl", Relined(file)
-    if kind == "json" and _is_array(file):
-        from vecload.readers.json.elements import Elements
-
-        kind, file = "jsonl", Elements(file)
-    if kind == "jsonl":
+    if kind in ("jsonl", "json"):
         # Each takes long to import: only the one that is used is loaded.
-        from vecload.readers.json.jsonl import JsonlSource
+        from vecload.readers.json.opening import open_json
 
-        return with_recipes(JsonlSource(file, line_max_bytes=options.max_line_bytes), options)
-    if kind == "json":
-        from vecload.readers.json.documents import DocumentSource
-
-        whole = Spooled(file) if isinstance(file, StandardInput) else file
-        ids = None
-        if options.ids_file is not None:
-            found = finder.find(options.ids_file)
-            if len(found) > 1:
-                raise SourceError(f"{options.ids_file} is several files", hint="name one with --ids-file")
-            ids = found[0]
-        return with_recipes(DocumentSource(whole, max_bytes=options.max_json_bytes, ids=ids), options)
+        return with_recipes(open_json(file, options, finder, lines=kind == "jsonl"), options)
     if kind in ("csv", "pgcopy"):
         from vecload.readers.csv.reader import CsvOptions, CsvSource
 
@@ -369,33 +348,6 @@ def _encoding(file: File, head: bytes, options: ReadOptions) -> str:
 
 _TEXT_KINDS = ("jsonl", "json", "csv", "pgcopy")
 _BINARY_KINDS = ("parquet", "arrow", "numpy", "fvecs", "bvecs", "fbin", "u8bin", "i8bin", "hdf5")
-
-
-def _is_array(file: File) -> bool:
-    """Whether a JSON document is an array."""
-    return _head(file, _BLANK_BYTES).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
-
-
-def _are_documents(file: File, head: bytes) -> bool:
-    """Whether a file is several JSON documents that are not a line each. Standard input is JSON Lines."""
-    text = head.removeprefix(codecs.BOM_UTF8).lstrip(_BEFORE_TEXT)
-    if isinstance(file, StandardInput) or not (text.startswith(b"{") or not text):
-        return False
-    from vecload.readers.json.relined import are_several
-
-    return are_several(file)
-
-
-def _is_document(file: File, head: bytes, options: ReadOptions) -> bool:
-    """Whether what may be JSON Lines is one JSON document. Standard input is only if it is an array."""
-    text = head.removeprefix(codecs.BOM_UTF8).lstrip()
-    if isinstance(file, StandardInput):
-        return text.startswith(b"[")
-    if text and not text.startswith((b"[", b"{")):
-        return False
-    from vecload.readers.json.documents import is_document
-
-    return is_document(file, options.recipes, max_bytes=options.max_json_bytes)
 
 
 def _is_lines(file: File) -> bool:

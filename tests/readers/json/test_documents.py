@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from vecload.batch import Batch
 from vecload.errors import MappingError, SourceError
 from vecload.loading.plan import make_plan
 from vecload.mapping import ColumnChoice, Mapper
 from vecload.readers import ReadOptions, Source, open_sources
-from vecload.readers.json.elements import _Splitter
 from vecload.readers.json.jsonl import JsonlSource
 
 ROWS = [{"id": f"row-{n}", "vector": [n, 0.5]} for n in range(1, 8)]
@@ -194,21 +191,6 @@ def test_an_element_that_is_not_json_costs_itself(tmp_path: Path, element: bytes
     (reject,) = batch.rejects
     assert (reject.row, reject.code) == (1, "not-json")
     assert cause in reject.message
-
-
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-)
-
-
-@given(st.lists(values, max_size=6), st.none() | st.integers(0, 3), st.integers(1, 50))
-def test_the_elements_of_any_array_are_a_line_each(array: list[Any], indent: int | None, size: int) -> None:
-    text = json.dumps(array, indent=indent).encode()
-    splitter = _Splitter()
-    made = b"".join(splitter.feed(text[at : at + size]) for at in range(0, len(text), size))
-    splitter.end()
-    assert [json.loads(line) for line in made.splitlines()] == array
 
 
 def test_a_large_array_is_never_held_whole(tmp_path: Path) -> None:

@@ -1,10 +1,9 @@
-"""JSON documents, read whole: arrays of objects, and objects of which a recipe makes rows."""
+"""JSON documents that are one object and are read whole, since a recipe makes rows of all of it."""
 
 from __future__ import annotations
 
 import codecs
 import json
-import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,19 +15,16 @@ from vecload.batch import Span
 from vecload.errors import SourceError
 from vecload.limits import JSON_MAX_BYTES
 from vecload.mapping import Column, JsonRows
-from vecload.mapping.first_rows import with_first_rows
 from vecload.mapping.forms import Form
-from vecload.mapping.rows import Fault
-from vecload.readers.json.blocks import skip_blank
 from vecload.readers.json.causes import cause_in_document, hint_of_rows
+from vecload.readers.json.outline import Outline, Place
 from vecload.readers.source import HEAD_ROWS, Source, missing
 from vecload.readers.storage.files import File, LocalFile, as_argument, as_file, unreadable
 from vecload.readers.storage.transformed import storage_of
-from vecload.recipes.known import AUTOMATIC, RecipeChoice
 from vecload.recipes.reshape import Reshaped, reshaped
 
-FIRST_LINE_BYTES = 2**20
-"""Bytes of a first line that distinguish a document on one line from JSON Lines."""
+_BEGIN_BYTES = 2**20
+"""Of a document that is not JSON, which show why."""
 
 
 class DocumentSource(Source):
@@ -39,14 +35,23 @@ class DocumentSource(Source):
 
     Args:
         file: The file, or the path of a local one.
+        outline: Its outline.
         max_bytes: A larger one is refused.
         ids: The ids of its rows, one a line; None leaves them as they are.
     """
 
     format = "json"
 
-    def __init__(self, file: File | str, *, max_bytes: int = JSON_MAX_BYTES, ids: File | None = None) -> None:
+    def __init__(
+        self,
+        file: File | str,
+        *,
+        outline: Outline,
+        max_bytes: int = JSON_MAX_BYTES,
+        ids: File | None = None,
+    ) -> None:
         self._ids = ids
+        self._outline = outline
         self._file = as_file(file)
         super().__init__(self._file.name, [self._file], self._file.nbytes or 0)
         self._max_bytes = max_bytes
@@ -125,46 +130,30 @@ class DocumentSource(Source):
             SourceError: It can't be read, is too large, not JSON, or not a known export.
             MappingError: It looks like the exports of two tools.
         """
+        outline = self._outline
+        if outline.error is not None:
+            raise self._not_json(self._file, outline.error, outline.place)
+        if (self._file.nbytes or 0) > self._max_bytes and outline.value is not None:
+            # A document that no recipe is for need not be read.
+            self._form_of(outline.value)
         document = self._load(self._file, loads)
-        shaped = self._of_array(document) if isinstance(document, list) else self._of_object(document, loads)
-        if self._ids is not None:
-            ids = _ids_in(self._ids)
-            if len(ids) != len(shaped.rows):
-                raise SourceError(
-                    f"{self._ids.name} has {len(ids)} ids, but {self.name} has {len(shaped.rows)} rows",
-                    hint="write one id a line, in the order of the rows",
-                )
-            shaped.rows = [{**row, ID: one} for row, one in zip(shaped.rows, ids, strict=True)]
-        return shaped
-
-    def _of_object(self, document: Any, loads: Any) -> Reshaped:
-        """An object, of which a recipe makes rows."""
-        form = self._form = self.recipes.form_of_document(document, self.name)
-        if form is None:
-            raise _unknown(document, self.name)
+        form = self._form = self._form_of(document)
         companion = self._companion()
-        return reshaped(
+        made = reshaped(
             form, [document], {}, None if companion is None else self._load(companion, loads), self.name
         )
+        if self._ids is not None:
+            ids = ids_in(self._ids)
+            if len(ids) != len(made.rows):
+                raise wrong_count(self._ids.name, len(ids), self.name, len(made.rows))
+            made.rows = [{**row, ID: one} for row, one in zip(made.rows, ids, strict=True)]
+        return made
 
-    def _of_array(self, document: list[Any]) -> Reshaped:
-        """An array, whose elements are rows, or hold rows."""
-        broken = {at: _NO_OBJECT for at, row in enumerate(document) if not isinstance(row, dict)}
-        rows = [row if isinstance(row, dict) else {} for row in document] if broken else document
-        count = min(len(rows), HEAD_ROWS)
-        if count and len(broken) < len(rows):
-            head = JsonRows(Span(self.name, 0, count), rows[:count])
-            before = with_first_rows(head.columns(), head)
-            form = self.recipes.form_of_columns(before, self.name, reshapes=True)
-            if form is not None and form.reshapes:
-                shaped = reshaped(form, rows[:count], broken).rows
-                after = JsonRows(Span(self.name, 0, len(shaped)), shaped)
-                if not self.recipes.keeps_named(before, with_first_rows(after.columns(), after)):
-                    form = None
-            self._form = form
-            if form is not None and form.reshapes:
-                return reshaped(form, rows, broken)
-        return Reshaped(rows, broken=broken)
+    def _form_of(self, document: Any) -> Form:
+        form = self.recipes.form_of_document(document, self.name)
+        if form is None:
+            raise _unknown(document, self.name)
+        return form
 
     def _companion(self) -> File | None:
         if self._form is None or not self._form.companion or not isinstance(self._file, LocalFile):
@@ -189,11 +178,14 @@ class DocumentSource(Source):
         try:
             return loads(text.removeprefix(codecs.BOM_UTF8))
         except orjson.JSONDecodeError as error:
-            cause = cause_in_document(error, text[:FIRST_LINE_BYTES], as_argument(file.name))
-            raise SourceError(
-                f"{file.name} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
-                hint=cause or "NaN and Infinity are not JSON either; JSON Lines has one object a line",
-            ) from None
+            raise self._not_json(file, error, Place(error.lineno, error.colno)) from None
+
+    def _not_json(self, file: File, error: orjson.JSONDecodeError, place: Place) -> SourceError:
+        cause = cause_in_document(error, error.doc[:_BEGIN_BYTES].encode(), as_argument(file.name))
+        return SourceError(
+            f"{file.name} is not JSON: {error.msg} at line {place.line}, column {place.column}",
+            hint=cause or "NaN and Infinity are not JSON either; JSON Lines has one object a line",
+        )
 
 
 class _Exact:
@@ -209,7 +201,7 @@ class _Exact:
         return self._rows[row]
 
 
-def _ids_in(file: File) -> list[str]:
+def ids_in(file: File) -> list[str]:
     """The lines of a file."""
     try:
         with file.open() as stream:
@@ -222,9 +214,16 @@ def _ids_in(file: File) -> list[str]:
         raise SourceError(f"{file.name} is not UTF-8", hint="write one id a line") from None
 
 
+def wrong_count(ids: str, count: int, source: str, rows: int) -> SourceError:
+    """The error for another number of ids than of rows."""
+    return SourceError(
+        f"{ids} has {count} ids, but {source} has {rows} rows",
+        hint="write one id a line, in the order of the rows",
+    )
+
+
 ID = "id"
 """The column of ids that a file of their own gives."""
-_NO_OBJECT = Fault("line", "not-object", "is not a JSON object")
 
 
 def _rows(span: Span, shaped: Reshaped, exact: _Exact) -> JsonRows:
@@ -238,49 +237,6 @@ def _rows(span: Span, shaped: Reshaped, exact: _Exact) -> JsonRows:
     )
 
 
-def is_document(file: File, recipes: RecipeChoice = AUTOMATIC, *, max_bytes: int = JSON_MAX_BYTES) -> bool:
-    """Whether a file that begins as a JSON object or array is one document, and not JSON Lines.
-
-    A document takes several lines, or it is the only line and a recipe makes rows of it.
-
-    Args:
-        file: The file.
-        recipes: Those that may make rows of it.
-        max_bytes: How much of an only line is read: a larger document is not.
-
-    Raises:
-        SourceError: It can't be read.
-    """
-    try:
-        with file.open() as stream:
-            begin = stream.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8).lstrip() or skip_blank(
-                stream
-            )
-            line, newline, rest = begin.partition(b"\n")
-            if not newline:
-                line += stream.readline(FIRST_LINE_BYTES)
-            if len(line) >= FIRST_LINE_BYTES and not line.endswith(b"\n"):
-                if line.startswith(b"[") or TABLE_BEGINS.match(line):
-                    return True
-                if not recipes.may_be_document(line):
-                    return False
-                line += stream.readline(max_bytes)
-                if len(line) > max_bytes:
-                    return True
-            rest = rest.lstrip() or skip_blank(stream)
-    except OSError as error:
-        raise unreadable(file, error) from None
-    if rest and line.startswith(b"{") and line.rstrip().endswith(b"}"):
-        return False
-    try:
-        document = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return line.startswith(b"[") or line.rstrip().endswith((b"{", b"[", b","))
-    if rest:
-        return False
-    return isinstance(document, list) or is_table(document) or recipes.makes_rows_of(document)
-
-
 def _unknown(document: Any, name: str) -> SourceError:
     """The error for a document of which no recipe makes rows."""
     hint = hint_of_rows(document, name)
@@ -290,12 +246,6 @@ def _unknown(document: Any, name: str) -> SourceError:
         f"{name} is one JSON object, but not an export that vecload knows",
         hint=hint or "JSON Lines has one a line",
     )
-
-
-TABLE_BEGINS = re.compile(
-    rb"""\s*\{\s*("schema"\s*:\s*\{\s*"fields"|"columns"\s*:\s*\[[^]]*\]\s*,\s*"(index|data)"|("[^"]*"\s*:\s*\{\s*)?"0"\s*:)"""
-)
-"""How a table that is one long line begins, in each of pandas' ways."""
 
 
 def is_table(document: Any) -> bool:

@@ -54,15 +54,25 @@ class JsonlSource(Source):
     Args:
         file: The file, or the path of a local one.
         line_max_bytes: A longer line is rejected.
+        form: The form of its rows; None looks for one.
+        others: Other files that its rows come from.
     """
 
     format = "jsonl"
     maps_while_reading = True
 
-    def __init__(self, file: File | str, *, line_max_bytes: int = LINE_MAX_BYTES) -> None:
+    def __init__(
+        self,
+        file: File | str,
+        *,
+        line_max_bytes: int = LINE_MAX_BYTES,
+        form: Form | None = None,
+        others: Sequence[File] = (),
+    ) -> None:
         self._file = as_file(file)
-        super().__init__(self._file.name, [self._file], self._file.nbytes or 0)
+        super().__init__(self._file.name, [self._file, *others], self._file.nbytes or 0)
         self._line_max = line_max_bytes
+        self._given = form
 
     def form(self, columns: Sequence[Column]) -> Form | None:
         """The form by which its rows were made."""
@@ -71,6 +81,8 @@ class JsonlSource(Source):
     @cached_property
     def _form(self) -> Form | None:
         """The form of its rows; it decides how they are read."""
+        if self._given is not None:
+            return self._given
         head = next(self._plain(Span(self.name, 0, -1), HEAD_ROWS, HEAD_BYTES, None), None)
         if head is None or len(head.broken) == len(head.span):
             return None
@@ -128,6 +140,8 @@ class JsonlSource(Source):
         kind = "JSON Lines"
         if isinstance(self._file, Transformed):
             kind = _KINDS.get(type(self._file), kind)
+        if self._given is not None:
+            kind = "a JSON document"
         of = f" of {self._form.recipe}" if self._form is not None and self._form.recipe else ""
         return f"{kind}{of}{storage_of(self._file)}"
 
