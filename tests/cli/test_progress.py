@@ -137,7 +137,7 @@ def test_an_interruption_leaves_a_clean_screen_and_the_next_run_goes_on(
     tmp_path: Path, arguments: list[str | Path]
 ) -> None:
     with Screen(tmp_path, 100, *arguments) as screen:
-        screen.wait_for("rows/s")
+        screen.wait_for(" left")  # a row is loaded
         screen.press("C-c")
         assert screen.code() == 130
         lines = screen.wait_for("interrupted; run the same command again to go on")
