@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+import subprocess
+import sys
 import timeit
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,8 +93,20 @@ def test_a_failed_load_ends_with_an_event_too(kept: Kept, tmp_path: Path) -> Non
     with pytest.raises(vecload.VecloadError):
         vecload.load(tmp_path / "missing.jsonl", to=tmp_path / "store")
     (ended,) = kept.of("load_ended")
-    assert (ended.status, ended.exit_code, ended.levelname) == ("failed", 2, "ERROR")
+    assert (ended.status, ended.exit_code, ended.levelname) == ("failed", 2, "INFO")
     assert "missing.jsonl can't be read" in ended.error
+
+
+def test_a_program_that_configures_no_logging_is_not_told_of_an_error_that_it_gets(tmp_path: Path) -> None:
+    program = (
+        "import vecload\n"
+        "try:\n"
+        f"    vecload.load({str(tmp_path / 'missing.jsonl')!r}, to={str(tmp_path / 'store')!r})\n"
+        "except vecload.VecloadError:\n"
+        "    pass\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout + ended.stderr == ""
 
 
 def test_retries_waits_and_the_breaker_are_events(

@@ -8,12 +8,14 @@ import os
 import re
 import stat
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.cli.command import vecload
 from tests.cli.sources import rows, write_jsonl
-from vecload.cli.logs import LogFile
+from vecload.cli.logs import LogFile, LoggedProgress
 
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -195,3 +197,17 @@ def test_other_commands_have_a_log_too(folder: Path, command: tuple[str, ...]) -
     assert events[-1]["event"] == "command_ended"
     assert events[-1]["exit_code"] == ended.code
     assert events[-1]["command"] == command[0]
+
+
+def test_progress_is_logged_every_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "vecload")
+    counts = {"index": "a", "rows": 100, "read": 50, "rejected": 1, "skipped": 0, "done": "loaded"}
+    logged = LoggedProgress()
+    for second in range(31):
+        now: Any = SimpleNamespace(**counts, loaded=second, part=second / 100, seconds=float(second))
+        logged.update(now)
+    events = [record for record in caplog.records if record.event == "progress"]  # type: ignore[attr-defined]
+    assert [(each.seconds, each.percent, each.loaded) for each in events] == [  # type: ignore[attr-defined]
+        *((10.0, 10, 10), (20.0, 20, 20), (30.0, 30, 30))
+    ]
+    assert events[0].getMessage() == "10% done, 10 rows loaded, 1 rejected"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import stat
 import sys
 import threading
@@ -117,6 +118,34 @@ def test_failures_retries_and_waits_are_counted(folder: Path, service: str, inde
     assert found["vecload_retries_total"] == 2
     assert found["vecload_waits_total"] >= 2
     assert found["vecload_wait_seconds_total"] > 0
+
+
+def test_a_copy_has_metrics_too(folder: Path) -> None:
+    assert vecload(*LOAD, cwd=folder).code == 3
+    assert vecload("copy", "--index", "b", "--metrics", "copy.prom", cwd=folder).code == 0
+    found = samples(folder / "copy.prom", index="b", target="embedded")
+    assert (found["vecload_rows_loaded_total"], found["vecload_exit_code"]) == (29, 0)
+
+
+def test_a_load_that_is_stopped_says_by_which_signal(folder: Path, service: str, index_name: str) -> None:
+    held, reached = threading.Event(), threading.Event()
+
+    def hold(exchange: Exchange) -> None:
+        reached.set()
+        held.wait(60)
+        exchange.reset()
+
+    files = ("--metrics", str(folder / "load.prom"), "--log-file", str(folder / "l.log"))
+    with Proxy(service, hold) as proxy:
+        to = ("--to", proxy.url, "--index", index_name, "--create-key", "--max-errors", "1")
+        running = Running(["-m", "vecload", "upsert", str(folder / "rows.jsonl"), *to, *files], folder)
+        running.reach(reached)
+        running.signal(signal.SIGTERM)
+        assert running.end().code == 143
+        held.set()
+    found = samples(folder / "load.prom", index=index_name, target="service")
+    assert (found["vecload_exit_code"], found["vecload_running"]) == (143, 0)
+    assert "command_ended command=upsert exit_code=143" in (folder / "l.log").read_text()
 
 
 def test_a_load_that_runs_or_is_killed_says_that_it_runs(folder: Path, service: str, index_name: str) -> None:

@@ -82,7 +82,10 @@ def main(
         tell(line)
 
 
-VARIABLES = "Every option has a variable: VECLOAD_MAX_ERRORS for --max-errors. Flags override variables."
+VARIABLES = (
+    "Every option has a variable: VECLOAD_MAX_ERRORS for --max-errors. Flags override variables. "
+    "--config FILE and --profile NAME count here too; 'vecload config' shows what holds."
+)
 UPSERT_HELP = f"""Load sources into an index.
 
 An upsert replaces whole items: contents and metadata that a row lacks are gone from the index afterwards.
