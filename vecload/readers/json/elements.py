@@ -15,7 +15,7 @@ from vecload.readers.json.marks import BLANKS, QUOTE, Marks, name_of
 from vecload.readers.storage.files import File
 from vecload.readers.storage.transformed import Transformed
 
-_PIECE_BYTES = 2**20
+_PIECE_BYTES = 2**18
 _NAME_BYTES_MAX = 2**20
 _COMMENTS = (b"//", b"/*", b"#")
 _FLAT = re.compile(rb"[,:]|[^\s,:]+")

@@ -15,7 +15,7 @@ from vecload.mapping.paths import EACH, ENTRIES, Steps, element_of, is_bracket
 from vecload.readers.json.marks import QUOTE, Marks, name_of
 from vecload.readers.storage.files import File, unreadable
 
-_PIECE_BYTES = 2**20
+_PIECE_BYTES = 2**18
 LIST_BYTES = 2**12
 """Kept of a list, or its first element if that is longer; of numbers, so many bytes."""
 ENTRIES_MAX = 1000

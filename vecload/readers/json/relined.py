@@ -14,7 +14,7 @@ from vecload.readers.json.marks import BLANKS, Marks
 from vecload.readers.storage.files import File, unreadable
 from vecload.readers.storage.transformed import Transformed
 
-_PIECE_BYTES = 2**20
+_PIECE_BYTES = 2**18
 _FIRST_LINE_BYTES = 2**20
 _BETWEEN = b" \t\r\n\x1e"
 """What may be between documents."""
