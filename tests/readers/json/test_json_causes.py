@@ -118,7 +118,7 @@ def test_a_later_row_is_a_reject_that_names_its_cause(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "cause"),
-    [(repr(ROW).encode(), PYTHON), ('{"id": "é"}'.encode("latin-1"), NOT_UTF8), (b"{", PARTS)],
+    [(repr(ROW).encode(), PYTHON), ('{"id": "é"}'.encode("latin-1"), NOT_UTF8)],
 )
 def test_a_file_without_a_row_says_the_cause_and_what_to_do_once(
     tmp_path: Path, line: bytes, cause: str
@@ -128,6 +128,13 @@ def test_a_file_without_a_row_says_the_cause_and_what_to_do_once(
     with pytest.raises(SourceError) as raised:
         make_plan(open_sources([str(path)]), ColumnChoice(), embed=False)
     assert str(raised.value) == f"{path} has no JSON object in its first rows: row 0 is not JSON: {cause}"
+
+
+def test_objects_on_several_lines_that_do_not_end_are_one_error_that_names_the_place(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"\x1e{\n{\n")
+    with pytest.raises(SourceError, match=r"rows\.jsonl is not JSON: .* at line 2, column 1"):
+        make_plan(open_sources([str(path)]), ColumnChoice(), embed=False)
 
 
 @pytest.mark.parametrize(

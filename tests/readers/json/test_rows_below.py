@@ -78,7 +78,7 @@ DOCUMENTS: dict[str, tuple[RecipeChoice, Any]] = {
     ),
     "fields next to the rows": (OUTER, {"rows": [{"id": 1}, {}, [1, 2], 5], "of": {"x": 2**70}}),
     "a map of ids": (KEYED, {"items": {"a": {"vector": VECTOR}, 'b"': {"id": None}, "c": VECTOR}}),
-    "rows in lists in a map": (INSIDE, {"a": {"x": {"b": [{"c": {"id": 1}}, {}, {"c": 5}]}, "y": 1}}),
+    "rows in lists in a map": (INSIDE, {"a": {"x": {"b": [{"c": {"id": 1}}, {"c": 5}]}, "y": 1}}),
     "what is no object": (REJECTING, {"rows": [{"id": 1}, {"id": 2}, None, 7, "text"]}),
     "rejected": (REJECTING, {"rows": [{"id": 1}], "error": "x"}),
     "large integers": (
@@ -231,8 +231,7 @@ def test_a_document_without_rows_is_empty(tmp_path: Path) -> None:
     source = opened(
         tmp_path / "rows.json", '{\n"result": {"points": []}, "status": "ok"}', recipes=RecipeChoice()
     )
-    with pytest.raises(SourceError, match="not an export that vecload knows"):
-        source.head()
+    assert source.head() is None
     source = opened(tmp_path / "rows.json", '{\n"rows": [], "of": 1}', recipes=REJECTING)
     assert source.head() is None
 
