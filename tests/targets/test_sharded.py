@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.faults.proxy import Exchange, Proxy
 from tests.servers import Service
 from vecload.targets import MetadataQuery, Query
 from vecload.targets.placement import shards_of
+from vecload.targets.service import ServiceTarget
 
 DIMENSION = 8
 
@@ -272,3 +274,58 @@ def test_what_is_not_asked_for_is_not_answered(shards: list[str], index_name: st
     assert inner.query(Query(np.ones((1, 2), "f4"), 3, include=()))[0][0].distance is None
     assert [hit.id for hit in inner.query_metadata(MetadataQuery())] == ["a"]
     assert inner.sample_ids(5) == ["a"]
+
+
+def test_two_runs_that_create_one_index_at_once_lose_nothing(
+    shards: list[str], key: Path, index_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = vecload.Key.load(key)
+    create = ServiceTarget.create_index
+    other: list[vecload.Index] = []
+
+    def meanwhile(self: ServiceTarget, name: str, *rest: Any) -> Any:
+        made = create(self, name, *rest)
+        if not other and self.location == shards[0]:
+            other.append(vecload.connect(shards).create_index(name, opened, dimension=2))
+            other[0].upsert([{"id": f"id {n}", "vector": [1.0, float(n)]} for n in range(100)])
+        return made
+
+    monkeypatch.setattr(ServiceTarget, "create_index", meanwhile)
+    with suppress(vecload.VecloadError):
+        vecload.connect(shards).create_index(index_name, opened, dimension=2)
+    assert len(other) == 1
+    monkeypatch.undo()
+    assert len(vecload.connect(shards).open_index(index_name, opened).list_ids()) == 100
+
+
+def test_the_key_of_the_key_store_opens_shards(files: Path, shards: list[str], index_name: str) -> None:
+    several = ("--shards", ",".join(shards), "--index", index_name)
+    assert run("upsert", files, *several, "--create-key").code == 0
+    ended = run("get", "id 5", *several)
+    assert json.loads(ended.out)["contents"] == "private rows 5"
+
+
+def test_a_deletion_begins_only_if_every_shard_answers(
+    files: Path, services: list[Service], shards: list[str], key: Path, index_name: str
+) -> None:
+    load(files, shards, index_name, key)
+    index = vecload.connect(shards).open_index(index_name, vecload.Key.load(key))
+    services[2].stop()
+    try:
+        with pytest.raises(vecload.VecloadError):
+            index._index.drop()  # noqa: SLF001 the target's own interface
+    finally:
+        services[2].start()
+    assert vecload.verify(files, shards=shards, index=index_name, key=key, extra=True).equal
+
+
+def test_a_forked_process_asks_with_threads_of_its_own(shards: list[str], key: Path, index_name: str) -> None:
+    opened = vecload.connect(shards).create_index(index_name, vecload.Key.load(key), dimension=2)
+    opened.upsert([{"id": f"id {n}", "vector": [1.0, float(n)]} for n in range(20)])
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(len(opened.list_ids()))
+        finally:
+            os._exit(99)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 20

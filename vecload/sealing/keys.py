@@ -286,7 +286,10 @@ def legible_name(index_name: str) -> str:
 
 
 def _spellings(location: str) -> list[str]:
-    """The spellings of a target's location, the one for new files first."""
+    """The spellings of a target's location, the one for new files first. Of several services there is one."""
+    several = re.split(r",(?=https?://)", location)
+    if len(several) > 1:
+        return [",".join(_spellings(one)[0] for one in several)]
     parts = urlsplit(location) if location.startswith(("http://", "https://")) else None
     if parts is None or parts.hostname is None:
         return [location]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from vecload.errors import IndexMismatch
+from vecload.errors import IndexMismatch, VecloadError
 from vecload.places import short, state_folder
 
 
@@ -23,11 +23,11 @@ def check_recorded(name: str, index_key: bytes | None, locations: Sequence[str])
     Raises:
         IndexMismatch: Another list is recorded.
     """
-    file = _file(name, index_key)
     try:
+        file = _file(name, index_key)
         known = json.loads(file.read_text())["shards"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return
+    except (OSError, ValueError, KeyError, TypeError, VecloadError):
+        return  # nothing is recorded, or there is no place for records: items tell, too
     if known != [*locations]:
         raise IndexMismatch(
             f"index {name!r} was loaded over other shards: {','.join(map(str, known))}",
@@ -37,8 +37,8 @@ def check_recorded(name: str, index_key: bytes | None, locations: Sequence[str])
 
 def record(name: str, index_key: bytes | None, locations: Sequence[str]) -> None:
     """Record the shards of an index. A folder that can't be written is no reason to stop: items tell, too."""
-    file = _file(name, index_key)
-    with suppress(OSError):
+    with suppress(OSError, VecloadError):
+        file = _file(name, index_key)
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file.write_text(json.dumps({"index": name, "shards": [*locations]}))
 

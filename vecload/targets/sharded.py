@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import heapq
 import math
+import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -65,7 +65,7 @@ class ShardedIndex:
         pool: Asks several at once.
     """
 
-    def __init__(self, shards: Sequence[TargetIndex], pool: ThreadPoolExecutor) -> None:
+    def __init__(self, shards: Sequence[TargetIndex], pool: _Threads) -> None:
         self._shards = tuple(shards)
         self._pool = pool
         self._with_dimension: set[TargetIndex] = set()
@@ -207,9 +207,9 @@ class ShardedIndex:
 
     def _sorted(self, hits: list[Hit], field: str, *, ascending: bool) -> list[Hit]:
         """Hits by a field of their metadata; those without it last, as each shard has them."""
-        values: dict[str, Any] = {}
-        for item in self.get([hit.id for hit in hits], ["metadata"]):
-            values[item.id] = _dug(item.metadata, field)
+        items = self.get([hit.id for hit in hits], ["metadata"])
+        # The engine takes the name as it is: a dot is part of it.
+        values = {item.id: (item.metadata or {}).get(field) for item in items}
         having = [hit for hit in hits if values.get(hit.id) is not None]
         lacking = [hit for hit in hits if values.get(hit.id) is None]
         having.sort(key=lambda hit: _order(values[hit.id]), reverse=not ascending)
@@ -240,7 +240,8 @@ class ShardedIndex:
         return any(self._all(lambda shard: shard.is_training()))
 
     def drop(self) -> None:
-        """Delete the index from every shard."""
+        """Delete the index from every shard, if every shard answers: a part of an index is of no use."""
+        self.count()
         self._all(lambda shard: shard.drop())
 
     def check_placement(self) -> None:
@@ -296,20 +297,45 @@ def _rank(hit: Hit) -> tuple[float, str]:
     return math.inf if hit.distance is None else hit.distance, hit.id
 
 
-def _dug(metadata: Any, path: str) -> Any:
-    """A field inside metadata, by the engine's path."""
-    for step in path.split("."):
-        metadata = metadata.get(step) if isinstance(metadata, dict) else None
-    return metadata
+def _order(value: Any) -> tuple[int, Any]:
+    """As the engine sorts: numbers, then texts, booleans, and the rest."""
+    if isinstance(value, bool):
+        return 2, value
+    if isinstance(value, int | float):
+        return 0, value
+    return (1, value) if isinstance(value, str) else (3, 0)
 
 
-def _order(value: Any) -> tuple[bool, Any]:
-    """Numbers before texts."""
-    return (True, value) if isinstance(value, str) else (False, float(value) if _is_number(value) else 0.0)
+class _Threads:
+    """Asks several shards at once. A forked process has none of the threads, and makes its own."""
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+        self._process = 0
+
+    def map(self, ask: Callable[..., T], asked: Iterable[Any]) -> Iterator[T]:
+        """What each answers, in order."""
+        if self._pool is None or self._process != os.getpid():
+            self._pool = ThreadPoolExecutor(64, thread_name_prefix="vecload-shard")
+            self._process = os.getpid()
+        return self._pool.map(ask, asked)
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
+def _dropped(index: TargetIndex) -> bool:
+    """Drop an index that was just made, unless another run has loaded items already; whether it is gone."""
+    try:
+        if index.count():
+            return False
+        index.drop()
+    except TargetError:
+        return False
+    return True
 
 
 class ShardedTarget(Closing):
@@ -321,7 +347,7 @@ class ShardedTarget(Closing):
 
     def __init__(self, shards: Sequence[Target]) -> None:
         self._shards = tuple(shards)
-        self._pool = ThreadPoolExecutor(64, thread_name_prefix="vecload-shard")
+        self._pool = _Threads()
         self._closed = False
 
     @property
@@ -357,12 +383,17 @@ class ShardedTarget(Closing):
                 if opened[number] is None:
                     mark = f"vecload_shard_{number + 1}_of_{len(self._shards)}"
                     own = replace(settings, filterable=(*settings.filterable, mark))
-                    opened[number] = shard.create_index(name, index_key, own)
-                    made.append(opened[number])  # type: ignore[arg-type] # it was just made
-        except BaseException:
-            for index in made:
-                with suppress(TargetError):
-                    index.drop()
+                    try:
+                        index = shard.create_index(name, index_key, own)
+                        made.append(index)
+                    except IndexExists:
+                        # Another run creates the same index at this moment: both go on with it.
+                        index = shard.open_index(name, index_key)
+                    opened[number] = index
+        except BaseException as error:
+            left = [index for index in made if not _dropped(index)]
+            if left and isinstance(error, VecloadError):
+                error.refused = False  # so that the key of what is left is kept
             raise
         record(name, index_key, self._locations)
         return ShardedIndex([index for index in opened if index is not None], self._pool)
@@ -419,4 +450,4 @@ class ShardedTarget(Closing):
         self._closed = True
         for shard in self._shards:
             shard.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.close()
