@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 from collections.abc import Collection
@@ -52,7 +53,7 @@ def write_source(
     """Write rows of which a third shares its id with a near neighbour, so with the next batches.
 
     Args:
-        path: `.jsonl` or `.parquet`.
+        path: `.jsonl`, `.parquet`, `.csv`, or `.json` for a document with its rows below one path.
         seed: What the rows are made of.
         rows: How many.
         bad: Rows whose vector has another length.
@@ -83,6 +84,13 @@ def write_source(
             items[item_id] = row
     if path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(written), path, row_group_size=97)
+    elif path.suffix == ".csv":
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, [*written[0]], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(written)
+    elif path.suffix == ".json":
+        path.write_text(json.dumps({"rows": written, "count": rows}, indent=1))
     else:
         path.write_text("".join(json.dumps(row) + "\n" for row in written))
     return Source(path, rows, items, frozenset(rejected))

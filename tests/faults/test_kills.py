@@ -22,14 +22,14 @@ from tests.servers import Service
 
 LOADS = int(os.environ.get("VECLOAD_KILLS", "15"))
 SEED = int(os.environ.get("VECLOAD_SEED", "0"))
-KINDS = ("jsonl", "parquet")
+KINDS = ("jsonl", "parquet", "csv", "json")
 
 
 @pytest.mark.parametrize("number", range(LOADS))
 def test_a_load_into_an_embedded_store_outlives_kills_at_random_moments(tmp_path: Path, number: int) -> None:
     chance = random.Random(SEED + number)  # noqa: S311 - the number repeats a failure
     bad = range(0, 1200, 90) if number % 2 else ()
-    source = write_source(tmp_path / f"source.{KINDS[number // 2 % 2]}", SEED + number, 1200, bad=bad)
+    source = write_source(tmp_path / f"source.{KINDS[number // 2 % len(KINDS)]}", SEED + number, 1200, bad=bad)
     batch = ("--batch-rows", str(chance.choice([3, 5, 8])), "--concurrency", "4", "--max-errors", "100")
     load = Load(tmp_path / "load", source, str(tmp_path / "store"), batch)
     for _ in range(chance.choice([1, 1, 2])):
@@ -51,7 +51,7 @@ def test_the_first_row_of_each_id_outlives_kills_where_repeated_ids_are_rejected
     chance = random.Random(SEED + number)  # noqa: S311
     bad = range(0, 1200, 90) if number % 2 else ()
     source = write_source(
-        tmp_path / f"source.{KINDS[number // 2 % 2]}", SEED + number, 1200, bad=bad, repeated_ids="reject"
+        tmp_path / f"source.{KINDS[number // 2 % len(KINDS)]}", SEED + number, 1200, bad=bad, repeated_ids="reject"
     )
     batch = ("--batch-rows", str(chance.choice([3, 5, 8])), "--concurrency", "4", *REJECT)
     load = Load(tmp_path / "load", source, str(tmp_path / "store"), batch)
@@ -123,7 +123,7 @@ def test_a_load_into_a_service_outlives_kills_at_random_requests(
     tmp_path: Path, service: str, new_name: Callable[[], str], number: int
 ) -> None:
     chance = random.Random(SEED + number)  # noqa: S311
-    source = write_source(tmp_path / f"source.{KINDS[number % 2]}", SEED + number, 400)
+    source = write_source(tmp_path / f"source.{KINDS[number % len(KINDS)]}", SEED + number, 400)
     with Proxy(service) as proxy:
         load = Load(tmp_path / "load", source, proxy.url, index=new_name(), store=service)
         for _ in range(chance.choice([1, 1, 2])):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -142,24 +141,26 @@ class TextRows(ArrowRows):
         if column not in self._table.schema.names:
             return super().vectors(column, dimension, dtype)
         bare = column in self._known.bare
-        texts: list[str | None] = self._table.column(column).to_pylist()
-        vectors = np.ones((len(texts), dimension), dtype=np.float32)
+        texts: list[bytes | None] = self._table.column(column).cast(pa.binary()).to_pylist()
+        doubles = np.ones((len(texts), dimension))
         faults: dict[int, Fault] = {}
+        slow: list[int] = []
         parser = simdjson.Parser()
         for position, text in enumerate(texts):
-            if text is None or not text or text.isspace():
+            if not text or text.isspace():
                 faults[position] = Fault("vector", "missing", "is missing")
-            elif not _fast(parser, text, vectors[position], bare=bare):
-                found = vector_in(_bracketed(text) if bare else text, dtype)
-                if isinstance(found, Fault):
-                    faults[position] = found
-                elif len(found) != dimension:
-                    faults[position] = fault_of_length(len(found), dimension)
-                elif isinstance(found, list) and (wrong := fault_of_elements(found)) is not None:
-                    faults[position] = wrong
-                else:
-                    exact = _exact(text) if isinstance(found, list) else None
-                    vectors[position] = float32_of(found) if exact is None else exact
+            elif not _fast(parser, text, doubles[position], bare=bare):
+                slow.append(position)
+        slow += _rounded_twice(doubles)
+        with np.errstate(over="ignore"):
+            vectors = doubles.astype(np.float32)
+        for position in slow:
+            found = _vector_of((texts[position] or b"").decode(), dimension, dtype, bare=bare)
+            if isinstance(found, Fault):
+                faults[position] = found
+                vectors[position] = 1
+            else:
+                vectors[position] = found
         return Mapped(vectors, faults)
 
     def _of_dimensions(self, dimension: int) -> Mapped[Vectors]:
@@ -172,17 +173,22 @@ class TextRows(ArrowRows):
     def _lists(self) -> tuple[pa.FixedSizeListArray, dict[int, Fault]]:
         """The columns of a vector's dimensions as lists of float32, and faults of rows with other values."""
         faults: dict[int, Fault] = {}
-        arrays: list[Vectors] = []
-        nulls: list[NDArray[np.bool_]] = []
-        for name in self._known.dimensions:
-            column = self._all.column(name)
-            numbers, bad = _numbers(column)
-            arrays.append(numbers)
-            nulls.append(np.asarray(pc.fill_null(pc.equal(column, ""), True)))
-            for position in bad:
-                fault = Fault("vector", "not-a-number", f"has text that is not a number in {name!r}")
-                faults.setdefault(position, fault)
-        return lists_of(arrays, np.stack(nulls, axis=1) if np.any(nulls) else None), faults
+        names = self._known.dimensions
+        columns = [self._all.column(name) for name in names]
+        texts = pa.concat_arrays(columns)
+        found = _all_numbers(texts)
+        if found is not None:
+            arrays = [*found.reshape(len(names), -1)]
+        else:
+            arrays = []
+            for name, column in zip(names, columns, strict=True):
+                numbers, bad = _numbers(column)
+                arrays.append(numbers)
+                for position in bad:
+                    fault = Fault("vector", "not-a-number", f"has text that is not a number in {name!r}")
+                    faults.setdefault(position, fault)
+        nulls = np.asarray(pc.fill_null(pc.equal(texts, ""), True)).reshape(len(names), -1)
+        return lists_of(arrays, nulls.T if nulls.any() else None), faults
 
     def _json(self, column: str) -> JsonValues:
         """A column as JSON values, of its type."""
@@ -203,34 +209,53 @@ def _bracketed(text: str | None) -> str | None:
     return f"[{','.join(_BETWEEN.split(text.strip()))}]" if text and not text.isspace() else None
 
 
-def _fast(parser: simdjson.Parser, text: str, into: Vectors, *, bare: bool) -> bool:
+def _fast(parser: simdjson.Parser, text: bytes, into: NDArray[np.float64], *, bare: bool) -> bool:
     """Read a vector that is numbers as JSON writes them; False if it is written otherwise."""
     if bare:
-        text = _bracketed(text) or ""
-    elif text.startswith("{") and text.endswith("}"):
-        text = f"[{text[1:-1]}]"
+        text = b"[%b]" % (text if b"," in text else b",".join(text.split()))
+    elif text.startswith(b"{") and text.endswith(b"}"):
+        text = b"[%b]" % text[1:-1]
     values = None
     try:
-        values = parser.parse(text.encode())
+        values = parser.parse(text)
         if type(values) is not simdjson.Array or len(values) != len(into):
             return False
-        doubles = np.frombuffer(values.as_buffer(of_type="d"), dtype=np.float64)
+        numbers = np.frombuffer(values.as_buffer(of_type="d"), dtype=np.float64)
+        if len(numbers) != len(into):
+            return False  # lists in the list
+        into[:] = numbers
     except (ValueError, TypeError, RuntimeError):
         return False
     finally:
         values = None  # the parser allows only one at a time
-    if _rounded_twice(doubles):
-        return False
-    with np.errstate(over="ignore"):
-        into[:] = doubles
     return True
 
 
-def _rounded_twice(doubles: NDArray[np.float64]) -> bool:
-    """Whether a number may be halfway between two float32, where rounding it a second time may be wrong."""
-    if bool(((doubles.view(np.uint64) & _LOW) == _HALF).any()):
-        return True
-    return bool(((np.abs(doubles) < _SMALLEST) & (doubles != 0)).any())
+def _vector_of(text: str, dimension: int, dtype: VectorDtype | None, *, bare: bool) -> Vectors | Fault:
+    """A vector in any encoding, each number rounded once."""
+    found = vector_in(_bracketed(text) if bare else text, dtype)
+    if isinstance(found, Fault):
+        return found
+    if len(found) != dimension:
+        return fault_of_length(len(found), dimension)
+    if not isinstance(found, list):
+        return float32_of(found)
+    wrong = fault_of_elements(found)
+    if wrong is not None:
+        return wrong
+    exact = _exact(text)
+    return float32_of(found) if exact is None else exact
+
+
+def _rounded_twice(doubles: NDArray[np.float64]) -> list[int]:
+    """The rows with a number that may be halfway between two float32: rounding it again may be wrong.
+
+    Args:
+        doubles: Shape (n, dimension).
+    """
+    doubtful = (doubles.view(np.uint64) & _LOW) == _HALF
+    doubtful |= (np.abs(doubles) < _SMALLEST) & (doubles != 0)
+    return np.flatnonzero(doubtful.any(axis=1)).tolist() if doubtful.any() else []
 
 
 def _exact(text: str) -> Vectors | None:
@@ -239,22 +264,36 @@ def _exact(text: str) -> Vectors | None:
     return found if isinstance(found, np.ndarray) else None
 
 
+def _all_numbers(texts: pa.StringArray) -> Vectors | None:
+    """Texts as float32, each rounded once, and 1 where there is none; None if some are not numbers."""
+    given = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+    try:
+        doubles = pc.fill_null(pc.cast(given, pa.float64()), 1.0).to_numpy()
+    except pa.ArrowInvalid:
+        return None
+    with np.errstate(over="ignore"):
+        singles: Vectors = doubles.astype(np.float32)
+    for position in _rounded_twice(doubles[:, None]):
+        found = numbers_of_texts([texts[position].as_py()])
+        if found is None:
+            return None
+        singles[position] = float32_of(found)[0]
+    return singles
+
+
 def _numbers(column: pa.StringArray) -> tuple[Vectors, list[int]]:
     """Texts as float32, each rounded once; and the positions of those that are not numbers, and are 1."""
-    given = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
-    with suppress(pa.ArrowInvalid):
-        doubles = pc.fill_null(pc.cast(given, pa.float64()), 1.0).to_numpy()
-        if not _rounded_twice(doubles):
-            with np.errstate(over="ignore"):
-                return doubles.astype(np.float32), []
+    found = _all_numbers(column)
+    if found is not None:
+        return found, []
     singles = np.ones(len(column), dtype=np.float32)
     bad: list[int] = []
-    for position, text in enumerate(given.to_pylist()):
-        if text is None:
+    for position, text in enumerate(column.to_pylist()):
+        if not text:
             continue
-        found = numbers_of_texts([text])
-        if found is not None:
-            singles[position] = float32_of(found)[0]
+        numbers = numbers_of_texts([text])
+        if numbers is not None:
+            singles[position] = float32_of(numbers)[0]
             continue
         try:
             singles[position] = float(text)  # NaN and infinity, which have a fault of their own

@@ -224,6 +224,33 @@ def test_a_number_is_the_float32_nearest_to_what_is_written(number: float) -> No
         assert found.vectors.tolist() == [[float(up), 1.0]]  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("layout", ["brackets", "bare", "dimensions"])
+def test_a_number_that_needs_care_and_one_that_is_none_leave_other_rows_alone(
+    tmp_path: Path, layout: str
+) -> None:
+    rows = [["0.1", "0.2"], [halfway(0.75), "1e-40"], ["7", "-0.0"], *([["1", "2"]] * 3)]
+    rows += [["x", "1"], ["0.3", ""], ["1e39", "1"]]
+    header = "id,d_0,d_1" if layout == "dimensions" else "id,vector"
+    lines = [header]
+    for number, row in enumerate(rows):
+        text = {
+            "dimensions": ",".join(row),
+            "bare": '"' + " ".join(row) + '"',
+            "brackets": '"[' + ", ".join(row) + ']"',
+        }[layout]
+        lines.append(f"{number},{text}")
+    path = write(tmp_path / "a.csv", "\n".join(lines) + "\n")
+    name = "d_*" if layout == "dimensions" else "vector"
+    options = {"vector_columns": "d_*"} if layout == "dimensions" else {}
+    batch = load(path, ColumnChoice(vector=name), **options)
+    assert batch.ids == ["0", "1", "2", "3", "4", "5"]
+    up = np.nextafter(np.float32(0.75), np.float32(1))
+    expected = np.array([[0.1, 0.2], [up, 1e-40], [7, -0.0], *([[1, 2]] * 3)], dtype=np.float32)
+    assert batch.vectors is not None
+    np.testing.assert_array_equal(batch.vectors.view(np.uint32), expected.view(np.uint32))
+    assert [reject.row for reject in batch.rejects] == [6, 7, 8]
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet", "feather"])
 def test_one_column_a_dimension_in_natural_order(tmp_path: Path, kind: str) -> None:
     values = np.random.default_rng(1).standard_normal((5, 12), dtype=np.float32)
@@ -386,6 +413,38 @@ def test_what_real_writers_write(tmp_path: Path, writer: Any) -> None:
         np.testing.assert_array_equal(batch.vectors, VALUES)
     assert batch.contents == TEXTS
     assert batch.metadata == [{"n": n} for n in range(6)]
+
+
+@pytest.mark.parametrize("name", ["postgresql-15.copy", "postgresql-15.csv"])
+def test_what_postgresql_writes(name: str) -> None:
+    """Files of PostgreSQL 15.18: `\\copy docs to … (header)`, and with `format csv` as well.
+
+    The table is `docs(id text, content text, n int, zip text, made timestamptz, ok boolean, tags text[],
+    embedding real[])`.
+    """
+    batch = load(str(Path(__file__).with_name("files") / name))
+    assert batch.ids == ["007", "b", "c\\e", "e", "f", "g"]
+    vectors = [
+        [0.1, -2.5e-7, 3],
+        [1, 2, 3.4028235e38],
+        [0.33333334, 1e-45, -0.0],
+        *([n] * 3 for n in (2, 3, 4)),
+    ]
+    assert batch.vectors is not None
+    np.testing.assert_array_equal(
+        batch.vectors.view(np.uint32), np.array(vectors, dtype=np.float32).view(np.uint32)
+    )
+    assert batch.contents == [
+        "plain",
+        "tab\there",
+        'back\\slash, "quote"\nnew line\r\nand \\N and \\.',
+        "",
+        "bell \x07 vt \x0b ff \x0c bs \x08 naïve ☃",
+        None,
+    ]
+    assert batch.metadata is not None
+    first = {"n": 1, "zip": "02134", "made": "2024-05-01 12:00:00+00", "ok": "t", "tags": '{a,"b c"}'}
+    assert batch.metadata[:3] == [first, {"ok": "f"}, {"n": 4, "zip": "00501", "tags": "{}"}]
 
 
 def test_copy_without_a_header(tmp_path: Path) -> None:
