@@ -29,7 +29,9 @@ KINDS = ("jsonl", "parquet", "csv", "json")
 def test_a_load_into_an_embedded_store_outlives_kills_at_random_moments(tmp_path: Path, number: int) -> None:
     chance = random.Random(SEED + number)  # noqa: S311 - the number repeats a failure
     bad = range(0, 1200, 90) if number % 2 else ()
-    source = write_source(tmp_path / f"source.{KINDS[number // 2 % len(KINDS)]}", SEED + number, 1200, bad=bad)
+    source = write_source(
+        tmp_path / f"source.{KINDS[number // 2 % len(KINDS)]}", SEED + number, 1200, bad=bad
+    )
     batch = ("--batch-rows", str(chance.choice([3, 5, 8])), "--concurrency", "4", "--max-errors", "100")
     load = Load(tmp_path / "load", source, str(tmp_path / "store"), batch)
     for _ in range(chance.choice([1, 1, 2])):
@@ -51,7 +53,11 @@ def test_the_first_row_of_each_id_outlives_kills_where_repeated_ids_are_rejected
     chance = random.Random(SEED + number)  # noqa: S311
     bad = range(0, 1200, 90) if number % 2 else ()
     source = write_source(
-        tmp_path / f"source.{KINDS[number // 2 % len(KINDS)]}", SEED + number, 1200, bad=bad, repeated_ids="reject"
+        tmp_path / f"source.{KINDS[number // 2 % len(KINDS)]}",
+        SEED + number,
+        1200,
+        bad=bad,
+        repeated_ids="reject",
     )
     batch = ("--batch-rows", str(chance.choice([3, 5, 8])), "--concurrency", "4", *REJECT)
     load = Load(tmp_path / "load", source, str(tmp_path / "store"), batch)
