@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vecload.closing import Closing
@@ -223,7 +223,7 @@ def _source(key: Key | None) -> str:
 
 @parameters_named()
 def connect(
-    location: str | os.PathLike[str] | Sequence[str],
+    location: str | os.PathLike[str] | list[str] | tuple[str, ...],
     *,
     api_key: str | None = None,
     ca_file: str | os.PathLike[str] | None = None,
@@ -254,7 +254,7 @@ def connect(
         Unauthorised: CyborgDB does not confirm the licence key.
         EngineMissing: The location is a folder, and cyborgdb-core is not installed.
     """
-    if not isinstance(location, str | os.PathLike) and isinstance(location, Sequence):
+    if isinstance(location, list | tuple):
         location = shards_location(location)
     checked = LoadOptions(wire=wire, binary_threshold=binary_threshold)
     for name, text, kinds in (

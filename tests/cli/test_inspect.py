@@ -54,7 +54,7 @@ def test_every_option_of_a_load_is_one_of_inspect_but_those_that_a_report_has_no
     )
     assert {*of_upsert} - {*of_inspect} == {
         *OF_LOADS_ALONE,
-        *("dry_run", "verify", "quiet", "yes", "metrics"),
+        *("dry_run", "verify", "quiet", "yes", "metrics", "ray", "workers"),
     }
     assert {name: of_upsert[name] for name in of_inspect} == of_inspect
 

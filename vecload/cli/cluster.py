@@ -45,7 +45,7 @@ def with_address(arguments: Sequence[str]) -> list[str]:
     Typer knows no option whose value may be absent.
     """
     found: list[str] = []
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         found.append(argument)
         if argument == "--":
             return [*found, *arguments[len(found) :]]
