@@ -49,6 +49,10 @@ SUMMARY_KEYS = {
     "verify": (dict, type(None)),
     "exit_code": int,
     "error": (str, type(None)),
+    "repeated_ids": str,
+    "splits": int,
+    "attempts": int,
+    "work_seconds": float,
 }
 
 
