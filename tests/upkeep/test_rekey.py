@@ -158,23 +158,26 @@ def test_a_rekey_outlives_kills(tmp_path: Path, full: Callable[[str], Place], nu
     assert Place(there.to, there.index, alone(file)).items() == before
 
 
-def test_items_that_a_killed_engine_left_without_contents_are_loaded_from_the_kept_file(
-    tmp_path: Path, full: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("left", ["no contents", "contents that are not listed"])
+def test_items_of_which_a_killed_engine_left_a_part_are_loaded_from_the_kept_file(
+    tmp_path: Path, full: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch, left: str
 ) -> None:
     there, file = full("embedded"), tmp_path / "new.key"
     before = there.items()
-    lost: list[str] = []
+    lost: dict[str, str | bytes | None] = {}
     get, prepare = EmbeddedIndex.get, EmbeddedIndex.prepare
 
     def killed(self: EmbeddedIndex, batch: Batch) -> Callable[[], Ack]:
-        lost.extend(batch.ids)
+        assert batch.contents is not None
+        for item_id, contents in zip(batch.ids, batch.contents, strict=True):
+            lost[item_id] = None if left == "no contents" else contents
         self.delete(batch.ids)
         raise vecload.TargetError("killed")
 
     def half_there(self: EmbeddedIndex, ids: Sequence[str], include: Sequence[str]) -> list[StoredItem]:
         found = get(self, ids, include)
         if not loading:
-            found += [StoredItem(item_id, None, {}, None) for item_id in lost if item_id in ids]
+            found += [StoredItem(item_id, None, {}, lost[item_id]) for item_id in lost if item_id in ids]
         return found
 
     def loads(self: EmbeddedIndex, batch: Batch) -> Callable[[], Ack]:

@@ -364,12 +364,18 @@ class _Work:
         """Take the items out of the file that are in the index: from this file, or stored anew."""
         kept = pq.ParquetFile(self._kept)
         aside = self._kept.with_suffix(".part")
+        # A killed engine may still answer for an item that it no longer lists, or list one without contents,
+        # which all in the file have. Both are lost unless they are loaded again.
+        listed = frozenset(insist(self._index.list_ids))
         with pq.ParquetWriter(aside, kept.schema_arrow) as writer:
             for batch in kept.iter_batches(batch_size=SCANNED_ITEMS):
                 ids = batch.column(ID).to_pylist()
                 found = insist(lambda ids=ids: self._index.get(ids, ["contents"]))  # type: ignore[misc]
-                # All in the file have contents: an item without is what a killed engine left of one.
-                now = {item.id: key_id_in(item.contents) for item in found if item.contents is not None}
+                now = {
+                    item.id: key_id_in(item.contents)
+                    for item in found
+                    if item.contents is not None and item.id in listed
+                }
                 needed = [now.get(item_id, "gone") not in (None, self._new.key_id) for item_id in ids]
                 writer.write_batch(batch.filter(pa.array(needed)))
         kept.close()
