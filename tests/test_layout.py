@@ -124,3 +124,9 @@ def test_only_the_command_line_knows_typer_and_rich(module: Path) -> None:
         )
     }
     assert not imported & {"typer", "rich", "click"}
+
+
+def test_every_folder_of_tests_is_a_package() -> None:
+    """Else two test modules of one name stop the whole run, as soon as both are collected."""
+    folders = {path.parent for path in Path(__file__).parent.rglob("test_*.py")}
+    assert [str(folder) for folder in sorted(folders) if not (folder / "__init__.py").is_file()] == []

@@ -7,11 +7,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import make_vectors
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.sealing import make_vectors
 from vecload.errors import SealError
 from vecload.sealing import Opener, Sealer, envelope
 
