@@ -42,6 +42,8 @@ SUMMARY_KEYS = {
     "mapping": dict,
     "other_mappings": list,
     "clear_text": list,
+    "first_rejects": list,
+    "rejects_file": (str, type(None)),
     "rejects_missing": (int, type(None)),
     "time": dict,
     "advice": (str, type(None)),
@@ -53,6 +55,7 @@ SUMMARY_KEYS = {
     "splits": int,
     "attempts": int,
     "work_seconds": float,
+    "resumable": bool,
 }
 
 
@@ -337,6 +340,42 @@ def test_allowed_rejects_are_written_to_a_private_file_and_the_rest_is_loaded(tm
         json.loads(lines[r["offset"] :].partition(b"\n")[0])["title"] == f"Title {r['row']}" for r in told
     )
     assert len(items_of(default_store(), "rows", key_files()[0])) == 47
+
+
+@pytest.mark.parametrize("file", [False, True])
+def test_the_summary_shows_the_first_three_rejects_and_how_to_see_the_rest(
+    tmp_path: Path, *, file: bool
+) -> None:
+    source = rows(50)
+    for row in (3, 7, 21, 30, 44):
+        source[row]["vector"] = [1.0, 2.0]
+    path = write_jsonl(tmp_path / "rows.jsonl", source)
+    rejects = ["--rejects", tmp_path / "bad.jsonl"] if file else []
+
+    ended = vecload("upsert", path, "--max-errors", "5", "--batch-rows", "50", "--json", *rejects)
+
+    assert ended.code == 3
+    shown = [line for line in ended.err.splitlines() if line.startswith("reject ")]
+    assert shown == [
+        f"reject {path}, row {row} (id 'doc-{row}'): vector: has 2 values; the index has 8 dimensions"
+        for row in (3, 7, 21)
+    ]
+    where = (
+        f"vecload rejects {tmp_path / 'bad.jsonl'}" if file else "--fresh --rejects FILE writes all of them"
+    )
+    assert f"       2 more: {where}" in ended.err
+    told = summary(ended)
+    assert [one["row"] for one in told["first_rejects"]] == [3, 7, 21]
+    assert told["first_rejects"][0] == {
+        "source": str(path),
+        "row": 3,
+        "id": "doc-3",
+        "field": "vector",
+        "code": "dimension",
+        "message": "has 2 values; the index has 8 dimensions",
+    }
+    assert told["rejects_file"] == (str(tmp_path / "bad.jsonl") if file else None)
+    assert told["resumable"] is False
 
 
 def test_a_load_that_was_stopped_goes_on_and_a_finished_one_loads_again_or_not_at_all(tmp_path: Path) -> None:

@@ -216,6 +216,8 @@ def test_a_service_that_asks_for_ages_ends_the_load_which_can_go_on(
         stopped = load.run()
         assert stopped.code == 1
         assert "429" in stopped.err
+        assert stopped.summary["resumable"] is True
+        assert "again  run the same command again to resume" in stopped.err
         proxy.behave = Exchange.pass_on
         ended = load.run_until_done(most=1)
     assert ended.summary["skipped"] == stopped.summary["loaded"]

@@ -167,7 +167,7 @@ class DistributedLoad(Load):
                     raise
                 finally:
                     result.seconds = meter.seconds
-                    result.count(ledger.totals)
+                    result.count(ledger)
                     books.say_rejects(result, options.rejects, self.say)
             with suppress(VecloadError):
                 journal.ended_with(index.count())

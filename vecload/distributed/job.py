@@ -10,14 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from vecload.batch import Reject, Span
+from vecload.batch import Span
 from vecload.loading.caller import Caller
 from vecload.loading.flow import Job as FlowJob
 from vecload.loading.ids_across import IdPass
-from vecload.loading.ledger import Report, Totals
+from vecload.loading.ledger import FIRST_REJECTS, Report, Totals
 from vecload.loading.parts import plan_of, sources_of
+from vecload.loading.rejects import rejects_in
 from vecload.loading.request import Request
 from vecload.loading.result import LoadResult
 from vecload.loading.run import run_load
@@ -127,9 +126,8 @@ def report_of(span: Span, result: LoadResult, reject_lines: bytes) -> Report:
     totals = Totals(read=result.read, loaded=result.loaded, rejected=result.rejected)
     totals.nbytes, totals.retries, totals.nan_left_out = result.bytes, result.retries, result.nan_left_out
     totals.requests.update(result.wire)
-    line = reject_lines.partition(b"\n")[0]
-    first = Reject(**{**orjson.loads(line), "raw": None}) if line else None
-    return Report(span, totals, reject_lines, first, result.an_id)
+    first = rejects_in(reject_lines, FIRST_REJECTS)
+    return Report(span, totals, reject_lines, first, result.an_id, result.seconds)
 
 
 def digests_of_split(job: Job, split: Split) -> IdDigests:

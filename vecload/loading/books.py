@@ -58,6 +58,7 @@ class Books:
         if self.rejects is None:
             _say_missing(result, _held_before(self.journal, named), self.journal.rejects_path(), say)
             return
+        result.rejects_file = self.rejects.path
         try:
             self.rejects.check()
         except JournalError as error:
@@ -155,6 +156,7 @@ def open_books(
         opened.callback(rejects.close)
     check_same_index(journal, access, hidden=hidden)
     journal.begin()
+    result.resumable = plan.known_again
     return Books(journal, identity, rejects, sealer, kept)
 
 
@@ -179,6 +181,7 @@ def _held_before(journal: Journal, named: str | None) -> int:
 
 def _say_missing(result: LoadResult, held: int, path: str | None, say: Say) -> None:
     """Report if the reject file holds fewer rejects than were counted."""
+    result.rejects_file = path
     if path is None:
         return
     result.rejects_missing = max(0, result.rejected - held)

@@ -19,7 +19,7 @@ from vecload.errors import RowsRejected, VecloadError
 from vecload.events import BATCHES, REJECTS, emit, fields_of
 from vecload.loading.incremental.changes import Changes
 from vecload.loading.journal import Journal
-from vecload.loading.rejects import ErrorLimit, RejectFile, too_many
+from vecload.loading.rejects import ErrorLimit, RejectFile, rejects_in, too_many
 from vecload.loading.repeated_ids import Digests, EarlierRows
 from vecload.loading.retry import Outcome
 
@@ -74,6 +74,8 @@ def shares(stages: Stages, *, sending: float, waiting: float) -> dict[str, float
     return dict(sorted(found.items(), key=lambda one: -one[1]))
 
 
+FIRST_REJECTS = 3
+"""How many rejects the summary shows."""
 SAMPLE_COMMITS = 50
 """Commits between recorded sample items, which let a resumed load recognise its index: about every 5 s."""
 
@@ -120,15 +122,17 @@ class Report:
         span: The rows. Every one is loaded or rejected.
         totals: Their counts.
         reject_lines: Their rejects, as lines of a reject file.
-        first_reject: The first of them.
+        first_rejects: The first of them, as many as the summary shows.
         an_id: The id of an item that the target acknowledged.
+        seconds: How long it took.
     """
 
     span: Span
     totals: Totals
     reject_lines: bytes = field(default=b"", repr=False)
-    first_reject: Reject | None = None
+    first_rejects: Sequence[Reject] = ()
     an_id: str | None = None
+    seconds: float = 0.0
 
 
 class Ledger:
@@ -141,6 +145,10 @@ class Ledger:
         on_progress: Called for each span that is done.
         changes: Records what the index holds; None records nothing.
         digests: Computes digests of ids that the journal keeps; None keeps none.
+
+    Attributes:
+        totals: The counts.
+        first_rejects: The first rejects of this run, FIRST_REJECTS at most.
     """
 
     def __init__(
@@ -156,7 +164,7 @@ class Ledger:
         self._changes = changes
         self._digests = digests
         self.totals = Totals()
-        self.first_reject: Reject | None = None
+        self.first_rejects: list[Reject] = []
         self._journal = journal
         self._rejects = rejects
         self._limit = limit or ErrorLimit()
@@ -239,7 +247,16 @@ class Ledger:
                 self._next_sample = self._commits + SAMPLE_COMMITS
             if self._journal.due():
                 self._commit()
-        _log_recorded(outcome, rejects)
+        _log_rejects(rejects)
+        _log_recorded(
+            batch.span,
+            items=outcome.ack.items,
+            rejected=len(rejects),
+            skipped=batch.passed,
+            bytes=outcome.ack.nbytes,
+            retries=outcome.retries,
+            seconds=outcome.seconds,
+        )
         self._on_progress(batch.span, totals)
 
     def reported(self, report: Report) -> None:
@@ -256,7 +273,7 @@ class Ledger:
         totals.requests.update(rows.requests)
         totals.retries += rows.retries
         totals.rejected += rows.rejected
-        self.first_reject = self.first_reject or report.first_reject
+        self._keep(report.first_rejects)
         try:
             self._judge(ended=False)
         except RowsRejected:
@@ -264,6 +281,8 @@ class Ledger:
             raise
         if rows.rejected and self._rejects is not None:
             self._rejects.write_lines(report.reject_lines)
+        if rows.rejected and REJECTS.isEnabledFor(DEBUG):
+            _log_rejects(rejects_in(report.reject_lines))
         totals.loaded += rows.loaded
         self._waiting[0] += rows.loaded
         self._waiting[1] += rows.rejected
@@ -272,6 +291,14 @@ class Ledger:
             if report.an_id is not None:
                 self._journal.remember(report.an_id)
         self._commit()
+        _log_recorded(
+            report.span,
+            items=rows.loaded,
+            rejected=rows.rejected,
+            bytes=rows.nbytes,
+            retries=rows.retries,
+            seconds=report.seconds,
+        )
         self._on_progress(report.span, totals)
 
     def _digests_of(self, outcome: Outcome) -> Digests | None:
@@ -297,14 +324,18 @@ class Ledger:
                 self._commit()
 
     def _count(self, rejects: tuple[Reject, ...]) -> None:
-        if rejects:
-            self.first_reject = self.first_reject or rejects[0]
-            self.totals.rejected += len(rejects)
+        self._keep(rejects)
+        self.totals.rejected += len(rejects)
+
+    def _keep(self, rejects: Sequence[Reject]) -> None:
+        self.first_rejects += rejects[: FIRST_REJECTS - len(self.first_rejects)]
 
     def _judge(self, *, ended: bool) -> None:
         if self._limit.exceeded(self.totals.rejected, self.totals.read, ended=ended):
             raise too_many(
-                self.first_reject, self.totals.rejected, recorded=self._durable[1] + self._waiting[1] > 0
+                next(iter(self.first_rejects), None),
+                self.totals.rejected,
+                recorded=self._durable[1] + self._waiting[1] > 0,
             )
 
     def _commit(self, *, finished: bool = False) -> None:
@@ -361,22 +392,9 @@ class Ledger:
         self._commit(finished=True)
 
 
-def _log_recorded(outcome: Outcome, rejects: Sequence[Reject]) -> None:
-    """Log that a batch is done."""
-    _log_rejects(rejects)
-    batch, ack = outcome.batch, outcome.ack
-    emit(
-        BATCHES,
-        DEBUG,
-        "batch_recorded",
-        items=ack.items,
-        rejected=len(rejects),
-        skipped=batch.passed,
-        bytes=ack.nbytes,
-        retries=outcome.retries,
-        seconds=outcome.seconds,
-        **fields_of(batch.span),
-    )
+def _log_recorded(span: Span, *, skipped: int = 0, **counts: float) -> None:
+    """Log that a batch is done, or a split."""
+    emit(BATCHES, DEBUG, "batch_recorded", skipped=skipped, **counts, **fields_of(span))
 
 
 def _log_rejects(rejects: Sequence[Reject]) -> None:

@@ -353,6 +353,16 @@ class RejectFile:
             os.close(descriptor)
 
 
+def rejects_in(lines: bytes, most: int | None = None) -> list[Reject]:
+    """The rejects in lines of a reject file that this version wrote, without their rows.
+
+    Args:
+        lines: The lines.
+        most: How many of the first ones; None for all.
+    """
+    return [Reject(**{**orjson.loads(line), "raw": None}) for line in lines.splitlines()[:most]]
+
+
 def row_name(source: str, row: int) -> str:
     """The name under which a row in a reject file is sealed, in place of an item id."""
     return f"{source}:{row}"

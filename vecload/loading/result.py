@@ -9,13 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from vecload.batch import Reject
+from vecload.errors import RowsRejected
 from vecload.flags import as_parameters
-from vecload.loading.ledger import Totals
+from vecload.loading.ledger import Ledger
 from vecload.options import RepeatedIdPolicy
 from vecload.places import short
 
 SCHEMA_VERSION = 1
 """Grows when a key of the JSON object changes its meaning or is removed; docs/summary.md."""
+AGAIN = "run the same command again"
+"""What the summary says unless the error does."""
 SHOWN_SHARE = 0.05
 """The part of a load's time from which the summary shows a stage."""
 
@@ -54,6 +58,9 @@ class LoadResult:
         splits: Splits that workers of a cluster loaded in this run.
         attempts: How often they were begun: more than `splits` if workers died.
         work_seconds: Seconds of the workers' work, of all splits together.
+        first_rejects: The first rejects of this run, three at most.
+        rejects_file: The reject file, of this run or an earlier one.
+        resumable: The load stopped, and the same command goes on where it stopped.
         an_id: The id of an item that this run loaded.
         verified: The outcome of the verification after the load, a `VerifyResult`; None without one.
         exit_code: The exit code of `vecload upsert`.
@@ -89,6 +96,9 @@ class LoadResult:
     splits: int = 0
     attempts: int = 0
     work_seconds: float = 0.0
+    first_rejects: list[Reject] = field(default_factory=list)
+    rejects_file: str | None = None
+    resumable: bool = False
     an_id: str | None = field(default=None, repr=False)
     verified: Any = None
     exit_code: int = 1
@@ -99,8 +109,10 @@ class LoadResult:
         lines = map(as_parameters, self.lines()) if self.about else ()
         return "\n".join([f"vecload.LoadResult: {about}", *lines])
 
-    def count(self, totals: Totals) -> None:
-        """Copy the totals of a ledger."""
+    def count(self, ledger: Ledger) -> None:
+        """Copy the totals and the first rejects of a ledger."""
+        totals = ledger.totals
+        self.first_rejects = ledger.first_rejects
         self.read, self.loaded = totals.read, totals.loaded
         self.rejected, self.skipped = totals.rejected, totals.skipped
         self.bytes, self.wire, self.retries = totals.nbytes, dict(totals.requests), totals.retries
@@ -132,6 +144,11 @@ class LoadResult:
             "repeated": self.repeated,
             "repeated_exact": self.repeated_exact,
             "nan_left_out": self.nan_left_out,
+            "first_rejects": [
+                {name: getattr(reject, name) for name in ("source", "row", "id", "field", "code", "message")}
+                for reject in self.first_rejects
+            ],
+            "rejects_file": self.rejects_file,
             "rejects_missing": self.rejects_missing,
             "time": {stage: round(share, 3) for stage, share in self.time.items()},
             "advice": self.advice or None,
@@ -144,6 +161,7 @@ class LoadResult:
             "attempts": self.attempts,
             "work_seconds": round(self.work_seconds, 3),
             "verify": None if self.verified is None else self.verified.as_dict(),
+            "resumable": self.resumable,
             "exit_code": self.exit_code,
             "error": self.error,
         }
@@ -190,4 +208,24 @@ class LoadResult:
         if self.nan_left_out:
             values = "1 value was" if self.nan_left_out == 1 else f"{self.nan_left_out:,} values were"
             lines.insert(1, f"nan    {values} NaN in metadata and omitted; --nan reject rejects such rows")
-        return [*lines, f"hint   {self.advice}"] if self.advice else lines
+        lines += self._reject_lines()
+        if self.advice:
+            lines.append(f"hint   {self.advice}")
+        if self.resumable and AGAIN not in (self.error or ""):
+            lines.append(f"again  {AGAIN} to resume")
+        return lines
+
+    def _reject_lines(self) -> list[str]:
+        """The first rejects, and where the others are."""
+        shown = [f"reject {reject}" for reject in self.first_rejects]
+        if self.exit_code == RowsRejected.exit_code and self.rejected <= 1:
+            return []  # the error is about that one
+        more = self.rejected - len(shown)
+        if more > 0:
+            where = (
+                f"vecload rejects {short(self.rejects_file)}"
+                if self.rejects_file
+                else "--fresh --rejects FILE writes all of them to a file"
+            )
+            shown.append(f"       {more:,} more: {where}")
+        return shown

@@ -15,7 +15,15 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
-from vecload.errors import Interrupted, JournalError, VecloadError
+from vecload.errors import (
+    IndexReplaced,
+    Interrupted,
+    ItemLimit,
+    JournalError,
+    RowsRejected,
+    UsageError,
+    VecloadError,
+)
 from vecload.events import LOADS, REQUESTS, emit
 from vecload.flags import as_parameters, parameters_named
 from vecload.loading import checks
@@ -52,6 +60,9 @@ from vecload.targets import Target, is_service
 from vecload.targets.opened import OpenedIndex
 from vecload.targets.opening import connect_to, open_existing, open_or_create
 from vecload.tracing import span
+
+NOT_RESUMED = (RowsRejected, IndexReplaced, ItemLimit)
+"""Errors after which the same command would stop in the same way, as after all with exit code 2."""
 
 
 def load(
@@ -135,11 +146,13 @@ def run_load(
         with span("load"), ExitStack() as opened:
             (steps or Load)(request, caller, result, opened).run()
         result.exit_code, result.error = (3 if result.status == "rejected" else 0), None
+        result.resumable = False
     except (VecloadError, KeyboardInterrupt) as stopped:
         number = getattr(stopped, "number", signal.SIGINT)
         error = stopped if isinstance(stopped, VecloadError) else Interrupted(number)
         result.status = "interrupted" if isinstance(error, Interrupted) else "failed"
         result.exit_code, result.error = error.exit_code, printable(str(error))
+        result.resumable &= error.exit_code != UsageError.exit_code and not isinstance(error, NOT_RESUMED)
         error.result = stopped.result = result  # type: ignore[union-attr] # of a KeyboardInterrupt, too
         if error is stopped or hasattr(stopped, "number"):
             raise error from None
@@ -438,7 +451,7 @@ class Load:
                 finally:
                     result.seconds = meter.seconds + (only.seconds if only else 0.0)
                     result.deleted = only.deleted if only else 0
-                    result.count(ledger.totals)
+                    result.count(ledger)
                     result.time = shares(stages, sending=ledger.totals.sending, waiting=ledger.totals.waiting)
                     books.say_rejects(result, self.options.rejects, self.say)
             if only is not None:
