@@ -40,6 +40,7 @@ ORDER = (
     "upkeep",
     "inspecting",
     "verifying",
+    "reporting",
     "cli",
 )
 """From the bottom to the top: an import goes only downwards."""

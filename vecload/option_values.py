@@ -44,7 +44,7 @@ class About:
     or_auto: bool = False
 
 
-_PATHS: Final = frozenset({"FILE", "FILE.prom", "FOLDER", "SOURCE"})
+_PATHS: Final = frozenset({"FILE", "FILE.prom", "FILE.html", "FOLDER", "SOURCE"})
 
 
 def names_a_path(metavar: str | None) -> bool:

@@ -138,7 +138,7 @@ def test_every_option_of_a_load_is_one_of_verify_but_those_that_do_not_change_it
         {option.name: (option.opts, option.envvar, option.default) for option in commands[name].params}
         for name in ("upsert", "verify")
     )
-    looking = {"dry_run", "full", "items", "verify", "yes", "metrics", "ray", "workers"}
+    looking = {"dry_run", "full", "items", "color_by", "verify", "yes", "metrics", "report", "ray", "workers"}
     assert {*of_upsert} - {*of_verify} == {*OF_LOADS_ALONE, *looking}
     own = {"sample", "vectors", "extra", "differences"}
     assert {*of_verify} - {*of_upsert} == own

@@ -85,6 +85,9 @@ OUTPUTS: tuple[tuple[str, ...], ...] = (
 )
 """What else a run writes, in turn; every file of it is searched."""
 METRICS = ("--metrics", "FOLDER/load.prom")
+REPORT = ("--report", "FOLDER/page.html")
+REPORT_EVERY = 8
+"""Of so many runs one writes a page: its pictures take most of a second."""
 
 
 def outputs_of(arguments: tuple[str, ...], number: int) -> tuple[str, ...]:
@@ -92,6 +95,8 @@ def outputs_of(arguments: tuple[str, ...], number: int) -> tuple[str, ...]:
     if arguments[0] not in WATCHED:
         return ()
     chosen = OUTPUTS[number % len(OUTPUTS)]
+    if number % REPORT_EVERY == 0:
+        chosen = (*chosen, *REPORT)
     if arguments[0] == "upsert":
         return (*chosen, *METRICS)
     return tuple(option for option in chosen if option != "--quiet")

@@ -23,6 +23,7 @@ from vecload.cli.empty_values import NoEmptyValues
 from vecload.cli.help import HelpAll, print_help, show_common
 from vecload.cli.indexes import index_app
 from vecload.cli.output import out, say, tell
+from vecload.cli.report import report_file
 from vecload.cli.usage import usage_error
 from vecload.cli.watch import Watch
 from vecload.cli.whole_index import copy, export, rekey
@@ -166,6 +167,8 @@ def upsert(
     dry_run: opt.DryRun = False,
     full: opt.Full = False,
     items: opt.Items = INSPECT_ITEMS,
+    color_by: opt.ColorBy = None,
+    report: opt.ReportPage = None,
     verify: opt.VerifyAfter = False,
     ray: cluster.OnRay = None,
     workers: cluster.Workers = None,
@@ -180,8 +183,9 @@ def upsert(
     request = _request(context, options, sources, place)
     if workers is not None and ray is None:
         raise UsageError("--workers is for loads on a cluster", hint="add --ray, or omit it")
+    page = report_file(context, report, color_by)
     if dry_run:
-        code = load.inspect(request, full=full, items=items, json=json_output, quiet=quiet)
+        code = load.inspect(request, full=full, items=items, json=json_output, quiet=quiet, page=page)
     else:
         runs = cluster.on_ray(request, ray, workers, context.params["api_key_file"]) if ray else None
         code = load.upsert(
@@ -192,6 +196,7 @@ def upsert(
             verify=verify,
             yes=yes,
             runs=runs,
+            report=page,
         )
     raise typer.Exit(code)
 
@@ -208,6 +213,8 @@ def inspect(
     options: LoadOptions,
     full: opt.Full = False,
     items: opt.Items = INSPECT_ITEMS,
+    color_by: opt.ColorBy = None,
+    report: opt.ReportPage = None,
     json_output: opt.JsonOutput = False,
     help_all: HelpAll = False,
 ) -> None:
@@ -215,7 +222,9 @@ def inspect(
     from vecload.cli import load
 
     request = _request(context, options, sources, place)
-    raise typer.Exit(load.inspect(request, full=full, items=items, json=json_output, quiet=False))
+    page = report_file(context, report, color_by)
+    code = load.inspect(request, full=full, items=items, json=json_output, quiet=False, page=page)
+    raise typer.Exit(code)
 
 
 @app.command("verify", help=VERIFY_HELP)

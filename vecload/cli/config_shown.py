@@ -110,7 +110,7 @@ def show_config(context: typer.Context, words: Sequence[str], *, json: bool) -> 
     read = ", ".join(dict.fromkeys(section.file for section in sections)) or "none"
     say(f"options of vecload {name}; configuration: {read}" + (f"; profile {profile}" if profile else ""))
     for setting in sorted(settings, key=lambda one: one.kind == "default"):
-        value = _as_text(setting.value)
+        value = as_text(setting.value)
         say(f"{setting.option:<22} {value:<24} {setting.origin}".rstrip())
 
 
@@ -150,6 +150,22 @@ def _settings(
         kind = _KINDS[source.name if source else "DEFAULT"]
         value = param.default if kind == "default" else value
         yield _setting(param, value, kind, origins.get(param.name))
+
+
+def settings_in_use(context: Any) -> list[Setting]:
+    """The options of a command that runs, without defaults, secrets masked.
+
+    Args:
+        context: The command's context.
+    """
+    found: list[Setting] = []
+    origins = (context.default_map or {}).get(ORIGINS, {})
+    for param in context.command.params:
+        source = context.get_parameter_source(param.name)
+        kind = _KINDS[source.name if source else "DEFAULT"]
+        if param.param_type_name == "option" and kind != "default":
+            found.append(_setting(param, context.params.get(param.name), kind, origins.get(param.name)))
+    return found
 
 
 _KINDS: Mapping[str, Kind] = {
@@ -197,7 +213,7 @@ def _secrets() -> Iterator[Setting]:
             yield Setting(what, MASK, "variable", variable)
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A value on a line of text."""
     if value in (None, "", []):
         return "-"

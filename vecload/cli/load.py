@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -28,6 +29,9 @@ from vecload.loading.run import run_load
 from vecload.verifying.result import VerifyResult
 from vecload.verifying.run import Thoroughness, check_readable_again, run_verification
 
+if TYPE_CHECKING:
+    from vecload.cli.report import ReportFile
+
 GC_OBJECTS = 50_000
 """New objects before the garbage collector runs: the metadata of one batch are thousands of objects."""
 
@@ -41,6 +45,7 @@ def upsert(
     verify: bool = False,
     yes: bool = False,
     runs: Callable[[Request, Caller], LoadResult] | None = None,
+    report: ReportFile | None = None,
 ) -> int:
     """Run a load and print its summary, also if the load stops.
 
@@ -52,6 +57,7 @@ def upsert(
         verify: Compare the sources with the index afterwards.
         yes: Delete items without asking.
         runs: Runs the load; None is this process.
+        report: Gets its page.
 
     Returns:
         The exit code of a load that ended.
@@ -62,6 +68,8 @@ def upsert(
     if request.options.delete_missing and not yes and not sys.stdin.isatty():
         raise UsageError("--delete-missing: refusing to delete items without confirmation", hint="pass --yes")
     result = LoadResult(error="a bug in vecload")
+    if report is not None:
+        report.record()
     try:
         if verify:
             check_readable_again(request)
@@ -82,6 +90,8 @@ def upsert(
     finally:
         if json:
             out(orjson.dumps(result.as_dict()))
+        if report is not None:
+            report.write_load(result)
     return result.exit_code
 
 
@@ -193,7 +203,15 @@ def caller_of(*, quiet: bool, terminal: bool) -> Caller:
     )
 
 
-def inspect(request: Request, *, full: bool, items: int, json: bool, quiet: bool) -> int:
+def inspect(
+    request: Request,
+    *,
+    full: bool,
+    items: int,
+    json: bool,
+    quiet: bool,
+    page: ReportFile | None = None,
+) -> int:
     """Inspect the sources and the target, and print the report.
 
     Args:
@@ -202,6 +220,7 @@ def inspect(request: Request, *, full: bool, items: int, json: bool, quiet: bool
         items: How many of the first items to show.
         json: Print the report as a JSON object.
         quiet: Print no messages meanwhile.
+        page: Gets the page of the report.
 
     Returns:
         The exit code that the load would return, judging by the rows read.
@@ -209,10 +228,15 @@ def inspect(request: Request, *, full: bool, items: int, json: bool, quiet: bool
     Raises:
         VecloadError: There is nothing to report on.
     """
+    from vecload.inspecting.distributions import Distributions
     from vecload.inspecting.run import run_inspection
     from vecload.inspecting.text import report_lines
 
-    report = run_inspection(request, full=full, items=items, say=(lambda line: None) if quiet else tell)
+    found = None if page is None else Distributions()
+    say_meanwhile = (lambda line: None) if quiet else tell
+    report = run_inspection(request, full=full, items=items, say=say_meanwhile, distributions=found)
+    if page is not None and found is not None:
+        page.write_inspection(report, found)
     if json:
         out(orjson.dumps(report.as_dict()))
     else:

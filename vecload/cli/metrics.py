@@ -21,7 +21,8 @@ WRITE_SECONDS = 15.0
 """Seconds between two writes of the file."""
 SUFFIX = ".prom"
 """Node exporter reads only files whose names end so."""
-OUR_FIRST_LINE = b"# HELP vecload_"
+BEGINS = b"# HELP vecload_"
+"""How a file of metrics begins: only such a file is replaced."""
 LAST_SUCCESS = "vecload_last_success_timestamp_seconds"
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 """Upper bounds of the buckets of request seconds."""
@@ -31,31 +32,6 @@ _COUNTERS = {
     "rejected": "Rows rejected, those of earlier runs included.",
     "skipped": "Rows that earlier runs loaded, or that need not be sent.",
 }
-
-
-def check_metrics_file(file: str) -> None:
-    """Refuse a metrics file that would replace another file, or that can't be made.
-
-    Raises:
-        UsageError: It is one.
-    """
-    path = Path(file)
-    try:
-        if not path.parent.is_dir():
-            raise UsageError(
-                f"--metrics {file}: the folder {path.parent} does not exist", hint="make it first"
-            )
-        if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise UsageError(f"--metrics {file} exists and is not a regular file", hint="name another file")
-        if path.exists():
-            with path.open("rb") as opened:
-                first = opened.readline(200)
-            if first and not first.startswith(OUR_FIRST_LINE):
-                raise UsageError(
-                    f"--metrics {file} exists and is not a metrics file of vecload", hint="name another file"
-                )
-    except OSError as error:
-        raise UsageError(f"--metrics {file} can't be read: {error.strerror}") from None
 
 
 class Metrics(logging.Handler):

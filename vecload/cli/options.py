@@ -264,6 +264,25 @@ MetricsFile = Annotated[
         metavar="FILE.prom",
     ),
 ]
+ReportPage = Annotated[
+    str | None,
+    option(
+        "report",
+        OUTPUT,
+        "Write a report with pictures to this file: one page of HTML.",
+        metavar="FILE.html",
+    ),
+]
+ColorBy = Annotated[
+    str | None,
+    option(
+        "color_by",
+        LOOKING,
+        "In the --report of an inspection, colour items by this metadata field, and name its values.",
+        usual="the one with the fewest values, not named",
+        metavar="FIELD",
+    ),
+]
 
 
 INDEX_OPTIONS = tuple(one.name for one in fields(LoadOptions) if one.metadata["about"].panel == INDEX)

@@ -11,6 +11,7 @@ from typing import Any
 
 from vecload.errors import UsageError, VecloadError
 from vecload.flags import as_parameters, parameters_named
+from vecload.inspecting.distributions import Distributions
 from vecload.inspecting.report import Check, Report, SourceReport, estimate, first_sending
 from vecload.inspecting.survey import Surveyor
 from vecload.inspecting.target_checks import TargetChecks, Wanted, shown, wrong
@@ -86,6 +87,7 @@ def run_inspection(
     full: bool = False,
     items: int = INSPECT_ITEMS,
     say: Callable[[str], None] = lambda line: None,
+    distributions: Distributions | None = None,
 ) -> Report:
     """Inspect the sources and the target of a load.
 
@@ -94,6 +96,7 @@ def run_inspection(
         full: Read every row, not a sample.
         items: How many of the first items of each source to show.
         say: Takes messages meanwhile.
+        distributions: Gets the items that are read.
 
     Returns:
         The report, with the exit code that the load would return, judging by the rows read.
@@ -103,7 +106,7 @@ def run_inspection(
     """
     report = Report(full=full, seal=request.seal)
     with ExitStack() as opened:
-        _inspect(request, report, opened, full, items, say)
+        _inspect(request, report, opened, full, items, say, distributions)
     return report
 
 
@@ -114,6 +117,7 @@ def _inspect(
     full: bool,
     items: int,
     say: Callable[[str], None],
+    distributions: Distributions | None,
 ) -> None:
     names, rejected = named_sources(request)
     checks.check_options(request, names)
@@ -140,6 +144,7 @@ def _inspect(
         request.options.batch_bytes,
         items,
         full,
+        distributions,
         on_rows=_progress(say),
     )
     report.sources = [_look(request, surveyor, job) for job in jobs]

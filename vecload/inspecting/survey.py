@@ -11,6 +11,7 @@ import orjson
 
 from vecload.batch import Batch, Contents, Metadata, Reject, Span
 from vecload.errors import SourceError
+from vecload.inspecting.distributions import Distributions
 from vecload.loading.advice import UNIQUE_PART, UNIQUE_ROWS
 from vecload.loading.flow import Job
 from vecload.loading.repeated_ids import RepeatedIds
@@ -228,6 +229,7 @@ class Surveyor:
         batch_bytes: Bytes of a batch, as in a load.
         items: How many of the first items to show.
         full: Read every row.
+        distributions: Gets the items, for a report with pictures; None for none.
         on_rows: Takes the source's name and how many of its rows were read so far.
         clock: Monotonic seconds.
     """
@@ -237,6 +239,7 @@ class Surveyor:
     batch_bytes: int
     items: int
     full: bool
+    distributions: Distributions | None = None
     on_rows: Callable[[str, int], None] = lambda source, rows: None
     clock: Callable[[], float] = time.perf_counter
 
@@ -316,12 +319,17 @@ class Surveyor:
         )
         survey.metadata_bytes += sum(len(dumps(entries)) for entries in batch.metadata or () if entries)
         survey.no_metadata += sum(not entries for entries in batch.metadata or [None] * len(batch))
+        sizes: list[int] = []
         for position, contents in enumerate(batch.contents or [None] * len(batch)):
             size = size_of(contents)
+            if contents is not None:
+                sizes.append(size)
             survey.contents_bytes += size
             if contents is not None:
                 survey.sealed_bytes += sealed_size(size) if batch.has_vector(position) else size
             survey.no_contents += contents is None
+        if self.distributions is not None:
+            self.distributions.add(batch, sizes)
 
 
 def size_of(contents: Contents | None) -> int:

@@ -1,0 +1,1 @@
+"""Reports with pictures: one page of HTML for a load, and one for an inspection."""
