@@ -251,8 +251,9 @@ def verify(
 
     request = _request(context, options, sources, place)
     how = Thoroughness(sample=sample, vectors=vectors, extra=extra, differences=differences)
-    code = load.verify(request, how, json=json_output, quiet=quiet, terminal=sys.stderr.isatty())
-    raise typer.Exit(code)
+    terminal = sys.stderr.isatty()
+    result = load.verified(request, how, json=json_output, quiet=quiet, terminal=terminal)
+    raise typer.Exit(result.exit_code)
 
 
 def _request(

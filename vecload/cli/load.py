@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import orjson
 
@@ -22,6 +22,7 @@ from vecload.cli.progress import display
 from vecload.errors import UsageError, VecloadError
 from vecload.events import message
 from vecload.loading.caller import Caller
+from vecload.loading.ending import Result, note
 from vecload.loading.progress import Progress
 from vecload.loading.request import Request
 from vecload.loading.result import LoadResult
@@ -32,8 +33,27 @@ from vecload.verifying.run import Thoroughness, check_readable_again, run_verifi
 if TYPE_CHECKING:
     from vecload.cli.report import ReportFile
 
+BUG = "a bug in vecload"
+"""The error in a summary that is printed although nothing was raised that vecload knows."""
 GC_OBJECTS = 50_000
 """New objects before the garbage collector runs: the metadata of one batch are thousands of objects."""
+
+
+class Summary(Result, Protocol):
+    """A result that can be printed."""
+
+    @property
+    def worth_saying(self) -> bool:
+        """Whether there is more to say than the error."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+
+    def lines(self) -> list[str]:
+        """The summary as lines of text."""
+
+
+R = TypeVar("R", bound=Summary)
 
 
 def upsert(
@@ -67,7 +87,7 @@ def upsert(
     """
     if request.options.delete_missing and not yes and not sys.stdin.isatty():
         raise UsageError("--delete-missing: refusing to delete items without confirmation", hint="pass --yes")
-    result = LoadResult(error="a bug in vecload")
+    result = LoadResult(error=BUG)
     if report is not None:
         report.record()
     try:
@@ -75,13 +95,19 @@ def upsert(
             check_readable_again(request)
         confirm = (lambda question: True) if yes else ask
         run = runs or run_load
-        result = _loaded(
-            lambda caller: run(request, replace(caller, confirm=confirm)), quiet=quiet, terminal=terminal
+        result = summarised(
+            lambda caller: run(request, replace(caller, confirm=confirm)),
+            result,
+            json=False,
+            quiet=quiet,
+            terminal=terminal,
         )
         if verify:
-            result.verified = _verified(request, Thoroughness(), quiet=quiet, terminal=terminal)
+            result.verified = verified(request, Thoroughness(), json=False, quiet=quiet, terminal=terminal)
             result.exit_code = result.verified.exit_code or result.exit_code
     except VecloadError as error:
+        if error.result is None:
+            note(result, error)
         if isinstance(error.result, LoadResult):
             result = error.result
         elif isinstance(error.result, VerifyResult):
@@ -95,49 +121,40 @@ def upsert(
     return result.exit_code
 
 
-def copy(run: Callable[[Caller], LoadResult], *, json: bool, quiet: bool, terminal: bool) -> int:
-    """Run a copy of an index, which is a load, and print its summary, also if it stops.
+def summarised(run: Callable[[Caller], R], empty: R, *, json: bool, quiet: bool, terminal: bool) -> R:
+    """Run work and print its summary, also if it stops.
 
     Args:
         run: Runs it.
+        empty: The result of work that did not begin.
         json: Print the summary as a JSON object on standard output.
         quiet: Print nothing else.
         terminal: Standard error is a terminal.
 
     Returns:
-        The exit code of a copy that ended.
+        The result of work that ended.
 
     Raises:
         VecloadError: It stopped.
     """
-    result = LoadResult(error="a bug in vecload")
-    try:
-        result = _loaded(run, quiet=quiet, terminal=terminal)
-    except VecloadError as error:
-        result = error.result or result
-        raise
-    finally:
-        if json:
-            out(orjson.dumps(result.as_dict()))
-    return result.exit_code
-
-
-def _loaded(run: Callable[[Caller], LoadResult], *, quiet: bool, terminal: bool) -> LoadResult:
-    """Run a load and print its summary as text."""
-    result = LoadResult(error="a bug in vecload")
+    result = empty
     try:
         result = run(caller_of(quiet=quiet, terminal=terminal))
     except VecloadError as error:
-        result = error.result or result
+        if error.result is None:
+            note(result, error)
+        result = error.result
         raise
     finally:
-        if not quiet and result.about and (result.exit_code in (0, 3) or result.read):
+        if not quiet and result.worth_saying:
             for line in result.lines():
                 tell(line)
+        if json:
+            out(orjson.dumps(result.as_dict()))
     return result
 
 
-def verify(request: Request, how: Thoroughness, *, json: bool, quiet: bool, terminal: bool) -> int:
+def verified(request: Request, how: Thoroughness, *, json: bool, quiet: bool, terminal: bool) -> VerifyResult:
     """Run a verification and print its summary, also if it stops.
 
     Args:
@@ -147,37 +164,16 @@ def verify(request: Request, how: Thoroughness, *, json: bool, quiet: bool, term
         quiet: Print nothing else.
         terminal: Standard error is a terminal.
 
-    Returns:
-        0 if everything is equal, or 5.
-
     Raises:
         VecloadError: It stopped.
     """
-    result = VerifyResult(error="a bug in vecload")
-    try:
-        result = _verified(request, how, quiet=quiet, terminal=terminal)
-    except VecloadError as error:
-        result = error.result or result
-        raise
-    finally:
-        if json:
-            out(orjson.dumps(result.as_dict()))
-    return result.exit_code
-
-
-def _verified(request: Request, how: Thoroughness, *, quiet: bool, terminal: bool) -> VerifyResult:
-    """Run a verification and print its summary as text."""
-    result = VerifyResult(error="a bug in vecload")
-    try:
-        result = run_verification(request, how, caller_of(quiet=quiet, terminal=terminal))
-    except VecloadError as error:
-        result = error.result or result
-        raise
-    finally:
-        if not quiet and result.about and (result.exit_code in (0, 5) or result.read):
-            for line in result.lines():
-                tell(line)
-    return result
+    return summarised(
+        lambda caller: run_verification(request, how, caller),
+        VerifyResult(error=BUG),
+        json=json,
+        quiet=quiet,
+        terminal=terminal,
+    )
 
 
 def caller_of(*, quiet: bool, terminal: bool) -> Caller:

@@ -11,7 +11,6 @@ import typer
 
 from vecload.cli import options as opt
 from vecload.cli.config import api_key
-from vecload.cli.output import out, tell
 from vecload.options import LoadOptions
 from vecload.targets.place import IndexPlace
 from vecload.upkeep.options import COPY_OPTIONS, REKEY_OPTIONS
@@ -69,11 +68,9 @@ def export(
 
     'vecload upsert FILE' makes the same items again.
     """
-    import orjson
-
-    from vecload.cli.load import caller_of
+    from vecload.cli.load import BUG, summarised
     from vecload.errors import UsageError
-    from vecload.upkeep.export import ExportRequest, run_export
+    from vecload.upkeep.export import ExportRequest, ExportResult, run_export
     from vecload.upkeep.item_files import STDOUT
 
     if json_output and output == STDOUT:
@@ -86,12 +83,13 @@ def export(
         max_errors=max_errors,
         rejects=rejects,
     )
-    result = run_export(request, caller_of(quiet=quiet, terminal=sys.stderr.isatty()))
-    if json_output:
-        out(orjson.dumps(result.as_dict()))
-    if not quiet:
-        for line in result.lines():
-            tell(line)
+    result = summarised(
+        lambda caller: run_export(request, caller),
+        ExportResult(error=BUG),
+        json=json_output,
+        quiet=quiet,
+        terminal=sys.stderr.isatty(),
+    )
     raise typer.Exit(result.exit_code)
 
 
@@ -133,8 +131,9 @@ def copy(
     Contents are opened, and sealed for the copy.
     After a stop, run the same command again to resume.
     """
-    from vecload.cli import load as running
+    from vecload.cli.load import BUG, summarised
     from vecload.loading.request import Request
+    from vecload.loading.result import LoadResult
     from vecload.sealing.key_source import KeySource
     from vecload.upkeep.copy import CopyRequest, run_copy
 
@@ -148,10 +147,14 @@ def copy(
     secrets = {from_key_file: "is the key file", from_api_key_file: "is the file of the API key"}
     kept = {**place.secret_files, **{str(path): what for path, what in secrets.items() if path}}
     request = CopyRequest(origin, Request.into(replace(place, secret_files=kept), (), options))
-    code = running.copy(
-        lambda caller: run_copy(request, caller), json=json_output, quiet=quiet, terminal=sys.stderr.isatty()
+    result = summarised(
+        lambda caller: run_copy(request, caller),
+        LoadResult(error=BUG),
+        json=json_output,
+        quiet=quiet,
+        terminal=sys.stderr.isatty(),
     )
-    raise typer.Exit(code)
+    raise typer.Exit(result.exit_code)
 
 
 @opt.watched()
@@ -180,20 +183,19 @@ def rekey(
     After a stop, run the same command again. Nothing else may write to the index meanwhile.
     The index key stays: the engine can't change it.
     """
-    import orjson
-
-    from vecload.cli.load import caller_of
-    from vecload.upkeep.rekey import RekeyRequest, run_rekey
+    from vecload.cli.load import BUG, summarised
+    from vecload.upkeep.rekey import RekeyRequest, RekeyResult, run_rekey
 
     request = RekeyRequest(
         place=place,
         new_key_file=new_key_file,
         options=options,
     )
-    result = run_rekey(request, caller_of(quiet=quiet, terminal=sys.stderr.isatty()))
-    if json_output:
-        out(orjson.dumps(result.as_dict()))
-    if not quiet:
-        for line in result.lines():
-            tell(line)
+    result = summarised(
+        lambda caller: run_rekey(request, caller),
+        RekeyResult(error=BUG),
+        json=json_output,
+        quiet=quiet,
+        terminal=sys.stderr.isatty(),
+    )
     raise typer.Exit(result.exit_code)

@@ -119,6 +119,11 @@ class LoadResult:
         self.nan_left_out = totals.nan_left_out
 
     @property
+    def worth_saying(self) -> bool:
+        """Whether the summary says more than the error."""
+        return bool(self.about) and (self.exit_code in (0, 3) or self.read > 0)
+
+    @property
     def items_per_second(self) -> float:
         """Items loaded per second."""
         return self.loaded / self.seconds if self.seconds else 0.0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +31,7 @@ from vecload.loading.books import open_books
 from vecload.loading.caller import Caller
 from vecload.loading.checks import index_name, named_sources
 from vecload.loading.dispatch import Dispatcher
+from vecload.loading.ending import ending, note
 from vecload.loading.flow import Flow, Job
 from vecload.loading.ids_across import IdPass, ids_of_others, refuse_shared
 from vecload.loading.incremental.changed_only import ChangedOnly, age_of_killed
@@ -53,7 +53,7 @@ from vecload.mapping.contents_choice import cleartext_line
 from vecload.mapping.mapping import unsealed_line
 from vecload.options import LoadOptions
 from vecload.readers.prefetch import parsers_for
-from vecload.readers.storage.files import printable, repeatable
+from vecload.readers.storage.files import repeatable
 from vecload.safe_text import escaped
 from vecload.sealing import Key
 from vecload.targets import Target, is_service
@@ -116,7 +116,7 @@ def load(
             result = run_load(request, caller)
     except VecloadError as error:
         if error.result is None:  # it stopped before it began
-            error.result = LoadResult(exit_code=error.exit_code, error=str(error))
+            note(LoadResult(), error)
         raise
     result.advice = as_parameters(result.advice)
     return result
@@ -143,19 +143,12 @@ def run_load(
     """
     result = LoadResult(error="a bug in vecload")
     try:
-        with span("load"), ExitStack() as opened:
+        with ending(result), span("load"), ExitStack() as opened:
             (steps or Load)(request, caller, result, opened).run()
         result.exit_code, result.error = (3 if result.status == "rejected" else 0), None
         result.resumable = False
-    except (VecloadError, KeyboardInterrupt) as stopped:
-        number = getattr(stopped, "number", signal.SIGINT)
-        error = stopped if isinstance(stopped, VecloadError) else Interrupted(number)
-        result.status = "interrupted" if isinstance(error, Interrupted) else "failed"
-        result.exit_code, result.error = error.exit_code, printable(str(error))
+    except VecloadError as error:
         result.resumable &= error.exit_code != UsageError.exit_code and not isinstance(error, NOT_RESUMED)
-        error.result = stopped.result = result  # type: ignore[union-attr] # of a KeyboardInterrupt, too
-        if error is stopped or hasattr(stopped, "number"):
-            raise error from None
         raise
     finally:
         _log_end(result)

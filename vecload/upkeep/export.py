@@ -17,6 +17,7 @@ from vecload.flags import parameters_named
 from vecload.loading.caller import Caller
 from vecload.loading.checks import check_not_secret
 from vecload.loading.dispatch import Dispatcher
+from vecload.loading.ending import ending
 from vecload.loading.flow import Flow, Job
 from vecload.loading.ledger import Ledger, Totals
 from vecload.loading.progress import Meter, Progress
@@ -36,10 +37,11 @@ from vecload.upkeep.place import check_network, opened_when_up
 
 @dataclass(slots=True, kw_only=True)
 class ExportResult:
-    """The outcome of an export.
+    """The outcome of an export. An error that stops one has it as `result`.
 
     Attributes:
-        status: `complete`, or `rejected` if items that can't be exported were allowed.
+        status: `complete`; `rejected` if items that can't be exported were allowed; `failed`;
+            `interrupted`.
         read: Items of the index.
         exported: Items in the file.
         rejected: Items that can't be exported.
@@ -50,9 +52,11 @@ class ExportResult:
         file: The file; `-` is standard output.
         format: `jsonl` or `parquet`.
         sealed: Contents are in the file as they were stored.
+        exit_code: The exit code of `vecload export`.
+        error: The error's message, if there is one.
     """
 
-    status: Literal["complete", "rejected"] = "complete"
+    status: Literal["complete", "rejected", "failed", "interrupted"] = "failed"
     read: int = 0
     exported: int = 0
     rejected: int = 0
@@ -63,11 +67,13 @@ class ExportResult:
     file: str = ""
     format: str = ""
     sealed: bool = False
+    exit_code: int = 1
+    error: str | None = None
 
     @property
-    def exit_code(self) -> int:
-        """The exit code of `vecload export`."""
-        return 3 if self.rejected else 0
+    def worth_saying(self) -> bool:
+        """Whether the summary says more than the error."""
+        return self.exit_code in (0, 3)
 
     def as_dict(self) -> dict[str, Any]:
         """The object that `vecload export --json` prints."""
@@ -85,6 +91,7 @@ class ExportResult:
             "format": self.format,
             "sealed": self.sealed,
             "exit_code": self.exit_code,
+            "error": self.error,
         }
 
     def lines(self) -> list[str]:
@@ -183,25 +190,42 @@ def run_export(request: ExportRequest, caller: Caller) -> ExportResult:
     Raises:
         VecloadError: It stopped. An older file is unchanged.
     """
-    form = form_of(request.file, request.format)
-    limit = ErrorLimit.parse(request.max_errors)
-    if request.rejects is not None and os.path.realpath(request.rejects) == os.path.realpath(request.file):
-        raise UsageError("--rejects names the file of the export", hint="write the rejects to another file")
-    for flag, name in (("--output", request.file), ("--rejects", request.rejects)):
-        if name is not None:
-            check_not_secret(flag, name, request.place.secret_files)
-    result = ExportResult(file=request.file, format=form[0], sealed=request.sealed)
-    with ExitStack() as opened:
+    result = ExportResult(file=request.file, sealed=request.sealed)
+    with ending(result), ExitStack() as opened:
+        form = _checked(request)
+        result.format = form[0]
         target, access = opened.enter_context(opened_when_up(request.place, caller.say))
         result.index, result.target = access.index.name, target.location
         opener = None if request.sealed else Opener(access.opening_keys, access.index.name, access.key_from)
         source = IndexSource(access.index, target.location, opener=opener, interrupted=caller.stopped_by)
         totals, result.seconds = write_items(
-            source, request.file, form, caller, limit=limit, rejects=request.rejects
+            source,
+            request.file,
+            form,
+            caller,
+            limit=ErrorLimit.parse(request.max_errors),
+            rejects=request.rejects,
         )
-    result.read, result.exported, result.rejected = totals.read, totals.loaded, totals.rejected
-    result.bytes, result.status = totals.nbytes, "rejected" if totals.rejected else "complete"
+        result.read, result.exported, result.rejected = totals.read, totals.loaded, totals.rejected
+        result.bytes = totals.nbytes
+    result.status, result.exit_code = ("rejected", 3) if result.rejected else ("complete", 0)
     return result
+
+
+def _checked(request: ExportRequest) -> tuple[FileFormat, Packing]:
+    """The form of the file, after everything that is wrong with the request is refused.
+
+    Raises:
+        UsageError: Something is.
+    """
+    form = form_of(request.file, request.format)
+    ErrorLimit.parse(request.max_errors)
+    if request.rejects is not None and os.path.realpath(request.rejects) == os.path.realpath(request.file):
+        raise UsageError("--rejects names the file of the export", hint="write the rejects to another file")
+    for flag, name in (("--output", request.file), ("--rejects", request.rejects)):
+        if name is not None:
+            check_not_secret(flag, name, request.place.secret_files)
+    return form
 
 
 def write_items(

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from vecload.errors import Interrupted, JournalError, KeyFileError, VecloadError
 from vecload.flags import parameters_named
 from vecload.loading.caller import Caller
+from vecload.loading.ending import ending
 from vecload.loading.progress import Progress
 from vecload.loading.rejects import ErrorLimit
 from vecload.loading.request import Request, request_of
@@ -53,10 +54,11 @@ UNSEALED = "unsealed"
 
 @dataclass(slots=True, kw_only=True)
 class RekeyResult:
-    """The outcome of a rekey.
+    """The outcome of a rekey. An error that stops one has it as `result`.
 
     Attributes:
-        status: `complete`: nothing is sealed under another key; `rejected`: some items were allowed to stay.
+        status: `complete`: nothing is sealed under another key; `rejected`: some items were allowed to stay;
+            `failed` or `interrupted`.
         items: Items with contents.
         sealed_again: Items that this run sealed under the new key.
         already: Items that were sealed under it before.
@@ -66,9 +68,11 @@ class RekeyResult:
         old_key_ids: The ids of the contents keys that nothing is sealed under any more.
         seconds: Seconds of reading, sealing and writing items.
         left_ids: The items whose contents are still sealed under another key.
+        exit_code: The exit code of `vecload rekey`.
+        error: The error's message, if there is one.
     """
 
-    status: Literal["complete", "rejected"] = "complete"
+    status: Literal["complete", "rejected", "failed", "interrupted"] = "failed"
     items: int = 0
     sealed_again: int = 0
     already: int = 0
@@ -80,16 +84,18 @@ class RekeyResult:
     old_key_ids: list[str] = field(default_factory=list)
     seconds: float = 0.0
     left_ids: list[str] = field(default_factory=list, repr=False)
+    exit_code: int = 1
+    error: str | None = None
+
+    @property
+    def worth_saying(self) -> bool:
+        """Whether the summary says more than the error."""
+        return self.exit_code in (0, 3)
 
     @property
     def left(self) -> int:
         """Items whose contents are still sealed under another key."""
         return len(self.left_ids)
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code of `vecload rekey`."""
-        return 3 if self.left else 0
 
     def as_dict(self) -> dict[str, Any]:
         """The object that `vecload rekey --json` prints."""
@@ -108,6 +114,7 @@ class RekeyResult:
             "old_key_ids": self.old_key_ids,
             "seconds": round(self.seconds, 3),
             "exit_code": self.exit_code,
+            "error": self.error,
         }
 
     def lines(self) -> list[str]:
@@ -194,14 +201,11 @@ def run_rekey(request: RekeyRequest, caller: Caller) -> RekeyResult:
     Raises:
         VecloadError: It stopped.
     """
-    with opened_when_up(request.place, caller.say, read_only=False) as (target, access):
+    result = RekeyResult(key_file=str(request.new_key_file))
+    with ending(result), opened_when_up(request.place, caller.say, read_only=False) as (target, access):
+        result.index, result.target = access.index.name, target.location
         new = _new_key(request, access, caller.say)
-        result = RekeyResult(
-            index=access.index.name,
-            target=target.location,
-            key_file=str(request.new_key_file),
-            key_id=new.key_id,
-        )
+        result.key_id = new.key_id
         work = _Work(request, target, access, new, caller)
         caller.say(f"looking at the contents of index {access.index.name!r}")
         result.sealed_again = work.load_kept(left=True)
@@ -219,7 +223,7 @@ def run_rekey(request: RekeyRequest, caller: Caller) -> RekeyResult:
                     hint="run the same command again when nothing else writes to the index",
                 )
         result.seconds = work.seconds
-    result.status = "rejected" if result.left_ids else "complete"
+    result.status, result.exit_code = ("rejected", 3) if result.left_ids else ("complete", 0)
     result.old_key_ids = [] if result.left_ids else [key_id_of(old).hex() for old in new.old_contents_keys]
     return result
 

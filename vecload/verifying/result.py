@@ -83,6 +83,11 @@ class VerifyResult:
         """Items compared per second."""
         return self.checked / self.seconds if self.seconds else 0.0
 
+    @property
+    def worth_saying(self) -> bool:
+        """Whether the summary says more than the error."""
+        return bool(self.about) and (self.exit_code in (0, 5) or self.read > 0)
+
     def as_dict(self) -> dict[str, Any]:
         """The object that `--json` prints."""
         return {

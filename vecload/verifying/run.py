@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecload.batch import Batch
-from vecload.errors import Interrupted, UsageError, VecloadError
+from vecload.errors import Interrupted, UsageError
 from vecload.flags import as_parameters, parameters_named
 from vecload.loading.caller import Caller
 from vecload.loading.checks import check_dimension, check_not_read, index_name, named_sources
+from vecload.loading.ending import ending
 from vecload.loading.flow import Job
 from vecload.loading.index_checks import check_index_settings
 from vecload.loading.ledger import Totals
@@ -33,7 +33,7 @@ from vecload.options import LoadOptions
 from vecload.readers import Source
 from vecload.readers.json.workers import Parsers
 from vecload.readers.prefetch import batches, in_order, parsers_for
-from vecload.readers.storage.files import STDIN, ChangedError, printable, reason, repeatable, unreadable
+from vecload.readers.storage.files import STDIN, ChangedError, reason, repeatable, unreadable
 from vecload.sealing import Key, Opener
 from vecload.targets import is_service
 from vecload.targets.opened import OpenedIndex
@@ -146,18 +146,8 @@ def run_verification(request: Request, how: Thoroughness, caller: Caller) -> Ver
         KeyboardInterrupt: The user interrupted this process.
     """
     result = VerifyResult(error="a bug in vecload")
-    try:
-        with ExitStack() as opened:
-            _Verification(request, how, caller, result, opened).run()
-    except (VecloadError, KeyboardInterrupt) as stopped:
-        number = getattr(stopped, "number", signal.SIGINT)
-        error = stopped if isinstance(stopped, VecloadError) else Interrupted(number)
-        result.status = "interrupted" if isinstance(error, Interrupted) else "failed"
-        result.exit_code, result.error = error.exit_code, printable(str(error))
-        error.result = result
-        if error is stopped or hasattr(stopped, "number"):
-            raise error from None
-        raise
+    with ending(result), ExitStack() as opened:
+        _Verification(request, how, caller, result, opened).run()
     result.status = "equal" if result.equal else "different"
     result.exit_code, result.error = (0 if result.equal else 5), None
     return result
