@@ -28,7 +28,7 @@ class Screen:
         self._status = folder / "status"
         command = shlex.join([sys.executable, "-m", "vecload", *map(str, arguments)])
         self._tmux(
-            *("-f", os.devnull, "new-session", "-d", "-x", str(columns), "-y", "20"),
+            *("-f", os.devnull, "new-session", "-d", "-x", str(columns), "-y", "40"),
             f"{command}; echo $? > {shlex.quote(str(self._status))}; sleep 60",
         )
 
@@ -56,7 +56,7 @@ class Screen:
         return [line.rstrip() for line in self._tmux("capture-pane", "-p").splitlines() if line.strip()]
 
     def resize(self, columns: int) -> None:
-        self._tmux("resize-window", "-x", str(columns), "-y", "20")
+        self._tmux("resize-window", "-x", str(columns), "-y", "40")
 
     def press(self, key: str) -> None:
         self._tmux("send-keys", key)
