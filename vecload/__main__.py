@@ -33,10 +33,8 @@ def main() -> None:
 
 def _run() -> int:
     """Run the command line and return its exit code. A signal outside a load ends the process."""
-
-    def on_signal(number: int, frame: FrameType | None) -> NoReturn:
-        raise _Signalled(number)
-
+    on_signal = _OnSignal()
+    sys.unraisablehook = _unless_signalled
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as for a shell's command in the background
             signal.signal(number, on_signal)
@@ -47,6 +45,29 @@ def _run() -> int:
     except _Signalled as signalled:
         sys.stderr.write("vecload: interrupted; run the same command again to go on\n")
         return 128 + signalled.number
+
+
+class _OnSignal:
+    """What signals do outside a load.
+
+    Python drops an exception that is raised while it frees an object. So a load that begins looks here, and
+    stops.
+
+    Attributes:
+        number: The number of the signal that came last; 0 before one.
+    """
+
+    number = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> NoReturn:
+        self.number = number
+        raise _Signalled(number)
+
+
+def _unless_signalled(dropped: sys.UnraisableHookArgs) -> None:
+    """Print an exception that Python drops, unless it is that of a signal, of which nothing is lost."""
+    if not isinstance(dropped.exc_value, _Signalled):
+        sys.__unraisablehook__(dropped)
 
 
 class _Signalled(KeyboardInterrupt):

@@ -101,6 +101,42 @@ def test_an_embedded_load_stopped_by_signals_goes_on(tmp_path: Path, forks: Fork
     assert ended.summary["skipped"] == done
 
 
+IN_A_CALLBACK = """
+import os, signal, sys, weakref
+
+class Freed:
+    pass
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "vecload.loading.dispatch":
+            freed = Freed()
+            callback = weakref.ref(freed, lambda _: (os.kill(os.getpid(), signal.SIGTERM), sum(range(1000))))
+            del freed
+        return None
+
+sys.meta_path.insert(0, Finder())
+"""
+"""Sends SIGTERM while Python frees an object: it drops the exception that the handler raises then."""
+
+
+def test_a_signal_that_comes_while_python_frees_an_object_stops_the_load(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(IN_A_CALLBACK)
+    source = write_source(tmp_path / "source.jsonl", SEED, 500)
+    options = ("--to", tmp_path / "store", "--create-key", "--repeated-ids", "last")
+    ended = subprocess.run(
+        [sys.executable, "-m", "vecload", "upsert", source.path, *options],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 143, ended.stderr
+    assert ended.stderr.endswith("vecload: interrupted; run the same command again to go on\n")
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize(("number", "hangs"), [(signal.SIGINT, "everything"), (signal.SIGTERM, "upserts")])
 def test_a_service_that_hangs_holds_up_no_stop(
     tmp_path: Path, service: str, new_name: Callable[[], str], number: int, hangs: str

@@ -277,6 +277,10 @@ def stopping_on_signals(stop: StopAsked) -> Iterator[None]:
 
     heeded = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
     before = {number: signal.signal(number, on_signal) for number in heeded}
+    for handler in before.values():
+        if came := getattr(handler, "number", 0):  # a signal of which Python dropped the exception
+            stop.number = came
+            stop.set()
     try:
         yield
     finally:
