@@ -68,6 +68,14 @@ def reshaped(
             rows.append(_of_reject(form, value))
             origins.append((position, 0))
             continue
+        if make is _whole and isinstance(value, dict):
+            # Most lines: without a list for each row.
+            row, wrong = (value, None) if finish is None else finish(value)
+            if wrong is not None:
+                faults[len(rows)] = wrong
+            rows.append(row)
+            origins.append((position, 0))
+            continue
         for number, (row, wrong) in enumerate(make(value, companion, source)):
             if wrong is None and finish is not None:
                 row, wrong = finish(row)
@@ -314,9 +322,10 @@ def _finisher(form: Form) -> Callable[[Row], tuple[Row, Fault | None]] | None:
     if not form.finishes:
         return None
     kinds = dict(form.typed)
-    typed_alone = bool(kinds) and not any(
-        (form.single, form.octets, form.drop, form.absent, form.first, form.objects)
-    )
+    others = any((form.single, form.octets, form.drop, form.absent, form.objects))
+    if form.first and not kinds and not others:
+        return _choosing(form)
+    typed_alone = bool(kinds) and not others and not form.first
 
     def finish(row: Row) -> tuple[Row, Fault | None]:
         if kinds:
@@ -331,6 +340,22 @@ def _finisher(form: Form) -> Callable[[Row], tuple[Row, Fault | None]] | None:
     return finish
 
 
+def _choosing(form: Form) -> Callable[[Row], tuple[Row, Fault | None]]:
+    """What gives rows the first value of several that exists."""
+    if len(form.first) == 1:
+        ((name, ways),) = form.first
+        return lambda row: ({**row, name: _first_of(row, ways)}, None)
+    return lambda row: ({**row, **{name: _first_of(row, ways) for name, ways in form.first}}, None)
+
+
+def _first_of(row: Row, ways: Sequence[Steps]) -> Any:
+    """The first value that exists at some steps; None if there is none."""
+    for way in ways:
+        if (found := dig(row, way)) is not None:
+            return found
+    return None
+
+
 def _finished(form: Form, row: Row) -> tuple[Row, Fault | None]:
     for way in form.single:
         row = _changed(row, way, _single)
@@ -342,8 +367,7 @@ def _finished(form: Form, row: Row) -> tuple[Row, Fault | None]:
         if row.get(name) in absent:
             row = {key: value for key, value in row.items() if key != name}
     for name, ways in form.first:
-        found = (dig(row, way) for way in ways)
-        row = {**row, name: next((value for value in found if value is not None), None)}
+        row = {**row, name: _first_of(row, ways)}
     for name, (key, *entries) in form.objects:
         if name not in row:
             continue

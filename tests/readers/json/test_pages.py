@@ -60,6 +60,9 @@ PAIRS = st.lists(
             [json.dumps({"index": {"_id": "c"}}), "not json"],
             [json.dumps({"index": {"_id": "d", "v": [3, 4]}}), json.dumps({"n": 1})],
             [json.dumps({"delete": {"_id": "e"}})],
+            [json.dumps({"index": {"_id": "f"}}), json.dumps({"index": {"v": V}})],
+            [json.dumps({"index": {"_id": "g"}})],
+            [json.dumps({"v": V, "n": 5})],
             ["", "not json"],
         ]
     ),
@@ -118,3 +121,19 @@ def test_the_batches_are_those_of_one_process_and_a_resumed_load_reads_just_the_
             one for batch in left for one in batch[part]
         ]
     assert b"".join(batch[1] for batch in rest) == b"".join(batch[1] for batch in left)
+
+
+def test_a_line_that_lacks_its_other_one_spoils_no_row_after_it(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    lines = [*PAIR, json.dumps({"v": V, "n": 2}), json.dumps({"index": {"_id": "last"}}), PAIR[1]]
+    path.write_text("\n".join(lines) + "\n" + json.dumps({"index": {"_id": "cut off"}}))
+    source = JsonlSource(str(path))
+    source.recipes = RecipeChoice(recipe_named("elasticsearch"))
+
+    (batch,) = source.batches(Mapper(BULK, 2), batch_rows=10, batch_bytes=10**6)
+
+    assert batch.ids == ["first", "last"]
+    assert [(reject.row, reject.message) for reject in batch.rejects] == [
+        (1, "has no line before it that belongs to it"),
+        (3, "has no line after it that belongs to it"),
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
@@ -125,7 +125,14 @@ def _blank(data: bytes, begin: int) -> bool:
     return (data if begin else data.removeprefix(codecs.BOM_UTF8)).isspace()
 
 
-def cut_blocks(stream: BinaryIO, begin: int, end: int | None, *, size: int) -> Iterator[Block]:
+def cut_blocks(
+    stream: BinaryIO,
+    begin: int,
+    end: int | None,
+    *,
+    size: int,
+    move: Callable[[BinaryIO, int, int], int] | None = None,
+) -> Iterator[Block]:
     """Cut a file on a disk into blocks that are still to be read: only ends of lines are looked for.
 
     Args:
@@ -133,12 +140,16 @@ def cut_blocks(stream: BinaryIO, begin: int, end: int | None, *, size: int) -> I
         begin: A byte offset at which a line begins.
         end: Where the last line ends; None for the file's end.
         size: The most bytes of a block; a longer line is a block by itself.
+        move: Moves a cut onwards to where lines that belong together end; takes the stream, the cut, and the
+            end of the last line.
     """
     while True:
         last = os.fstat(stream.fileno()).st_size if end is None else end
         if begin >= last:
             return
         cut = last if last - begin <= size else _cut(stream, begin, begin + size, last)
+        if move is not None and cut < last:
+            cut = move(stream, cut, last)
         yield Block(begin, cut)
         begin = cut
 
@@ -151,12 +162,17 @@ def _cut(stream: BinaryIO, begin: int, most: int, last: int) -> int:
         found = os.pread(stream.fileno(), until - look, look).rfind(b"\n") + 1
         if found:
             return look + found
-    while most < last:
-        more = os.pread(stream.fileno(), 2**20, most)
+    return end_of_line(stream, most, last)
+
+
+def end_of_line(stream: BinaryIO, at: int, last: int) -> int:
+    """The offset after the line that a place is in, and at most `last`."""
+    while at < last:
+        more = os.pread(stream.fileno(), 2**20, at)
         found = more.find(b"\n") + 1
         if found or not more:
-            return min(last, most + found) if more else last
-        most += len(more)
+            return min(last, at + found) if more else last
+        at += len(more)
     return last
 
 

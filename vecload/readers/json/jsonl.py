@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 
 from vecload.batch import Batch, Span
@@ -26,7 +26,7 @@ from vecload.readers.json.blocks import (
 )
 from vecload.readers.json.elements import Elements
 from vecload.readers.json.mapped import BlockMapper, Task, moved
-from vecload.readers.json.pages import Pager, begin_of_line, page_parser_for
+from vecload.readers.json.pages import Pager, after_second, begin_of_line, page_parser_for
 from vecload.readers.json.relined import Relined
 from vecload.readers.json.workers import Parsers
 from vecload.readers.source import HEAD_BYTES, HEAD_ROWS, Source, missing
@@ -288,9 +288,10 @@ class JsonlSource(Source):
         """Its rows in order, mapped: by processes of their own where there is much to parse."""
         for gap in missing(done, None):
             pages = self._pages
-            if gap.stop >= 0 or (pages is not None and (pages.pairs or self._is_inside(gap.begin or 0))):
+            held = pages is not None and bool(pages.pairs) and not (pages.only and self._apart(mapper))
+            if gap.stop >= 0 or held or (pages is not None and self._is_inside(gap.begin or 0)):
                 # Between what is done: a few rows, whose end may be known by their number alone. Or pages of
-                # two lines, which blocks would part; or the rest of a page.
+                # two lines, which blocks that hold their lines would part; or the rest of a page.
                 mapping, dimension = mapper.mapping, mapper.dimension
                 vector_parser = (
                     page_parser_for(mapping, dimension, pages)
@@ -300,6 +301,13 @@ class JsonlSource(Source):
                 yield from map(mapper.map, self._rows(gap, batch_rows, batch_bytes, vector_parser))
             else:
                 yield from self._rest(gap, mapper, batch_rows, batch_bytes, parsers)
+
+    def _apart(self, mapper: Mapper) -> LocalFile | None:
+        """The file, if those who parse its lines read them themselves.
+
+        The rows of a file on a disk go nowhere but where they are parsed, unless rejects are to hold them.
+        """
+        return self._file if isinstance(self._file, LocalFile) and not mapper.keep_rows else None
 
     def _is_inside(self, offset: int) -> bool:
         """Whether an offset is of a row that is not the first one of its page."""
@@ -313,8 +321,7 @@ class JsonlSource(Source):
         end = self._end(begin)
         guess = batch_rows * (12 * mapper.dimension + 512)
         size = min(batch_bytes, max(guess, BLOCK_BYTES_MIN))
-        # The rows of a file on a disk go nowhere but where they are parsed, unless rejects are to hold them.
-        apart = self._file if isinstance(self._file, LocalFile) and not mapper.keep_rows else None
+        apart = self._apart(mapper)
         form = self._form if self._form is not None and self._form.reshapes else None
         task = Task(self.name, mapper, batch_rows, size, self._line_max, apart, form)
         try:
@@ -323,7 +330,11 @@ class JsonlSource(Source):
                     stream.seek(begin)
                     blocks = read_blocks(stream, begin, end, size=size, line_max=self._line_max)
                 else:
-                    blocks = cut_blocks(stream, begin, end, size=size)
+                    move = None
+                    if form is not None and form.pairs:
+                        move = partial(after_second, form=form, line_max=self._line_max)
+                        size = size * 3 // 4  # leaves room for the lines by which cuts move
+                    blocks = cut_blocks(stream, begin, end, size=size, move=move)
                 for batches in _in_order(task, blocks, parsers):
                     for batch in batches:
                         yield moved(batch, row)

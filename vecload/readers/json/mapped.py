@@ -48,7 +48,7 @@ class BlockMapper(Closing):
         mapping, dimension, form = task.mapper.mapping, task.mapper.dimension, task.form
         self._vector_parser: VectorParser | None = None
         self._pager: Pager | None = None
-        if form is not None and form.multiplies:
+        if form is not None and (form.multiplies or form.pairs):
             self._pager = Pager(form, task.line_max, page_parser_for(mapping, dimension, form))
         else:
             self._vector_parser = vector_parser_for(mapping, dimension)

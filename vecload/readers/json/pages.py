@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from vecload.mapping.json_rows import JsonRows, ParsedVectors, VectorParser, ine
 from vecload.mapping.mapping import ColumnMapping
 from vecload.mapping.paths import EACH, ENTRIES
 from vecload.mapping.rows import Fault
-from vecload.readers.json.blocks import TOO_LONG, Line, exactly, parse_line
+from vecload.readers.json.blocks import TOO_LONG, Line, end_of_line, exactly, parse_line
 from vecload.recipes.reshape import reshaped
 
 SINGLE_ROWS = 1.5
@@ -23,6 +24,8 @@ FIRST_PAGES = 16
 """Pages that show how many rows they have."""
 _BACK_BYTES = 2**16
 _ALONE = Fault("line", "no-pair", "has no line after it that belongs to it")
+_STRAY = Fault("line", "no-pair", "has no line before it that belongs to it")
+_LOOK_BYTES = 2**16
 
 
 class Pair:
@@ -34,21 +37,17 @@ class Pair:
         form: How rows are made of them.
     """
 
-    __slots__ = ("_first", "_form", "_lines", "end", "offset")
+    __slots__ = ("_first", "_form", "_lines", "end", "nbytes", "offset", "place")
 
     def __init__(self, lines: Sequence[Line], first: dict[str, Any] | Fault, form: Form) -> None:
         self._lines, self._first, self._form = lines, first, form
-        self.offset, self.end = lines[0].offset, lines[-1].end
-
-    @property
-    def place(self) -> tuple[bytes | None, int, int]:
-        """Where its second line is, which holds its vector."""
-        return self._lines[1][2:] if len(self._lines) > 1 else (None, 0, 0)
-
-    @property
-    def nbytes(self) -> int:
-        """How long it is."""
-        return sum(map(_nbytes, self._lines))
+        line = lines[-1]
+        self.offset, self.end = lines[0].offset, line.end
+        # Where its second line is, which holds its vector; and how much of it is held, about.
+        self.place: tuple[bytes | None, int, int] = (line.data, line.at, line.after)
+        if len(lines) == 1:
+            self.place = (None, 0, 0)
+        self.nbytes = 0 if line.data is None else self.end - self.offset
 
     @property
     def text(self) -> bytes:
@@ -67,7 +66,9 @@ class Pair:
         if len(self._lines) < 2:
             return _ALONE if self._first.keys().isdisjoint(self._form.alone) else self._first
         found = parse_line(self._lines[1].text, line_max) if second is None else second
-        return found if isinstance(found, Fault) else {**self._first, self._form.pairs: found}
+        if isinstance(found, dict):
+            found = {**self._first, self._form.pairs: found}
+        return found
 
     def exact(self) -> dict[str, Any]:
         """Its object with exact integers of any size."""
@@ -78,22 +79,61 @@ class Pair:
 Page: TypeAlias = Line | Pair
 
 
-def _nbytes(line: Line) -> int:
-    return 0 if line.data is None else line.after - line.at
-
-
 def pages_of(lines: Iterable[Line], form: Form, line_max: int) -> Iterator[Page]:
     """Lines as pages: each by itself, or with the one after it if a form pairs them."""
     return _pairs_of(iter(lines), form, line_max) if form.pairs else iter(lines)
 
 
 def _pairs_of(lines: Iterator[Line], form: Form, line_max: int) -> Iterator[Pair]:
+    only, alone = frozenset(form.only), frozenset(form.alone)
     for line in lines:
-        pair = [line]
         first = parse_line(line.text, line_max)
-        if isinstance(first, dict) and first.keys().isdisjoint(form.alone):
-            pair += [second for second in [next(lines, None)] if second is not None]
-        yield Pair(pair, first, form)
+        if not is_first(first, only):
+            yield Pair((line,), _STRAY if isinstance(first, dict) else first, form)
+        elif not alone.isdisjoint(first):
+            yield Pair((line,), first, form)
+        else:
+            second = next(lines, None)
+            yield Pair((line,) if second is None else (line, second), first, form)
+
+
+def is_first(line: dict[str, Any] | Fault, only: frozenset[str]) -> TypeGuard[dict[str, Any]]:
+    """Whether a parsed line can be the first one of a pair, if the line before it ended one.
+
+    A pair whose first line is missing then spoils no other one.
+
+    Args:
+        line: The line.
+        only: The fields that a first line may have; if there are none, any object can be one.
+    """
+    return isinstance(line, dict) and (not only or only.issuperset(line))
+
+
+def after_second(stream: BinaryIO, at: int, last: int, form: Form, line_max: int) -> int:
+    """The offset of the first line from there on that is certain to begin a pair or to stand alone.
+
+    It follows a line that can't be the first one of a pair, and so ended one.
+
+    Args:
+        stream: A file on a disk, unbuffered.
+        at: Where a line begins.
+        last: Where the last line ends.
+        form: Has `only`.
+        line_max: A line of more bytes is not looked at: it is no first line.
+    """
+    while at < last:
+        line, look = b"", at
+        while look < last and b"\n" not in line and len(line) <= line_max:
+            line += os.pread(stream.fileno(), min(_LOOK_BYTES, last - look), look)
+            look = at + len(line)
+        end = line.find(b"\n") + 1 or len(line)
+        if len(line) > line_max and end == len(line):
+            return end_of_line(stream, look, last)
+        at += end
+        text = line[:end].strip()
+        if text and not is_first(parse_line(text, line_max), frozenset(form.only)):
+            return at
+    return last
 
 
 class Pager:
@@ -168,11 +208,11 @@ class PageRows:
         parser: VectorParser | None = None,
     ) -> None:
         self._source, self._start, self._pages, self._skip = source, start, pages, skip
-        self._parser, self._form, self._line_max = parser, form, line_max
+        self._parser, self._form = parser, form
         parsed: Sequence[dict[str, Any] | None] = [None] * len(pages)
         if parser is not None:
             self._vectors = np.empty((len(pages), parser.dimension), dtype=np.float32)
-            places = (page.place if isinstance(page, Pair) else page[2:] for page in pages)
+            places = [page.place if isinstance(page, Pair) else page[2:] for page in pages]
             with np.errstate(over="ignore"):
                 parsed = found = parser.parse_rows(places, self._vectors)
             for at, row in enumerate(found):
@@ -186,18 +226,17 @@ class PageRows:
         pairs = bool(form.pairs)
         for at, row in enumerate(parsed):
             if row is None or pairs:
-                value = self._value(pages[at], row)
+                page = pages[at]
+                if isinstance(page, Pair):
+                    value = page.value(line_max, row)
+                else:
+                    value = parse_line(page.text, line_max)
                 if isinstance(value, Fault):
                     broken[at], value = value, {}
                 row = value
             values.append(row)
         made = reshaped(form, values, broken)
         self._rows, self._origins, self._broken = made.rows, made.origins, made.broken
-
-    def _value(self, page: Page, parsed: dict[str, Any] | None) -> dict[str, Any] | Fault:
-        if isinstance(page, Pair):
-            return page.value(self._line_max, parsed)
-        return parse_line(page.text, self._line_max)
 
     def __len__(self) -> int:
         return len(self._rows) - self._skip
