@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from itertools import chain
+from itertools import chain, islice
 
 from vecload.batch import Batch, Span
+from vecload.errors import MappingError
 from vecload.limits import LINE_MAX_BYTES
 from vecload.mapping.columns import Column
 from vecload.mapping.first_rows import with_first_rows
@@ -34,6 +35,8 @@ from vecload.readers.storage.files import File, LocalFile, as_file, unreadable
 from vecload.readers.storage.remote import RemoteFile
 from vecload.readers.storage.transformed import Transformed, storage_of
 
+HEADS_MOST = 1000
+"""How many times HEAD_ROWS rows are looked at for one that is no reject, where a recipe has rejects."""
 READ_BYTES = 2**20
 
 END_ROWS = 50
@@ -83,16 +86,24 @@ class JsonlSource(Source):
         """The form of its rows; it decides how they are read."""
         if self._given is not None:
             return self._given
-        head = next(self._plain(Span(self.name, 0, -1), HEAD_ROWS, HEAD_BYTES, None), None)
-        if head is None or len(head.broken) == len(head.span):
-            return None
-        before = with_first_rows(head.columns(), head)
-        form = self.recipes.form_of_columns(before, self.name, reshapes=True)
-        if form is None or not form.reshapes:
-            return form
-        shaped = next(self._paged(Span(self.name, 0, -1), HEAD_ROWS, HEAD_BYTES, form), None)
-        after = [] if shaped is None else with_first_rows(shaped.columns(), shaped)
-        return form if self.recipes.keeps_named(before, after) else None
+        refused: MappingError | None = None
+        for head in islice(self._plain(Span(self.name, 0, -1), HEAD_ROWS, HEAD_BYTES, None), HEADS_MOST):
+            if _all_broken(head):
+                break
+            before = with_first_rows(head.columns(), head)
+            try:
+                form = self.recipes.form_of_columns(before, self.name, reshapes=True)
+            except MappingError as error:
+                refused = refused or error  # of rows that all failed: later ones say more
+                continue
+            if form is None or not form.reshapes:
+                return form
+            shaped = _first_good(self._paged(Span(self.name, 0, -1), HEAD_ROWS, HEAD_BYTES, form))
+            after = [] if shaped is None else with_first_rows(shaped.columns(), shaped)
+            return form if self.recipes.keeps_named(before, after) else None
+        if refused is not None:
+            raise refused
+        return None
 
     @property
     def _pages(self) -> Form | None:
@@ -150,7 +161,7 @@ class JsonlSource(Source):
         head = self.head()
         if head is None or self._pages or not isinstance(self._file, LocalFile | RemoteFile):
             return []
-        row_bytes = max(1, (head.span.end or 0) // len(head.span))
+        row_bytes = max(1, ((head.span.end or 0) - (head.span.begin or 0)) // len(head.span))
         found: list[Span] = []
         try:
             with self._file.open() as file:
@@ -175,8 +186,10 @@ class JsonlSource(Source):
         return [] if head is None else head.columns()
 
     def head(self) -> JsonRows | None:
-        """Its first rows; where it has none, the half of one."""
-        head = next(self.read(batch_rows=HEAD_ROWS, batch_bytes=HEAD_BYTES), None)
+        """Its first rows, or the first ones that are not all rejects; where it has none, the half of one."""
+        pieces = self.read(batch_rows=HEAD_ROWS, batch_bytes=HEAD_BYTES)
+        has_rejects = self._form is not None and bool(self._form.rejects)
+        head = _first_good(pieces) if has_rejects else next(pieces, None)
         if head is None and self._half is not None:
             return next(self._rows(Span(self.name, 0, -1, self._half), 1, 1, end=self.nbytes), None)
         return head
@@ -341,6 +354,21 @@ class JsonlSource(Source):
                     row += sum(len(batch.span) for batch in batches)
         except OSError as error:
             raise unreadable(self._file, error, f" after row {row - 1}" if row else "") from None
+
+
+def _first_good(pieces: Iterator[JsonRows]) -> JsonRows | None:
+    """The first rows of which one is no reject; without any, the first.
+
+    A tool may write first what failed, or deletions.
+    """
+    first = next(pieces, None)
+    if first is None or not _all_broken(first):
+        return first
+    return next((piece for piece in islice(pieces, HEADS_MOST) if not _all_broken(piece)), first)
+
+
+def _all_broken(rows: JsonRows) -> bool:
+    return len(rows.broken) == len(rows.span)
 
 
 def _in_order(task: Task, blocks: Iterator[Block], parsers: Parsers | None) -> Iterator[list[Batch]]:
