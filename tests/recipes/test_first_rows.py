@@ -49,3 +49,21 @@ def test_a_file_of_nothing_else_says_so(tmp_path: Path) -> None:
     ended = vecload("upsert", path)
     assert ended.code == 2
     assert "has only failed requests in its first rows" in ended.error
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+def test_an_element_that_lacks_its_row_is_a_reject_however_it_is_read(tmp_path: Path, pages: int) -> None:
+    path = tmp_path / "rows.jsonl"  # of one page its elements are read one by one, of two whole pages
+    for page in range(pages):
+        hits = [{"document": {"id": f"d{page}-{number}", "v": VECTOR}} for number in range(3)]
+        hits[1] = {"error": {"text": "gone"}}
+        with path.open("a") as file:
+            file.write(json.dumps({"found": 3, "hits": hits, "page": page, "search_cutoff": False}) + "\n")
+
+    ended = vecload("upsert", path, "--max-errors", "2", "--json", "--recipe", "typesense")
+
+    told = json.loads(ended.out)
+    assert (told["read"], told["loaded"], told["rejected"]) == (3 * pages, 2 * pages, pages), ended.err
+    assert [(one["row"], one["code"]) for one in told["first_rejects"]] == [(1, "no-rows"), (4, "no-rows")][
+        :pages
+    ]

@@ -211,7 +211,10 @@ def expansion_of(paths: Sequence[str], columns: Sequence[str] = ()) -> Steps:
 
 
 def elements(value: Any, steps: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """Every element that some steps lead to, with the key of its entry or "", in order."""
+    """Every element that some steps lead to, with the key of its entry or "", in order.
+
+    An element in which the rest of the steps, which are names, lead nowhere is None, so that it is not lost.
+    """
     at = next((at for at, step in enumerate(steps) if step in (EACH, ENTRIES)), None)
     value = dig(value, steps if at is None else steps[:at])
     if at is None:
@@ -225,10 +228,12 @@ def elements(value: Any, steps: Sequence[str]) -> Iterator[tuple[str, Any]]:
         items = value.items()
     rest = steps[at + 1 :]
     for key, item in items:
-        if rest:
-            yield from elements(item, rest)
-        else:
+        if not rest:
             yield key, item
+        elif dig(item, rest) is None and not {EACH, ENTRIES}.intersection(rest):
+            yield key, None
+        else:
+            yield from elements(item, rest)
 
 
 def one_each(value: Any, steps: Sequence[str]) -> list[Any]:

@@ -173,6 +173,7 @@ def _elements(form: Form) -> Maker:
     nothing = Fault("line", "no-rows", f"has nothing in {path_of(way)!r}")
     keyed = form.key if form.key and ENTRIES in way else ""
     joins = bool(form.join or form.join_companion)
+    inside = way[-1] not in (EACH, ENTRIES)  # rows are in the elements of a list
     names = way[:-1] if way[-1] == EACH and not any(map(is_bracket, way[1:-1])) else ()
 
     def make(value: Any, companion: Any, _source: str) -> Made:
@@ -197,7 +198,10 @@ def _elements(form: Form) -> Maker:
                 for item in items
             ]
         else:
-            made = [_entry(form, around, key, item, keyed) for key, item in elements(value, way)]
+            made = [
+                (around, nothing) if item is None and inside else _entry(form, around, key, item, keyed)
+                for key, item in elements(value, way)
+            ]
             if joins:
                 keys = (key for key, _ in elements(value, way))
                 made = [
