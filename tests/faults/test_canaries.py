@@ -86,8 +86,8 @@ OUTPUTS: tuple[tuple[str, ...], ...] = (
 """What else a run writes, in turn; every file of it is searched."""
 METRICS = ("--metrics", "FOLDER/load.prom")
 REPORT = ("--report", "FOLDER/page.html")
-REPORT_EVERY = 8
-"""Of so many runs one writes a page: its pictures take most of a second."""
+REPORT_EVERY = 24
+"""Of so many runs one writes a page: its pictures take more than a second."""
 
 
 def outputs_of(arguments: tuple[str, ...], number: int) -> tuple[str, ...]:
