@@ -194,6 +194,26 @@ def test_the_figures_of_an_inspections_page_are_those_of_its_report(tmp_path: Pa
     assert "canary contents" not in named
 
 
+def test_names_and_values_of_others_are_text(tmp_path: Path) -> None:
+    name, values = "<script>alert(1)</script>", ["$\\frac{", "_x", "a\x1b[31m\u202e" + 100 * "b", None]
+    source = [{**row, name: values[number % 4]} for number, row in enumerate(rows(80))]
+    path, file = write_jsonl(tmp_path / "<b>&.jsonl", source), tmp_path / "page.html"
+
+    assert vecload("inspect", path, "--report", file, "--color-by", name).code == 0
+
+    text = file.read_text("utf-8")
+    assert ">$\\frac{<" in text
+    assert "> _x<" in text
+    assert re.search(r">a \[31m b{10,}…<", text)
+    assert ">none<" in text
+    assert not [bad for bad in ("<script>", "<b>", "\x1b", "\u202e") if bad in text]
+    # Without vectors of two dimensions, and for a field that is not there, a page is written, too.
+    thin = write_jsonl(tmp_path / "thin.jsonl", [{"id": "a", "vector": [1.0]}, {"id": "b", "vector": [2.0]}])
+    assert vecload("inspect", thin, "--report", file, "--color-by", "nothing").code == 0
+    assert vecload("inspect", path, "--report", file, "--color-by", "nothing").code == 0
+    assert "No item has the metadata field nothing." in file.read_text("utf-8")
+
+
 def test_a_dry_run_writes_the_page_of_an_inspection(tmp_path: Path) -> None:
     file = tmp_path / "page.html"
     ended = vecload("upsert", SAMPLES / "articles.parquet", "--dry-run", "--report", file)

@@ -49,6 +49,10 @@ def test_texts_stay_texts() -> None:
     *_, values, items = pictures()
     assert "Values &lt;by&gt; dimension" in values
     assert ">de &amp; fr<" in items
+    points = np.stack([NUMBERS, NUMBERS[::-1]], 1)
+    hostile = scatter(points, [(r"$\frac{", HALF), ("_under", ~HALF)], "components", "Items")
+    assert r">$\frac{<" in hostile
+    assert "> _under<" in hostile
 
 
 @pytest.mark.parametrize("values", [[1.0], [3.0, 3.0], [0.0, 0.0], [1e-30, 1e30], [1.0, 1.0 + 1e-12]])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecload.inspecting.distributions import Distributions
+from vecload.inspecting.survey import shortened
 from vecload.inspecting.text import seconds
 from vecload.places import short
 from vecload.reporting.page import Markup, facts, page, paragraph, pictures, section, table
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 GROUPS_MOST = 7
 """The most values of a field by which the scatter is coloured; the others are one more group."""
+NAME_CHARACTERS = 24
+"""Characters of such a value that are shown."""
 EQUALS_SHOWN = 5
 NUMBERS_SHOWN = 12
 """Dimensions that are listed; more are only counted."""
@@ -219,7 +222,7 @@ def _groups(values: Sequence[str], *, shown: bool) -> list[tuple[str, NDArray[np
     frequent = [value for value, _ in Counter(values).most_common(GROUPS_MOST)]
     groups = [
         (
-            (value or "none") if shown else f"value {number}",
+            (shortened(value, NAME_CHARACTERS) or "none") if shown else f"value {number}",
             np.array(every == value, dtype=bool),
         )
         for number, value in enumerate(frequent, 1)

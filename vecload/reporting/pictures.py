@@ -30,6 +30,7 @@ SIZE = (5.2, 2.7)
 BINS = 40
 _STYLE: Any = {
     "svg.fonttype": "none",  # text that can be searched, and that follows the page's colours
+    "text.parse_math": False,  # a name may have dollars
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -173,9 +174,10 @@ def scatter(
     def draw(axes: Axes) -> None:
         for (name, chosen), colour in zip(groups, SERIES, strict=False):
             x, y = points[chosen].T
-            axes.plot(
-                x, y, "o", markersize=2.6, markeredgewidth=0, alpha=0.75, color=COLOURS[colour], label=name
-            )
+            # A label that begins with an underscore is left out of legends.
+            label = f" {name}" if name.startswith("_") else name
+            style: Any = {"markersize": 2.6, "markeredgewidth": 0, "alpha": 0.75}
+            axes.plot(x, y, "o", color=COLOURS[colour], label=label, **style)
         axes.set_xlabel(axes_names)
         axes.tick_params(labelbottom=False, labelleft=False)
         if any(name for name, _ in groups):
