@@ -50,8 +50,7 @@ def inspection_page(report: Report, found: Distributions, colour: str | None) ->
         [
             _outcome(report, found),
             _vectors(found),
-            _scatter(report, found, colour),
-            _contents(found, report),
+            _items(report, found, colour),
             section(
                 "Metadata",
                 table(
@@ -179,10 +178,24 @@ def metric_advice(found: Distributions) -> str:
     )
 
 
-def _scatter(report: Report, found: Distributions, colour: str | None) -> Markup:
+def _items(report: Report, found: Distributions, colour: str | None) -> Markup:
+    without = sum(one.survey.no_contents for one in report.sources)
+    told = f"{without:,} of the items read have no contents." if without else ""
+    return section(
+        "Items",
+        pictures(*_scatter(report, found, colour), *_lengths(found)),
+        paragraph("The items have no contents." if not found.lengths.count else told),
+        *(
+            paragraph(f"{one.name} looks like contents, and would be unsealed metadata.")
+            for one in report.clear_text
+        ),
+    )
+
+
+def _scatter(report: Report, found: Distributions, colour: str | None) -> Iterator[tuple[str, Markup]]:
     points, parts = found.plane()
     if len(points) < 2 or not any(parts):
-        return Markup("")
+        return
     from vecload.reporting.pictures import scatter
 
     named = colour is not None
@@ -197,13 +210,14 @@ def _scatter(report: Report, found: Distributions, colour: str | None) -> Markup
             told += f" --color-by {colour} names the values in the picture."
         elif not any(values):
             told = f"No item has the metadata field {colour}."
+    which = "drawn at random" if len(points) < found.norms.count else "read"
     first, second = (f"{part:.0%}" for part in parts)
     caption = (
-        f"{len(points):,} items drawn at random, where they differ most: their first two principal "
+        f"The {len(points):,} items {which}, where they differ most: their first two principal "
         f"components, with {first} and {second} of the variance. {told}"
     )
     shows = "Items by their first two principal components"
-    return section("Items", pictures((caption, scatter(points, groups, "first and second component", shows))))
+    yield caption, scatter(points, groups, "first and second component", shows)
 
 
 def _usual_colour(report: Report) -> str | None:
@@ -231,23 +245,14 @@ def _groups(values: Sequence[str], *, shown: bool) -> list[tuple[str, NDArray[np
     return [*groups, *([("others", others)] if others.any() else [])]
 
 
-def _contents(found: Distributions, report: Report) -> Markup:
+def _lengths(found: Distributions) -> Iterator[tuple[str, Markup]]:
     lengths = found.lengths
-    without = sum(one.survey.no_contents for one in report.sources)
-    clear = [f"{one.name} looks like contents, and would be unsealed metadata." for one in report.clear_text]
-    if not lengths.count:
-        return section("Contents", paragraph("The items have no contents."), *map(paragraph, clear))
-    from vecload.reporting.pictures import histogram
+    if lengths.count:
+        from vecload.reporting.pictures import histogram
 
-    caption = _spread(
-        "Bytes of contents, before they are sealed", lengths.least, lengths.most, lengths.values, ",.0f"
-    )
-    return section(
-        "Contents",
-        paragraph(f"{without:,} of the items read have none." if without else ""),
-        pictures((caption, histogram(lengths.values, "bytes", "Bytes of contents"))),
-        *map(paragraph, clear),
-    )
+        what = "Bytes of contents, before they are sealed"
+        caption = _spread(what, lengths.least, lengths.most, lengths.values, ",.0f")
+        yield caption, histogram(lengths.values, "bytes", "Bytes of contents")
 
 
 _FIELD_HEADS = ("field", "types", "different values", "of those compared", "items that have it")

@@ -28,6 +28,8 @@ SERIES = tuple(name for name in COLOURS if name.startswith("series-"))
 SIZE = (5.2, 2.7)
 """Inches: at this size texts can be read on a page as narrow as a telephone's."""
 BINS = 40
+TICKS_MOST = 5
+"""Numbers below a histogram: they may be long."""
 _STYLE: Any = {
     "svg.fonttype": "none",  # text that can be searched, and that follows the page's colours
     "text.parse_math": False,  # a name may have dollars
@@ -117,6 +119,9 @@ def histogram(values: NDArray[np.float64], unit: str, shows: str) -> Markup:
         span = (least, most) if most - least > room else (least - room, most + room)
         counts, edges = np.histogram(values, BINS, span)
         axes.stairs(counts, edges, fill=True, color=COLOURS["series-0"])
+        axes.locator_params(axis="x", nbins=TICKS_MOST)
+        axes.locator_params(axis="y", integer=True)
+        axes.ticklabel_format(axis="x", useOffset=False)
         axes.set_xlabel(unit)
         axes.set_ylabel("items")
 
