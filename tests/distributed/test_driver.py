@@ -17,10 +17,14 @@ from tests.distributed.conftest import Place, write
 from tests.distributed.processes import Processes
 from tests.faults.proxy import Exchange, Proxy
 from vecload.distributed.driver import run_distributed
+from vecload.distributed.job import IdsOf, Job, digests_of_splits
+from vecload.errors import SourceError
 from vecload.loading.caller import Caller
 from vecload.loading.journal import Journal
 from vecload.loading.request import request_of
 from vecload.loading.result import LoadResult
+from vecload.mapping import ColumnMapping
+from vecload.readers.splits import Split
 from vecload.sealing.references import Reference, SecretReferences
 
 PER_SPLIT = 100
@@ -110,6 +114,23 @@ def test_ids_that_are_assumed_to_be_unique_are_not_read_before(
     assert "ids    assumed to be unique: not compared" in result.lines()
 
 
+def test_the_ids_of_many_splits_are_read_by_few_tasks(tmp_path: Path, place: Callable[[], Place]) -> None:
+    engine = Processes()
+    result = distributed(place(), three_files(tmp_path / "in"), engine)
+    assert (result.loaded, result.splits, len(engine.pickled)) == (690, 9, 9 + engine.workers)
+
+
+def test_a_file_that_a_worker_sees_otherwise_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.parquet", ["a"])
+    split, mapping = (
+        Split(str(file), (0,), rows=1),
+        ColumnMapping(id="id", vector=None, columns=("id", "gone")),
+    )
+    job = Job(to=None, index="", secrets=SecretReferences())
+    with pytest.raises(SourceError, match=r"a\.parquet has other columns here than where the load began"):
+        digests_of_splits(job, [IdsOf((split,), mapping)])
+
+
 def test_a_split_whose_worker_is_killed_is_loaded_again(tmp_path: Path, place: Callable[[], Place]) -> None:
     files = three_files(tmp_path / "in", missing=[3])
     engine, there, said = Processes(), place(), []
@@ -195,19 +216,19 @@ def test_what_a_worker_gets_holds_no_secret(tmp_path: Path, place: Callable[[], 
     api_key.write_text("canary-of-the-api-key")
     api_key.chmod(0o600)
     request = request_of(
-        write(tmp_path / "a.parquet", ["a", "b"]),
+        write(tmp_path / "a.parquet", ["a", "b"], group=1),
         to=there.to,
         index=there.index,
         key=str(there.key),
         api_key="canary-of-the-api-key",
         options=None,
-        changes={},
+        changes={"rows_per_split": 1},
     )
     secrets = SecretReferences.of(request.keys, Reference("file", str(api_key)))
     assert run_distributed(request, lambda: engine, Caller(), secrets=secrets).loaded == 2
     sent = b"".join(engine.pickled)
     assert str(api_key).encode() in sent
-    for secret in (b"canary", key.index_key, key.contents_key, key.index_key.hex().encode()):
+    for secret in (b"canary", b"private", key.index_key, key.contents_key, key.index_key.hex().encode()):
         assert secret not in sent
 
 
