@@ -83,6 +83,7 @@ class Job:
             reach=self.reach,
             options=options,
             loaded_elsewhere=tuple(loaded_elsewhere),
+            recorded_elsewhere=True,
         )
 
 
