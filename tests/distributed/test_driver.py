@@ -17,14 +17,10 @@ from tests.distributed.conftest import Place, write
 from tests.distributed.processes import Processes
 from tests.faults.proxy import Exchange, Proxy
 from vecload.distributed.driver import run_distributed
-from vecload.distributed.job import IdsOf, Job, digests_of_splits
-from vecload.errors import SourceError
 from vecload.loading.caller import Caller
 from vecload.loading.journal import Journal
 from vecload.loading.request import request_of
 from vecload.loading.result import LoadResult
-from vecload.mapping import ColumnMapping
-from vecload.readers.splits import Split
 from vecload.sealing.references import Reference, SecretReferences
 
 PER_SPLIT = 100
@@ -118,17 +114,6 @@ def test_the_ids_of_many_splits_are_read_by_few_tasks(tmp_path: Path, place: Cal
     engine = Processes()
     result = distributed(place(), three_files(tmp_path / "in"), engine)
     assert (result.loaded, result.splits, len(engine.pickled)) == (690, 9, 9 + engine.workers)
-
-
-def test_a_file_that_a_worker_sees_otherwise_is_refused(tmp_path: Path) -> None:
-    file = write(tmp_path / "a.parquet", ["a"])
-    split, mapping = (
-        Split(str(file), (0,), rows=1),
-        ColumnMapping(id="id", vector=None, columns=("id", "gone")),
-    )
-    job = Job(to=None, index="", secrets=SecretReferences())
-    with pytest.raises(SourceError, match=r"a\.parquet has other columns here than where the load began"):
-        digests_of_splits(job, [IdsOf((split,), mapping)])
 
 
 def test_a_split_whose_worker_is_killed_is_loaded_again(tmp_path: Path, place: Callable[[], Place]) -> None:
