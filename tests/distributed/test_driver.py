@@ -110,6 +110,12 @@ def test_ids_that_are_assumed_to_be_unique_are_not_read_before(
     assert "ids    assumed to be unique: not compared" in result.lines()
 
 
+def test_the_ids_of_many_splits_are_read_by_few_tasks(tmp_path: Path, place: Callable[[], Place]) -> None:
+    engine = Processes()
+    result = distributed(place(), three_files(tmp_path / "in"), engine)
+    assert (result.loaded, result.splits, len(engine.pickled)) == (690, 9, 9 + engine.workers)
+
+
 def test_a_split_whose_worker_is_killed_is_loaded_again(tmp_path: Path, place: Callable[[], Place]) -> None:
     files = three_files(tmp_path / "in", missing=[3])
     engine, there, said = Processes(), place(), []
@@ -195,19 +201,19 @@ def test_what_a_worker_gets_holds_no_secret(tmp_path: Path, place: Callable[[], 
     api_key.write_text("canary-of-the-api-key")
     api_key.chmod(0o600)
     request = request_of(
-        write(tmp_path / "a.parquet", ["a", "b"]),
+        write(tmp_path / "a.parquet", ["a", "b"], group=1),
         to=there.to,
         index=there.index,
         key=str(there.key),
         api_key="canary-of-the-api-key",
         options=None,
-        changes={},
+        changes={"rows_per_split": 1},
     )
     secrets = SecretReferences.of(request.keys, Reference("file", str(api_key)))
     assert run_distributed(request, lambda: engine, Caller(), secrets=secrets).loaded == 2
     sent = b"".join(engine.pickled)
     assert str(api_key).encode() in sent
-    for secret in (b"canary", key.index_key, key.contents_key, key.index_key.hex().encode()):
+    for secret in (b"canary", b"private", key.index_key, key.contents_key, key.index_key.hex().encode()):
         assert secret not in sent
 
 

@@ -113,5 +113,18 @@ def test_an_error_ends_the_run_and_cancels_what_still_works() -> None:
 def test_a_stop_ends_the_run_and_cancels_what_still_works() -> None:
     engine, stop = Clocked(2), threading.Event()
     for _ in Run(engine, tasks(*[()] * 9), stop).results():
+        assert len(engine.begun) == 3  # the worker that is free does not wait until a result is recorded
         stop.set()
+    assert (engine.cancelled, len(engine.begun)) == (1, 3)
+
+
+def test_nothing_begins_after_a_stop() -> None:
+    stop = threading.Event()
+
+    def ends(name: str, time: int) -> Ended:
+        stop.set()
+        return Ended(None, name)
+
+    engine = Clocked(2, ends)
+    assert len([*Run(engine, tasks(*[()] * 9), stop).results()]) == 1
     assert (engine.cancelled, len(engine.begun)) == (1, 2)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+import uuid
+from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,9 +23,11 @@ from vecload.loading.flow import Job
 from vecload.loading.ids_across import IdPass, SharedDigests, ids_of_others, refuse_shared
 from vecload.loading.parts import open_splits, plan_of
 from vecload.loading.request import Request
+from vecload.loading.text_digests import text_digests
+from vecload.options import LoadOptions
 from vecload.readers import ReadOptions
 from vecload.readers.splits import Split
-from vecload.targets.placement import IdDigests, stable_digests
+from vecload.targets.placement import IdDigests
 
 
 def job_of(file: Path, *groups: int) -> Job:
@@ -32,30 +38,66 @@ def job_of(file: Path, *groups: int) -> Job:
     return job
 
 
-def few(ids: Iterable[str]) -> IdDigests:
+def few(ids: pa.Array) -> IdDigests:
     """Digests of two bits: of other ids, too, most are the same."""
-    return stable_digests(ids) >> np.uint64(62)
+    return text_digests(ids) >> np.uint64(62)
 
 
-def test_digests_are_those_of_blake2b_in_every_process() -> None:
-    expected = int.from_bytes(hashlib.blake2b(b"doc-1", digest_size=8).digest(), "little")
-    assert stable_digests(["doc-1", "Żółć"]).tolist()[0] == expected == 4752762565065110614
-    assert stable_digests([]).shape == (0,)
+def digests_of(ids: Sequence[str]) -> IdDigests:
+    return np.sort(text_digests(pa.array(ids, pa.string())))
 
 
 def test_the_ids_of_a_split_are_those_of_its_row_groups(tmp_path: Path) -> None:
     file = write(tmp_path / "a.parquet", [f"id {n}" for n in range(10)], group=3)
     ids = [f"id {n}" for n in range(3, 9)]
-    assert IdPass().digests(job_of(file, 1, 2)).tolist() == sorted(stable_digests(ids).tolist())
-    assert IdPass().items(job_of(file, 1, 2), np.sort(stable_digests(["id 2", "id 4", "id 9"]))) == {"id 4"}
+    assert IdPass().digests(job_of(file, 1, 2)).tolist() == digests_of(ids).tolist()
+    assert IdPass().items(job_of(file, 1, 2), digests_of(["id 2", "id 4", "id 9"])) == {"id 4"}
 
 
 def test_rows_that_can_not_be_loaded_do_not_count(tmp_path: Path) -> None:
     file = write(tmp_path / "a.parquet", ["a", "b", None, "c"], missing=[1])
-    assert IdPass().items(job_of(file, 0), np.sort(stable_digests(["a", "b", "c"]))) == {"a", "c"}
+    assert IdPass().items(job_of(file, 0), digests_of(["a", "b", "c"])) == {"a", "c"}
 
 
-@pytest.mark.parametrize("digests", [stable_digests, few])
+UUIDS = [uuid.UUID(int=n).bytes for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("ids", "options", "expected"),
+    [
+        (pa.array(["a", None, "", "b", "a"]), {}, ["a", "b"]),
+        (pa.array(["a", None, "", "b"]).cast(pa.large_string()), {"id_prefix": "p/"}, ["p/a", "p/b"]),
+        (pa.array(["a", "b", "a"]).dictionary_encode(), {}, ["a", "b"]),
+        (pa.array([1, 2**63 - 1, None, -7]), {}, ["1", str(2**63 - 1), "-7"]),
+        (pa.array([2**64 - 1], pa.uint64()), {"id_prefix": "p/"}, [f"p/{2**64 - 1}"]),
+        (pa.array(UUIDS, pa.binary(16)), {}, [str(uuid.UUID(bytes=one)) for one in UUIDS]),
+        (pa.array([Decimal(3), Decimal(-4)], pa.decimal128(9, 0)), {}, ["3", "-4"]),
+        (pa.array([{"n": "a"}, {"n": "b"}, None]), {"id_column": ("id.n",)}, ["a", "b"]),
+        (pa.array(["a", "b"]), {"id_column": ("id", "row")}, ["a:0", "b:1"]),
+        (pa.array(["a", "b"]), {"generate_ids": "digest", "id_column": ("id",)}, ["a", "b"]),
+    ],
+)
+def test_ids_of_every_kind_have_the_digests_of_the_ids_of_their_items(
+    tmp_path: Path, ids: pa.Array, options: dict[str, Any], expected: list[str]
+) -> None:
+    table = pa.table(
+        {"id": ids, "vector": pa.array([[1.0, 2.0]] * len(ids)), "row": [str(n) for n in range(len(ids))]}
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    split = Split(str(tmp_path / "a.parquet"), (0,))
+    request = Request(sources=(split,), options=LoadOptions(**options))
+    (source,) = open_splits([split], request.reading)
+    (job,) = plan_of(request, [source]).jobs(index_dimension=2, allow_zero_vectors=False)
+    found = IdPass().digests(job)
+    (batch,) = source.batches(job.mapper, batch_rows=10, batch_bytes=2**20)
+    assert {*expected} <= {*batch.ids}
+    assert found.tolist() == sorted({*digests_of([one for one in batch.ids if one]).tolist()})
+    if "generate_ids" not in options:
+        assert {*batch.ids} == {*expected}
+    assert IdPass().items(job, found) == {*batch.ids}
+
+
+@pytest.mark.parametrize("digests", [text_digests, few])
 def test_ids_of_other_parts_are_found_exactly(tmp_path: Path, digests: object) -> None:
     own = write(tmp_path / "own.parquet", [f"own {n}" for n in range(100)] + ["x", "y", "z"])
     one = write(tmp_path / "one.parquet", [f"one {n}" for n in range(100)] + ["x", "z"], missing=[101])

@@ -60,6 +60,8 @@ def test_a_split_of_another_file_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path / "a.parquet", ["a"])
     with pytest.raises(SourceError, match="has 1 row groups, so no row group 2"):
         open_splits([Split(str(file), (1, 2))], ReadOptions())
+    with pytest.raises(SourceError, match=r"is not the file .*: row group 0 should have 20 rows, not 1"):
+        open_splits([Split(str(file), (0,), rows=20)], ReadOptions())
 
 
 @pytest.mark.parametrize("groups", [(), (1, 3), (2, 1), (-1, 0), ("0",), (0.0,)])

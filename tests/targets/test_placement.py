@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from vecload.targets.placement import shards_of
+from vecload.targets.placement import shards_of, stable_digests
 
 MASK = 2**64 - 1
 
@@ -26,6 +26,12 @@ def by_the_book(item_id: str, shards: int) -> int:
 
 
 IDS = ["doc-1", "doc-2", "doc-3", "", "Żółć", "x" * 4000, *(f"id {n}" for n in range(500))]
+
+
+def test_digests_are_those_of_blake2b_in_every_process() -> None:
+    expected = int.from_bytes(hashlib.blake2b(b"doc-1", digest_size=8).digest(), "little")
+    assert stable_digests(["doc-1", "Żółć"]).tolist()[0] == expected == 4752762565065110614
+    assert stable_digests([]).shape == (0,)
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3, 8, 50])

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
-from itertools import chain
+from itertools import accumulate, chain, groupby
 from pathlib import Path
 from typing import Any
 
 from vecload.batch import Span
 from vecload.distributed.engine import Engine, Run, Task
-from vecload.distributed.job import Job, SplitReport, digests_of_split, items_of_split, load_split
+from vecload.distributed.job import IdsOf, Job, SplitReport, digests_of_splits, items_of_split, load_split
 from vecload.errors import Interrupted, JournalError, UsageError, VecloadError
 from vecload.loading.books import open_books
 from vecload.loading.caller import Caller
@@ -32,8 +32,9 @@ from vecload.loading.request import Request
 from vecload.loading.result import LoadResult
 from vecload.loading.run import Load, run_load
 from vecload.loading.unchanged import check_unchanged, check_whole, note_stop
+from vecload.mapping import ColumnMapping
 from vecload.readers.source import missing
-from vecload.readers.splits import Split, splits_of
+from vecload.readers.splits import Split, in_parts, splits_of
 from vecload.sealing.references import SecretReferences
 from vecload.targets import Target, is_service
 from vecload.targets.opened import OpenedIndex
@@ -41,6 +42,8 @@ from vecload.targets.placement import IdDigests
 
 ONE_PROCESS_ONLY = ("changed_only", "delete_missing", "skip_loaded", "retry_rejects", "split", "explain")
 """Options that a load on a cluster does not take: they need all rows in order, or choose other parts."""
+ID_TASK_ROWS = 2**22
+"""About the most rows whose ids a task reads: fewer, and it would mostly start; of these it returns 32 MB."""
 
 
 def run_distributed(
@@ -148,7 +151,7 @@ class DistributedLoad(Load):
                 meter.start(ledger.totals)
                 try:
                     if left:
-                        self._load(engine, job, left, self._shared(engine, job, splits, ids), ids, ledger)
+                        self._load(engine, job, left, self._shared(engine, job, plan, ids), ids, ledger)
                     check_unchanged(plan.sources, books.identity.fingerprints, self.say)
                     check_whole(plan.sources)
                     check_still_there(
@@ -224,22 +227,31 @@ class DistributedLoad(Load):
         result.work_seconds += report.seconds
         result.attempts += attempts
 
-    def _shared(
-        self, engine: Engine, job: Job, splits: Sequence[Split], ids: RepeatedIds
-    ) -> dict[int, set[str]]:
+    def _shared(self, engine: Engine, job: Job, plan: Plan, ids: RepeatedIds) -> dict[int, set[str]]:
         """The ids of items that several splits have, by the number of the split."""
+        splits = self._splits
         if ids.policy == "assume-unique" or len(splits) < 2:
             return {}
         self.say("comparing ids across splits")
+        mappings = {
+            source.files[0].location: mapping
+            for source, mapping in zip(plan.sources, plan.mappings, strict=True)
+        }
+        rows = sum(split.rows for split in splits)
+        tasks = max(engine.workers, -(-rows // ID_TASK_ROWS))
+        together = [group for group in in_parts(splits, tasks) if group]
+        asked_digests = [(job, ids_of(group, mappings)) for group in together]
+        first = [0, *accumulate(map(len, together))]
         with tempfile.TemporaryDirectory(prefix="vecload-ids-") as folder:
-            digests = SharedDigests(Path(folder), sum(split.rows for split in splits))
-            for number, found in self._ask(engine, digests_of_split, "ids of", [(job, s) for s in splits]):
-                digests.add(number, found)
+            digests = SharedDigests(Path(folder), rows)
+            for group, found in self._ask(engine, digests_of_splits, "ids of", asked_digests):
+                for number, own in enumerate(found, first[group]):
+                    digests.add(number, own)
             doubtful: dict[int, IdDigests] = digests.shared()
         if not doubtful:
             return {}
         numbers = [*doubtful]
-        asked = [(job, splits[number], doubtful[number]) for number in numbers]
+        asked = [(job, *ids_of([splits[number]], mappings), doubtful[number]) for number in numbers]
         told = self._ask(engine, items_of_split, "shared ids of", asked)
         items: dict[int, set[str]] = {numbers[at]: found for at, found in told}
         counts = Counter(chain.from_iterable(items.values()))
@@ -251,7 +263,7 @@ class DistributedLoad(Load):
     def _ask(
         self, engine: Engine, call: Callable[..., Any], what: str, arguments: Iterable[tuple[Any, ...]]
     ) -> Iterator[tuple[int, Any]]:
-        tasks = [Task(n, f"{what} {given[1]}", call, given) for n, given in enumerate(arguments)]
+        tasks = [Task(n, f"{what} {_said(given[1])}", call, given) for n, given in enumerate(arguments)]
         for task, value in self._run(engine, tasks).results():
             yield task.number, value
         self._check_not_stopped()
@@ -262,3 +274,14 @@ class DistributedLoad(Load):
     def _check_not_stopped(self) -> None:
         if self.caller.stop.is_set():
             raise Interrupted(self.caller.stopped_by())
+
+
+def ids_of(splits: Sequence[Split], mappings: Mapping[str, ColumnMapping]) -> list[IdsOf]:
+    """What a worker gets to read the ids of some splits, file by file."""
+    return [IdsOf((*own,), mappings[uri]) for uri, own in groupby(splits, key=lambda split: split.uri)]
+
+
+def _said(ids: IdsOf | Sequence[IdsOf]) -> str:
+    """The splits of a task, for people."""
+    first, count = (ids, 1) if isinstance(ids, IdsOf) else (ids[0], len(ids))
+    return f"{first}" + (f", and {count - 1} more files" if count > 1 else "")

@@ -120,14 +120,18 @@ class Run:
         ready, blocked = self._sorted()
         later: list[tuple[float, int, Task]] = []
         running: dict[Hashable, Task] = {}
+
+        def begin() -> None:
+            while later and later[0][0] <= self.clock():
+                ready.appendleft(heapq.heappop(later)[2])
+            while ready and len(running) < self.engine.workers and not self.stop.is_set():
+                task = ready.popleft()
+                self.begun[task.number] = self.begun.get(task.number, 0) + 1
+                running[self.engine.submit(task.call, task.arguments, task.name)] = task
+
         try:
             while (ready or later or running) and not self.stop.is_set():
-                while later and later[0][0] <= self.clock():
-                    ready.appendleft(heapq.heappop(later)[2])
-                while ready and len(running) < self.engine.workers:
-                    task = ready.popleft()
-                    self.begun[task.number] = self.begun.get(task.number, 0) + 1
-                    running[self.engine.submit(task.call, task.arguments, task.name)] = task
+                begin()
                 pause = POLL_SECONDS if not later else max(0.0, min(POLL_SECONDS, later[0][0] - self.clock()))
                 for ended in self.engine.wait(pause):
                     task = running.pop(ended.handle)
@@ -137,6 +141,7 @@ class Run:
                         continue
                     if ended.error is not None:
                         raise ended.error
+                    begin()  # workers need not wait until this result is recorded
                     self.running = len(running)
                     yield task, ended.value
                     ready.extend(_released(blocked, task.number))

@@ -5,21 +5,23 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vecload.batch import Span
+from vecload.errors import SourceError
 from vecload.loading.caller import Caller
 from vecload.loading.flow import Job as FlowJob
 from vecload.loading.ids_across import IdPass
 from vecload.loading.ledger import FIRST_REJECTS, Report, Totals
-from vecload.loading.parts import plan_of, sources_of
+from vecload.loading.parts import sources_of
 from vecload.loading.rejects import rejects_in
 from vecload.loading.request import Request
 from vecload.loading.result import LoadResult
 from vecload.loading.run import run_load
+from vecload.mapping import ColumnMapping, Mapper
 from vecload.options import LoadOptions
 from vecload.readers.splits import Split
 from vecload.sealing.references import SecretReferences
@@ -80,6 +82,7 @@ class Job:
             reach=self.reach,
             options=options,
             loaded_elsewhere=tuple(loaded_elsewhere),
+            recorded_elsewhere=True,
         )
 
 
@@ -130,36 +133,63 @@ def report_of(span: Span, result: LoadResult, reject_lines: bytes) -> Report:
     return Report(span, totals, reject_lines, first, result.an_id, result.seconds)
 
 
-def digests_of_split(job: Job, split: Split) -> IdDigests:
-    """The digests of the ids in a split: what a worker runs to compare ids.
+@dataclass(frozen=True, slots=True)
+class IdsOf:
+    """Splits of one file whose ids are compared with those of other splits. Picklable.
+
+    Attributes:
+        splits: The splits.
+        mapping: Which column of the file is which, as the driver found it.
+    """
+
+    splits: tuple[Split, ...]
+    mapping: ColumnMapping
+
+    def __str__(self) -> str:
+        return str(self.splits[0]) + (f", and {len(self.splits) - 1} more" if len(self.splits) > 1 else "")
+
+    @contextmanager
+    def mapped(self, job: Job) -> Iterator[Iterator[FlowJob]]:
+        """All rows of each split, to be mapped. Nothing is asked of the target, nor guessed again."""
+        request = Request(
+            sources=(replace(self.splits[0], only=None),), options=replace(job.options, split=None)
+        )
+        (source,) = sources_of(request, request.names)
+        if not {*self.mapping.columns} <= {column.name for column in source.columns()}:
+            source.close()
+            raise SourceError(
+                f"{source.name} has other columns here than where the load began",
+                hint="workers must see the files that the driver sees",
+            )
+        mapper = Mapper(self.mapping, job.dimension, allow_zero_vectors=job.options.allow_zero_vectors)
+
+        def each() -> Iterator[FlowJob]:
+            for split in self.splits:
+                source.only = (split.span(source),)
+                yield FlowJob(source, mapper)
+
+        with closing(source):
+            yield each()
+
+
+def digests_of_splits(job: Job, ids: Sequence[IdsOf]) -> list[IdDigests]:
+    """The digests of the ids in each split of some files: what a worker runs to compare ids.
 
     Raises:
-        VecloadError: The split can't be read.
+        VecloadError: A split can't be read.
     """
-    with _mapped(job, split) as mapped:
-        return IdPass().digests(mapped)
+    found: list[IdDigests] = []
+    for of_file in ids:
+        with of_file.mapped(job) as splits:
+            found += map(IdPass().digests, splits)
+    return found
 
 
-def items_of_split(job: Job, split: Split, shared: IdDigests) -> set[str]:
+def items_of_split(job: Job, ids: IdsOf, shared: IdDigests) -> set[str]:
     """The ids with these digests that items of a split have: what a worker runs.
 
     Raises:
         VecloadError: The split can't be read.
     """
-    with _mapped(job, split) as mapped:
-        return IdPass().items(mapped, shared)
-
-
-@contextmanager
-def _mapped(job: Job, split: Split) -> Iterator[FlowJob]:
-    """All rows of a split, to be mapped. Of the target nothing is asked: the driver knows the dimension."""
-    request = Request(sources=(replace(split, only=None),), options=replace(job.options, split=None))
-    sources = sources_of(request, request.names)
-    try:
-        (mapped,) = plan_of(request, sources).jobs(
-            index_dimension=job.dimension, allow_zero_vectors=job.options.allow_zero_vectors
-        )
-        yield mapped
-    finally:
-        for source in sources:
-            source.close()
+    with ids.mapped(job) as splits:
+        return set[str]().union(*(IdPass().items(one, shared) for one in splits))

@@ -105,7 +105,7 @@ def open_books(
     options, folder = request.options, request.state_folder
     if plan.once:
         say(f"{plan.once} can be read only once: if this load stops, it can't resume")
-    if not plan.known_again:
+    if not plan.known_again or request.recorded_elsewhere:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="vecload-")))
     stored = (
         f"key {access.key_id}",
@@ -115,7 +115,12 @@ def open_books(
         *([REJECTED] if ids.policy == "reject" else []),
     )
     identity = plan.identity(
-        target.location, access.index.name, stored, named=result.sources, rejects=options.retry_rejects
+        target.location,
+        access.index.name,
+        stored,
+        named=result.sources,
+        rejects=options.retry_rejects,
+        digested=not request.recorded_elsewhere,
     )
     # A load that sends only what changed compares all rows again, whatever an earlier run recorded.
     part_by_part = options.skip_loaded and not options.retry_rejects

@@ -2,8 +2,8 @@
 
 `RepeatedIds` sees the rows of one load in their order. Splits have no order among them, so which row of an id
 stays would be chance. A pass over ids alone finds these ids before anything is sent. It compares digests of
-64 bits; of splits that share one, it compares the ids themselves, so a collision costs a little time and
-changes nothing.
+64 bits (`text_digests`), of whole columns at once; of splits that share one, it compares the ids themselves,
+so a collision costs a little time and changes nothing.
 """
 
 from __future__ import annotations
@@ -14,16 +14,23 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from vecload.batch import Span
 from vecload.errors import UsageError
 from vecload.loading.flow import Job
 from vecload.loading.repeated_ids import SCAN_BYTES, SCAN_ROWS, items_in
+from vecload.loading.text_digests import text_digests
+from vecload.mapping import Mapper, Rows
+from vecload.mapping.arrow_rows import ArrowRows
 from vecload.readers.prefetch import rows_ahead
 from vecload.readers.source import around
-from vecload.targets.placement import IdDigests, stable_digests
+from vecload.targets.placement import IdDigests
 
+ID_ROWS = 2**16
+"""Rows of a piece of which only the ids are read."""
 BUCKET_ROWS = 2**22
 """About how many digests of all splits are compared at once: 48 MB, and as much again to sort them."""
 
@@ -39,13 +46,13 @@ class IdPass:
     """Reads the ids of splits.
 
     Args:
-        digests: Computes the digests of ids.
+        digests: Computes the digests of an array of ids without nulls.
         interrupted: The number of the signal that stops the load, 0 without one.
     """
 
     def __init__(
         self,
-        digests: Callable[[Iterable[str]], IdDigests] = stable_digests,
+        digests: Callable[[pa.Array], IdDigests] = text_digests,
         interrupted: Callable[[], int] = lambda: 0,
     ) -> None:
         self._digests = digests
@@ -58,8 +65,7 @@ class IdPass:
             Interrupted: A signal came.
             SourceError: The source can't be read.
         """
-        found = [digests for _, digests, _ in self._pieces(job, _spans(job), whole=False)]
-        return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.uint64)
+        return different([self._digests(ids) for _, ids in self._pieces(job, _spans(job), whole=False)])
 
     def items(self, job: Job, shared: IdDigests) -> set[str]:
         """The ids with these digests of rows that become items.
@@ -76,28 +82,62 @@ class IdPass:
         """
         spans = [
             span
-            for span, digests, _ in self._pieces(job, _spans(job), whole=False)
-            if is_among(digests, shared).any()
+            for span, ids in self._pieces(job, _spans(job), whole=False, rows=SCAN_ROWS)
+            if is_among(self._digests(ids), shared).any()
         ]
         return {
             item_id
-            for _, digests, ids in (self._pieces(job, spans, whole=True) if spans else ())
-            for item_id, is_shared in zip(ids, is_among(digests, shared).tolist(), strict=True)
-            if is_shared
+            for _, ids in (self._pieces(job, spans, whole=True, rows=SCAN_ROWS) if spans else ())
+            for item_id in ids.filter(pa.array(is_among(self._digests(ids), shared))).to_pylist()
         }
 
     def _pieces(
-        self, job: Job, spans: Sequence[Span], *, whole: bool
-    ) -> Iterator[tuple[Span, IdDigests, list[str]]]:
-        """The ids of some rows, and their digests, piece by piece."""
+        self, job: Job, spans: Sequence[Span], *, whole: bool, rows: int = ID_ROWS
+    ) -> Iterator[tuple[Span, pa.Array]]:
+        """The ids of some rows, piece by piece."""
         mapping = job.mapper.mapping
         columns = mapping.needed() if whole else mapping.id_columns() or mapping.needed()
         others = around(spans, job.source.name, job.source.total_rows)
-        rows = job.source.read(batch_rows=SCAN_ROWS, batch_bytes=SCAN_BYTES, columns=columns, done=others)
-        with closing(rows_ahead(job.source, rows, interrupted=self._interrupted)) as pieces:
+        found = job.source.read(batch_rows=rows, batch_bytes=SCAN_BYTES, columns=columns, done=others)
+        with closing(rows_ahead(job.source, found, interrupted=self._interrupted)) as pieces:
             for piece in pieces:
-                _, ids = items_in(job.mapper, piece, whole=whole)
-                yield piece.span, self._digests(ids), ids
+                yield piece.span, ids_in(job.mapper, piece, whole=whole)
+
+
+def ids_in(mapper: Mapper, rows: Rows, *, whole: bool) -> pa.Array:
+    """The ids of the rows that become items, as texts without nulls: string or large_string, shape (n,).
+
+    Args:
+        mapper: Maps the rows.
+        rows: The rows.
+        whole: Map the whole rows; otherwise every row that has something as an id may count, even if the id
+            is too long or not UTF-8.
+    """
+    found = None if whole else _of_one_column(mapper, rows)
+    if found is None:
+        _, ids = items_in(mapper, rows, whole=whole)
+        return pa.array(ids, pa.large_string())
+    there = found.drop_null() if found.null_count else found
+    lengths = pc.binary_length(there)
+    if pc.min(lengths).as_py() == 0:
+        there = there.filter(pc.greater(lengths, 0))
+    prefix, nothing = (pa.scalar(text, there.type) for text in (mapper.mapping.rules.id_prefix, ""))
+    return pc.binary_join_element_wise(prefix, there, nothing) if prefix.as_py() else there
+
+
+def _of_one_column(mapper: Mapper, rows: Rows) -> pa.Array | None:
+    """The ids that a column of Arrow has as they are; None if they are made otherwise."""
+    mapping = mapper.mapping
+    made = mapping.id_columns() is None or mapping.more_ids or mapping.needs_nested_rows
+    if mapping.id is None or made or not isinstance(rows, ArrowRows):
+        return None
+    return rows.id_texts(mapping.id)
+
+
+def different(parts: Sequence[IdDigests]) -> IdDigests:
+    """The different ones among digests, sorted."""
+    whole = np.sort(np.concatenate([np.empty(0, dtype=np.uint64), *parts]))
+    return whole[np.concatenate(([True], whole[1:] != whole[:-1]))[: len(whole)]]
 
 
 def _spans(job: Job) -> Sequence[Span]:
@@ -175,8 +215,7 @@ def ids_of_others(own: Sequence[Job], others: Sequence[Job], reads: IdPass) -> d
         Interrupted: A signal came.
         SourceError: A source can't be read.
     """
-    nothing = np.empty(0, dtype=np.uint64)
-    mine = np.unique(np.concatenate([nothing, *map(reads.digests, own)]))
+    mine = different([*map(reads.digests, own)])
     shared: dict[int, IdDigests] = {}
     for number, job in enumerate(others):
         theirs = reads.digests(job)
@@ -185,7 +224,7 @@ def ids_of_others(own: Sequence[Job], others: Sequence[Job], reads: IdPass) -> d
             shared[number] = hits
     if not shared:
         return {}
-    every = np.unique(np.concatenate([*shared.values()]))
+    every = different([*shared.values()])
     ids = set[str]().union(*(reads.items(job, every) for job in own))
     found: dict[str, str] = {}
     for number, hits in shared.items():

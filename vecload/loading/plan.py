@@ -135,6 +135,7 @@ class Plan:
         *,
         named: Sequence[str] = (),
         rejects: str | None = None,
+        digested: bool = True,
     ) -> Identity:
         """What identifies this load, for its journal.
 
@@ -144,6 +145,7 @@ class Plan:
             settings: All other settings that change what is stored.
             named: The names that the user gave, including folders and patterns.
             rejects: The reject file, if only its rows are loaded.
+            digested: Files have digests as fingerprints; without, nobody could tell them in another run.
 
         Raises:
             SourceError: A source can't be read.
@@ -172,7 +174,7 @@ class Plan:
             index=index,
             sources=(*map(located, names), *parts),
             named=(*map(spelled, names), *parts),
-            fingerprints={file.location: _fingerprint(file) for file in files},
+            fingerprints={file.location: _fingerprint(file) if digested else "" for file in files},
             settings=(*mappings, *settings),
             parts=tuple(
                 Part(located(source.name), tuple(file.location for file in source.files), mapping)

@@ -45,6 +45,7 @@ class Request:
         options: All other options.
         secret_files: Key files, which a reject file must not replace, and what each one is.
         loaded_elsewhere: Ids of items that other splits have: rows with these ids repeat them.
+        recorded_elsewhere: A driver records what is loaded, so this load is never resumed by itself.
     """
 
     sources: tuple[Any, ...]
@@ -56,6 +57,7 @@ class Request:
     options: LoadOptions = field(default_factory=LoadOptions)
     secret_files: Mapping[str, str] = field(default_factory=dict)
     loaded_elsewhere: tuple[str, ...] = field(default=(), repr=False)
+    recorded_elsewhere: bool = False
 
     @classmethod
     def into(cls, place: IndexPlace, sources: Sequence[Any], options: LoadOptions) -> Request:

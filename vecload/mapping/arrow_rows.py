@@ -155,6 +155,13 @@ class ArrowRows:
                     faults.setdefault(position, fault_of_it)
         return Mapped([value or "" for value in values] if faults else values, faults)  # type: ignore[arg-type] # None has a fault
 
+    def id_texts(self, column: str) -> pa.Array | None:
+        """Ids as an array of texts, bad ones too, without a look at each; None if they can't be had so."""
+        array = self._plain(column)
+        if pa.types.is_integer(array.type):
+            return pc.cast(array, pa.string())
+        return array if is_text(array.type) else None
+
     def vector_lengths(self, column: str, dtype: VectorDtype | None = None) -> NDArray[np.int64]:
         """Length of each row's vector; -1 if it has none."""
         array, faults = self._bare(column)

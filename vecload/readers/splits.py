@@ -53,9 +53,12 @@ class Split:
         return f"{self.uri}#{self.row_groups[0]}-{self.row_groups[-1]}"
 
     def __str__(self) -> str:
+        return f"{self.uri}, {self._groups}"
+
+    @property
+    def _groups(self) -> str:
         first, last = self.row_groups[0], self.row_groups[-1]
-        numbers = f"row group {first}" if first == last else f"row groups {first} to {last}"
-        return f"{self.uri}, {numbers}"
+        return f"row group {first}" if first == last else f"row groups {first} to {last}"
 
     def of(self, source: Source) -> Source:
         """The source of its file, of which only its rows are loaded.
@@ -78,7 +81,7 @@ class Split:
             source: The file, opened.
 
         Raises:
-            SourceError: The file does not have these row groups.
+            SourceError: The file does not have these row groups, or they have other numbers of rows.
         """
         starts = row_group_starts(source)
         if self.row_groups[-1] + 1 >= len(starts):
@@ -86,7 +89,14 @@ class Split:
                 f"{source.name} has {len(starts) - 1} row groups, so no row group {self.row_groups[-1]}",
                 hint="the file is not the one that the splits were planned for",
             )
-        return Span(source.name, starts[self.row_groups[0]], starts[self.row_groups[-1] + 1])
+        whole = Span(source.name, starts[self.row_groups[0]], starts[self.row_groups[-1] + 1])
+        if self.rows not in (0, len(whole)):
+            raise SourceError(
+                f"{self.uri} is not the file that the splits were planned for: {self._groups} should "
+                f"have {self.rows:,} rows, not {len(whole):,}",
+                hint="workers must see the files that the driver sees",
+            )
+        return whole
 
 
 def row_group_starts(source: Source) -> list[int]:

@@ -39,12 +39,12 @@ def shards_of(ids: Sequence[str], shards: int) -> NDArray[np.intp]:
         shards: How many shards there are, at least 1.
     """
     digests = stable_digests(ids)
-    seeds = _mixed(np.arange(1, shards + 1, dtype=np.uint64))
-    highest: NDArray[np.intp] = np.argmax([_mixed(digests ^ seed) for seed in seeds], axis=0)
+    seeds = mixed(np.arange(1, shards + 1, dtype=np.uint64))
+    highest: NDArray[np.intp] = np.argmax([mixed(digests ^ seed) for seed in seeds], axis=0)
     return highest
 
 
-def _mixed(values: IdDigests) -> IdDigests:
+def mixed(values: IdDigests) -> IdDigests:
     """SplitMix64's output for each state."""
     with np.errstate(over="ignore"):
         z = values + _GOLDEN
