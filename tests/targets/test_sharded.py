@@ -169,6 +169,16 @@ def test_a_shard_that_fails_holds_nothing_up_for_good(
         assert vecload.verify(files, shards=through, index=index_name, key=key, extra=True).equal
 
 
+def test_an_error_names_the_shard(files: Path, shards: list[str], key: Path, index_name: str) -> None:
+    def busy(exchange: Exchange) -> None:
+        exchange.send(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+
+    with Proxy(shards[1], busy) as proxy:
+        through = [shards[0], proxy.url, shards[2]]
+        with pytest.raises(vecload.TargetError, match=f"{proxy.url}: .*503"):
+            load(files, through, index_name, key, give_up_after=0.5)
+
+
 def test_a_load_goes_on_where_it_stopped(files: Path, shards: list[str], key: Path, index_name: str) -> None:
     stop = threading.Event()
     with pytest.raises(vecload.Interrupted):

@@ -62,11 +62,13 @@ class ShardedIndex:
 
     Args:
         shards: The index on each shard, in the order of the list.
+        locations: Where the shards are.
         pool: Asks several at once.
     """
 
-    def __init__(self, shards: Sequence[TargetIndex], pool: _Threads) -> None:
+    def __init__(self, shards: Sequence[TargetIndex], locations: Sequence[str], pool: _Threads) -> None:
         self._shards = tuple(shards)
+        self._locations = tuple(locations)
         self._pool = pool
         self._with_dimension: set[TargetIndex] = set()
 
@@ -136,7 +138,7 @@ class ShardedIndex:
         def store() -> Ack:
             errors: list[VecloadError] = []
             numbers = [*left]
-            outcomes = self._pool.map(_outcome, [left[number] for number in numbers])
+            outcomes = self._pool.map(lambda number: self._outcome(number, left[number]), numbers)
             for number, done in zip(numbers, outcomes, strict=True):
                 if isinstance(done, Ack):
                     acks.append(done)
@@ -179,8 +181,8 @@ class ShardedIndex:
             else replace(query, include=(*query.include, "distance"))
         )
         # A shard that never got an item has no dimension, and refuses every query.
-        full = [shard for shard in self._shards if self._has_dimension(shard)] or self._shards[:1]
-        answers = [*self._pool.map(lambda shard: shard.query(asked), full)]
+        full = [number for number, shard in enumerate(self._shards) if self._has_dimension(shard)] or [0]
+        answers = [*self._pool.map(lambda number: self._ask(number, lambda one: one.query(asked)), full)]
         return [
             [
                 hit if asked is query else replace(hit, distance=None)
@@ -268,7 +270,20 @@ class ShardedIndex:
 
     def _all(self, ask: Callable[[TargetIndex], T]) -> list[T]:
         """What every shard answers, asked at once."""
-        return [*self._pool.map(ask, self._shards)]
+        return [*self._pool.map(lambda number: self._ask(number, ask), range(len(self._shards)))]
+
+    def _ask(self, number: int, ask: Callable[[TargetIndex], T]) -> T:
+        """What one shard answers. Its errors say which shard it is."""
+        try:
+            return ask(self._shards[number])
+        except TargetError as error:
+            raise _named(error, self._locations[number])  # noqa: B904 the same error
+
+    def _outcome(self, number: int, store: Callable[[], Ack]) -> Ack | VecloadError:
+        try:
+            return self._ask(number, lambda shard: store())
+        except VecloadError as error:
+            return error
 
     def _each(self, ids: Sequence[str], ask: Callable[[TargetIndex, list[str]], T]) -> list[T]:
         """What the shards of some ids answer, each asked for its own."""
@@ -276,14 +291,15 @@ class ShardedIndex:
         own: dict[int, list[str]] = {}
         for item_id, place in zip(ids, places, strict=True):
             own.setdefault(place, []).append(item_id)
-        return [*self._pool.map(lambda place: ask(self._shards[place], own[place]), own)]
+        return [*self._pool.map(lambda place: self._ask(place, lambda shard: ask(shard, own[place])), own)]
 
 
-def _outcome(store: Callable[[], Ack]) -> Ack | VecloadError:
-    try:
-        return store()
-    except VecloadError as error:
-        return error
+def _named(error: TargetError, location: str) -> TargetError:
+    """An error of a shard, whose message says which shard it is; of a refused batch it is about the row."""
+    message = str(error.args[0]) if error.args else ""
+    if location not in message and not error.splittable:
+        error.args = (f"{location}: {message}", *error.args[1:])
+    return error
 
 
 def _chained(parts: Iterable[Iterable[str]]) -> list[str]:
@@ -336,6 +352,14 @@ def _dropped(index: TargetIndex) -> bool:
     except TargetError:
         return False
     return True
+
+
+def _of_shard(shard: Target, ask: Callable[[Target], T]) -> T:
+    """What a shard answers. Its errors say which shard it is."""
+    try:
+        return ask(shard)
+    except TargetError as error:
+        raise _named(error, shard.location)  # noqa: B904 the same error
 
 
 class ShardedTarget(Closing):
@@ -396,7 +420,7 @@ class ShardedTarget(Closing):
                 error.refused = False  # so that the key of what is left is kept
             raise
         record(name, index_key, self._locations)
-        return ShardedIndex([index for index in opened if index is not None], self._pool)
+        return ShardedIndex([index for index in opened if index is not None], self._locations, self._pool)
 
     def open_index(self, name: str, index_key: bytes | None) -> ShardedIndex:
         """Open an index on every shard.
@@ -408,7 +432,7 @@ class ShardedTarget(Closing):
         opened = [index for index in self._found(name, index_key) if index is not None]
         if len(opened) < len(self._shards):
             raise IndexNotFound(f"there is no index {name!r} in {self.location}")
-        index = ShardedIndex(opened, self._pool)
+        index = ShardedIndex(opened, self._locations, self._pool)
         index.check_placement()
         record(name, index_key, self._locations)
         return index
@@ -443,7 +467,7 @@ class ShardedTarget(Closing):
     def _all(self, ask: Callable[[Target], T]) -> list[T]:
         if self._closed:
             raise ConnectionClosed(self.location)
-        return [*self._pool.map(ask, self._shards)]
+        return [*self._pool.map(lambda shard: _of_shard(shard, ask), self._shards)]
 
     def close(self) -> None:
         """Release all shards."""
