@@ -21,7 +21,8 @@ from vecload.mapping.arrow_rows import ArrowRows, columns_of
 from vecload.readers.arrow import pieces
 from vecload.readers.dicts import ROWS_NAME, DictSource, Once, failed_in, kind_of
 from vecload.readers.dimensions import with_dimensions
-from vecload.readers.open import ReadOptions, with_recipes
+from vecload.readers.open import with_recipes
+from vecload.readers.read_options import USUAL, ReadOptions
 from vecload.readers.source import HEAD_BYTES, HEAD_ROWS, Source, missing
 from vecload.readers.splits import Split
 
@@ -47,7 +48,7 @@ def is_memory_source(value: object) -> bool:
 def open_memory_source(
     value: Any,
     name: str | None = None,
-    options: ReadOptions = ReadOptions(),  # noqa: B008 a frozen value
+    options: ReadOptions = USUAL,
 ) -> Source:
     """Open data in memory as a source.
 

@@ -25,7 +25,7 @@ from vecload.readers.storage.stdin import Spooled, StandardInput
 from vecload.recipes.known import RecipeChoice
 
 if TYPE_CHECKING:
-    from vecload.readers.open import ReadOptions
+    from vecload.readers.read_options import ReadOptions
     from vecload.readers.storage.expand import FileFinder
 
 FIRST_LINE_BYTES = 2**20
