@@ -22,6 +22,7 @@ from tests.servers import Service
 from vecload.targets import MetadataQuery, Query
 from vecload.targets.placement import shards_of
 from vecload.targets.service import ServiceTarget
+from vecload.targets.shard_record import ShardMark, mark_of
 
 DIMENSION = 8
 
@@ -57,6 +58,15 @@ def files(tmp_path: Path) -> Path:
 
 def load(files: Any, shards: list[str], index: str, key: Path, **fields: Any) -> vecload.LoadResult:
     return vecload.load(files, shards=shards, index=index, key=key, **fields)
+
+
+def create_marked(url: str, index: str, key: vecload.Key, mark: ShardMark) -> None:
+    schema = {mark.field: {"filterable": True}}
+    vecload.connect(url).create_index(index, key, dimension=2, metadata_schema=schema)
+
+
+def marks(shards: list[str], index: str, key: vecload.Key) -> list[ShardMark | None]:
+    return [mark_of(ServiceTarget(url).open_index(index, key.index_key).describe()) for url in shards]
 
 
 def test_each_service_holds_the_ids_that_hash_to_it(
@@ -150,6 +160,64 @@ def test_an_index_that_only_some_shards_have_is_completed_only_if_it_is_empty(
     assert other not in vecload.connect(shards[0]).list_indexes()
 
 
+def test_shards_that_were_not_created_together_are_refused_on_any_machine(
+    shards: list[str], key: Path, new_name: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, index = vecload.Key.load(key), new_name()
+    one, two, three = shards
+    vecload.connect([one, two]).create_index(index, opened, dimension=2)
+    create_marked(three, index, opened, ShardMark(2, 2, "00112233445566ff"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
+    with pytest.raises(vecload.IndexMismatch, match=r"shard 2 and shard 1 both .* were not created together"):
+        vecload.connect([one, three]).open_index(index, opened)
+    assert vecload.connect([one, two]).open_index(index, opened).describe().metadata_schema == {}
+
+
+def test_an_index_that_was_created_before_shards_had_a_number_opens(
+    shards: list[str], key: Path, index_name: str
+) -> None:
+    opened = vecload.Key.load(key)
+    for number, url in enumerate(shards, 1):
+        create_marked(url, index_name, opened, ShardMark(number, 3))
+    assert vecload.connect(shards).open_index(index_name, opened).describe().metadata_schema == {}
+
+
+@pytest.mark.parametrize("begun", [0, 1, 2])
+def test_a_creation_that_was_interrupted_goes_on_with_the_same_number(
+    shards: list[str], key: Path, index_name: str, begun: int
+) -> None:
+    opened = vecload.Key.load(key)
+    create_marked(shards[begun], index_name, opened, ShardMark(begun + 1, 3, "0123456789abcdef"))
+    vecload.connect(shards).create_index(index_name, opened, dimension=2)
+    assert marks(shards, index_name, opened) == [ShardMark(n, 3, "0123456789abcdef") for n in (1, 2, 3)]
+
+
+def test_the_error_of_one_shard_names_it(files: Path, shards: list[str], key: Path, index_name: str) -> None:
+    def fails(exchange: Exchange) -> None:
+        if exchange.path.startswith("/v1/vectors"):
+            exchange.send(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+        else:
+            exchange.pass_on()
+
+    with Proxy(shards[1]) as proxy:
+        through = [shards[0], proxy.url, shards[2]]
+        load(files, through, index_name, key)
+        index = vecload.connect(through).open_index(index_name, vecload.Key.load(key))
+        inner = index._index  # noqa: SLF001 an Index asks again for a minute
+        proxy.behave = proxy.behave_otherwise = fails
+        for asked in (
+            lambda: inner.get([f"id {n}" for n in range(20)], []),
+            inner.list_ids,
+            inner.count,
+            lambda: inner.query(Query(np.ones((1, DIMENSION), "f4"), 3, include=())),
+            lambda: load(files, through, index_name, key, fresh=True, give_up_after=0.1),
+        ):
+            with pytest.raises(vecload.VecloadError, match="503") as failed:
+                asked()
+            assert f"shard {proxy.url}: " in str(failed.value)
+            assert shards[0] not in str(failed.value)
+
+
 def test_a_shard_that_fails_holds_nothing_up_for_good(
     files: Path, shards: list[str], key: Path, index_name: str
 ) -> None:
@@ -167,16 +235,6 @@ def test_a_shard_that_fails_holds_nothing_up_for_good(
         assert result.retries > 4
         through = [shards[0], proxy.url, shards[2]]
         assert vecload.verify(files, shards=through, index=index_name, key=key, extra=True).equal
-
-
-def test_an_error_names_the_shard(files: Path, shards: list[str], key: Path, index_name: str) -> None:
-    def busy(exchange: Exchange) -> None:
-        exchange.send(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
-
-    with Proxy(shards[1], busy) as proxy:
-        through = [shards[0], proxy.url, shards[2]]
-        with pytest.raises(vecload.TargetError, match=f"{proxy.url}: .*503"):
-            load(files, through, index_name, key, give_up_after=0.5)
 
 
 def test_a_load_goes_on_where_it_stopped(files: Path, shards: list[str], key: Path, index_name: str) -> None:
@@ -306,6 +364,7 @@ def test_two_runs_that_create_one_index_at_once_lose_nothing(
     assert len(other) == 1
     monkeypatch.undo()
     assert len(vecload.connect(shards).open_index(index_name, opened).list_ids()) == 100
+    assert len({mark and mark.together for mark in marks(shards, index_name, opened)}) == 1
 
 
 def test_the_key_of_the_key_store_opens_shards(files: Path, shards: list[str], index_name: str) -> None:

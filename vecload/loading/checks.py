@@ -35,7 +35,7 @@ from vecload.sealing.envelope import is_sealed
 from vecload.targets import IndexSettings, is_service
 from vecload.targets.base import check_settings
 from vecload.targets.opened import OpenedIndex
-from vecload.targets.sharded import shard_recorded
+from vecload.targets.shard_record import mark_of
 
 TRAIN_MULTIPLE = 32
 """The engine trains only dimensions that are multiples of this (docs/cyborgdb.md)."""
@@ -122,10 +122,10 @@ def check_whole_index(opened: OpenedIndex) -> None:
     Raises:
         IndexMismatch: It is.
     """
-    shard = shard_recorded(opened.index.describe())
+    shard = mark_of(opened.index.describe())
     if shard is not None:
         raise IndexMismatch(
-            f"index {opened.index.name!r} is shard {shard[0]} of {shard[1]} here",
+            f"index {opened.index.name!r} is shard {shard.number} of {shard.of} here",
             hint="name all shards with --shards, in their order",
         )
 

@@ -190,13 +190,13 @@ class SharedDigests:
                 continue
             all_of_it = np.fromfile(file, dtype=self._ONE)
             file.unlink()
-            order = np.argsort(all_of_it["digest"], kind="stable")
-            digests, splits = all_of_it["digest"][order], all_of_it["split"][order]
-            same = digests[1:] == digests[:-1]
-            repeated = np.concatenate(([False], same)) | np.concatenate((same, [False]))
-            digests, splits = digests[repeated], splits[repeated]
+            digests = np.ascontiguousarray(all_of_it["digest"]).astype(np.uint64, copy=False)
+            # Without the splits: mostly, there is nothing to find. "stable" is faster with sorted parts.
+            ordered = np.sort(digests, kind="stable")
+            several = is_among(digests, ordered[1:][ordered[1:] == ordered[:-1]])
+            digests, splits = digests[several], all_of_it["split"][several]
             for split in np.unique(splits).tolist():
-                found.setdefault(split, []).append(digests[splits == split].astype(np.uint64, copy=False))
+                found.setdefault(split, []).append(np.sort(digests[splits == split]))
         return {split: np.concatenate(parts) for split, parts in sorted(found.items())}
 
 

@@ -1,15 +1,54 @@
-"""The record of shards: over which services an index was loaded from this machine."""
+"""Records of shards: on this machine, over which services an index was loaded; on each service, a mark."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from vecload.errors import IndexMismatch, VecloadError
 from vecload.places import short, state_folder
+from vecload.targets.base import IndexInfo
+
+_MARK = re.compile(r"vecload_shard_([0-9]+)_of_([0-9]+)(?:_([0-9a-f]+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardMark:
+    """What the creation of an index recorded on a shard: a metadata field that no item has.
+
+    With the default policy, such a field changes nothing.
+
+    Attributes:
+        number: Which shard it is, from 1.
+        of: Of how many.
+        together: A random number, as hex: the same on the shards that were created together. "" if the index
+            was created by a version that recorded none.
+    """
+
+    number: int
+    of: int
+    together: str = ""
+
+    @property
+    def field(self) -> str:
+        """The name of the field."""
+        return f"vecload_shard_{self.number}_of_{self.of}" + (f"_{self.together}" if self.together else "")
+
+
+def mark_of(info: IndexInfo) -> ShardMark | None:
+    """The mark of a shard; None if it has none."""
+    found = next(filter(None, map(_MARK.fullmatch, info.metadata_schema)), None)
+    return None if found is None else ShardMark(int(found[1]), int(found[2]), found[3] or "")
+
+
+def is_mark(name: str) -> bool:
+    """Whether a metadata field is the mark of a shard."""
+    return _MARK.fullmatch(name) is not None
 
 
 def check_recorded(name: str, index_key: bytes | None, locations: Sequence[str]) -> None:

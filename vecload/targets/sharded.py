@@ -8,10 +8,11 @@ from __future__ import annotations
 import heapq
 import math
 import os
-import re
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 from vecload.batch import Batch
 from vecload.closing import Closing
 from vecload.errors import (
+    BatchRefused,
     ConnectionClosed,
     IndexExists,
     IndexMismatch,
@@ -41,20 +43,12 @@ from vecload.targets.base import (
 )
 from vecload.targets.placement import shards_of
 from vecload.targets.queries import Hit, MetadataQuery, Query
-from vecload.targets.shard_record import check_recorded, record
+from vecload.targets.shard_record import ShardMark, check_recorded, is_mark, mark_of, record
 
 T = TypeVar("T")
 
 SAMPLE = 500
 """Ids of each shard that are looked at when an index is opened: another list would have placed some apart."""
-_MARK = re.compile(r"vecload_shard_([0-9]+)_of_([0-9]+)")
-"""A metadata field that no item has. With the default policy it changes nothing, and it records the shard."""
-
-
-def shard_recorded(info: IndexInfo) -> tuple[int, int] | None:
-    """Which shard of how many an index is, from 1, as its creation recorded it; None if it is none."""
-    found = next(filter(None, map(_MARK.fullmatch, info.metadata_schema)), None)
-    return None if found is None else (int(found[1]), int(found[2]))
 
 
 class ShardedIndex:
@@ -62,7 +56,7 @@ class ShardedIndex:
 
     Args:
         shards: The index on each shard, in the order of the list.
-        locations: Where the shards are.
+        locations: The locations of the shards.
         pool: Asks several at once.
     """
 
@@ -116,7 +110,7 @@ class ShardedIndex:
 
     @staticmethod
     def _unmarked(info: IndexInfo) -> IndexInfo:
-        fields = {name: policy for name, policy in info.metadata_schema.items() if not _MARK.fullmatch(name)}
+        fields = {name: policy for name, policy in info.metadata_schema.items() if not is_mark(name)}
         return replace(info, metadata_schema=fields)
 
     def prepare(self, batch: Batch) -> Callable[[], Ack]:
@@ -138,7 +132,7 @@ class ShardedIndex:
         def store() -> Ack:
             errors: list[VecloadError] = []
             numbers = [*left]
-            outcomes = self._pool.map(lambda number: self._outcome(number, left[number]), numbers)
+            outcomes = self._of(numbers, lambda number: _outcome(self._locations[number], left[number]))
             for number, done in zip(numbers, outcomes, strict=True):
                 if isinstance(done, Ack):
                     acks.append(done)
@@ -181,8 +175,8 @@ class ShardedIndex:
             else replace(query, include=(*query.include, "distance"))
         )
         # A shard that never got an item has no dimension, and refuses every query.
-        full = [number for number, shard in enumerate(self._shards) if self._has_dimension(shard)] or [0]
-        answers = [*self._pool.map(lambda number: self._ask(number, lambda one: one.query(asked)), full)]
+        full = [n for n, has in enumerate(self._all(self._has_dimension)) if has] or [0]
+        answers = self._of(full, lambda number: self._shards[number].query(asked))
         return [
             [
                 hit if asked is query else replace(hit, distance=None)
@@ -252,13 +246,23 @@ class ShardedIndex:
         Raises:
             IndexMismatch: A service is another shard, or has items that this list places on others.
         """
+        first, together = 0, None
         for number, info in enumerate(self._all(lambda shard: shard.describe()), 1):
-            own = shard_recorded(info)
-            if own not in (None, (number, len(self._shards))):
+            own = mark_of(info)
+            if own is None:
+                continue
+            if (own.number, own.of) != (number, len(self._shards)):
                 raise IndexMismatch(
-                    f"shard {number} of {len(self._shards)} was shard {own[0]} of {own[1]} when index "
+                    f"shard {number} of {len(self._shards)} was shard {own.number} of {own.of} when index "
                     f"{self.name!r} was created",
                     hint="name the same services in the same order",
+                )
+            first, together = first or number, own.together if together is None else together
+            if own.together != together:
+                raise IndexMismatch(
+                    f"shard {number} and shard {first} both have an index {self.name!r} with this key, but "
+                    "were not created together",
+                    hint="name the services that the index was created on",
                 )
         for number, ids in enumerate(self._all(lambda shard: shard.sample_ids(SAMPLE))):
             if ids and (shards_of(ids, len(self._shards)) != number).any():
@@ -270,20 +274,11 @@ class ShardedIndex:
 
     def _all(self, ask: Callable[[TargetIndex], T]) -> list[T]:
         """What every shard answers, asked at once."""
-        return [*self._pool.map(lambda number: self._ask(number, ask), range(len(self._shards)))]
+        return self._of(range(len(self._shards)), lambda number: ask(self._shards[number]))
 
-    def _ask(self, number: int, ask: Callable[[TargetIndex], T]) -> T:
-        """What one shard answers. Its errors say which shard it is."""
-        try:
-            return ask(self._shards[number])
-        except TargetError as error:
-            raise _named(error, self._locations[number])  # noqa: B904 the same error
-
-    def _outcome(self, number: int, store: Callable[[], Ack]) -> Ack | VecloadError:
-        try:
-            return self._ask(number, lambda shard: store())
-        except VecloadError as error:
-            return error
+    def _of(self, numbers: Iterable[int], ask: Callable[[int], T]) -> list[T]:
+        """What is answered for some shards, asked at once."""
+        return [*self._pool.map(lambda one: _named(self._locations[one], partial(ask, one)), numbers)]
 
     def _each(self, ids: Sequence[str], ask: Callable[[TargetIndex, list[str]], T]) -> list[T]:
         """What the shards of some ids answer, each asked for its own."""
@@ -291,15 +286,24 @@ class ShardedIndex:
         own: dict[int, list[str]] = {}
         for item_id, place in zip(ids, places, strict=True):
             own.setdefault(place, []).append(item_id)
-        return [*self._pool.map(lambda place: self._ask(place, lambda shard: ask(shard, own[place])), own)]
+        return self._of(own, lambda number: ask(self._shards[number], own[number]))
 
 
-def _named(error: TargetError, location: str) -> TargetError:
-    """An error of a shard, whose message says which shard it is; of a refused batch it is about the row."""
-    message = str(error.args[0]) if error.args else ""
-    if location not in message and not error.splittable:
-        error.args = (f"{location}: {message}", *error.args[1:])
-    return error
+def _named(location: str, ask: Callable[[], T]) -> T:
+    """What a shard answers. Its errors say which shard it is; that of a bad batch is not the shard's."""
+    try:
+        return ask()
+    except TargetError as error:
+        if location not in str(error) and not isinstance(error, BatchRefused):
+            error.args = (f"shard {location}: {error.args[0]}", *error.args[1:])
+        raise
+
+
+def _outcome(location: str, store: Callable[[], Ack]) -> Ack | VecloadError:
+    try:
+        return _named(location, store)
+    except VecloadError as error:
+        return error
 
 
 def _chained(parts: Iterable[Iterable[str]]) -> list[str]:
@@ -320,6 +324,10 @@ def _order(value: Any) -> tuple[int, Any]:
     if isinstance(value, int | float):
         return 0, value
     return (1, value) if isinstance(value, str) else (3, 0)
+
+
+def _random_hex() -> str:
+    return secrets.token_hex(8)
 
 
 class _Threads:
@@ -354,23 +362,17 @@ def _dropped(index: TargetIndex) -> bool:
     return True
 
 
-def _of_shard(shard: Target, ask: Callable[[Target], T]) -> T:
-    """What a shard answers. Its errors say which shard it is."""
-    try:
-        return ask(shard)
-    except TargetError as error:
-        raise _named(error, shard.location)  # noqa: B904 the same error
-
-
 class ShardedTarget(Closing):
     """Several services as one target.
 
     Args:
         shards: The services, in the order of the list; two at least.
+        draw: Draws a random number, as hex, for the shards of a new index.
     """
 
-    def __init__(self, shards: Sequence[Target]) -> None:
+    def __init__(self, shards: Sequence[Target], draw: Callable[[], str] = _random_hex) -> None:
         self._shards = tuple(shards)
+        self._draw = draw
         self._pool = _Threads()
         self._closed = False
 
@@ -402,17 +404,24 @@ class ShardedTarget(Closing):
         if all(index is not None for index in opened):
             raise IndexExists(f"there is already an index {name!r} in {self.location}")
         made: list[TargetIndex] = []
+        marks = [mark_of(index.describe()) for index in opened if index is not None]
+        together = next((mark.together for mark in marks if mark is not None), None)
+        if together is None:
+            together = self._draw()
         try:
             for number, shard in enumerate(self._shards):
                 if opened[number] is None:
-                    mark = f"vecload_shard_{number + 1}_of_{len(self._shards)}"
-                    own = replace(settings, filterable=(*settings.filterable, mark))
+                    mark = ShardMark(number + 1, len(self._shards), together)
+                    own = replace(settings, filterable=(*settings.filterable, mark.field))
                     try:
                         index = shard.create_index(name, index_key, own)
                         made.append(index)
                     except IndexExists:
-                        # Another run creates the same index at this moment: both go on with it.
+                        # Another run creates the same index at this moment: both go on with it. Both
+                        # begin with the first shard, so the number of whoever made that one is on all.
                         index = shard.open_index(name, index_key)
+                        known = mark_of(index.describe())
+                        together = together if known is None else known.together
                     opened[number] = index
         except BaseException as error:
             left = [index for index in made if not _dropped(index)]
@@ -420,7 +429,8 @@ class ShardedTarget(Closing):
                 error.refused = False  # so that the key of what is left is kept
             raise
         record(name, index_key, self._locations)
-        return ShardedIndex([index for index in opened if index is not None], self._locations, self._pool)
+        whole = [index for index in opened if index is not None]
+        return ShardedIndex(whole, self._locations, self._pool)
 
     def open_index(self, name: str, index_key: bytes | None) -> ShardedIndex:
         """Open an index on every shard.
@@ -467,7 +477,7 @@ class ShardedTarget(Closing):
     def _all(self, ask: Callable[[Target], T]) -> list[T]:
         if self._closed:
             raise ConnectionClosed(self.location)
-        return [*self._pool.map(lambda shard: _of_shard(shard, ask), self._shards)]
+        return [*self._pool.map(lambda shard: _named(shard.location, partial(ask, shard)), self._shards)]
 
     def close(self) -> None:
         """Release all shards."""
