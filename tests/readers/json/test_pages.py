@@ -69,7 +69,13 @@ PAIRS = st.lists(
     max_size=9,
 ).map(lambda pairs: [line for pair in pairs for line in pair])
 OPENAI = ColumnMapping("custom_id", "embedding")
-BULK = ColumnMapping("_id", "_source.v", metadata_object="_source", nested=(("_source.v", ("_source", "v")),))
+BULK = ColumnMapping(
+    "_id",
+    "_source.v",
+    metadata_object="_source",
+    nested=(("_source.v", ("_source", "v")),),
+    excluded_fields=(("_source", "v"),),
+)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
